@@ -1,0 +1,3 @@
+//! What a Kubernetes NetworkPolicy would deny: resource types, semantics, engine and report. No I/O.
+pub mod flow;
+pub mod object;
