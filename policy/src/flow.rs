@@ -35,10 +35,10 @@ impl fmt::Display for Protocol {
 /// A direction of traffic as NetworkPolicy means it: seen from the pod that a policy selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum Direction {
-    /// Arriving at the pod.
-    Ingress,
     /// Leaving the pod.
     Egress,
+    /// Arriving at the pod.
+    Ingress,
 }
 
 impl Direction {

@@ -1,0 +1,84 @@
+//! Nodes and their addresses.
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use k8s_openapi::api::core::v1 as core;
+
+/// Index of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(u32);
+
+/// All nodes that anything names: Node objects, pods' `nodeName`, agents' reports.
+#[derive(Clone, Debug, Default)]
+pub struct Nodes {
+    names: Vec<String>,
+    addresses: Vec<HashSet<IpAddr>>,
+    by_name: HashMap<String, NodeId>,
+    by_address: HashMap<IpAddr, Vec<NodeId>>,
+}
+
+impl Nodes {
+    /// The node of a name, known from now on.
+    pub fn intern(&mut self, name: &str) -> NodeId {
+        if let Some(id) = self.by_name.get(name) {
+            return *id;
+        }
+        let id = NodeId(u32::try_from(self.names.len()).unwrap_or(u32::MAX));
+        self.names.push(name.to_owned());
+        self.addresses.push(HashSet::new());
+        self.by_name.insert(name.to_owned(), id);
+        id
+    }
+
+    /// Adds a Node object and gives back the ranges of its pods.
+    pub(super) fn add(&mut self, node: &core::Node) -> Vec<IpNet> {
+        let name = node.metadata.name.as_deref().unwrap_or_default();
+        let addresses: Vec<IpAddr> = node
+            .status
+            .iter()
+            .flat_map(|status| status.addresses.iter().flatten())
+            .filter_map(|address| address.address.parse().ok())
+            .collect();
+        self.intern(name);
+        self.add_addresses(name, &addresses);
+        let spec = node.spec.as_ref();
+        let ranges = spec.into_iter().flat_map(|spec| spec.pod_cidrs.iter().flatten().chain(&spec.pod_cidr));
+        ranges.filter_map(|range| range.parse().ok()).collect()
+    }
+
+    /// Notes addresses of a node.
+    pub fn add_addresses(&mut self, name: &str, addresses: &[IpAddr]) {
+        let id = self.intern(name);
+        for ip in addresses.iter().map(IpAddr::to_canonical).filter(|ip| !ip.is_loopback()) {
+            if self.addresses[id.0 as usize].insert(ip) {
+                self.by_address.entry(ip).or_default().push(id);
+            }
+        }
+    }
+
+    /// The node's name.
+    #[must_use]
+    pub fn name(&self, id: NodeId) -> &str {
+        &self.names[id.0 as usize]
+    }
+
+    /// The node of a name.
+    #[must_use]
+    pub fn by_name(&self, name: &str) -> Option<NodeId> {
+        self.by_name.get(name).copied()
+    }
+
+    /// Whether an address is one of this node's.
+    #[must_use]
+    pub fn has_address(&self, id: NodeId, ip: IpAddr) -> bool {
+        self.addresses[id.0 as usize].contains(&ip)
+    }
+
+    /// The nodes that have an address: gateway and bridge addresses may be the same on several.
+    #[must_use]
+    pub fn by_address(&self, ip: IpAddr) -> &[NodeId] {
+        self.by_address.get(&ip).map_or(&[], Vec::as_slice)
+    }
+}

@@ -1,0 +1,202 @@
+//! A pod as the engine sees it.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1 as core;
+
+use super::node::{NodeId, Nodes};
+use super::workload::{Owners, Workload};
+use crate::labels::Labels;
+use crate::port::{NamedPort, protocol_or_tcp};
+
+/// Tells when a pod of a kept snapshot was last there: it has gone since, and the cluster no longer says when.
+pub const GONE_AT: &str = "foretell.dev/gone-at";
+
+/// The kubelet's hash of a static pod's manifest. The pod's cgroup is named after it, not after the API's UID.
+const CONFIG_HASH: &str = "kubernetes.io/config.hash";
+
+/// Index of a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PodId(u32);
+
+impl PodId {
+    pub(super) fn new(index: usize) -> Self {
+        Self(u32::try_from(index).unwrap_or(u32::MAX))
+    }
+
+    /// Its place in a list with one entry a pod.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A pod, running or gone.
+#[derive(Clone, Debug)]
+pub struct Pod {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// `metadata.uid`; a snapshot written by hand may lack it.
+    pub uid: Option<String>,
+    /// A static pod's hash, which its cgroup is named after.
+    pub config_hash: Option<String>,
+    /// Labels.
+    pub labels: Labels,
+    /// Named container ports, sorted.
+    pub ports: Vec<NamedPort>,
+    /// Whether it lives on its node's network.
+    pub host_network: bool,
+    /// The node it was bound to.
+    pub node: Option<NodeId>,
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+    /// Who made it.
+    pub workload: Workload,
+    /// When it had its addresses.
+    pub life: Life,
+    /// Whether Services send it traffic.
+    pub ready: bool,
+}
+
+/// The span in which a pod owned its addresses: from its start up to, not including, its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// `None`: from ever.
+    pub start: Option<Timestamp>,
+    /// How it ended, if it did.
+    pub end: Ending,
+}
+
+/// How a pod's life ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It has not.
+    Running,
+    /// At this time.
+    At(Timestamp),
+    /// It finished, and nothing says when: it owns its address only where no other pod does.
+    Unknown,
+}
+
+impl Life {
+    /// Whether the pod surely lived at a time.
+    #[must_use]
+    pub fn contains(&self, at: Timestamp) -> bool {
+        self.start.is_none_or(|start| start <= at)
+            && match self.end {
+                Ending::Running => true,
+                Ending::At(end) => at < end,
+                Ending::Unknown => false,
+            }
+    }
+
+    /// Whether it lived at some time of a span, both ends included.
+    #[must_use]
+    pub fn overlaps(&self, from: Timestamp, to: Timestamp) -> bool {
+        self.start.is_none_or(|start| start <= to)
+            && match self.end {
+                Ending::Running => true,
+                Ending::At(end) => from < end,
+                Ending::Unknown => false,
+            }
+    }
+
+    /// Whether it has started by a time and finished nobody knows when.
+    #[must_use]
+    pub fn may_contain(&self, at: Timestamp) -> bool {
+        self.end == Ending::Unknown && self.start.is_none_or(|start| start <= at)
+    }
+}
+
+impl Pod {
+    pub(super) fn read(pod: &core::Pod, owners: &Owners, nodes: &mut Nodes) -> Self {
+        let spec = pod.spec.as_ref();
+        let status = pod.status.as_ref();
+        let annotation = |key: &str| pod.metadata.annotations.as_ref().and_then(|all| all.get(key)).cloned();
+        let node = spec.and_then(|spec| spec.node_name.as_deref()).filter(|name| !name.is_empty());
+        let node_id = node.map(|name| nodes.intern(name));
+        if let Some(name) = node {
+            nodes.add_addresses(name, &host_addresses(status));
+        }
+        Self {
+            namespace: pod.metadata.namespace.clone().unwrap_or_default(),
+            name: pod.metadata.name.clone().unwrap_or_default(),
+            uid: pod.metadata.uid.clone(),
+            config_hash: annotation(CONFIG_HASH),
+            labels: pod.metadata.labels.clone().unwrap_or_default(),
+            ports: spec.map(named_ports).unwrap_or_default(),
+            host_network: spec.and_then(|spec| spec.host_network).unwrap_or(false),
+            node: node_id,
+            addresses: pod_addresses(status),
+            workload: owners.workload_of(pod),
+            life: life(pod, annotation(GONE_AT).and_then(|at| at.parse().ok())),
+            ready: status.is_none_or(is_ready),
+        }
+    }
+}
+
+fn pod_addresses(status: Option<&core::PodStatus>) -> Vec<IpAddr> {
+    let Some(status) = status else { return Vec::new() };
+    let many = status.pod_ips.iter().flatten().map(|ip| ip.ip.as_str());
+    let mut addresses: Vec<IpAddr> = Vec::new();
+    for ip in many.chain(status.pod_ip.as_deref()).filter_map(|ip| ip.parse::<IpAddr>().ok()) {
+        let ip = ip.to_canonical();
+        if !addresses.contains(&ip) {
+            addresses.push(ip);
+        }
+    }
+    addresses
+}
+
+fn host_addresses(status: Option<&core::PodStatus>) -> Vec<IpAddr> {
+    let Some(status) = status else { return Vec::new() };
+    let many = status.host_ips.iter().flatten().map(|ip| ip.ip.as_str());
+    many.chain(status.host_ip.as_deref()).filter_map(|ip| ip.parse().ok()).collect()
+}
+
+/// The named ports of a pod: of containers and of restartable init containers, which run beside them.
+#[must_use]
+pub fn named_ports(spec: &core::PodSpec) -> Vec<NamedPort> {
+    let sidecars = spec.init_containers.iter().flatten();
+    let sidecars = sidecars.filter(|container| container.restart_policy.as_deref() == Some("Always"));
+    let ports = spec.containers.iter().chain(sidecars).flat_map(|container| container.ports.iter().flatten());
+    let mut named: Vec<NamedPort> = ports
+        .filter_map(|port| {
+            Some(NamedPort {
+                name: port.name.clone()?,
+                protocol: protocol_or_tcp(port.protocol.as_deref()),
+                number: u16::try_from(port.container_port).ok()?,
+            })
+        })
+        .collect();
+    named.sort();
+    named.dedup();
+    named
+}
+
+fn life(pod: &core::Pod, gone_at: Option<Timestamp>) -> Life {
+    let status = pod.status.as_ref();
+    let start = status.and_then(|status| status.start_time.as_ref()).map(|time| time.0);
+    let finished = status.is_some_and(|status| matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")));
+    let end = match (finished, status.and_then(last_container_end), gone_at) {
+        (true, Some(finished_at), Some(gone_at)) => Ending::At(finished_at.min(gone_at)),
+        (true, Some(finished_at), None) => Ending::At(finished_at),
+        (_, _, Some(gone_at)) => Ending::At(gone_at),
+        (true, None, None) => Ending::Unknown,
+        (false, _, None) => Ending::Running,
+    };
+    Life { start, end }
+}
+
+fn last_container_end(status: &core::PodStatus) -> Option<Timestamp> {
+    let containers = status.container_statuses.iter().flatten().chain(status.init_container_statuses.iter().flatten());
+    containers.filter_map(|container| Some(container.state.as_ref()?.terminated.as_ref()?.finished_at.as_ref()?.0)).max()
+}
+
+fn is_ready(status: &core::PodStatus) -> bool {
+    let mut conditions = status.conditions.iter().flatten();
+    conditions.find(|condition| condition.type_ == "Ready").is_none_or(|condition| condition.status == "True")
+}

@@ -1,0 +1,95 @@
+//! The workload that a pod belongs to, by the name that a person would give it.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+
+use crate::object::Object;
+
+/// The controller that owns a pod; a pod without one is its own workload.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Workload {
+    /// Namespace.
+    pub namespace: String,
+    /// `Deployment`, `StatefulSet`, ...; `Pod` for a pod without a controller, and for a static one.
+    pub kind: String,
+    /// Name.
+    pub name: String,
+}
+
+/// `Deployment/checkout`, without the namespace.
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind, self.name)
+    }
+}
+
+/// Who owns the owners: Deployments own ReplicaSets, CronJobs own Jobs.
+#[derive(Debug, Default)]
+pub struct Owners(HashMap<(&'static str, String, String), (String, String)>);
+
+impl Owners {
+    /// Collects the owners of ReplicaSets and Jobs.
+    #[must_use]
+    pub fn of<'a>(objects: impl IntoIterator<Item = &'a Object>) -> Self {
+        let mut owners = HashMap::new();
+        for object in objects {
+            let (kind, metadata) = match object {
+                Object::ReplicaSet(set) => ("ReplicaSet", &set.metadata),
+                Object::Job(job) => ("Job", &job.metadata),
+                _ => continue,
+            };
+            if let (Some(name), Some(owner)) = (&metadata.name, controller(metadata)) {
+                let namespace = metadata.namespace.clone().unwrap_or_default();
+                owners.insert((kind, namespace, name.clone()), (owner.kind.clone(), owner.name.clone()));
+            }
+        }
+        Self(owners)
+    }
+
+    /// The workload of a pod. Where its ReplicaSet or Job is not known, the Deployment or CronJob is told by the form of
+    /// the generated name.
+    #[must_use]
+    pub fn workload_of(&self, pod: &core::Pod) -> Workload {
+        let metadata = &pod.metadata;
+        let namespace = metadata.namespace.clone().unwrap_or_default();
+        let (kind, name) = match controller(metadata) {
+            Some(owner) => self.top(&namespace, owner, metadata),
+            None => ("Pod".to_owned(), metadata.name.clone().unwrap_or_default()),
+        };
+        Workload { namespace, kind, name }
+    }
+
+    fn top(&self, namespace: &str, owner: &OwnerReference, pod: &ObjectMeta) -> (String, String) {
+        let kind = match owner.kind.as_str() {
+            "ReplicaSet" => "ReplicaSet",
+            "Job" => "Job",
+            // A static pod is owned by its node; its own name says more.
+            "Node" => return ("Pod".to_owned(), pod.name.clone().unwrap_or_default()),
+            other => return (other.to_owned(), owner.name.clone()),
+        };
+        if let Some(top) = self.0.get(&(kind, namespace.to_owned(), owner.name.clone())) {
+            return top.clone();
+        }
+        guess_top(kind, &owner.name, pod).unwrap_or_else(|| (owner.kind.clone(), owner.name.clone()))
+    }
+}
+
+/// A Deployment names its ReplicaSets by the hash that it puts on their pods; a CronJob names its Jobs by the scheduled
+/// minute since 1970.
+fn guess_top(kind: &str, owner: &str, pod: &ObjectMeta) -> Option<(String, String)> {
+    if kind == "ReplicaSet" {
+        let hash = pod.labels.as_ref()?.get("pod-template-hash")?;
+        let name = owner.strip_suffix(hash.as_str())?.strip_suffix('-')?;
+        return Some(("Deployment".to_owned(), name.to_owned()));
+    }
+    let (name, minute) = owner.rsplit_once('-')?;
+    let is_minute = minute.len() == 8 && minute.bytes().all(|byte| byte.is_ascii_digit());
+    is_minute.then(|| ("CronJob".to_owned(), name.to_owned()))
+}
+
+fn controller(metadata: &ObjectMeta) -> Option<&OwnerReference> {
+    metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))
+}

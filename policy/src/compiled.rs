@@ -1,0 +1,226 @@
+//! A policy in the form in which the engine asks it: what cannot be misread is a variant of its own.
+
+use std::fmt;
+
+use k8s_openapi::api::networking::v1::NetworkPolicySpec;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use serde::Serialize;
+
+use crate::defaults::defaulted;
+use crate::flow::Direction;
+use crate::labels::{Labels, Selector};
+use crate::peer::{Peer, PeerMatch, PeerSet};
+use crate::port::{Port, PortSet};
+
+/// The kinds of policy that are judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, schemars::JsonSchema)]
+#[expect(missing_docs, reason = "each variant is the kind of its name")]
+pub enum PolicyKind {
+    AuditClusterNetworkPolicy,
+    AuditNetworkPolicy,
+    NetworkPolicy,
+}
+
+impl PolicyKind {
+    /// Whether a cluster's network acts on it.
+    #[must_use]
+    pub fn is_enforced(self) -> bool {
+        matches!(self, Self::NetworkPolicy)
+    }
+}
+
+impl fmt::Display for PolicyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::AuditClusterNetworkPolicy => "AuditClusterNetworkPolicy",
+            Self::AuditNetworkPolicy => "AuditNetworkPolicy",
+            Self::NetworkPolicy => "NetworkPolicy",
+        })
+    }
+}
+
+/// Names a policy.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, schemars::JsonSchema)]
+pub struct PolicyRef {
+    /// Its kind.
+    pub kind: PolicyKind,
+    /// Its namespace; empty for a cluster policy.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl fmt::Display for PolicyRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.kind)?;
+        if !self.namespace.is_empty() {
+            write!(f, "{}/", self.namespace)?;
+        }
+        f.write_str(&self.name)
+    }
+}
+
+/// A compiled policy.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Which one.
+    pub reference: PolicyRef,
+    scope: Scope,
+    pods: Selector,
+    ingress: Restriction,
+    egress: Restriction,
+}
+
+#[derive(Clone, Debug)]
+enum Scope {
+    Namespace(String),
+    Namespaces(Selector),
+}
+
+/// Which traffic of a selected pod a policy restricts, in one direction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Restriction {
+    /// The direction is not in force: the policy says nothing of it.
+    None,
+    /// Only what one of the rules takes is allowed; without any rule everything is denied.
+    Only(Vec<Rule>),
+}
+
+/// A rule: peers and ports must both match.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Who.
+    pub peers: PeerSet,
+    /// To which port.
+    pub ports: PortSet,
+}
+
+/// What a rule list answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuleMatch {
+    /// A rule allows it.
+    Allowed {
+        /// Index of the rule.
+        rule: usize,
+        /// It rests on an `ipBlock` that takes in a pod or a node, where enforcers differ.
+        by_block_alone: bool,
+    },
+    /// There is no rule.
+    NoRules,
+    /// No rule takes it; this one came nearest.
+    Missed {
+        /// Index of the rule.
+        nearest: usize,
+        /// What of it did not match.
+        failed: Failed,
+    },
+}
+
+/// What of a rule did not match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Failed {
+    /// The peers match, the port does not.
+    Port,
+    /// The port matches, the peers do not.
+    Peer,
+    /// Neither does.
+    PeerAndPort,
+}
+
+impl Policy {
+    /// Compiles a `NetworkPolicy` or an `AuditNetworkPolicy`. `reference.namespace` is where it holds.
+    #[must_use]
+    pub fn namespaced(reference: PolicyRef, spec: &NetworkPolicySpec) -> Self {
+        let scope = Scope::Namespace(reference.namespace.clone());
+        Self::compile(reference, scope, spec)
+    }
+
+    /// Compiles an `AuditClusterNetworkPolicy`. Without a namespace selector it holds in every namespace.
+    #[must_use]
+    pub fn cluster_wide(
+        reference: PolicyRef,
+        namespaces: Option<&LabelSelector>,
+        spec: &NetworkPolicySpec,
+    ) -> Self {
+        let scope = Scope::Namespaces(namespaces.map_or_else(Selector::everything, Selector::compile));
+        Self::compile(reference, scope, spec)
+    }
+
+    fn compile(reference: PolicyRef, scope: Scope, spec: &NetworkPolicySpec) -> Self {
+        let spec = defaulted(spec);
+        let in_force = |direction: &str| spec.policy_types.iter().flatten().any(|held| held == direction);
+        let ingress = spec.ingress.iter().flatten().map(|rule| Rule {
+            peers: PeerSet::compile(rule.from.as_deref()),
+            ports: PortSet::compile(rule.ports.as_deref()),
+        });
+        let egress = spec.egress.iter().flatten().map(|rule| Rule {
+            peers: PeerSet::compile(rule.to.as_deref()),
+            ports: PortSet::compile(rule.ports.as_deref()),
+        });
+        Self {
+            reference,
+            scope,
+            pods: spec.pod_selector.as_ref().map_or_else(Selector::everything, Selector::compile),
+            ingress: if in_force("Ingress") { Restriction::Only(ingress.collect()) } else { Restriction::None },
+            egress: if in_force("Egress") { Restriction::Only(egress.collect()) } else { Restriction::None },
+        }
+    }
+
+    /// What it restricts in a direction.
+    #[must_use]
+    pub fn restriction(&self, direction: Direction) -> &Restriction {
+        match direction {
+            Direction::Ingress => &self.ingress,
+            Direction::Egress => &self.egress,
+        }
+    }
+
+    /// Whether it selects a pod with these labels in a namespace with those.
+    #[must_use]
+    pub fn selects(&self, namespace: &str, namespace_labels: &Labels, labels: &Labels) -> bool {
+        let in_scope = match &self.scope {
+            Scope::Namespace(own) => own == namespace,
+            Scope::Namespaces(selector) => selector.matches(namespace_labels),
+        };
+        in_scope && self.pods.matches(labels)
+    }
+
+    /// The namespace in which it holds, `None` for all that its selector takes.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&str> {
+        match &self.scope {
+            Scope::Namespace(own) => Some(own),
+            Scope::Namespaces(_) => None,
+        }
+    }
+}
+
+/// Asks a rule list. An allow that every enforcer gives comes before one that only some give.
+#[must_use]
+pub fn ask(rules: &[Rule], peer: &Peer<'_>, subject_namespace: &str, port: &Port<'_>) -> RuleMatch {
+    let mut by_block_alone = None;
+    let mut nearest: Option<(Failed, usize)> = None;
+    for (index, rule) in rules.iter().enumerate() {
+        let takes_peer = rule.peers.matches(peer, subject_namespace);
+        let takes_port = rule.ports.contains(port);
+        let failed = match (takes_peer, takes_port) {
+            (PeerMatch::Yes, true) => return RuleMatch::Allowed { rule: index, by_block_alone: false },
+            (PeerMatch::ByBlockAlone, true) => {
+                by_block_alone.get_or_insert(index);
+                continue;
+            }
+            (PeerMatch::No, true) => Failed::Peer,
+            (PeerMatch::No, false) => Failed::PeerAndPort,
+            (_, false) => Failed::Port,
+        };
+        if nearest.is_none_or(|(best, _)| failed < best) {
+            nearest = Some((failed, index));
+        }
+    }
+    match (by_block_alone, nearest) {
+        (Some(rule), _) => RuleMatch::Allowed { rule, by_block_alone: true },
+        (None, Some((failed, nearest))) => RuleMatch::Missed { nearest, failed },
+        (None, None) => RuleMatch::NoRules,
+    }
+}

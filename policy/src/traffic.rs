@@ -1,0 +1,149 @@
+//! A window of traffic: flows summed by who, to whom and where. Everything that is asked of a window is asked of these sums.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use crate::cluster::Cluster;
+use crate::cluster::ownership::{Destination, End};
+use crate::flow::{Direction, Flow, Outcome, Protocol};
+
+/// What is summed together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Who opened the connections.
+    pub src: End,
+    /// To whom.
+    pub dst: Destination,
+    /// Transport protocol.
+    pub protocol: Protocol,
+    /// The port that was dialled.
+    pub port: u16,
+}
+
+/// How far a flow shows that somebody relies on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// An established connection or an answered datagram.
+    InUse,
+    /// In use, but which end listens was guessed: it never blocks alone.
+    Guessed,
+    /// Refused by the other end.
+    Refused,
+    /// Never answered.
+    Unanswered,
+}
+
+impl Class {
+    /// The class of a flow.
+    #[must_use]
+    pub fn of(flow: &Flow) -> Self {
+        match flow.outcome {
+            Some(Outcome::Refused) => Self::Refused,
+            Some(Outcome::Unanswered) => Self::Unanswered,
+            None | Some(Outcome::Established) if flow.guessed => Self::Guessed,
+            None | Some(Outcome::Established) => Self::InUse,
+        }
+    }
+}
+
+/// A sum of flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tally {
+    /// Connections opened.
+    pub connections: u64,
+    /// Packets, both ways.
+    pub packets: u64,
+    /// Bytes of those packets.
+    pub bytes: u64,
+    /// First seen.
+    pub first: Timestamp,
+    /// Last seen.
+    pub last: Timestamp,
+}
+
+impl Tally {
+    fn of(flow: &Flow) -> Self {
+        let Flow { connections, packets, bytes, start, end, .. } = *flow;
+        Self { connections, packets, bytes, first: start, last: end }
+    }
+
+    /// Adds a sum of other flows.
+    pub fn add(&mut self, other: &Self) {
+        self.connections = self.connections.saturating_add(other.connections);
+        self.packets = self.packets.saturating_add(other.packets);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+    }
+
+    /// Unites with what another observer saw of the same flows: the larger of each.
+    pub fn unite(&mut self, other: &Self) {
+        self.connections = self.connections.max(other.connections);
+        self.packets = self.packets.max(other.packets);
+        self.bytes = self.bytes.max(other.bytes);
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+    }
+}
+
+/// What was seen of a key at one end, in one class.
+#[derive(Clone, Copy, Debug)]
+pub struct Sighting {
+    /// The end at which it was seen.
+    pub observed: Option<Direction>,
+    /// How far it shows use.
+    pub class: Class,
+    /// The sum.
+    pub tally: Tally,
+}
+
+/// The window. It grows with the number of distinct keys, not with the number of flows.
+#[derive(Clone, Debug, Default)]
+pub struct Traffic {
+    sightings: HashMap<Key, Vec<Sighting>>,
+    flows: u64,
+    outside_window: u64,
+}
+
+impl Traffic {
+    /// Adds a flow whose ends the cluster resolves, unless it lies wholly outside `from..=to`.
+    pub fn add(&mut self, flow: &Flow, cluster: &Cluster, from: Timestamp, to: Timestamp) {
+        if flow.end < from || flow.start > to {
+            self.outside_window += 1;
+            return;
+        }
+        self.flows += 1;
+        let ends = cluster.resolve(flow);
+        let key = Key { src: ends.src, dst: ends.dst, protocol: flow.protocol, port: flow.port };
+        let (class, tally) = (Class::of(flow), Tally::of(flow));
+        let sightings = self.sightings.entry(key).or_default();
+        match sightings.iter_mut().find(|seen| seen.observed == flow.observed && seen.class == class) {
+            Some(seen) => seen.tally.add(&tally),
+            None => sightings.push(Sighting { observed: flow.observed, class, tally }),
+        }
+    }
+
+    /// The keys with what was seen of them, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&Key, &[Sighting])> {
+        self.sightings.iter().map(|(key, sightings)| (key, sightings.as_slice()))
+    }
+
+    /// Flows in the window.
+    #[must_use]
+    pub fn flows(&self) -> u64 {
+        self.flows
+    }
+
+    /// Flows that were read and lie outside the window.
+    #[must_use]
+    pub fn outside_window(&self) -> u64 {
+        self.outside_window
+    }
+
+    /// Distinct keys.
+    #[must_use]
+    pub fn distinct(&self) -> usize {
+        self.sightings.len()
+    }
+}

@@ -1,0 +1,198 @@
+//! What one policy says of one flow, with its reason, and the words for it.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::compiled::{Failed, Policy, PolicyRef, Restriction, Rule, RuleMatch, ask};
+use crate::flow::{Direction, Protocol};
+use crate::peer::Peer;
+use crate::port::Port;
+
+/// What one policy says of one flow in one direction, where it applies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// A rule allows it.
+    Allow {
+        /// Index of the rule.
+        rule: usize,
+        /// It rests on an `ipBlock` that takes in a pod or a node: enforcers differ.
+        by_block_alone: bool,
+    },
+    /// No policy can deny it.
+    Exempt(Exemption),
+    /// Enforcing the policy would deny it, were it alone.
+    WouldDeny(Reason),
+}
+
+/// Why no policy can deny a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Exemption {
+    /// Between a pod and its own node.
+    Node,
+    /// Between a pod and itself.
+    #[serde(rename = "self")]
+    Itself,
+}
+
+impl fmt::Display for Exemption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Node => "node",
+            Self::Itself => "self",
+        })
+    }
+}
+
+/// Why a flow would be denied. In this order of precedence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// The direction is in force and has no rules.
+    NoRules,
+    /// The peer has an address of the pods' ranges, but which pod it was is not known: no selector can match.
+    UnresolvedPeer {
+        /// The rule that came nearest.
+        nearest: usize,
+        /// What of it did not match.
+        failed: Failed,
+    },
+    /// There are rules, and none matches.
+    NoRuleMatched {
+        /// The rule that came nearest.
+        nearest: usize,
+        /// What of it did not match.
+        failed: Failed,
+    },
+}
+
+impl Reason {
+    /// The reason's name on the wire.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::NoRules => "NoRules",
+            Self::UnresolvedPeer { .. } => "UnresolvedPeer",
+            Self::NoRuleMatched { .. } => "NoRuleMatched",
+        }
+    }
+}
+
+/// A flow as a policy sees it: which of its ends is the subject, and what the other is.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// Namespace of the pod that the policy selects.
+    pub subject_namespace: &'a str,
+    /// The other end.
+    pub peer: Peer<'a>,
+    /// Ingress: the subject is the destination.
+    pub direction: Direction,
+    /// The destination's port.
+    pub port: Port<'a>,
+}
+
+impl Policy {
+    /// What the policy says; `None`: it does not restrict this direction. That it selects the subject is the caller's to
+    /// know.
+    #[must_use]
+    pub fn judge(&self, question: &Question<'_>) -> Option<Verdict> {
+        match self.restriction(question.direction) {
+            Restriction::None => None,
+            Restriction::Only(rules) => Some(judge_rules(rules, question)),
+        }
+    }
+
+    /// The reason as a sentence for people. `peer` is the name of the other end.
+    #[must_use]
+    pub fn explain(&self, reason: &Reason, direction: Direction, peer: &str, protocol: Protocol, port: u16) -> String {
+        let field = match direction {
+            Direction::Ingress => "ingress",
+            Direction::Egress => "egress",
+        };
+        let rule = |index: usize| match self.restriction(direction) {
+            Restriction::Only(rules) => rules.get(index),
+            Restriction::None => None,
+        };
+        match *reason {
+            Reason::NoRules => format!("policy has no {field} rules: every {field} flow is denied"),
+            Reason::UnresolvedPeer { nearest, failed } => format!(
+                "no pod is known to have had {peer} at the time, so no selector can match it; {}",
+                describe_miss(field, nearest, failed, rule(nearest), protocol, port)
+            ),
+            Reason::NoRuleMatched { nearest, failed } => format!(
+                "no {field} rule matches {peer} on {protocol} {port}; {}",
+                describe_miss(field, nearest, failed, rule(nearest), protocol, port)
+            ),
+        }
+    }
+}
+
+fn judge_rules(rules: &[Rule], question: &Question<'_>) -> Verdict {
+    match ask(rules, &question.peer, question.subject_namespace, &question.port) {
+        RuleMatch::Allowed { rule, by_block_alone } => Verdict::Allow { rule, by_block_alone },
+        RuleMatch::NoRules => Verdict::WouldDeny(Reason::NoRules),
+        RuleMatch::Missed { nearest, failed } => Verdict::WouldDeny(match question.peer {
+            Peer::Unresolved { .. } => Reason::UnresolvedPeer { nearest, failed },
+            _ => Reason::NoRuleMatched { nearest, failed },
+        }),
+    }
+}
+
+fn describe_miss(
+    field: &str,
+    index: usize,
+    failed: Failed,
+    rule: Option<&Rule>,
+    protocol: Protocol,
+    port: u16,
+) -> String {
+    let Some(rule) = rule else { return format!("{field}[{index}] came nearest") };
+    match failed {
+        Failed::Port => format!("{field}[{index}] takes this peer, but only on {}", rule.ports),
+        Failed::Peer => format!("{field}[{index}] allows {protocol} {port}, but only for {}", rule.peers),
+        Failed::PeerAndPort => {
+            format!("{field}[{index}], the first, allows only {} on {}", rule.peers, rule.ports)
+        }
+    }
+}
+
+/// A line of `foretell evaluate --format ndjson`: what one policy says of one flow in one direction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VerdictLine<'a> {
+    /// The flow's line number in its file, less one.
+    pub flow: u64,
+    /// The policy.
+    pub policy: &'a PolicyRef,
+    /// The direction.
+    pub direction: Direction,
+    /// `Allow` or `WouldDeny`.
+    pub verdict: VerdictName,
+    /// Index of the allowing rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<usize>,
+    /// Why no policy can deny it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exempt: Option<Exemption>,
+    /// Why it would be denied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+    /// The reason, or what is to be said of an allow, as a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// The two verdicts on the wire. That a policy does not apply is told by there being no line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the names are the meaning")]
+pub enum VerdictName {
+    Allow,
+    WouldDeny,
+}
+
+/// What is to be said of an allow that not every enforcer gives.
+pub const BY_BLOCK_ALONE: &str = "allowed only by an ipBlock that takes in a pod or node address: enforcers differ there";
+
+/// What is to be said of traffic from a pod to its own node.
+pub const TO_OWN_NODE: &str = "from a pod to its own node: most enforcers let it pass whatever the policies say, some do not";
+

@@ -1,0 +1,252 @@
+//! A world: who lives in it and which policies hold. It answers what becomes of a flow.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::cluster::Cluster;
+use crate::cluster::ownership::End;
+use crate::cluster::pod::PodId;
+use crate::compiled::{Policy, Restriction};
+use crate::flow::{Direction, Protocol};
+use crate::peer::Peer;
+use crate::population::Population;
+use crate::port::{NamedPort, Port};
+use crate::verdict::{Exemption, Question, Reason, Verdict};
+
+/// A flow to one listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// Who opened it.
+    pub src: End,
+    /// Who answers.
+    pub dst: End,
+    /// Transport protocol.
+    pub protocol: Protocol,
+    /// Port at the listener.
+    pub port: u16,
+}
+
+impl Pair {
+    /// The end that a policy of this direction would select.
+    #[must_use]
+    pub fn subject(&self, direction: Direction) -> &End {
+        match direction {
+            Direction::Ingress => &self.dst,
+            Direction::Egress => &self.src,
+        }
+    }
+
+    /// The other end.
+    #[must_use]
+    pub fn peer(&self, direction: Direction) -> &End {
+        match direction {
+            Direction::Ingress => &self.src,
+            Direction::Egress => &self.dst,
+        }
+    }
+}
+
+/// Index of a policy in its world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PolicyId(u32);
+
+/// A world.
+#[derive(Clone, Debug)]
+pub struct World<'c> {
+    population: Arc<Population<'c>>,
+    policies: Vec<Arc<Policy>>,
+    /// By identity: the policies that restrict it, ordered by policy.
+    restricting: Vec<Restricting>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Restricting {
+    ingress: Vec<PolicyId>,
+    egress: Vec<PolicyId>,
+}
+
+/// What all policies of a world together make of a flow, at one of its ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// No pod that policies select stands there, or none restricts it.
+    Open,
+    /// No policy can deny it.
+    Exempt(Exemption),
+    /// This policy allows it.
+    Allowed {
+        /// Which.
+        policy: PolicyId,
+        /// By which of its rules.
+        rule: usize,
+        /// No policy allows it but by an `ipBlock` that takes in a pod or a node.
+        by_block_alone: bool,
+    },
+    /// Policies restrict it and none allows it.
+    Denied(Vec<(PolicyId, Reason)>),
+}
+
+impl Standing {
+    /// Whether the flow passes this end.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        !matches!(self, Self::Denied(_))
+    }
+}
+
+impl<'c> World<'c> {
+    /// A world of these inhabitants and policies. The policies are ordered by reference.
+    #[must_use]
+    pub fn new(population: Arc<Population<'c>>, mut policies: Vec<Arc<Policy>>) -> Self {
+        policies.sort_by(|a, b| {
+            let key = |policy: &Policy| (policy.reference.namespace.clone(), policy.reference.name.clone());
+            key(a).cmp(&key(b)).then(a.reference.kind.cmp(&b.reference.kind))
+        });
+        let mut by_namespace: HashMap<Option<&str>, Vec<PolicyId>> = HashMap::new();
+        for (index, policy) in policies.iter().enumerate() {
+            let id = PolicyId(u32::try_from(index).unwrap_or(u32::MAX));
+            by_namespace.entry(policy.namespace()).or_default().push(id);
+        }
+        let restricting = population
+            .identities()
+            .iter()
+            .map(|identity| {
+                let labels = population.namespace_labels(&identity.namespace);
+                let candidates = [None, Some(identity.namespace.as_str())];
+                let mut ids: Vec<PolicyId> =
+                    candidates.iter().filter_map(|namespace| by_namespace.get(namespace)).flatten().copied().collect();
+                ids.sort();
+                ids.retain(|id| policies[id.0 as usize].selects(&identity.namespace, labels, &identity.labels));
+                let in_force = |direction| {
+                    let restricts = |id: &PolicyId| *policies[id.0 as usize].restriction(direction) != Restriction::None;
+                    ids.iter().copied().filter(restricts).collect()
+                };
+                Restricting { ingress: in_force(Direction::Ingress), egress: in_force(Direction::Egress) }
+            })
+            .collect();
+        Self { population, policies, restricting }
+    }
+
+    /// The same world with one policy more.
+    #[must_use]
+    pub fn with(&self, policy: Arc<Policy>) -> Self {
+        let policies = self.policies.iter().cloned().chain([policy]).collect();
+        Self::new(Arc::clone(&self.population), policies)
+    }
+
+    /// Its inhabitants.
+    #[must_use]
+    pub fn population(&self) -> &Population<'c> {
+        &self.population
+    }
+
+    /// The cluster beneath.
+    #[must_use]
+    pub fn cluster(&self) -> &'c Cluster {
+        self.population.cluster()
+    }
+
+    /// A policy of this world.
+    #[must_use]
+    pub fn policy(&self, id: PolicyId) -> &Policy {
+        &self.policies[id.0 as usize]
+    }
+
+    /// All policies of this world.
+    pub fn policies(&self) -> impl Iterator<Item = &Arc<Policy>> {
+        self.policies.iter()
+    }
+
+    /// The policies that restrict a pod in a direction, in the order of the policies.
+    #[must_use]
+    pub fn restricting(&self, pod: PodId, direction: Direction) -> &[PolicyId] {
+        let restricting = &self.restricting[self.population.identity_id(pod).index()];
+        match direction {
+            Direction::Ingress => &restricting.ingress,
+            Direction::Egress => &restricting.egress,
+        }
+    }
+
+    /// What each policy that applies says of a flow, taken alone.
+    pub fn verdicts(&self, pair: &Pair, direction: Direction) -> impl Iterator<Item = (PolicyId, Verdict)> {
+        let subject = pair.subject(direction).pod();
+        let ids = subject.map_or(&[][..], |subject| self.restricting(subject, direction));
+        let exemption = subject.and_then(|subject| self.exemption(subject, pair.peer(direction)));
+        let question = (!ids.is_empty() && exemption.is_none()).then(|| self.question(pair, direction));
+        ids.iter().filter_map(move |id| match (exemption, &question) {
+            (Some(exemption), _) => Some((*id, Verdict::Exempt(exemption))),
+            (None, Some(question)) => Some((*id, self.policy(*id).judge(question)?)),
+            (None, None) => None,
+        })
+    }
+
+    /// What all policies together make of a flow at one end: they add up, any allow allows.
+    #[must_use]
+    pub fn standing(&self, pair: &Pair, direction: Direction) -> Standing {
+        let mut denied = Vec::new();
+        let mut by_block = None;
+        for (policy, verdict) in self.verdicts(pair, direction) {
+            match verdict {
+                Verdict::Exempt(exemption) => return Standing::Exempt(exemption),
+                Verdict::Allow { rule, by_block_alone: false } => {
+                    return Standing::Allowed { policy, rule, by_block_alone: false };
+                }
+                Verdict::Allow { rule, by_block_alone: true } => {
+                    by_block.get_or_insert(Standing::Allowed { policy, rule, by_block_alone: true });
+                }
+                Verdict::WouldDeny(reason) => denied.push((policy, reason)),
+            }
+        }
+        match by_block {
+            Some(allowed) => allowed,
+            None if denied.is_empty() => Standing::Open,
+            None => Standing::Denied(denied),
+        }
+    }
+
+    /// What no policy can deny: a pod's own node and the pod itself.
+    #[must_use]
+    pub fn exemption(&self, subject: PodId, peer: &End) -> Option<Exemption> {
+        let own_node = self.cluster().pod(subject).node;
+        match *peer {
+            End::Pod { pod, .. } if pod == subject => Some(Exemption::Itself),
+            End::Pod { .. } | End::UnknownPod { .. } => None,
+            End::Host { node: Some(node), .. } if Some(node) == own_node => Some(Exemption::Node),
+            End::Host { ip, .. } | End::Address { ip } => {
+                own_node.filter(|node| self.cluster().nodes().has_address(*node, ip)).map(|_| Exemption::Node)
+            }
+        }
+    }
+
+    /// The flow as a policy of its subject sees it.
+    #[must_use]
+    pub fn question(&self, pair: &Pair, direction: Direction) -> Question<'_> {
+        let subject = pair.subject(direction).pod().map_or("", |pod| &self.population.identity(pod).namespace);
+        let named = pair.dst.pod().map_or(&[][..], |pod| -> &[NamedPort] { &self.population.identity(pod).ports });
+        Question {
+            subject_namespace: subject,
+            peer: self.peer(pair.peer(direction)),
+            direction,
+            port: Port { protocol: pair.protocol, number: pair.port, named },
+        }
+    }
+
+    fn peer(&self, end: &End) -> Peer<'_> {
+        match *end {
+            End::Pod { pod, ip } => {
+                let identity = self.population.identity(pod);
+                Peer::Pod {
+                    namespace: &identity.namespace,
+                    namespace_labels: self.population.namespace_labels(&identity.namespace),
+                    labels: &identity.labels,
+                    ports: &identity.ports,
+                    ip,
+                }
+            }
+            End::Host { ip, .. } => Peer::Node { ip },
+            End::UnknownPod { ip } => Peer::Unresolved { ip },
+            End::Address { ip } if !self.cluster().nodes().by_address(ip).is_empty() => Peer::Node { ip },
+            End::Address { ip } if self.cluster().in_pod_range(ip) => Peer::Unresolved { ip },
+            End::Address { ip } => Peer::Outside { ip },
+        }
+    }
+}
