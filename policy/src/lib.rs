@@ -1,3 +1,7 @@
 //! What a Kubernetes NetworkPolicy would deny: resource types, semantics, engine and report. No I/O.
+pub mod audit;
+pub mod cidr;
+pub mod defaults;
+pub mod exception;
 pub mod flow;
 pub mod object;
