@@ -1,3 +1,19 @@
 //! What a Kubernetes NetworkPolicy would deny: resource types, semantics, engine and report. No I/O.
+pub mod audit;
+pub mod cidr;
+pub mod cluster;
+pub mod collation;
+pub mod compiled;
+pub mod defaults;
+pub mod evidence;
+pub mod exception;
 pub mod flow;
+pub mod labels;
 pub mod object;
+pub mod overlay;
+pub mod peer;
+pub mod population;
+pub mod port;
+pub mod traffic;
+pub mod verdict;
+pub mod world;

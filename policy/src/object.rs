@@ -6,6 +6,9 @@ use std::fmt;
 use k8s_openapi::api::{apps, batch, core, discovery, networking};
 use serde_json::Value;
 
+use crate::audit::{AuditClusterNetworkPolicy, AuditNetworkPolicy};
+use crate::exception::AuditException;
+
 /// The kinds that the engine reads. Everything else is passed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -68,7 +71,9 @@ pub enum Object {
     Job(Box<batch::v1::Job>),
     CronJob(Box<batch::v1::CronJob>),
     NetworkPolicy(Box<networking::v1::NetworkPolicy>),
-    // AuditNetworkPolicy(Box<AuditNetworkPolicy>), AuditClusterNetworkPolicy(..), AuditException(..)
+    AuditNetworkPolicy(Box<AuditNetworkPolicy>),
+    AuditClusterNetworkPolicy(Box<AuditClusterNetworkPolicy>),
+    AuditException(Box<AuditException>),
 }
 
 /// Under which rules an object is read.
