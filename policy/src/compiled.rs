@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::defaults::defaulted;
 use crate::flow::Direction;
 use crate::labels::{Labels, Selector};
+use crate::object::{Object, ObjectId};
 use crate::peer::{Peer, PeerMatch, PeerSet};
 use crate::port::{Port, PortSet};
 
@@ -138,13 +139,30 @@ impl Policy {
 
     /// Compiles an `AuditClusterNetworkPolicy`. Without a namespace selector it holds in every namespace.
     #[must_use]
-    pub fn cluster_wide(
-        reference: PolicyRef,
-        namespaces: Option<&LabelSelector>,
-        spec: &NetworkPolicySpec,
-    ) -> Self {
+    pub fn cluster_wide(reference: PolicyRef, namespaces: Option<&LabelSelector>, spec: &NetworkPolicySpec) -> Self {
         let scope = Scope::Namespaces(namespaces.map_or_else(Selector::everything, Selector::compile));
         Self::compile(reference, scope, spec)
+    }
+
+    /// Compiles an object, if it is a policy.
+    #[must_use]
+    pub fn of(object: &Object) -> Option<Self> {
+        let ObjectId { namespace, name, .. } = object.id();
+        let reference = |kind| PolicyRef { kind, namespace, name };
+        Some(match object {
+            Object::NetworkPolicy(policy) => {
+                Self::namespaced(reference(PolicyKind::NetworkPolicy), &policy.spec.clone().unwrap_or_default())
+            }
+            Object::AuditNetworkPolicy(policy) => {
+                Self::namespaced(reference(PolicyKind::AuditNetworkPolicy), &policy.spec.policy)
+            }
+            Object::AuditClusterNetworkPolicy(policy) => Self::cluster_wide(
+                reference(PolicyKind::AuditClusterNetworkPolicy),
+                policy.spec.namespace_selector.as_ref(),
+                &policy.spec.policy(),
+            ),
+            _ => return None,
+        })
     }
 
     fn compile(reference: PolicyRef, scope: Scope, spec: &NetworkPolicySpec) -> Self {

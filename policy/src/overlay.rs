@@ -91,7 +91,7 @@ impl Overlay {
                 self.add_template("Job", &it.metadata, it.spec.as_ref().map(|spec| &spec.template));
             }
             Object::CronJob(it) => {
-                let job = it.spec.as_ref().and_then(|spec| spec.job_template.spec.as_ref());
+                let job = it.spec.job_template.spec.as_ref();
                 self.add_template("CronJob", &it.metadata, job.map(|spec| &spec.template));
             }
             _ => {}

@@ -132,9 +132,7 @@ impl<'c> Population<'c> {
         for identity in &identities {
             let name = &identity.namespace;
             // A snapshot may lack the Namespace object; its name label is there all the same.
-            namespaces
-                .entry(name.clone())
-                .or_insert_with(|| crate::cluster::namespace_labels(name, Labels::new()));
+            namespaces.entry(name.clone()).or_insert_with(|| crate::cluster::namespace_labels(name, Labels::new()));
         }
         let mut population = Self { cluster, namespaces, identities, identity_of, behind: Vec::new() };
         population.behind = population.behind_services(base, head);
@@ -237,7 +235,14 @@ impl<'c> Population<'c> {
         listeners
     }
 
-    fn backends(&self, client: &End, service: ServiceId, protocol: Protocol, port: u16, at: Timestamp) -> Vec<Listener> {
+    fn backends(
+        &self,
+        client: &End,
+        service: ServiceId,
+        protocol: Protocol,
+        port: u16,
+        at: Timestamp,
+    ) -> Vec<Listener> {
         let behind = &self.behind[service.index()];
         let found = behind.ports.iter().find(|given| given.protocol == protocol && given.port == port);
         let Some(service_port) = found else { return Vec::new() };
@@ -264,7 +269,7 @@ impl<'c> Population<'c> {
 
     fn end_at(&self, listed: &Listed, at: Timestamp) -> End {
         let owners = self.cluster.pods_by_address(listed.ip).iter().copied();
-        let owner = owners.filter(|id| self.cluster.pod(*id).life.contains(at)).last();
+        let owner = owners.rev().find(|id| self.cluster.pod(*id).life.contains(at));
         owner.map_or(End::Address { ip: listed.ip }, |pod| End::Pod { pod, ip: listed.ip })
     }
 }

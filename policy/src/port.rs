@@ -94,9 +94,10 @@ impl PortMatcher {
             && match &self.ports {
                 Ports::All => true,
                 Ports::Range(first, last) => (*first..=*last).contains(&port.number),
-                Ports::Named(name) => port.named.iter().any(|named| {
-                    named.name == *name && named.protocol == port.protocol && named.number == port.number
-                }),
+                Ports::Named(name) => port
+                    .named
+                    .iter()
+                    .any(|named| named.name == *name && named.protocol == port.protocol && named.number == port.number),
             }
     }
 }

@@ -191,8 +191,9 @@ pub enum VerdictName {
 }
 
 /// What is to be said of an allow that not every enforcer gives.
-pub const BY_BLOCK_ALONE: &str = "allowed only by an ipBlock that takes in a pod or node address: enforcers differ there";
+pub const BY_BLOCK_ALONE: &str =
+    "allowed only by an ipBlock that takes in a pod or node address: enforcers differ there";
 
 /// What is to be said of traffic from a pod to its own node.
-pub const TO_OWN_NODE: &str = "from a pod to its own node: most enforcers let it pass whatever the policies say, some do not";
-
+pub const TO_OWN_NODE: &str =
+    "from a pod to its own node: most enforcers let it pass whatever the policies say, some do not";

@@ -117,7 +117,8 @@ impl<'c> World<'c> {
                 ids.sort();
                 ids.retain(|id| policies[id.0 as usize].selects(&identity.namespace, labels, &identity.labels));
                 let in_force = |direction| {
-                    let restricts = |id: &PolicyId| *policies[id.0 as usize].restriction(direction) != Restriction::None;
+                    let restricts =
+                        |id: &PolicyId| *policies[id.0 as usize].restriction(direction) != Restriction::None;
                     ids.iter().copied().filter(restricts).collect()
                 };
                 Restricting { ingress: in_force(Direction::Ingress), egress: in_force(Direction::Egress) }
@@ -228,6 +229,12 @@ impl<'c> World<'c> {
             direction,
             port: Port { protocol: pair.protocol, number: pair.port, named },
         }
+    }
+
+    /// Whether an end is a pod, by its address or its observer's word, of which nothing else is known.
+    #[must_use]
+    pub fn is_unresolved(&self, end: &End) -> bool {
+        matches!(self.peer(end), Peer::Unresolved { .. })
     }
 
     fn peer(&self, end: &End) -> Peer<'_> {

@@ -193,7 +193,9 @@ fn life(pod: &core::Pod, gone_at: Option<Timestamp>) -> Life {
 
 fn last_container_end(status: &core::PodStatus) -> Option<Timestamp> {
     let containers = status.container_statuses.iter().flatten().chain(status.init_container_statuses.iter().flatten());
-    containers.filter_map(|container| Some(container.state.as_ref()?.terminated.as_ref()?.finished_at.as_ref()?.0)).max()
+    containers
+        .filter_map(|container| Some(container.state.as_ref()?.terminated.as_ref()?.finished_at.as_ref()?.0))
+        .max()
 }
 
 fn is_ready(status: &core::PodStatus) -> bool {

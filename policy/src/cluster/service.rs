@@ -98,7 +98,8 @@ impl Service {
         let spec = service.spec.clone().unwrap_or_default();
         let texts = spec.cluster_ips.iter().flatten().chain(&spec.cluster_ip).chain(spec.external_ips.iter().flatten());
         let balancers = service.status.iter().flat_map(|status| status.load_balancer.iter());
-        let balancers = balancers.flat_map(|status| status.ingress.iter().flatten()).filter_map(|entry| entry.ip.as_ref());
+        let balancers =
+            balancers.flat_map(|status| status.ingress.iter().flatten()).filter_map(|entry| entry.ip.as_ref());
         let mut addresses: Vec<IpAddr> = texts.chain(balancers).filter_map(|ip| ip.parse().ok()).collect();
         addresses.sort();
         addresses.dedup();
