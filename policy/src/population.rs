@@ -52,12 +52,19 @@ pub struct Population<'c> {
 }
 
 /// What stands behind a Service.
-#[derive(Clone, Debug)]
-struct Behind {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Behind {
     ports: Vec<ServicePort>,
     /// The pods that its selector takes, in groups whose members no policy can tell apart.
     groups: Vec<Vec<PodId>>,
     listed: Vec<Listed>,
+}
+
+impl Behind {
+    /// The pods that the Service selects, running or gone.
+    pub fn pods(&self) -> impl Iterator<Item = PodId> {
+        self.groups.iter().flatten().copied()
+    }
 }
 
 /// One that answers at a destination, and at which port.
@@ -207,6 +214,12 @@ impl<'c> Population<'c> {
         self.namespaces.get(namespace).unwrap_or(&NONE)
     }
 
+    /// What stands behind a Service.
+    #[must_use]
+    pub fn behind(&self, service: ServiceId) -> &Behind {
+        &self.behind[service.index()]
+    }
+
     /// Whether a pod stands behind a Service's port at a time and is ready.
     fn serves(&self, pod: PodId, at: Timestamp) -> bool {
         let pod = self.cluster.pod(pod);
@@ -243,7 +256,7 @@ impl<'c> Population<'c> {
         port: u16,
         at: Timestamp,
     ) -> Vec<Listener> {
-        let behind = &self.behind[service.index()];
+        let behind = &self.behind(service);
         let found = behind.ports.iter().find(|given| given.protocol == protocol && given.port == port);
         let Some(service_port) = found else { return Vec::new() };
         let listener = |id: PodId| {

@@ -124,9 +124,12 @@ impl Traffic {
         }
     }
 
-    /// The keys with what was seen of them, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = (&Key, &[Sighting])> {
-        self.sightings.iter().map(|(key, sightings)| (key, sightings.as_slice()))
+    /// The keys that a test takes with what was seen of them, in order: one window gives one report, to the letter.
+    #[must_use]
+    pub fn select(&self, test: impl Fn(&Key) -> bool) -> Vec<(&Key, &[Sighting])> {
+        let mut selected: Vec<_> = self.sightings.iter().filter(|(key, _)| test(key)).collect();
+        selected.sort_unstable_by_key(|(key, _)| **key);
+        selected.into_iter().map(|(key, sightings)| (key, sightings.as_slice())).collect()
     }
 
     /// Flows in the window.

@@ -1,0 +1,397 @@
+//! What a change does to the traffic of a window: denials laid at the objects that cause them, each with its sums.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use jiff::Timestamp;
+
+use crate::acceptance::{Accused, Exception};
+use crate::cluster::ownership::Destination;
+use crate::cluster::pod::PodId;
+use crate::cluster::service::ServiceId;
+use crate::compiled::{Policy, PolicyRef};
+use crate::denial::DenialKey;
+use crate::effect::{Effect, Outcome, Worlds};
+use crate::flow::Direction;
+use crate::naming::Party;
+use crate::sum::{Sharing, Sums};
+use crate::traffic::{Class, Key, Sighting, Traffic};
+use crate::verdict::{Reason, Verdict};
+use crate::world::{Pair, PolicyId, Standing, World};
+
+/// What is asked of the traffic.
+#[derive(Clone, Copy, Debug)]
+pub struct Case<'a, 'w, 'c> {
+    /// The worlds.
+    pub worlds: Worlds<'w, 'c>,
+    /// The policies that the change adds, changes or removes.
+    pub changed: &'a BTreeSet<PolicyRef>,
+    /// Exceptions in force.
+    pub exceptions: &'a [Exception],
+    /// Cluster policies from which policies were promoted, by namespace and name.
+    pub promoted_from: &'a BTreeMap<(String, String), String>,
+}
+
+/// Why a flow is denied after the change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The change adds or changes this policy, which restricts the subject and does not allow the flow.
+    Policy,
+    /// The change takes away what allowed it; this policy was removed, or no longer allows it.
+    Removal,
+    /// The change alters what selectors see of an end; the policy itself is as it was.
+    Identity,
+}
+
+/// A denied relation.
+#[derive(Clone, Debug)]
+pub struct Denied {
+    /// The policy at which it is laid.
+    pub policy: PolicyRef,
+    /// Why it is denied.
+    pub cause: Cause,
+    /// The reason's name, `NoRuleMatched`.
+    pub reason: &'static str,
+    /// The reason as a sentence.
+    pub message: String,
+    /// What was seen of it.
+    pub sums: Sums,
+    /// Flows in use that no live exception covers.
+    pub uncovered: bool,
+    /// Exceptions that cover some of its flows in use, by index.
+    pub accepted_by: BTreeSet<usize>,
+    /// Exceptions that would cover some of them and have ended, by index.
+    pub expired: BTreeSet<usize>,
+}
+
+/// A relation whose verdict by one of the changed policies, alone, is worth telling although it is not newly denied.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// The changed policy.
+    pub policy: PolicyRef,
+    /// What becomes of it.
+    pub effect: Effect,
+    /// What lets it pass: another policy and rule, or what removed policy kept it out.
+    pub note: String,
+    /// What was seen of it.
+    pub sums: Sums,
+}
+
+/// How often one changed policy says what, in relations in use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// It allows them itself.
+    pub allowed: u64,
+    /// It would deny them, were it alone.
+    pub would_deny: u64,
+    /// Of these: denied from now on.
+    pub newly_denied: u64,
+    /// Of these: another policy lets them pass.
+    pub still_allowed: u64,
+    /// Of these: denied already.
+    pub still_denied: u64,
+    /// No policy can deny them.
+    pub exempt: u64,
+}
+
+/// The answer.
+#[derive(Clone, Debug, Default)]
+pub struct Assessment {
+    /// Newly denied relations.
+    pub denied: BTreeMap<DenialKey, Denied>,
+    /// Relations that the changed policies would deny alone and that pass all the same.
+    pub still_allowed: BTreeMap<DenialKey, Told>,
+    /// Newly allowed relations, laid at the changed policies.
+    pub newly_allowed: BTreeMap<DenialKey, Told>,
+    /// What each changed policy says, by policy.
+    pub counts: BTreeMap<PolicyRef, Counts>,
+}
+
+/// Asks the traffic.
+#[must_use]
+pub fn assess(case: &Case<'_, '_, '_>, traffic: &Traffic, at: Timestamp) -> Assessment {
+    let concerned = case.concerned();
+    let mut assessment = Assessment::default();
+    let mut counted = BTreeMap::new();
+    for (key, sightings) in traffic.select(|key| concerned.concerns(key)) {
+        let outcomes = case.worlds.outcomes(key);
+        for outcome in &outcomes {
+            let shared = case.sharing(key, &outcomes);
+            let seen = Seen { key, sightings, outcome, shared };
+            case.note_verdicts(&seen, &mut counted, &mut assessment);
+            match outcome.effect {
+                Effect::NewlyDenied => case.note_denial(&seen, at, &mut assessment),
+                Effect::NewlyAllowed => case.note_newly_allowed(&seen, &mut assessment),
+                Effect::StillAllowed | Effect::StillDenied => {}
+            }
+        }
+    }
+    for ((policy, ..), said) in counted {
+        said.count(assessment.counts.entry(policy).or_default());
+    }
+    assessment
+}
+
+/// A key with one of its outcomes.
+struct Seen<'a> {
+    key: &'a Key,
+    sightings: &'a [Sighting],
+    outcome: &'a Outcome,
+    shared: Sharing,
+}
+
+/// What a changed policy, alone, says of a relation in use. Of several flows of a relation the worst stands.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Said {
+    Exempt,
+    Allowed,
+    WouldDeny(Effect),
+}
+
+impl Said {
+    fn count(self, counts: &mut Counts) {
+        let Self::WouldDeny(effect) = self else {
+            *(if self == Self::Exempt { &mut counts.exempt } else { &mut counts.allowed }) += 1;
+            return;
+        };
+        counts.would_deny += 1;
+        *(match effect {
+            Effect::NewlyDenied => &mut counts.newly_denied,
+            Effect::StillDenied => &mut counts.still_denied,
+            Effect::NewlyAllowed | Effect::StillAllowed => &mut counts.still_allowed,
+        }) += 1;
+    }
+}
+
+type Counted = BTreeMap<(PolicyRef, DenialKey), Said>;
+
+/// The pods for which the change can make a difference: what selectors see of them is different, or a changed policy
+/// selects them.
+struct Concerned {
+    pods: HashSet<PodId>,
+    services: HashSet<ServiceId>,
+}
+
+impl Concerned {
+    fn concerns(&self, key: &Key) -> bool {
+        let has = |pod: Option<PodId>| pod.is_some_and(|pod| self.pods.contains(&pod));
+        has(key.src.pod())
+            || match key.dst {
+                Destination::Direct(end) => has(end.pod()),
+                Destination::Service { service, .. } => self.services.contains(&service),
+            }
+    }
+}
+
+impl Case<'_, '_, '_> {
+    fn concerned(&self) -> Concerned {
+        let Worlds { before, after, .. } = self.worlds;
+        let (old, new) = (before.population(), after.population());
+        let selected = |world: &World<'_>, pod: PodId| {
+            let mut restricting = Direction::BOTH.iter().flat_map(|direction| world.restricting(pod, *direction));
+            restricting.any(|policy| self.changed.contains(&world.policy(*policy).reference))
+        };
+        let differs = |pod: PodId| {
+            let (was, is) = (old.identity(pod), new.identity(pod));
+            was != is || old.namespace_labels(&was.namespace) != new.namespace_labels(&is.namespace)
+        };
+        let cluster = after.cluster();
+        let pods = cluster.pods().map(|(pod, _)| pod);
+        let pods: HashSet<PodId> =
+            pods.filter(|pod| differs(*pod) || selected(before, *pod) || selected(after, *pod)).collect();
+        let services = cluster.services().map(|(id, _)| id).filter(|id| {
+            let (was, is) = (old.behind(*id), new.behind(*id));
+            was != is || is.pods().any(|pod| pods.contains(&pod))
+        });
+        let services = services.collect();
+        Concerned { pods, services }
+    }
+
+    fn sharing(&self, key: &Key, outcomes: &[Outcome]) -> Sharing {
+        let Destination::Service { .. } = key.dst else { return Sharing::None };
+        let cluster = self.worlds.after.cluster();
+        let parties: BTreeSet<(Party, u16)> =
+            outcomes.iter().map(|outcome| (Party::of(&outcome.pair.dst, cluster), outcome.pair.port)).collect();
+        if parties.len() > 1 { Sharing::AmongWorkloads } else { Sharing::None }
+    }
+
+    fn denial_key(&self, policy: &PolicyRef, direction: Direction, pair: &Pair) -> DenialKey {
+        let cluster = self.worlds.after.cluster();
+        DenialKey {
+            policy_namespace: policy.namespace.clone(),
+            policy_name: policy.name.clone(),
+            direction,
+            subject: Party::of(pair.subject(direction), cluster),
+            peer: Party::of(pair.peer(direction), cluster),
+            protocol: pair.protocol,
+            port: pair.port,
+        }
+    }
+
+    /// Notes what each changed policy says by itself.
+    fn note_verdicts(&self, seen: &Seen<'_>, counted: &mut Counted, assessment: &mut Assessment) {
+        let outcome = seen.outcome;
+        let in_use = seen.sightings.iter().any(|sighting| sighting.class == Class::InUse);
+        for direction in Direction::BOTH {
+            for (id, verdict) in self.worlds.after.verdicts(&outcome.pair, direction) {
+                let policy = &self.worlds.after.policy(id).reference;
+                if !self.changed.contains(policy) {
+                    continue;
+                }
+                let said = match verdict {
+                    Verdict::Exempt(_) => Said::Exempt,
+                    Verdict::Allow { .. } => Said::Allowed,
+                    Verdict::WouldDeny(_) => Said::WouldDeny(outcome.effect),
+                };
+                let key = self.denial_key(policy, direction, &outcome.pair);
+                if in_use {
+                    let known = counted.entry((policy.clone(), key.clone())).or_insert(said);
+                    *known = said.max(*known);
+                }
+                let passes_elsewhere = outcome.effect == Effect::StillAllowed;
+                if let (Verdict::WouldDeny(_), true, Standing::Allowed { policy: by, rule, .. }) =
+                    (verdict, passes_elsewhere, &outcome.at(direction).after)
+                {
+                    let note = allowed_by(self.worlds.after, *by, direction, *rule);
+                    note_told(&mut assessment.still_allowed, key, policy, outcome.effect, note, seen);
+                }
+            }
+        }
+    }
+
+    fn note_newly_allowed(&self, seen: &Seen<'_>, assessment: &mut Assessment) {
+        let Worlds { before, after, .. } = self.worlds;
+        for direction in Direction::BOTH {
+            let change = seen.outcome.at(direction);
+            let Standing::Denied(denied) = &change.before else { continue };
+            // What lets it in is what allows it now, or that what kept it out is gone.
+            let (policy, note) = if let Standing::Allowed { policy, rule, .. } = &change.after {
+                (&after.policy(*policy).reference, allowed_by(after, *policy, direction, *rule))
+            } else {
+                let Some((policy, _)) = denied.first() else { continue };
+                let reference = &before.policy(*policy).reference;
+                (reference, format!("{reference} restricts it no longer"))
+            };
+            let key = self.denial_key(policy, direction, &seen.outcome.pair);
+            note_told(&mut assessment.newly_allowed, key, policy, Effect::NewlyAllowed, note, seen);
+        }
+    }
+
+    fn note_denial(&self, seen: &Seen<'_>, at: Timestamp, assessment: &mut Assessment) {
+        for direction in Direction::BOTH.into_iter().filter(|direction| seen.outcome.at(*direction).closes()) {
+            for (policy, cause, reason, message) in self.blame(seen.outcome, direction) {
+                let key = self.denial_key(&policy, direction, &seen.outcome.pair);
+                let denied = assessment.denied.entry(key).or_insert_with(|| Denied {
+                    policy: policy.clone(),
+                    cause,
+                    reason: reason.name(),
+                    message,
+                    sums: Sums::default(),
+                    uncovered: false,
+                    accepted_by: BTreeSet::new(),
+                    expired: BTreeSet::new(),
+                });
+                for sighting in seen.sightings {
+                    denied.sums.add(seen.key.src, sighting, seen.shared);
+                }
+                if seen.sightings.iter().any(|sighting| sighting.class == Class::InUse) {
+                    self.ask_exceptions(denied, &policy, direction, &seen.outcome.pair, at);
+                }
+            }
+        }
+    }
+
+    fn ask_exceptions(
+        &self,
+        denied: &mut Denied,
+        policy: &PolicyRef,
+        direction: Direction,
+        pair: &Pair,
+        at: Timestamp,
+    ) {
+        let promoted = self.promoted_from.get(&(policy.namespace.clone(), policy.name.clone()));
+        let accused = Accused { policy, promoted_from: promoted.map(String::as_str) };
+        let question = self.worlds.after.question(pair, direction);
+        let covering = self.exceptions.iter().enumerate().filter(|(_, it)| it.covers(&accused, &question));
+        let (expired, live): (Vec<_>, Vec<_>) = covering.partition(|(_, exception)| exception.has_expired(at));
+        denied.expired.extend(expired.iter().map(|(index, _)| *index));
+        match live.first() {
+            Some((index, _)) => {
+                denied.accepted_by.insert(*index);
+            }
+            None => denied.uncovered = true,
+        }
+    }
+
+    /// The policies at which a denial is laid: the changed ones that restrict the subject; else what was taken away; else,
+    /// where only identities changed, those that restrict it now.
+    fn blame(&self, outcome: &Outcome, direction: Direction) -> Vec<(PolicyRef, Cause, Reason, String)> {
+        let Worlds { before, after, .. } = self.worlds;
+        let change = outcome.at(direction);
+        let Standing::Denied(denied) = &change.after else { return Vec::new() };
+        let peer = Party::of(outcome.pair.peer(direction), after.cluster()).to_string();
+        let explain = |policy: &Policy, reason: &Reason| {
+            policy.explain(reason, direction, &peer, outcome.pair.protocol, outcome.pair.port)
+        };
+        let laid_at = |id: &PolicyId, reason: &Reason, cause: Cause| {
+            let policy = after.policy(*id);
+            (policy.reference.clone(), cause, *reason, explain(policy, reason))
+        };
+        let is_changed = |id: &PolicyId| self.changed.contains(&after.policy(*id).reference);
+        let by_policy: Vec<_> = denied
+            .iter()
+            .filter(|(id, _)| is_changed(id))
+            .map(|(id, reason)| laid_at(id, reason, Cause::Policy))
+            .collect();
+        if !by_policy.is_empty() {
+            return by_policy;
+        }
+        let Some((restricting, reason)) = denied.first() else { return Vec::new() };
+        let restricting = after.policy(*restricting);
+        let took_part = before.verdicts(&outcome.pair, direction).filter_map(|(id, verdict)| match verdict {
+            Verdict::Allow { rule, .. } => Some((before.policy(id), rule)),
+            _ => None,
+        });
+        let by_removal: Vec<_> = took_part
+            .filter(|(policy, _)| self.changed.contains(&policy.reference))
+            .map(|(policy, rule)| {
+                let message = format!(
+                    "{} allowed it by {} and does so no longer; {} restricts this pod: {}",
+                    policy.reference,
+                    rule_name(direction, rule),
+                    restricting.reference,
+                    explain(restricting, reason),
+                );
+                (policy.reference.clone(), Cause::Removal, *reason, message)
+            })
+            .collect();
+        if !by_removal.is_empty() {
+            return by_removal;
+        }
+        denied.iter().map(|(id, reason)| laid_at(id, reason, Cause::Identity)).collect()
+    }
+}
+
+fn note_told(
+    told: &mut BTreeMap<DenialKey, Told>,
+    key: DenialKey,
+    policy: &PolicyRef,
+    effect: Effect,
+    note: String,
+    seen: &Seen<'_>,
+) {
+    let told = told.entry(key).or_insert_with(|| Told { policy: policy.clone(), effect, note, sums: Sums::default() });
+    for sighting in seen.sightings {
+        told.sums.add(seen.key.src, sighting, seen.shared);
+    }
+}
+
+fn allowed_by(world: &World<'_>, policy: PolicyId, direction: Direction, rule: usize) -> String {
+    format!("allowed by {} {}", world.policy(policy).reference, rule_name(direction, rule))
+}
+
+fn rule_name(direction: Direction, rule: usize) -> String {
+    match direction {
+        Direction::Ingress => format!("ingress[{rule}]"),
+        Direction::Egress => format!("egress[{rule}]"),
+    }
+}

@@ -1,0 +1,417 @@
+//! From a change and a window of traffic to the report: the worlds, what is asked of them, the gate.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::assessment::{Assessment, Case, Cause, Counts, Denied, Told, assess};
+use crate::change::{Action, IdentityChange, Plan, PolicyChange};
+use crate::cluster::Cluster;
+use crate::cluster::ownership::Destination;
+use crate::cluster::pod::PodId;
+use crate::cluster::service::Service;
+use crate::collation::Change;
+use crate::compiled::PolicyRef;
+use crate::denial::{DenialId, DenialKey};
+use crate::effect::Worlds;
+use crate::evidence::{NodeWatch, Watch};
+use crate::gate;
+use crate::naming::Party;
+use crate::object::Object;
+use crate::population::Population;
+use crate::report::{
+    CauseReport, Decision, Denial, Evidence, ExceptionReport, NodeEvidence, NotJudgedFile, PolicyReport,
+    PromotionReport, Relation, Report, SCHEMA_VERSION, SeenTraffic, State, UndecidedPart, Verdicts,
+};
+use crate::sum::Sums;
+use crate::traffic::{Class, Traffic};
+use crate::world::World;
+
+/// Everything that an answer depends on.
+#[derive(Clone, Debug)]
+pub struct Inputs<'a> {
+    /// The index of the snapshot, with the node addresses that reports told.
+    pub cluster: &'a Cluster,
+    /// The snapshot's objects.
+    pub snapshot: &'a [Object],
+    /// The change.
+    pub change: &'a Change,
+    /// The window's traffic.
+    pub traffic: &'a Traffic,
+    /// Who watched.
+    pub watch: &'a Watch,
+    /// Name of the base.
+    pub base: String,
+    /// Name of the head.
+    pub head: String,
+    /// The clock, and the end of the window.
+    pub at: Timestamp,
+    /// The start of the window.
+    pub from: Timestamp,
+    /// How long the subjects' nodes must have been watched.
+    pub min_window: Option<SignedDuration>,
+    /// Whether exceptions count only once they are on the base.
+    pub exceptions_on_base_only: bool,
+    /// Lines of flows that were skipped because they could not be read.
+    pub bad_lines: u64,
+}
+
+/// Judges a change.
+#[must_use]
+pub fn judge(inputs: &Inputs<'_>) -> Report {
+    let mut plan = Plan::of(inputs.snapshot, inputs.change);
+    let mut notes = Vec::new();
+    if inputs.exceptions_on_base_only {
+        hold_back_new_exceptions(&mut plan, &mut notes);
+    }
+    let population = |head| Arc::new(Population::overlaid(inputs.cluster, inputs.at, &plan.base, head));
+    let before = World::new(population(&plan.base), plan.before.clone());
+    let after = World::new(population(&plan.head), plan.after.clone());
+    let judgement = Judgement { inputs, plan: &plan, before: &before, after: &after };
+
+    let enforced = judgement.assess_enforced();
+    let policies = plan.enforced.iter().map(|change| judgement.policy_report(change, &enforced)).collect();
+    let previews = plan.audited.iter().map(|change| judgement.preview(change)).collect();
+    let denials = judgement.denials(&enforced);
+    let newly_allowed = relations(enforced.newly_allowed.iter());
+    let exceptions = judgement.exceptions(&denials);
+    let evidence = judgement.evidence();
+    notes.extend(judgement.notes());
+
+    let mut report = Report {
+        schema_version: SCHEMA_VERSION,
+        decision: Decision::MayMerge,
+        exit_status: 0,
+        headline: String::new(),
+        reasons: Vec::new(),
+        base: inputs.base.clone(),
+        head: inputs.head.clone(),
+        at: inputs.at,
+        undecided: undecided(inputs.change),
+        policies,
+        previews,
+        identities: plan.identities.clone(),
+        exceptions,
+        denials,
+        newly_allowed,
+        evidence,
+        not_judged: not_judged(inputs.change),
+        notes,
+    };
+    gate::decide(&mut report, plan.is_enforced());
+    report
+}
+
+fn undecided(change: &Change) -> Vec<UndecidedPart> {
+    let parts = change.undecided.iter();
+    parts.map(|it| UndecidedPart { places: it.places.clone(), what: it.what.clone(), mend: it.mend.clone() }).collect()
+}
+
+fn not_judged(change: &Change) -> Vec<NotJudgedFile> {
+    change.not_judged.iter().map(|it| NotJudgedFile { file: it.file.clone(), why: it.why.clone() }).collect()
+}
+
+fn hold_back_new_exceptions(plan: &mut Plan, notes: &mut Vec<String>) {
+    plan.exceptions.retain(|exception| {
+        if exception.in_change {
+            notes.push(format!(
+                "AuditException {}/{} does not count yet: the base requires that exceptions are merged first",
+                exception.namespace, exception.name
+            ));
+        }
+        !exception.in_change
+    });
+}
+
+struct Judgement<'a, 'w, 'c> {
+    inputs: &'a Inputs<'c>,
+    plan: &'a Plan,
+    before: &'w World<'c>,
+    after: &'w World<'c>,
+}
+
+impl Judgement<'_, '_, '_> {
+    fn assess(&self, before: &World<'_>, after: &World<'_>, changed: &BTreeSet<PolicyRef>) -> Assessment {
+        let case = Case {
+            worlds: Worlds { before, after, at: self.inputs.at },
+            changed,
+            exceptions: &self.plan.exceptions,
+            promoted_from: &self.plan.promoted_from,
+        };
+        assess(&case, self.inputs.traffic, self.inputs.at)
+    }
+
+    fn assess_enforced(&self) -> Assessment {
+        let changed = self.plan.enforced.iter().map(|change| change.reference.clone()).collect();
+        self.assess(self.before, self.after, &changed)
+    }
+
+    /// An audit policy alone, over what is enforced once the change is merged.
+    fn preview(&self, change: &PolicyChange) -> PolicyReport {
+        if change.action == Action::Removed {
+            return self.policy_report(change, &Assessment::default());
+        }
+        let with = self.after.with(Arc::clone(&change.policy));
+        let assessment = self.assess(self.after, &with, &BTreeSet::from([change.reference.clone()]));
+        PolicyReport { denials: self.denials(&assessment), ..self.policy_report(change, &assessment) }
+    }
+
+    fn policy_report(&self, change: &PolicyChange, assessment: &Assessment) -> PolicyReport {
+        let selected = self.selected(change);
+        let cluster = self.inputs.cluster;
+        let workloads: BTreeSet<Party> =
+            selected.iter().map(|pod| Party::workload(&cluster.pod(*pod).workload)).collect();
+        let counts = assessment.counts.get(&change.reference).copied().unwrap_or_default();
+        let told = assessment.still_allowed.iter().filter(|(_, told)| told.policy == change.reference);
+        let mut notes = Vec::new();
+        if change.action != Action::Removed {
+            if selected.is_empty() {
+                notes.push("it selects no pod that runs today, so it denies nobody today".to_owned());
+            } else if counts == Counts::default() {
+                notes.push("no traffic in use of the pods that it selects was seen in the window".to_owned());
+            }
+        }
+        PolicyReport {
+            policy: change.reference.clone(),
+            action: change.action,
+            place: change.place.clone(),
+            promotion: change.promotion.as_ref().map(|promotion| PromotionReport {
+                from: promotion.from.clone(),
+                identical: promotion.differences.as_ref().map(Vec::is_empty),
+                differences: promotion.differences.clone().unwrap_or_default(),
+            }),
+            selected_pods: selected.len() as u64,
+            selected_workloads: workloads.into_iter().collect(),
+            verdicts: Verdicts {
+                allow: counts.allowed,
+                exempt: counts.exempt,
+                would_deny: counts.would_deny,
+                newly_denied: counts.newly_denied,
+                still_allowed: counts.still_allowed,
+                still_denied: counts.still_denied,
+            },
+            denials: Vec::new(),
+            still_allowed: relations(told),
+            notes,
+        }
+    }
+
+    /// The running pods that a changed policy selects; where it is removed, those that it selected.
+    fn selected(&self, change: &PolicyChange) -> BTreeSet<PodId> {
+        let world = if change.action == Action::Removed { self.before } else { self.after };
+        let population = world.population();
+        self.running()
+            .filter(|pod| {
+                let identity = population.identity(*pod);
+                let labels = population.namespace_labels(&identity.namespace);
+                change.policy.selects(&identity.namespace, labels, &identity.labels)
+            })
+            .collect()
+    }
+
+    fn running(&self) -> impl Iterator<Item = PodId> {
+        let (cluster, at) = (self.inputs.cluster, self.inputs.at);
+        cluster.pods().filter(move |(_, pod)| !pod.host_network && pod.life.contains(at)).map(|(id, _)| id)
+    }
+
+    /// The running pods that the enforced part of the change concerns: those that its policies select or selected, and those
+    /// of which selectors see something else, where there are policies at all.
+    fn subjects(&self) -> BTreeSet<PodId> {
+        let mut subjects: BTreeSet<PodId> =
+            self.plan.enforced.iter().flat_map(|change| self.selected(change)).collect();
+        if self.before.policies().next().is_some() || self.after.policies().next().is_some() {
+            let (old, new) = (self.before.population(), self.after.population());
+            subjects.extend(self.running().filter(|pod| old.identity(*pod) != new.identity(*pod)));
+        }
+        for change in self.plan.enforced.iter().filter(|change| change.action == Action::Changed) {
+            // What it selected before and no longer does may have been open by it.
+            let old = self.before.policies().find(|policy| policy.reference == change.reference);
+            let population = self.before.population();
+            subjects.extend(old.into_iter().flat_map(|old| {
+                self.running().filter(|pod| {
+                    let identity = population.identity(*pod);
+                    let labels = population.namespace_labels(&identity.namespace);
+                    old.selects(&identity.namespace, labels, &identity.labels)
+                })
+            }));
+        }
+        subjects
+    }
+
+    fn denials(&self, assessment: &Assessment) -> Vec<Denial> {
+        let mut denials: Vec<Denial> =
+            assessment.denied.iter().filter_map(|(key, denied)| self.denial(key, denied)).collect();
+        denials.sort_by(|a, b| a.state.cmp(&b.state).then(b.seen.in_use.cmp(&a.seen.in_use)));
+        denials
+    }
+
+    fn denial(&self, key: &DenialKey, denied: &Denied) -> Option<Denial> {
+        let seen = seen(&denied.sums)?;
+        let state = if seen.in_use > 0 {
+            if denied.uncovered { State::Unresolved } else { State::Accepted }
+        } else if seen.guessed > 0 {
+            State::Guessed
+        } else {
+            State::NotInUse
+        };
+        let names = |indexes: &BTreeSet<usize>| {
+            let exceptions = indexes.iter().filter_map(|index| self.plan.exceptions.get(*index));
+            exceptions.map(|exception| format!("{}/{}", exception.namespace, exception.name)).collect()
+        };
+        let (cause, caused_by) = match denied.cause {
+            Cause::Policy => (CauseReport::Policy, Vec::new()),
+            Cause::Removal => (CauseReport::Removal, Vec::new()),
+            Cause::Identity => (CauseReport::Identity, self.caused_by(key)),
+        };
+        Some(Denial {
+            id: key.id(),
+            state,
+            policy: denied.policy.clone(),
+            direction: key.direction,
+            subject: key.subject.clone(),
+            peer: key.peer.clone(),
+            protocol: key.protocol,
+            port: key.port,
+            seen,
+            reason: denied.reason.to_owned(),
+            message: denied.message.clone(),
+            cause,
+            caused_by,
+            accepted_by: names(&denied.accepted_by),
+            expired_exceptions: names(&denied.expired),
+        })
+    }
+
+    /// The changed objects that change what selectors see of a denial's ends, or whom a Service leads to.
+    fn caused_by(&self, key: &DenialKey) -> Vec<String> {
+        let concerns = |change: &&IdentityChange| {
+            [&key.subject, &key.peer].into_iter().any(|party| match party {
+                Party::Workload { namespace, kind, name } => match change.kind.as_str() {
+                    "Namespace" => change.name == *namespace,
+                    "Service" => change.namespace == *namespace,
+                    changed => changed == kind && change.namespace == *namespace && change.name == *name,
+                },
+                Party::Address { .. } => false,
+            })
+        };
+        let causes = self.plan.identities.iter().filter(concerns);
+        causes.map(|change| format!("{}: {}", change.title(), change.differences.join(", "))).collect()
+    }
+
+    fn exceptions(&self, denials: &[Denial]) -> Vec<ExceptionReport> {
+        let mut reports: Vec<ExceptionReport> = Vec::new();
+        for exception in &self.plan.exceptions {
+            let name = format!("{}/{}", exception.namespace, exception.name);
+            let accepts: Vec<DenialId> = denials
+                .iter()
+                .filter(|denial| denial.accepted_by.contains(&name))
+                .map(|denial| denial.id.clone())
+                .collect();
+            if accepts.is_empty() && !exception.in_change {
+                continue;
+            }
+            reports.push(ExceptionReport {
+                namespace: exception.namespace.clone(),
+                name: exception.name.clone(),
+                reason: exception.reason.clone(),
+                expires_at: exception.expires_at,
+                in_change: exception.in_change,
+                accepts,
+            });
+        }
+        reports.sort_by_key(|report| !report.in_change);
+        reports
+    }
+
+    fn evidence(&self) -> Evidence {
+        let Inputs { cluster, traffic, watch, .. } = *self.inputs;
+        let mut subjects_by_node: BTreeMap<&str, u64> = BTreeMap::new();
+        let subjects = self.subjects();
+        for pod in &subjects {
+            if let Some(node) = cluster.pod(*pod).node {
+                *subjects_by_node.entry(cluster.node_name(node)).or_default() += 1;
+            }
+        }
+        let names: BTreeSet<&str> =
+            watch.nodes().keys().map(String::as_str).chain(subjects_by_node.keys().copied()).collect();
+        let nodes = names.into_iter().map(|name| {
+            let watched = watch.nodes().get(name).filter(|_| watch.watched_since(name, self.inputs.from));
+            NodeEvidence {
+                node: name.to_owned(),
+                subjects: subjects_by_node.get(name).copied().unwrap_or_default(),
+                since: watched.and_then(NodeWatch::since),
+                until: watched.and_then(NodeWatch::until),
+                watched_seconds: watched.map_or(0, |watched| watched.watched().as_secs()),
+                gaps: watched.map_or(0, |watched| watched.gaps() as u64),
+                lost: watched.map(|watched| watched.lost.clone()).unwrap_or_default(),
+            }
+        });
+        let unresolved = traffic.select(|key| {
+            let dst = match key.dst {
+                Destination::Direct(end) => Some(end),
+                Destination::Service { .. } => None,
+            };
+            [Some(key.src), dst].into_iter().flatten().any(|end| self.after.is_unresolved(&end))
+        });
+        Evidence {
+            known: !watch.is_unknown(),
+            from: self.inputs.from,
+            to: self.inputs.at,
+            minimum_seconds: self.inputs.min_window.map(|window| window.as_secs()),
+            flows: traffic.flows(),
+            flows_outside_window: traffic.outside_window(),
+            bad_lines: self.inputs.bad_lines,
+            distinct: traffic.distinct() as u64,
+            unresolved: unresolved.len() as u64,
+            subjects: subjects.len() as u64,
+            nodes: nodes.collect(),
+        }
+    }
+
+    /// Services that the change leaves without any of the pods that stood behind them.
+    fn notes(&self) -> Vec<String> {
+        let (old, new) = (self.before.population(), self.after.population());
+        let services = self.inputs.cluster.services();
+        let emptied = services
+            .filter(|(id, _)| old.behind(*id).pods().next().is_some() && new.behind(*id).pods().next().is_none());
+        emptied
+            .map(|(_, service)| {
+                let Service { namespace, name, .. } = service;
+                format!("Service {namespace}/{name} selects none of the pods any more that stand behind it today")
+            })
+            .collect()
+    }
+}
+
+fn relations<'r>(told: impl Iterator<Item = (&'r DenialKey, &'r Told)>) -> Vec<Relation> {
+    told.filter_map(|(key, told)| {
+        Some(Relation {
+            policy: told.policy.clone(),
+            direction: key.direction,
+            subject: key.subject.clone(),
+            peer: key.peer.clone(),
+            protocol: key.protocol,
+            port: key.port,
+            seen: seen(&told.sums)?,
+            note: told.note.clone(),
+        })
+    })
+    .collect()
+}
+
+fn seen(sums: &Sums) -> Option<SeenTraffic> {
+    let total = sums.total()?;
+    let in_use = sums.of(Class::InUse);
+    let connections = |class| sums.of(class).map_or(0, |tally| tally.connections);
+    Some(SeenTraffic {
+        in_use: connections(Class::InUse),
+        guessed: connections(Class::Guessed),
+        refused: connections(Class::Refused),
+        unanswered: connections(Class::Unanswered),
+        packets: total.packets,
+        bytes: total.bytes,
+        first_seen: in_use.unwrap_or(total).first,
+        last_seen: in_use.unwrap_or(total).last,
+    })
+}
