@@ -1,4 +1,5 @@
 //! From text to documents.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
 use foretell_policy::manifest::{Document, documents, may_hold_objects, seems_to_hold_policy};
 use proptest::prelude::*;
