@@ -3,6 +3,7 @@
 pub mod acceptance;
 pub mod assessment;
 pub mod audit;
+mod canonical;
 pub mod change;
 pub mod cidr;
 pub mod cluster;
@@ -29,5 +30,6 @@ pub mod port;
 pub mod report;
 pub mod sum;
 pub mod traffic;
+mod validation;
 pub mod verdict;
 pub mod world;
