@@ -2,7 +2,9 @@
 pub mod audit;
 mod canonical;
 pub mod cidr;
+pub mod crds;
 pub mod defaults;
+pub mod difference;
 pub mod exception;
 pub mod flow;
 pub mod object;
