@@ -9,6 +9,7 @@ pub mod cidr;
 pub mod cluster;
 pub mod collation;
 pub mod compiled;
+pub mod crds;
 pub mod defaults;
 pub mod denial;
 pub mod difference;

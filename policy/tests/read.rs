@@ -240,7 +240,7 @@ spec:
 "
         ),
         "AuditException shop/web\n\
-         spec.expires: unknown field: here may stand direction, expiresAt, peers, policyRef, ports, reason\n\
+         spec.expires: unknown field: did you mean expiresAt?\n\
          spec.policyRef.namespace: unknown field: here may stand kind, name"
     );
 }
