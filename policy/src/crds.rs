@@ -1,4 +1,4 @@
-//! The CustomResourceDefinitions, as they are applied: what the types say, and what a schema can say beyond them.
+//! The `CustomResourceDefinition`s, as they are applied: what the types say, and what a schema can say beyond them.
 
 use kube::core::CustomResourceExt;
 use serde_json::{Value, json};
@@ -10,18 +10,18 @@ use crate::exception::AuditException;
 #[must_use]
 pub fn all() -> [Value; 3] {
     let mut cluster = definition::<AuditClusterNetworkPolicy>();
-    let mut namespaced = definition::<AuditNetworkPolicy>();
+    let mut in_namespace = definition::<AuditNetworkPolicy>();
     let mut exception = definition::<AuditException>();
-    let namespaces = json!({
+    let ns_selector = json!({
         "name": "NS-Selector", "type": "string", "jsonPath": ".spec.namespaceSelector", "priority": 1,
         "description": "Namespaces that the policy applies to"
     });
-    version(&mut cluster)["additionalPrinterColumns"] = std::iter::once(namespaces).chain(audit_columns()).collect();
-    version(&mut namespaced)["additionalPrinterColumns"] = audit_columns().into_iter().collect();
+    version(&mut cluster)["additionalPrinterColumns"] = std::iter::once(ns_selector).chain(audit_columns()).collect();
+    version(&mut in_namespace)["additionalPrinterColumns"] = audit_columns().into_iter().collect();
     version(&mut exception)["additionalPrinterColumns"] = exception_columns();
     complete_status(&mut cluster);
-    complete_status(&mut namespaced);
-    [cluster, namespaced, exception]
+    complete_status(&mut in_namespace);
+    [cluster, in_namespace, exception]
 }
 
 fn definition<T: CustomResourceExt>() -> Value {

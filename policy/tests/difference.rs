@@ -1,8 +1,10 @@
 //! How two specs differ, in words; and what defaulting makes equal.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test panics on what it does not expect")]
 
 use foretell_policy::defaults::defaulted;
 use foretell_policy::difference::spec_differences;
 use k8s_openapi::api::networking::v1::NetworkPolicySpec;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 fn spec(text: &str) -> NetworkPolicySpec {
     serde_saphyr::from_str(text).unwrap()
@@ -78,7 +80,7 @@ fn policy_types_default_to_ingress_and_to_egress_where_there_are_egress_rules() 
 fn an_absent_pod_selector_is_an_empty_one_and_rules_not_in_force_are_kept() {
     let policy =
         defaulted(&spec("{policyTypes: [Ingress], egress: [{ports: [{port: 53}, {port: 53, protocol: UDP}]}]}"));
-    assert_eq!(policy.pod_selector, Some(Default::default()));
+    assert_eq!(policy.pod_selector, Some(LabelSelector::default()));
     let ports = policy.egress.unwrap()[0].ports.clone().unwrap();
     let protocols: Vec<_> = ports.iter().map(|port| port.protocol.as_deref().unwrap()).collect();
     assert_eq!(protocols, ["TCP", "UDP"]);

@@ -1,4 +1,5 @@
 //! What of an object is a change, and what is none.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test panics on what it does not expect")]
 
 use foretell_policy::object::{Origin, read};
 use serde_json::{Value, json};

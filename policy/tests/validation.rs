@@ -1,4 +1,5 @@
 //! What an API server refuses of a policy's spec is refused here, by field; what it takes is taken.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test panics on what it does not expect")]
 
 use std::collections::BTreeSet;
 
@@ -31,10 +32,18 @@ const KINDS: [(&str, &str); 3] = [
     ("kguardian.dev/v1alpha1", "AuditClusterNetworkPolicy"),
 ];
 
+/// Each spec has exactly the one fault, in every kind of policy.
+fn assert_refused(rows: &[(&str, &str)]) {
+    for (spec, expected) in rows {
+        for (api_version, kind) in KINDS {
+            assert_eq!(faults(read(policy(api_version, kind, spec), &manifest())), [*expected], "{kind} {spec}");
+        }
+    }
+}
+
 #[test]
-fn what_upstream_refuses_is_refused() {
-    for (spec, expected) in [
-        // Ports.
+fn ports_that_upstream_refuses_are_refused() {
+    assert_refused(&[
         (
             "{ingress: [{ports: [{port: 0}]}]}",
             "spec.ingress[0].ports[0].port: 0 is no port: write a number from 1 to 65535",
@@ -80,7 +89,12 @@ fn what_upstream_refuses_is_refused() {
             "{ingress: [{ports: [{endPort: 8080}]}]}",
             "spec.ingress[0].ports[0].endPort: a range needs its first port: write port too, or leave endPort out",
         ),
-        // Peers.
+    ]);
+}
+
+#[test]
+fn peers_that_upstream_refuses_are_refused() {
+    assert_refused(&[
         (
             "{ingress: [{from: [{}]}]}",
             "spec.ingress[0].from[0]: names nobody: write podSelector, namespaceSelector or ipBlock; {} selects all pods",
@@ -117,7 +131,12 @@ fn what_upstream_refuses_is_refused() {
             "{egress: [{to: [{ipBlock: {cidr: '0.0.0.0/0', except: ['2001:db8::/32']}}]}]}",
             "spec.egress[0].to[0].ipBlock.except[0]: \"2001:db8::/32\" is not a part of \"0.0.0.0/0\": write a smaller range within it",
         ),
-        // Directions.
+    ]);
+}
+
+#[test]
+fn policy_types_that_upstream_refuses_are_refused() {
+    assert_refused(&[
         (
             "{policyTypes: [ingress]}",
             "spec.policyTypes[0]: \"ingress\" is no direction of a policy: write Ingress or Egress",
@@ -126,7 +145,12 @@ fn what_upstream_refuses_is_refused() {
             "{policyTypes: [Ingress, Egress, Ingress]}",
             "spec.policyTypes: 3 entries: write Ingress, Egress or both, each once",
         ),
-        // Selectors.
+    ]);
+}
+
+#[test]
+fn selectors_that_upstream_refuses_are_refused() {
+    assert_refused(&[
         (
             "{podSelector: {matchExpressions: [{key: app, operator: In}]}}",
             "spec.podSelector.matchExpressions[0].values: required: In needs at least one value to compare with",
@@ -168,11 +192,7 @@ fn what_upstream_refuses_is_refused() {
             "spec.podSelector.matchExpressions[0].values[1]: \"-x\": write nothing, or letters, digits, '-', '_' and '.', with \
              a letter or digit at both ends",
         ),
-    ] {
-        for (api_version, kind) in KINDS {
-            assert_eq!(faults(read(policy(api_version, kind, spec), &manifest())), [expected], "{kind} {spec}");
-        }
-    }
+    ]);
 }
 
 #[test]
