@@ -1,1 +1,2 @@
 //! The `foretell` command.
+pub mod source;
