@@ -80,6 +80,8 @@ fn objects_are_added_changed_and_removed() {
         (vec![("p.yaml", a.as_str())], vec![], "removed NetworkPolicy default/web"),
         (vec![("p.yaml", a.as_str())], vec![("p.yaml", b.as_str())], "changed NetworkPolicy default/web"),
         (vec![("p.yaml", a.as_str())], vec![("p.yaml", a.as_str())], "same NetworkPolicy default/web"),
+        // Helm's values do not look like that.
+        (vec![], vec![("values.yaml", a.as_str())], "added NetworkPolicy default/web"),
         // A change and a move at once is a change.
         (vec![("p.yaml", a.as_str())], vec![("q.yaml", b.as_str())], "changed NetworkPolicy default/web"),
     ] {
@@ -199,6 +201,7 @@ fn files_that_make_manifests_are_named() {
         ("values", "c/ci/values-prod.yaml", "a: 1\n", "a: 2\n", 0, 1),
         ("a comment in values", "c/values.yaml", "a: 1\n", "a: 1 # one\n", 0, 0),
         ("values elsewhere", "d/values.yaml", "a: 1\n", "a: 2\n", 0, 0),
+        ("values elsewhere with a policy", "d/values.yaml", "x: []\n", "x: [{kind: NetworkPolicy}]\n", 1, 0),
         ("values with a policy", "c/values.yaml", "x: []\n", "x: [{kind: NetworkPolicy}]\n", 1, 0),
     ] {
         let mut base = vec![(path, base)];

@@ -97,11 +97,13 @@ impl Repository {
 
     /// Writes a tree into a folder, through an index of its own.
     pub(super) fn materialise(&self, tree: &str, index: &Path, folder: &Path) -> Result<(), SourceError> {
-        for args in [&["read-tree", tree][..], &["checkout-index", "--all", "--force"]] {
+        // Large files are no manifests: the pointers that LFS keeps in their stead will do.
+        let plain = ["-c", "filter.lfs.process=", "-c", "filter.lfs.smudge=", "-c", "filter.lfs.required=false"];
+        let checkout = [&plain[..], &["checkout-index", "--all", "--force"]].concat();
+        for args in [&["read-tree", tree][..], &checkout] {
             let mut command = self.command(args);
             command.current_dir(folder).env("GIT_DIR", &self.git_dir).env("GIT_WORK_TREE", folder);
-            // Large files are no manifests: their pointers will do.
-            command.env("GIT_INDEX_FILE", index).env("GIT_LFS_SKIP_SMUDGE", "1");
+            command.env("GIT_INDEX_FILE", index);
             let output = command.output().map_err(SourceError::NoGit)?;
             checked(output, args)?;
         }
@@ -125,7 +127,8 @@ impl Repository {
         if self.git_dir.as_os_str().is_empty() {
             command.arg("-C").arg(&self.repo);
         } else {
-            command.env("GIT_DIR", &self.git_dir);
+            // Away from any work tree: its attributes would decide how files are merged, and GitHub does not know them.
+            command.current_dir(&self.git_dir).env("GIT_DIR", &self.git_dir);
         }
         for setting in ["core.quotePath=false", "core.hooksPath=/dev/null", "core.fsmonitor=false", "gc.auto=0"] {
             command.args(["-c", setting]);

@@ -156,7 +156,9 @@ impl BlobReader {
             let why = format!("{blob} cannot be read ({}); fetch it, the clone may be a partial one", header.trim());
             return Err(failed(why));
         };
-        debug_assert_eq!(id, blob);
+        if id != blob {
+            return Err(failed(format!("asked for {blob} it answered with {id}")));
+        }
         let content = if size > MAX_SIZE {
             io::copy(&mut (&mut self.output).take(size), &mut io::sink()).map_err(lost)?;
             Content::TooLarge

@@ -9,14 +9,14 @@ use std::{env, fs};
 use tempfile::TempDir;
 
 /// A repository that is gone with its value.
-pub struct Repository {
+pub(crate) struct Repository {
     folder: TempDir,
     root: PathBuf,
 }
 
 impl Repository {
     /// Empty, on a branch that is called `main` whatever the user calls it.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("repository");
         fs::create_dir(&root).unwrap();
@@ -27,67 +27,67 @@ impl Repository {
         repository
     }
 
-    pub fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.root.clone()
     }
 
-    pub fn write(&self, path: &str, text: &str) {
+    pub(crate) fn write(&self, path: &str, text: &str) {
         let path = self.root.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
 
-    pub fn executable(&self, path: &str, text: &str) {
+    pub(crate) fn executable(&self, path: &str, text: &str) {
         use std::os::unix::fs::PermissionsExt;
         self.write(path, text);
         fs::set_permissions(self.root.join(path), fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    pub fn remove(&self, path: &str) {
+    pub(crate) fn remove(&self, path: &str) {
         fs::remove_file(self.root.join(path)).unwrap();
     }
 
     /// Commits everything and tells its id.
-    pub fn commit(&self) -> String {
+    pub(crate) fn commit(&self) -> String {
         self.git(&["add", "--all"]);
         self.git(&["commit", "--quiet", "--message", "a commit"]);
         self.git(&["rev-parse", "HEAD"])
     }
 
-    pub fn branch(&self, name: &str) {
+    pub(crate) fn branch(&self, name: &str) {
         self.git(&["checkout", "--quiet", "-b", name]);
     }
 
-    pub fn checkout(&self, name: &str) {
+    pub(crate) fn checkout(&self, name: &str) {
         self.git(&["checkout", "--quiet", name]);
     }
 
     /// A branch without history.
-    pub fn orphan(&self, name: &str) {
+    pub(crate) fn orphan(&self, name: &str) {
         self.git(&["checkout", "--quiet", "--orphan", name]);
     }
 
-    pub fn configure(&self, key: &str, value: &str) {
+    pub(crate) fn configure(&self, key: &str, value: &str) {
         self.git(&["config", key, value]);
     }
 
     /// Registers a submodule without fetching one.
-    pub fn submodule(&self, path: &str) {
+    pub(crate) fn submodule(&self, path: &str) {
         fs::create_dir(self.root.join(path)).unwrap();
         let head = self.git(&["rev-parse", "HEAD"]);
         self.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{head},{path}")]);
     }
 
     /// The tips of all branches and nothing before them.
-    pub fn shallow_clone(&self) -> Self {
+    pub(crate) fn shallow_clone(&self) -> Self {
         self.clone_with("shallow", &["--depth=1", "--no-single-branch"])
     }
 
-    pub fn bare_clone(&self) -> Self {
+    pub(crate) fn bare_clone(&self) -> Self {
         self.clone_with("bare", &["--bare"])
     }
 
-    pub fn linked_work_tree(&self) -> PathBuf {
+    pub(crate) fn linked_work_tree(&self) -> PathBuf {
         let path = self.folder.path().join("linked");
         self.git(&["worktree", "add", "--quiet", "--detach", &path.display().to_string()]);
         path
@@ -102,14 +102,14 @@ impl Repository {
     }
 
     /// Refs, index and work tree, in a form that compares.
-    pub fn state(&self) -> String {
+    pub(crate) fn state(&self) -> String {
         let index = fs::read(self.root.join(".git/index")).unwrap_or_default();
         let stashes_and_refs = self.git(&["for-each-ref"]);
         format!("{}\n{stashes_and_refs}\n{index:?}", self.git(&["status", "--porcelain", "--ignored"]))
     }
 
     /// A commit of a hundred thousand files.
-    pub fn fast_import(&self, file: impl Fn(usize) -> (String, String)) {
+    pub(crate) fn fast_import(&self, file: impl Fn(usize) -> (String, String)) {
         let mut stream = String::from("commit refs/heads/main\ncommitter T <t@example.com> 0 +0000\ndata 1\nm\n");
         for (path, text) in (0..100_000).map(file) {
             write!(stream, "M 100644 inline {path}\ndata {}\n{text}\n", text.len()).unwrap();
@@ -140,14 +140,14 @@ impl Repository {
 }
 
 /// A policy that selects an app.
-pub fn policy(name: &str, app: &str) -> String {
+pub(crate) fn policy(name: &str, app: &str) -> String {
     format!(
         "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata:\n  name: {name}\nspec:\n  podSelector:\n    matchLabels: {{app: {app}}}\n"
     )
 }
 
 /// A Deployment of an app.
-pub fn deployment(name: &str, app: &str) -> String {
+pub(crate) fn deployment(name: &str, app: &str) -> String {
     format!(
         "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {name}\nspec:\n  selector:\n    matchLabels: {{app: {app}}}\n  template:\n    metadata:\n      labels: {{app: {app}}}\n    spec:\n      containers: [{{name: c, image: nginx}}]\n"
     )
