@@ -159,9 +159,13 @@ impl Collation {
         let mut entries = Vec::new();
         for Document { number, item, value } in manifest::documents(text) {
             let value = value.map_err(|error| {
-                let is_template = text.contains("{{") || text.contains("{%");
-                let fault = if is_template { Fault::Template } else { Fault::Broken };
-                unreadable(format!("cannot be read as a whole: document {number}, {error}"), fault)
+                // What a template fills in is no YAML until then.
+                if text.contains("{{") || text.contains("{%") {
+                    let what = format!("cannot be read as it stands, being a template (document {number}, {error})");
+                    unreadable(what, Fault::Template)
+                } else {
+                    unreadable(format!("cannot be read as a whole: document {number}, {error}"), Fault::Broken)
+                }
             })?;
             if has_placeholders && is_filled_in_later(&value) {
                 return Err(Unreadable::template());
@@ -175,7 +179,7 @@ impl Collation {
 
 impl Unreadable {
     fn template() -> Self {
-        Self { what: "is a template, which cannot be read as it stands".to_owned(), fault: Fault::Template }
+        Self { what: "cannot be read as it stands, being a template".to_owned(), fault: Fault::Template }
     }
 
     fn mend(&self, path: &str) -> String {
