@@ -53,6 +53,46 @@ status=0
 env -i PATH="$scratch/bare" HOME="$scratch/home" scripts/setup live >"$scratch/said" 2>&1 || status=$?
 check "setup for the live demo names clang too" says "$scratch/said" "git clang"
 
+# The same machine with a compiler and git, no Rust anywhere, and a curl that brings an installer. None of it is real.
+fake() {
+    rm -f "$scratch/bare/$1"
+    { printf '#!/bin/sh\n' && cat; } >"$scratch/bare/$1"
+    chmod +x "$scratch/bare/$1"
+}
+ln -s "$(command -v mkdir)" "$(command -v chmod)" "$scratch/bare/"
+fake getent </dev/null
+fake cc </dev/null
+echo 'echo git version 2.43.0' | fake git
+fake curl <<'FAKE'
+while [ "$1" != -o ]; do shift; done
+cat >"$2" <<'INSTALLER'
+echo "installer called with: $*"
+mkdir -p "$HOME/.cargo/bin"
+for tool in cargo rustc; do
+    printf '#!/bin/sh\necho "%s 1.99.0"\n' $tool >"$HOME/.cargo/bin/$tool"
+    chmod +x "$HOME/.cargo/bin/$tool"
+done
+INSTALLER
+FAKE
+if [ ! -e /usr/local/cargo/bin/cargo ]; then
+    env -i PATH="$scratch/bare" HOME="$scratch/home" scripts/setup demo >"$scratch/said" 2>&1
+    check "without any Rust, rustup brings it" [ $? = 0 ]
+    check "no more of it than is needed, and no shell's profile touched" \
+        says "$scratch/said" "with: -y --profile minimal --default-toolchain $(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) --no-modify-path"
+    check "and it is then found, though not on PATH" says "$scratch/said" "cargo 1.99.0 at $scratch/home/.cargo/bin/cargo"
+    rm -rf "$scratch/home/.cargo"
+    echo 'exit 6' | fake curl
+    env -i PATH="$scratch/bare" HOME="$scratch/home" scripts/setup demo >"$scratch/said" 2>&1
+    check "without a network either, it fails" [ $? = 1 ]
+    check "and says what to install" says "$scratch/said" "Install Rust >= "
+else
+    echo "SKIPPED installing Rust by rustup: /usr/local/cargo has one, which is always found" |
+        tee -a "${FORETELL_SKIPS:-/dev/null}"
+fi
+echo 'echo git version 2.34.1' | fake git
+env -i PATH="$scratch/bare" HOME="$scratch/home" scripts/setup demo >"$scratch/said" 2>&1
+check "a git that cannot merge without a checkout is refused" says "$scratch/said" "git 2.34.1 is too old"
+
 # Processes that outlive their command.
 scripts/leaves-nothing sh -c 'exit 7' 2>/dev/null
 check "a command that leaves nothing keeps its status" [ $? = 7 ]
