@@ -1,0 +1,151 @@
+//! A process in a pod's cgroup that does as it is told: one command a line on its standard input, one answer a line.
+
+use std::io::{self, BufRead as _, Read as _, Write as _};
+use std::net::{IpAddr, SocketAddr};
+use std::thread;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+const SCTP: i32 = 132;
+
+/// Marks answers among what the test harness prints.
+pub(crate) const ANSWER: &str = "@";
+
+/// Serves until its standard input ends. Whoever spawned it has the stage.
+pub(crate) fn serve() {
+    let mut open = Vec::new();
+    for line in io::stdin().lock().lines() {
+        let line = line.unwrap();
+        let words: Vec<&str> = line.split(' ').collect();
+        let answer = match obey(&words, &mut open) {
+            Ok(text) => format!("ok {text}"),
+            Err(error) => format!("error {error}"),
+        };
+        // A line of its own, whatever the harness has printed before.
+        println!("\n{ANSWER}{answer}");
+        io::stdout().flush().unwrap();
+    }
+}
+
+fn obey(words: &[&str], open: &mut Vec<Socket>) -> io::Result<String> {
+    match *words {
+        ["tcp-listen", at] => tcp_listen(at.parse().unwrap()),
+        ["tcp-send", from, to, bytes] => tcp_send(from.parse().unwrap(), to.parse().unwrap(), bytes.parse().unwrap()),
+        ["tcp-open", from, to] => {
+            let stream = tcp_connect(from.parse().unwrap(), to.parse().unwrap())?;
+            open.push(stream);
+            Ok(String::new())
+        }
+        ["tcp-exchange", bytes] => tcp_exchange(open.last().unwrap(), bytes.parse().unwrap()),
+        ["udp-listen", at, answers] => udp_listen(at.parse().unwrap(), answers == "answering"),
+        ["udp-send", from, to, count, answers] => {
+            udp_send(from.parse().unwrap(), to.parse().unwrap(), count.parse().unwrap(), answers == "answered")
+        }
+        ["sctp-listen", at] => {
+            open.push(sctp_socket(at.parse().unwrap())?);
+            Ok(String::new())
+        }
+        ["sctp-send", from, to, source_port, port, chunk] => sctp_send(
+            from.parse().unwrap(),
+            to.parse().unwrap(),
+            [source_port.parse().unwrap(), port.parse().unwrap()],
+            chunk.parse().unwrap(),
+        ),
+        _ => panic!("unknown command {words:?}"),
+    }
+}
+
+fn tcp_socket(at: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(at), Type::STREAM, None)?;
+    socket.set_read_timeout(Some(ANSWER_WITHIN))?;
+    Ok(socket)
+}
+
+/// Echoes every connection until its client has said all.
+fn tcp_listen(at: SocketAddr) -> io::Result<String> {
+    let socket = tcp_socket(at)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&at.into())?;
+    socket.listen(64)?;
+    thread::spawn(move || {
+        let listener = std::net::TcpListener::from(socket);
+        for stream in listener.incoming().map_while(Result::ok) {
+            thread::spawn(move || io::copy(&mut &stream, &mut &stream));
+        }
+    });
+    Ok(String::new())
+}
+
+fn tcp_connect(from: IpAddr, to: SocketAddr) -> io::Result<Socket> {
+    let socket = tcp_socket(to)?;
+    socket.bind(&SocketAddr::new(from, 0).into())?;
+    socket.connect_timeout(&to.into(), ANSWER_WITHIN)?;
+    Ok(socket)
+}
+
+fn tcp_send(from: IpAddr, to: SocketAddr, bytes: usize) -> io::Result<String> {
+    let mut socket = tcp_connect(from, to)?;
+    socket.write_all(&vec![7; bytes])?;
+    socket.shutdown(std::net::Shutdown::Write)?;
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer)?;
+    Ok(answer.len().to_string())
+}
+
+fn tcp_exchange(mut socket: &Socket, bytes: usize) -> io::Result<String> {
+    socket.write_all(&vec![7; bytes])?;
+    socket.read_exact(&mut vec![0; bytes])?;
+    Ok(String::new())
+}
+
+fn udp_socket(at: SocketAddr) -> io::Result<std::net::UdpSocket> {
+    let socket = std::net::UdpSocket::bind(at)?;
+    socket.set_read_timeout(Some(ANSWER_WITHIN))?;
+    Ok(socket)
+}
+
+fn udp_listen(at: SocketAddr, answers: bool) -> io::Result<String> {
+    let socket = udp_socket(at)?;
+    socket.set_read_timeout(None)?;
+    thread::spawn(move || {
+        let mut datagram = [0; 2048];
+        while let Ok((size, from)) = socket.recv_from(&mut datagram) {
+            if answers {
+                socket.send_to(&datagram[..size], from).unwrap();
+            }
+        }
+    });
+    Ok(String::new())
+}
+
+fn udp_send(from: SocketAddr, to: SocketAddr, count: usize, answered: bool) -> io::Result<String> {
+    let socket = udp_socket(from)?;
+    for _ in 0..count {
+        socket.send_to(&[7; 100], to)?;
+        if answered {
+            socket.recv_from(&mut [0; 2048])?;
+        }
+    }
+    Ok(String::new())
+}
+
+fn sctp_socket(at: IpAddr) -> io::Result<Socket> {
+    let at = SocketAddr::new(at, 0);
+    let socket = Socket::new(Domain::for_address(at), Type::RAW, Some(Protocol::from(SCTP)))?;
+    socket.bind(&SockAddr::from(at))?;
+    Ok(socket)
+}
+
+/// A common header (RFC 9260, 3.1) and one chunk; nobody here checks the checksum.
+fn sctp_send(from: IpAddr, to: IpAddr, ports: [u16; 2], chunk: u8) -> io::Result<String> {
+    let mut packet = Vec::new();
+    packet.extend(ports[0].to_be_bytes());
+    packet.extend(ports[1].to_be_bytes());
+    packet.extend([0; 8]);
+    packet.extend([chunk, 0, 0, 20]);
+    packet.extend([1, 2, 3, 4, 0, 0, 16, 0, 0, 1, 0, 1, 0, 0, 0, 1]);
+    sctp_socket(from)?.send_to(&packet, &SocketAddr::new(to, 0).into())?;
+    Ok(String::new())
+}
