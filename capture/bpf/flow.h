@@ -45,7 +45,9 @@ struct event {
 
 /* What a TCP socket carries with it, so that a data packet needs no hash lookup. */
 struct tally {
-	u64 packets, bytes, folded; /* folded: jiffies of the last move into the flow table */
+	u64 packets, bytes;
+	u64 since; /* jiffies from which moves into the flow table are counted */
+	u64 moves;
 };
 struct connection {
 	struct flow_key key;

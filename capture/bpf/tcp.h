@@ -4,11 +4,13 @@
 #pragma once
 #include "table.h"
 
-/* 25 ms to 250 ms, as CONFIG_HZ is 1000 to 100. The first packet after a pause is always moved at once. */
-#define FOLD_JIFFIES 25
+/* In each span of 25 ms to 250 ms, as CONFIG_HZ is 1000 to 100, so many packets of a connection are moved into the table at
+ * once, and later ones with the first of the next span: only the tail of a dense burst can lag, until the next packet. */
+#define SPAN_JIFFIES 25
+#define SPAN_MOVES 8
 #define EPHEMERAL 32768
 
-INLINE void fold(struct connection *c, u8 hook, u64 jiffies)
+INLINE void fold(struct connection *c, u8 hook)
 {
 	struct tally *tally = &c->tallies[hook & 1];
 	u64 packets = tally->packets, bytes = tally->bytes, now = bpf_ktime_get_ns();
@@ -21,7 +23,6 @@ INLINE void fold(struct connection *c, u8 hook, u64 jiffies)
 	add_packets(flow, &c->key, sent_by_client(hook, c->key.role), packets, bytes, now);
 	tally->packets = 0;
 	tally->bytes = 0;
-	tally->folded = jiffies;
 }
 
 /* What the client learns of its attempt. Out of the way of data packets. */
@@ -56,24 +57,28 @@ INLINE void on_connection(struct connection *c, const struct packet *p)
 		read_answer(c, p);
 		if (p->what & (TCP_FIN | TCP_RST))
 			c->marks |= CONNECTION_CLOSING;
-	} else if (jiffies - tally->folded < FOLD_JIFFIES && !(c->marks & CONNECTION_CLOSING)) {
+	} else if (jiffies - tally->since >= SPAN_JIFFIES) {
+		tally->since = jiffies;
+		tally->moves = 0;
+	} else if (tally->moves >= SPAN_MOVES && !(c->marks & CONNECTION_CLOSING)) {
 		return;
 	}
-	fold(c, p->hook, jiffies);
+	tally->moves++;
+	fold(c, p->hook);
 }
 
-INLINE void carry(struct bpf_sock *sk, const struct flow_key *key, const struct packet *p, u32 marks)
+/* Returns whether it does; without it each packet takes the long way: slower, and nothing is lost. */
+INLINE bool carry(struct bpf_sock *sk, const struct flow_key *key, const struct packet *p, u32 marks)
 {
 	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 
-	/* Without it each packet takes the long way: slower, and nothing is lost. */
 	if (!c)
-		return;
+		return false;
 	c->key = *key;
 	copy(c->local, p->local, 16);
 	c->opening = p->opening;
 	c->marks = marks;
-	c->tallies[0].folded = c->tallies[1].folded = bpf_jiffies64();
+	return true;
 }
 
 INLINE bool has_listener(struct __sk_buff *skb, const struct packet *p)
@@ -160,6 +165,7 @@ INLINE void on_stranger(struct __sk_buff *skb, struct packet *p, struct bpf_sock
 	enum role role = LOCAL_IS_SERVER;
 	struct flow_key key;
 	struct flow *flow;
+	bool counts;
 
 	if (state == TCP_CLOSE)
 		return;
@@ -169,27 +175,32 @@ INLINE void on_stranger(struct __sk_buff *skb, struct packet *p, struct bpf_sock
 		/* TCP Fast Open makes the socket before the handshake is done. */
 		if (state == TCP_SYN_RECV && p->hook == INGRESS && (p->what & TCP_ACK) && awaits_answer(flow))
 			add(flow->established, 1);
-	} else {
-		if (state == TCP_SYN_SENT || (state != TCP_SYN_RECV && !has_listener(skb, p))) {
-			role = LOCAL_IS_CLIENT;
-			/* Who has no listener is the client, or its listener has closed since. */
-			if (state != TCP_SYN_SENT && !(p->local_port >= EPHEMERAL && p->remote_port < EPHEMERAL))
-				marks = CONNECTION_GUESSED;
-			turn_flow(&key, p, role);
-			flow = find_flow(&key);
-		}
-		if (!flow)
-			flow = make_flow(&key, p->local, now, marks ? FLOW_GUESSED : 0);
-		if (!flow)
-			return;
+		carry(sk, &key, p, CONNECTION_ANSWERED);
+		add_packet(flow, &key, p, now);
+		return;
+	}
+	if (state == TCP_SYN_SENT || (state != TCP_SYN_RECV && !has_listener(skb, p))) {
+		role = LOCAL_IS_CLIENT;
+		/* Who has no listener is the client, or its listener has closed since. */
+		if (state != TCP_SYN_SENT && !(p->local_port >= EPHEMERAL && p->remote_port < EPHEMERAL))
+			marks |= CONNECTION_GUESSED;
+		turn_flow(&key, p, role);
+		flow = find_flow(&key);
+	}
+	if (state != TCP_SYN_SENT)
+		marks |= CONNECTION_ANSWERED;
+	/* Counted as a connection once: with its entry, or when its socket begins to carry its tallies. */
+	counts = carry(sk, &key, p, marks) || !flow;
+	if (!flow)
+		flow = make_flow(&key, p->local, now, marks & CONNECTION_GUESSED ? FLOW_GUESSED : 0);
+	if (!flow)
+		return;
+	if (counts) {
 		add(flow->opened, 1);
-		if (state != TCP_SYN_SENT) {
+		if (state != TCP_SYN_SENT)
 			add(flow->established, 1);
-			marks |= CONNECTION_ANSWERED;
-		}
 	}
 	add_packet(flow, &key, p, now);
-	carry(sk, &key, p, marks);
 }
 
 INLINE void on_tcp(struct __sk_buff *skb, struct packet *p)

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use foretell_policy::flow::{Line, NodeReport};
-use tracing::{debug, info, warn};
+use tracing::{debug, info, trace, warn};
 
 use crate::aggregate::{Aggregate, Closed, Closing};
 use crate::clock::Moment;
@@ -17,7 +17,7 @@ use crate::registry::Registry;
 /// How often announced flows are read: a pod that lives for a second must be found while it lives.
 const POLL: Duration = Duration::from_millis(10);
 /// A flow without packets for this long is forgotten, as connection tracking would have by then.
-const KEEP: Duration = Duration::from_secs(300);
+const KEEP: Duration = Duration::from_mins(5);
 /// An attempt this young may still be answered.
 const SETTLE: Duration = Duration::from_secs(3);
 
@@ -92,11 +92,12 @@ impl Agent {
 
     fn drain(&mut self) {
         while let Some(event) = self.probe.next_event() {
+            trace!(flow.key = ?event.key, "A new flow was announced: {:?}", event.key);
             self.aggregate.announce(&event, self.window, |cgroup| self.registry.owner(cgroup));
         }
     }
 
-    fn end_window(&mut self, last: bool) -> anyhow::Result<()> {
+    fn end_window(&mut self, is_last: bool) -> anyhow::Result<()> {
         // First the turn in the kernel, then the events: whatever is announced before it is in the table by now.
         self.probe.begin_window(self.window.wrapping_add(1), self.settled)?;
         self.drain();
@@ -107,7 +108,7 @@ impl Agent {
             ended: Moment::now(),
             settle: SETTLE.min(self.span),
             keep: KEEP,
-            last,
+            last: is_last,
             node: &self.node,
         };
         let mut closed = Closed::default();

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map;
-use std::net::IpAddr;
 use std::time::Duration;
 
-use foretell_policy::flow::{Direction, Endpoint, Flow, Outcome, Protocol};
+use foretell_policy::flow::Flow;
 
 use crate::clock::Moment;
 use crate::record::{Event, FlowKey, Sums};
 use crate::registry::Owner;
+use crate::tracked::Tracked;
 
 /// The end of a window.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +33,7 @@ pub struct Closing<'a> {
 /// What a window came to.
 #[derive(Debug, Default)]
 pub struct Closed {
-    /// Its flows, in no order.
+    /// Its flows, by the time of their first packet.
     pub flows: Vec<Flow>,
     /// Idle flows, to be removed from the kernel's table too.
     pub idle: Vec<FlowKey>,
@@ -50,39 +50,15 @@ pub struct Closed {
 pub struct Aggregate {
     most: usize,
     tracked: HashMap<FlowKey, Tracked>,
-    aggregate_full: u64,
-}
-
-#[derive(Debug)]
-struct Tracked {
-    owner: Owner,
-    /// As read last; `None` while there was only an event.
-    latest: Option<Sums>,
-    /// What flows have been written for.
-    reported: Sums,
-    /// Attempts written as unanswered, of which the kernel knows nothing.
-    unanswered: u64,
-    /// First packet that no flow has been written for.
-    first: Option<u64>,
-    event: Option<Event>,
-    /// Last window at whose end it was in the table, or was announced.
-    window: u32,
-}
-
-/// One line of a flow: the attempts of one outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Row {
-    outcome: Option<Outcome>,
-    connections: u64,
-    packets: u64,
-    bytes: u64,
+    /// Flows for which there was none, since the last window.
+    no_room: u64,
 }
 
 impl Aggregate {
     /// With room for so many flows.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Self { most, tracked: HashMap::new(), aggregate_full: 0 }
+        Self { most, tracked: HashMap::new(), no_room: 0 }
     }
 
     /// A flow was announced. Its sums are read at the window's end, but its pod is looked up now.
@@ -90,7 +66,7 @@ impl Aggregate {
         let full = self.tracked.len() >= self.most;
         match self.tracked.entry(event.key) {
             hash_map::Entry::Occupied(mut tracked) => tracked.get_mut().window = window,
-            hash_map::Entry::Vacant(_) if full => self.aggregate_full += 1,
+            hash_map::Entry::Vacant(_) if full => self.no_room += 1,
             hash_map::Entry::Vacant(place) => {
                 let reported = Sums::none(event.time, event.local);
                 let mut tracked = Tracked::new(owner(event.key.cgroup), reported, window);
@@ -113,7 +89,7 @@ impl Aggregate {
         let tracked = match self.tracked.entry(key) {
             hash_map::Entry::Occupied(tracked) => tracked.into_mut(),
             hash_map::Entry::Vacant(_) if full => {
-                self.aggregate_full += 1;
+                self.no_room += 1;
                 return;
             }
             hash_map::Entry::Vacant(place) => {
@@ -133,6 +109,7 @@ impl Aggregate {
             tracked.first = None;
         }
         tracked.window = closing.window;
+        tracked.read = Some(closing.window);
         tracked.event = None;
         if sums.packets()
             > tracked.latest.filter(|latest| latest.made == sums.made).map_or(0, |latest| latest.packets())
@@ -147,7 +124,9 @@ impl Aggregate {
     pub fn close(&mut self, closing: &Closing<'_>, mut out: Closed) -> Closed {
         let keep = nanoseconds(closing.keep);
         self.tracked.retain(|key, tracked| {
-            if closing.window.wrapping_sub(tracked.window).cast_signed() > 0 {
+            // One announced while the table was read belongs to the next window.
+            let should_be_there = closing.window.wrapping_sub(tracked.window).cast_signed() >= 0;
+            if should_be_there && tracked.read != Some(closing.window) {
                 out.evicted += 1;
                 tracked.write(key, &Closing { last: true, ..*closing }, &mut out);
                 return false;
@@ -161,113 +140,9 @@ impl Aggregate {
             }
             !idle
         });
-        out.aggregate_full += std::mem::take(&mut self.aggregate_full);
+        out.flows.sort_by_key(|flow| flow.start);
+        out.aggregate_full += std::mem::take(&mut self.no_room);
         out
-    }
-}
-
-impl Tracked {
-    fn new(owner: Owner, reported: Sums, window: u32) -> Self {
-        Self { owner, latest: None, reported, unanswered: 0, first: None, event: None, window }
-    }
-
-    fn write(&mut self, key: &FlowKey, closing: &Closing<'_>, out: &mut Closed) {
-        let Some(latest) = self.latest else {
-            // Announced, and thrown out before its sums were read. What became of it nobody knows: taken as in use.
-            if let Some(event) = self.event.take_if(|_| closing.last) {
-                let row = Row { outcome: None, connections: 1, packets: 1, bytes: event.bytes };
-                out.flows.push(self.flow(key, row, event.local, (event.time, event.time), closing));
-            }
-            return;
-        };
-        let rows = match key.protocol {
-            Protocol::Udp => self.datagrams(&latest, closing),
-            Protocol::Tcp | Protocol::Sctp => self.connections(&latest, closing),
-        };
-        if rows.is_empty() {
-            return;
-        }
-        let first = self.first.take().unwrap_or(latest.last).min(latest.last);
-        for row in rows {
-            out.flows.push(self.flow(key, row, latest.local, (first, latest.last), closing));
-        }
-        if self.owner == Owner::Gone {
-            out.unattributed += 1;
-        }
-        self.reported = latest;
-    }
-
-    /// One a window, answered once anything ever came back.
-    fn datagrams(&self, latest: &Sums, closing: &Closing<'_>) -> Vec<Row> {
-        let packets = latest.packets().saturating_sub(self.reported.packets());
-        let bytes = latest.bytes.saturating_sub(self.reported.bytes);
-        let outcome = if latest.server_packets > 0 { Outcome::Established } else { Outcome::Unanswered };
-        if packets == 0 || (outcome == Outcome::Unanswered && may_be_answered(latest.made, closing)) {
-            return Vec::new();
-        }
-        vec![Row { outcome: Some(outcome), connections: 1, packets, bytes }]
-    }
-
-    /// A row for each outcome. Packets are not told apart by outcome in the kernel: the first row has them all.
-    fn connections(&mut self, latest: &Sums, closing: &Closing<'_>) -> Vec<Row> {
-        let packets = latest.packets().saturating_sub(self.reported.packets());
-        let bytes = latest.bytes.saturating_sub(self.reported.bytes);
-        let established = latest.established.saturating_sub(self.reported.established);
-        let refused = latest.refused.saturating_sub(self.reported.refused);
-        let answered = latest.established.saturating_add(latest.refused);
-        let pending = latest.opened.saturating_sub(answered).saturating_sub(self.unanswered);
-        let unanswered = if may_be_answered(latest.last, closing) { 0 } else { pending };
-
-        let mut rows = Vec::new();
-        let mut row = |outcome, connections| {
-            let (packets, bytes) = if rows.is_empty() { (packets, bytes) } else { (0, 0) };
-            rows.push(Row { outcome: Some(outcome), connections, packets, bytes });
-        };
-        // Connections of earlier windows that go on open none, and are in use all the same.
-        let of_attempts = refused.saturating_mul(2).saturating_add(pending.saturating_mul(7));
-        if established > 0 || (latest.established > 0 && packets > of_attempts) {
-            row(Outcome::Established, established);
-        }
-        if refused > 0 {
-            row(Outcome::Refused, refused);
-        }
-        if unanswered > 0 {
-            row(Outcome::Unanswered, unanswered);
-            self.unanswered += unanswered;
-        }
-        if rows.is_empty() && packets > 0 && pending == 0 {
-            // Late packets of attempts already written.
-            let outcome = if latest.refused > 0 { Outcome::Refused } else { Outcome::Unanswered };
-            rows.push(Row { outcome: Some(outcome), connections: 0, packets, bytes });
-        }
-        rows
-    }
-
-    fn flow(&self, key: &FlowKey, row: Row, local: IpAddr, span: (u64, u64), closing: &Closing<'_>) -> Flow {
-        let mut local = Endpoint::address(local);
-        if let Owner::Pod(uid) = &self.owner {
-            local.pod_uid = Some(uid.to_string());
-        }
-        let remote = Endpoint::address(key.remote);
-        let (src, dst) = match key.observed {
-            Direction::Egress => (local, remote),
-            Direction::Ingress => (remote, local),
-        };
-        Flow {
-            start: closing.ended.wall_of(span.0),
-            end: closing.ended.wall_of(span.1),
-            node: Some(closing.node.to_owned()),
-            observed: Some(key.observed),
-            src,
-            dst,
-            protocol: key.protocol,
-            port: key.port,
-            outcome: row.outcome,
-            guessed: self.latest.is_some_and(|latest| latest.guessed),
-            connections: row.connections,
-            packets: row.packets,
-            bytes: row.bytes,
-        }
     }
 }
 
@@ -278,10 +153,182 @@ fn first_packet(sums: &Sums, closing: &Closing<'_>) -> u64 {
     if sums.window == closing.window || this >= closing.began.monotonic { this } else { next.max(sums.made) }
 }
 
-fn may_be_answered(since: u64, closing: &Closing<'_>) -> bool {
-    !closing.last && closing.ended.monotonic.saturating_sub(since) < nanoseconds(closing.settle)
+pub(crate) fn nanoseconds(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn nanoseconds(span: Duration) -> u64 {
-    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+#[cfg(test)]
+mod tests {
+    use foretell_policy::flow::{Direction, Outcome, Protocol};
+
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+    const START: u64 = 1_000 * SECOND;
+
+    fn moment(monotonic: u64) -> Moment {
+        let wall = "2026-11-21T01:40:00Z".parse::<jiff::Timestamp>().unwrap();
+        let since = jiff::SignedDuration::from_nanos(monotonic.cast_signed() - START.cast_signed());
+        Moment { monotonic, wall: wall.checked_add(since).unwrap() }
+    }
+
+    /// Windows of ten seconds.
+    fn closing(window: u32) -> Closing<'static> {
+        let began = START + u64::from(window) * 10 * SECOND;
+        Closing {
+            window,
+            began: moment(began),
+            ended: moment(began + 10 * SECOND),
+            settle: Duration::from_secs(3),
+            keep: Duration::from_mins(5),
+            last: false,
+            node: "n1",
+        }
+    }
+
+    fn key(protocol: Protocol) -> FlowKey {
+        let remote = "10.0.0.9".parse().unwrap();
+        FlowKey { cgroup: 7, remote, port: 80, protocol, observed: Direction::Egress }
+    }
+
+    fn sums(at: u64) -> Sums {
+        let mut sums = Sums::none(START + at, "10.0.0.1".parse().unwrap());
+        sums.client_packets = 1;
+        sums.bytes = 60;
+        sums.window = u32::try_from(at / (10 * SECOND)).unwrap();
+        sums.window_first[sums.window as usize % 2] = START + at;
+        sums
+    }
+
+    fn event(key: FlowKey, at: u64) -> Event {
+        Event { key, local: "10.0.0.1".parse().unwrap(), time: START + at, bytes: 60 }
+    }
+
+    fn end(aggregate: &mut Aggregate, closing: &Closing<'_>, entries: &[(FlowKey, Sums)]) -> Closed {
+        let mut closed = Closed::default();
+        for (key, sums) in entries {
+            aggregate.read(*key, *sums, closing, &mut closed, |_| Owner::Pod("uid".into()));
+        }
+        aggregate.close(closing, closed)
+    }
+
+    fn rows(closed: &Closed) -> Vec<(Option<Outcome>, u64, u64)> {
+        closed.flows.iter().map(|flow| (flow.outcome, flow.connections, flow.packets)).collect()
+    }
+
+    #[test]
+    fn an_attempt_at_the_windows_end_is_held_back_until_its_answer_had_time() {
+        let mut aggregate = Aggregate::new(10);
+        let mut tcp = sums(9 * SECOND);
+        tcp.opened = 1;
+        assert_eq!(rows(&end(&mut aggregate, &closing(0), &[(key(Protocol::Tcp), tcp)])), []);
+        tcp.established = 1;
+        tcp.client_packets = 5;
+        tcp.window = 1;
+        tcp.last = START + 11 * SECOND;
+        tcp.window_first[1] = START + 10 * SECOND;
+        let closed = end(&mut aggregate, &closing(1), &[(key(Protocol::Tcp), tcp)]);
+        assert_eq!(rows(&closed), [(Some(Outcome::Established), 1, 5)]);
+        assert_eq!(
+            closed.flows[0].start.to_string(),
+            "2026-11-21T01:40:09Z",
+            "of its first packet, in the window before"
+        );
+        assert_eq!(closed.flows[0].end.to_string(), "2026-11-21T01:40:11Z");
+        assert_eq!(closed.flows[0].src.pod_uid.as_deref(), Some("uid"));
+        assert_eq!(rows(&end(&mut aggregate, &closing(2), &[(key(Protocol::Tcp), tcp)])), []);
+    }
+
+    #[test]
+    fn an_attempt_without_answer_is_unanswered_once() {
+        let mut aggregate = Aggregate::new(10);
+        let mut tcp = sums(SECOND);
+        tcp.opened = 2;
+        let entry = |sums| [(key(Protocol::Tcp), sums)];
+        assert_eq!(rows(&end(&mut aggregate, &closing(0), &entry(tcp))), [(Some(Outcome::Unanswered), 2, 1)]);
+        assert_eq!(rows(&end(&mut aggregate, &closing(1), &entry(tcp))), []);
+        tcp.client_packets += 1;
+        tcp.last = START + 21 * SECOND;
+        let repeated = end(&mut aggregate, &closing(2), &entry(tcp));
+        assert_eq!(rows(&repeated), [(Some(Outcome::Unanswered), 0, 1)], "its repetition is no attempt");
+    }
+
+    #[test]
+    fn outcomes_of_one_flow_are_told_apart_and_packets_counted_once() {
+        let mut aggregate = Aggregate::new(10);
+        let mut tcp = sums(SECOND);
+        (tcp.opened, tcp.established, tcp.refused, tcp.client_packets) = (6, 3, 2, 30);
+        let closed = end(&mut aggregate, &closing(0), &[(key(Protocol::Tcp), tcp)]);
+        let expected =
+            [(Some(Outcome::Established), 3, 30), (Some(Outcome::Refused), 2, 0), (Some(Outcome::Unanswered), 1, 0)];
+        assert_eq!(rows(&closed), expected);
+    }
+
+    #[test]
+    fn a_datagram_is_one_connection_a_window_and_answered_once_anything_came_back() {
+        let mut aggregate = Aggregate::new(10);
+        let mut udp = sums(SECOND);
+        let entry = |sums| [(key(Protocol::Udp), sums)];
+        assert_eq!(rows(&end(&mut aggregate, &closing(0), &entry(udp))), [(Some(Outcome::Unanswered), 1, 1)]);
+        udp.server_packets = 1;
+        assert_eq!(rows(&end(&mut aggregate, &closing(1), &entry(udp))), [(Some(Outcome::Established), 1, 1)]);
+        udp.client_packets += 3;
+        assert_eq!(rows(&end(&mut aggregate, &closing(2), &entry(udp))), [(Some(Outcome::Established), 1, 3)]);
+        assert_eq!(rows(&end(&mut aggregate, &closing(3), &entry(udp))), []);
+    }
+
+    #[test]
+    fn the_last_window_holds_nothing_back() {
+        let mut aggregate = Aggregate::new(10);
+        let mut tcp = sums(9 * SECOND);
+        tcp.opened = 1;
+        let last = Closing { last: true, ..closing(0) };
+        assert_eq!(
+            rows(&end(&mut aggregate, &last, &[(key(Protocol::Tcp), tcp)])),
+            [(Some(Outcome::Unanswered), 1, 1)]
+        );
+    }
+
+    #[test]
+    fn an_entry_that_the_kernel_threw_out_is_written_as_far_as_known_and_counted() {
+        let mut aggregate = Aggregate::new(10);
+        let announced = key(Protocol::Tcp);
+        aggregate.announce(&event(announced, SECOND), 0, |_| Owner::Host);
+        let closed = end(&mut aggregate, &closing(0), &[]);
+        assert_eq!(rows(&closed), [(None, 1, 1)], "what became of it nobody knows");
+        assert_eq!((closed.evicted, closed.flows[0].bytes), (1, 60));
+
+        let held = sums(19 * SECOND);
+        assert_eq!(rows(&end(&mut aggregate, &closing(1), &[(key(Protocol::Udp), held)])), []);
+        let closed = end(&mut aggregate, &closing(2), &[(key(Protocol::Udp), sums(21 * SECOND))]);
+        assert_eq!(closed.evicted, 1);
+        assert_eq!(rows(&closed), [(Some(Outcome::Unanswered), 1, 1), (Some(Outcome::Unanswered), 1, 1)]);
+    }
+
+    #[test]
+    fn a_flow_announced_while_the_table_is_read_is_not_taken_for_thrown_out() {
+        let mut aggregate = Aggregate::new(10);
+        aggregate.announce(&event(key(Protocol::Udp), 10 * SECOND), 1, |_| Owner::Host);
+        let closed = end(&mut aggregate, &closing(0), &[]);
+        assert_eq!((closed.evicted, closed.flows.len()), (0, 0));
+    }
+
+    #[test]
+    fn what_has_no_room_is_counted() {
+        let mut aggregate = Aggregate::new(1);
+        let entries = [(key(Protocol::Udp), sums(SECOND)), (key(Protocol::Sctp), sums(SECOND))];
+        assert_eq!(end(&mut aggregate, &closing(0), &entries).aggregate_full, 1);
+        assert_eq!(end(&mut aggregate, &closing(1), &entries[..1]).aggregate_full, 0);
+    }
+
+    #[test]
+    fn an_idle_flow_is_forgotten_after_it_was_written() {
+        let mut aggregate = Aggregate::new(10);
+        let entries = [(key(Protocol::Udp), sums(SECOND))];
+        for window in 0..30 {
+            assert!(end(&mut aggregate, &closing(window), &entries).idle.is_empty(), "{window}");
+        }
+        assert_eq!(end(&mut aggregate, &closing(30), &entries).idle, [key(Protocol::Udp)]);
+        assert!(aggregate.tracked.is_empty());
+    }
 }

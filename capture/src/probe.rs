@@ -247,7 +247,7 @@ fn is_denied(errno: i32) -> bool {
 /// Names those that this process lacks.
 fn needs_capabilities() -> String {
     use rustix::thread::{CapabilitySet, capabilities};
-    let effective = capabilities(None).map(|sets| sets.effective).unwrap_or(CapabilitySet::empty());
+    let effective = capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective);
     let missing: Vec<&str> = [
         (CapabilitySet::BPF, "CAP_BPF"),
         (CapabilitySet::PERFMON, "CAP_PERFMON"),

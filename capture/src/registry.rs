@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::handle::{self, Found};
 use crate::mount::Node;
 use crate::pod;
 
@@ -58,13 +59,17 @@ impl Registry {
         if cgroup == 0 {
             return Owner::Host;
         }
-        // Once an id: what a walk does not find is remembered as gone, and ids are never used again.
-        self.walk();
-        if let Some(entry) = self.entries.get(&cgroup) {
-            return entry.owner.clone();
-        }
-        self.insert(cgroup, Owner::Gone);
-        Owner::Gone
+        let owner = match handle::find(&self.node.mount, cgroup) {
+            Found::At(folder) => self.owner_of(&folder),
+            Found::Gone => Owner::Gone,
+            // Once an id: what a walk does not find is remembered as gone, and ids are never used again.
+            Found::Unknown => {
+                self.walk();
+                self.entries.get(&cgroup).map_or(Owner::Gone, |entry| entry.owner.clone())
+            }
+        };
+        self.insert(cgroup, owner.clone());
+        owner
     }
 
     /// Walks once more and forgets what was neither found nor asked for in the last sweeps.
@@ -109,4 +114,54 @@ fn subfolders(folder: &Path) -> Vec<PathBuf> {
         .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
         .map(|entry| entry.path())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn registry(mount: &Path) -> Registry {
+        Registry::new(Node { mount: mount.to_owned(), path: mount.join("kubepods") })
+    }
+
+    fn id(folder: &Path) -> u64 {
+        fs::metadata(folder).unwrap().ino()
+    }
+
+    #[test]
+    fn pods_are_learnt_by_walking_and_remembered_when_gone() {
+        let mount = tempfile::tempdir().unwrap();
+        let container = mount.path().join("kubepods/besteffort/pod123/c");
+        fs::create_dir_all(&container).unwrap();
+        let mut registry = registry(mount.path());
+        let cgroup = id(&container);
+        fs::remove_dir(&container).unwrap();
+        let pod = Owner::Pod("123".into());
+        for _ in 0..REMEMBERED_SWEEPS {
+            registry.sweep();
+        }
+        assert_eq!(registry.owner(cgroup), pod);
+        for _ in 0..REMEMBERED_SWEEPS {
+            registry.sweep();
+        }
+        assert_eq!(registry.owner(cgroup), pod, "asking for it counts as use");
+        for _ in 0..=REMEMBERED_SWEEPS {
+            registry.sweep();
+        }
+        assert_eq!(registry.entries.get(&cgroup).map(|entry| &entry.owner), None);
+    }
+
+    #[test]
+    fn a_cgroup_made_later_is_found_when_asked_for() {
+        let mount = tempfile::tempdir().unwrap();
+        fs::create_dir_all(mount.path().join("kubepods")).unwrap();
+        let mut registry = registry(mount.path());
+        let container = mount.path().join("kubepods/pod9/c");
+        fs::create_dir_all(&container).unwrap();
+        registry.walk();
+        assert_eq!(registry.owner(id(&container)), Owner::Pod("9".into()));
+        assert_eq!(registry.owner(id(&mount.path().join("kubepods"))), Owner::Host);
+        assert_eq!(registry.owner(0), Owner::Host);
+        assert_eq!(registry.owner(u64::MAX), Owner::Gone);
+    }
 }

@@ -1,6 +1,6 @@
 //! Puts the agent together from its arguments and runs it until it is asked to stop.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -30,7 +30,11 @@ const UNSETTLED_NANOSECONDS: u64 = 120_000_000_000;
 pub fn run(args: Args) -> anyhow::Result<()> {
     let Args { output, cgroup, node: name, window, duration, max_flows, ring_bytes, log } = args;
     let filter = EnvFilter::try_new(&log).with_context(|| format!("--log {log}"))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
 
     let stop = stop_on_signals().context("cannot listen for signals")?;
     let name = name.unwrap_or_else(host::name);

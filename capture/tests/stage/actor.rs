@@ -53,14 +53,13 @@ fn obey(words: &[&str], open: &mut Vec<Socket>) -> io::Result<String> {
             [source_port.parse().unwrap(), port.parse().unwrap()],
             chunk.parse().unwrap(),
         ),
+        ["raw-send", to, packet] => raw_send(to.parse().unwrap(), packet),
         _ => panic!("unknown command {words:?}"),
     }
 }
 
 fn tcp_socket(at: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(at), Type::STREAM, None)?;
-    socket.set_read_timeout(Some(ANSWER_WITHIN))?;
-    Ok(socket)
+    Socket::new(Domain::for_address(at), Type::STREAM, None)
 }
 
 /// Echoes every connection until its client has said all.
@@ -80,6 +79,7 @@ fn tcp_listen(at: SocketAddr) -> io::Result<String> {
 
 fn tcp_connect(from: IpAddr, to: SocketAddr) -> io::Result<Socket> {
     let socket = tcp_socket(to)?;
+    socket.set_read_timeout(Some(ANSWER_WITHIN))?;
     socket.bind(&SocketAddr::new(from, 0).into())?;
     socket.connect_timeout(&to.into(), ANSWER_WITHIN)?;
     Ok(socket)
@@ -147,5 +147,15 @@ fn sctp_send(from: IpAddr, to: IpAddr, ports: [u16; 2], chunk: u8) -> io::Result
     packet.extend([chunk, 0, 0, 20]);
     packet.extend([1, 2, 3, 4, 0, 0, 16, 0, 0, 1, 0, 1, 0, 0, 0, 1]);
     sctp_socket(from)?.send_to(&packet, &SocketAddr::new(to, 0).into())?;
+    Ok(String::new())
+}
+
+/// A whole packet, IP header included, in hexadecimal.
+fn raw_send(to: IpAddr, packet: &str) -> io::Result<String> {
+    let to = SocketAddr::new(to, 0);
+    let socket = Socket::new(Domain::for_address(to), Type::RAW, Some(Protocol::from(libc::IPPROTO_RAW)))?;
+    let bytes: Vec<u8> =
+        (0..packet.len()).step_by(2).map(|at| u8::from_str_radix(&packet[at..at + 2], 16).unwrap()).collect();
+    socket.send_to(&bytes, &to.into())?;
     Ok(String::new())
 }

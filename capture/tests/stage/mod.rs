@@ -1,8 +1,17 @@
 //! Two or more "pods" without a cluster: cgroups named as kubelet names them, in a network namespace of their own whose
 //! `lo` carries their addresses.
+#![allow(dead_code, reason = "each test file uses its part of the stage")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "it exists for tests only, which fail by panicking"
+)]
 
 pub(crate) mod actor;
+pub(crate) mod packet;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -48,7 +57,7 @@ fn obstacle() -> Option<String> {
     if cgroup2().is_none() {
         return Some("no cgroup2 is mounted".into());
     }
-    for tool in ["ip", "unshare", "nsenter"] {
+    for tool in ["ip", "unshare", "nsenter", "setpriv"] {
         if Command::new(tool).arg("-V").output().is_err() {
             return Some(format!("no {tool} on PATH (apt-get install iproute2 util-linux)"));
         }
@@ -90,13 +99,12 @@ impl Stage {
         let name = format!("foretell-test-{}-{}", std::process::id(), STAGES.fetch_add(1, Ordering::Relaxed));
         let cgroup = cgroup2().unwrap().join(name);
         fs::create_dir_all(cgroup.join("kubepods/besteffort")).unwrap();
-        let mut script = "ip link set lo up".to_owned();
-        for address in ADDRESSES {
-            let nodad = if address.contains(':') { " nodad" } else { "" };
-            script += &format!(" && ip addr add {address} dev lo{nodad}");
-        }
+        let addresses = ADDRESSES.map(|address| {
+            let nodad = if address.contains(':') { "nodad" } else { "" };
+            format!(" && ip addr add {address} dev lo {nodad}")
+        });
         // Lives as long as its standard input: whatever becomes of the test, nothing stays behind.
-        script += " && echo ready && exec cat";
+        let script = format!("ip link set lo up{} && echo ready && exec cat", addresses.concat());
         let mut network = Command::new("unshare")
             .args(["--net", "sh", "-c", &script])
             .stdin(Stdio::piped())
@@ -144,7 +152,7 @@ impl Stage {
         let log = self.folder.path().join("agent.log");
         let child = self
             .command(None, Path::new(env!("CARGO_BIN_EXE_foretell-capture")))
-            .args(["--node", "test-node", "--log", "debug", "--cgroup"])
+            .args(["--node", "test-node", "--log", "trace", "--cgroup"])
             .arg(&self.cgroup)
             .arg("--output")
             .arg(&output)
@@ -246,6 +254,27 @@ impl Agent {
         let status = self.child.wait().unwrap();
         assert!(status.success(), "{status}: {}", self.log());
         Record::of(self.lines())
+    }
+
+    /// Stops it where it stands, and waits until it stands.
+    pub(crate) fn pause(&self) {
+        self.signal(Signal::STOP);
+        let stat = format!("/proc/{}/stat", self.child.id());
+        wait_for("the agent to stand still", || fs::read_to_string(&stat).unwrap().contains(") T ").then_some(()));
+    }
+
+    pub(crate) fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// The ids of its programs, which it logs.
+    pub(crate) fn programs(&self) -> BTreeSet<u32> {
+        wait_for("the agent to log its programs", || {
+            let log = self.log();
+            let (_, after) = log.split_once("programs=[")?;
+            let (ids, _) = after.split_once(']')?;
+            Some(ids.split(", ").map(|id| id.parse().unwrap()).collect())
+        })
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
