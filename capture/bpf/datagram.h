@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
-/* UDP and SCTP. A known flow is looked up in both roles; of an unknown one the first packet decides, as connection tracking
- * would have it. */
+/* UDP and SCTP. A known flow is looked up in both roles; of an unknown one the first packet decides. */
 #pragma once
 #include "tcp.h"
 
@@ -22,20 +21,23 @@ INLINE struct flow *find_either(struct flow_key *key, struct __sk_buff *skb, con
 	return find_flow(key);
 }
 
-/* The sender asks, unless the ports look like an answer to somebody who asked before these programs were there. Returns
- * whether that is a guess. */
-INLINE bool decide_role(const struct packet *p, enum role *role, bool from_its_start)
+/* Of a flow not seen before, the sender is the client, as connection tracking would have it, with two exceptions: a socket
+ * that is connected asked first; and what goes from a server's kind of port to a client's is an answer, to a question
+ * from before these programs were there, or sent through another address (a Service's, to a client in the host's network).
+ * Returns whether it was guessed. */
+INLINE bool decide_role(const struct packet *p, enum role *role, bool connected, bool settled)
 {
 	u16 sender = p->hook == EGRESS ? p->local_port : p->remote_port;
 	u16 receiver = p->hook == EGRESS ? p->remote_port : p->local_port;
-	bool sender_asks = true, guessed = false;
+	bool looks_asked = sender >= EPHEMERAL && receiver < EPHEMERAL;
+	bool looks_answered = sender < EPHEMERAL && receiver >= EPHEMERAL;
 
-	if (!from_its_start) {
-		sender_asks = !(sender < EPHEMERAL && receiver >= EPHEMERAL);
-		guessed = !(sender >= EPHEMERAL && receiver < EPHEMERAL);
+	if (p->hook == EGRESS) {
+		*role = looks_answered && !settled ? LOCAL_IS_SERVER : LOCAL_IS_CLIENT;
+		return !settled && !looks_asked && (looks_answered || !connected);
 	}
-	*role = (p->hook == EGRESS) == sender_asks ? LOCAL_IS_CLIENT : LOCAL_IS_SERVER;
-	return guessed;
+	*role = connected || looks_answered ? LOCAL_IS_CLIENT : LOCAL_IS_SERVER;
+	return !connected && (looks_answered || (!settled && !looks_asked));
 }
 
 INLINE void on_udp(struct __sk_buff *skb, struct packet *p)
@@ -52,7 +54,7 @@ INLINE void on_udp(struct __sk_buff *skb, struct packet *p)
 		u32 zero = 0;
 		struct control *c = bpf_map_lookup_elem(&control, &zero);
 		enum role role;
-		bool guessed = decide_role(p, &role, c && now >= c->settled);
+		bool guessed;
 
 		if (!sk)
 			return;
@@ -60,6 +62,7 @@ INLINE void on_udp(struct __sk_buff *skb, struct packet *p)
 		sk = bpf_sk_fullsock(sk);
 		if (!sk || (sk->type == SOCK_RAW && p->hook == INGRESS))
 			return;
+		guessed = decide_role(p, &role, sk->dst_port != 0, c && now >= c->settled);
 		turn_flow(&key, p, role);
 		flow = make_flow(&key, p->local, now, guessed ? FLOW_GUESSED : 0);
 		if (!flow)
@@ -106,7 +109,7 @@ INLINE void on_sctp(struct __sk_buff *skb, struct packet *p)
 		if (p->what == SCTP_INIT_ACK)
 			role = p->hook == EGRESS ? LOCAL_IS_SERVER : LOCAL_IS_CLIENT;
 		else
-			guessed = decide_role(p, &role, false);
+			guessed = decide_role(p, &role, false, false);
 		turn_flow(&key, p, role);
 		flow = make_flow(&key, p->local, now, guessed ? FLOW_GUESSED : 0);
 		if (!flow)

@@ -34,6 +34,7 @@ struct flow {
 };
 #define FLOW_EMITTED 1 /* the ring buffer took its event */
 #define FLOW_GUESSED 2 /* which end is the server was guessed */
+#define FLOW_RESUMED 4 /* made by a connection that an entry thrown out or idle since has counted */
 
 /* A new key, so that its cgroup is looked up while it still exists. */
 struct event {
@@ -59,6 +60,7 @@ struct connection {
 #define CONNECTION_ANSWERED 1 /* established or refused: counted already */
 #define CONNECTION_CLOSING 2
 #define CONNECTION_GUESSED 4
+#define CONNECTION_ESTABLISHED 8
 
 enum count { RING_FULL, TABLE_FULL, UNPARSABLE, FRAGMENTS, MULTICAST, COUNTS };
 

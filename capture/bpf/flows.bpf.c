@@ -6,10 +6,11 @@ INLINE int watch(struct __sk_buff *skb, enum hook hook)
 {
 	struct packet p;
 
+	if (tally_only(skb, hook))
+		return 1;
 	p.hook = hook;
 	p.bytes = skb->len;
-	/* What segmentation offload holds together was, or will be, so many packets. */
-	p.segments = skb->gso_segs > 1 ? skb->gso_segs : 1;
+	p.segments = segments(skb);
 	if (read_network(skb, &p) != WATCH)
 		return 1;
 	if (p.protocol == IPPROTO_TCP)

@@ -27,6 +27,14 @@ struct packet {
 
 enum verdict { WATCH, PASS_OVER };
 
+/* What segmentation offload holds together was, or will be, so many packets. */
+INLINE u32 segments(struct __sk_buff *skb)
+{
+	u32 n = skb->gso_segs;
+
+	return n > 1 ? n : 1;
+}
+
 INLINE bool load(struct __sk_buff *skb, u32 offset, void *to, u32 size)
 {
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;

@@ -16,8 +16,14 @@ INLINE void fold(struct connection *c, u8 hook)
 	u64 packets = tally->packets, bytes = tally->bytes, now = bpf_ktime_get_ns();
 	struct flow *flow = find_flow(&c->key);
 
-	if (!flow) /* Evicted since: it starts anew and is told of anew. */
-		flow = make_flow(&c->key, c->local, now, c->marks & CONNECTION_GUESSED ? FLOW_GUESSED : 0);
+	if (!flow) {
+		/* Thrown out since: it starts anew and is told of anew. */
+		u32 marks = c->marks & CONNECTION_GUESSED ? FLOW_GUESSED : 0;
+
+		if (c->marks & CONNECTION_ESTABLISHED)
+			marks |= FLOW_RESUMED;
+		flow = make_flow(&c->key, c->local, now, marks);
+	}
 	if (!flow)
 		return;
 	add_packets(flow, &c->key, sent_by_client(hook, c->key.role), packets, bytes, now);
@@ -34,7 +40,7 @@ INLINE void read_answer(struct connection *c, const struct packet *p)
 		return;
 	if (!(p->what & (TCP_SYN | TCP_RST)))
 		return;
-	c->marks |= CONNECTION_ANSWERED;
+	c->marks |= p->what & TCP_RST ? CONNECTION_ANSWERED : CONNECTION_ANSWERED | CONNECTION_ESTABLISHED;
 	flow = find_flow(&c->key);
 	if (!flow)
 		flow = make_flow(&c->key, c->local, bpf_ktime_get_ns(), 0);
@@ -44,6 +50,43 @@ INLINE void read_answer(struct connection *c, const struct packet *p)
 		add(flow->refused, 1);
 	else
 		add(flow->established, 1);
+}
+
+/* The one place that most packets ever come to: a data packet of a connection that carries its tallies, not its turn to be
+ * moved. False: it must take the long way. */
+INLINE bool tally_only(struct __sk_buff *skb, enum hook hook)
+{
+	const u8 *packet = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	struct bpf_sock *sk = skb->sk;
+	struct connection *c;
+	struct tally *tally;
+	u8 flags;
+
+	if (!sk || packet + 40 > end)
+		return false;
+	if (packet[0] == 0x45) {
+		if (packet[9] != IPPROTO_TCP || (*(const u16 *)(packet + 6) & htons(0x1fff)))
+			return false;
+		flags = packet[33];
+	} else {
+		if (packet[0] >> 4 != 6 || packet[6] != IPPROTO_TCP || packet + 60 > end)
+			return false;
+		flags = packet[53];
+	}
+	if (flags & (TCP_SYN | TCP_FIN | TCP_RST))
+		return false;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk)
+		return false;
+	c = bpf_sk_storage_get(&connections, sk, 0, 0);
+	if (!c || (c->marks & CONNECTION_CLOSING))
+		return false;
+	tally = &c->tallies[hook];
+	if (tally->moves < SPAN_MOVES || bpf_jiffies64() - tally->since >= SPAN_JIFFIES)
+		return false;
+	tally->packets += segments(skb);
+	tally->bytes += skb->len;
+	return true;
 }
 
 INLINE void on_connection(struct connection *c, const struct packet *p)
@@ -175,7 +218,7 @@ INLINE void on_stranger(struct __sk_buff *skb, struct packet *p, struct bpf_sock
 		/* TCP Fast Open makes the socket before the handshake is done. */
 		if (state == TCP_SYN_RECV && p->hook == INGRESS && (p->what & TCP_ACK) && awaits_answer(flow))
 			add(flow->established, 1);
-		carry(sk, &key, p, CONNECTION_ANSWERED);
+		carry(sk, &key, p, CONNECTION_ANSWERED | CONNECTION_ESTABLISHED);
 		add_packet(flow, &key, p, now);
 		return;
 	}
@@ -188,7 +231,7 @@ INLINE void on_stranger(struct __sk_buff *skb, struct packet *p, struct bpf_sock
 		flow = find_flow(&key);
 	}
 	if (state != TCP_SYN_SENT)
-		marks |= CONNECTION_ANSWERED;
+		marks |= CONNECTION_ANSWERED | CONNECTION_ESTABLISHED;
 	/* Counted as a connection once: with its entry, or when its socket begins to carry its tallies. */
 	counts = carry(sk, &key, p, marks) || !flow;
 	if (!flow)

@@ -290,6 +290,15 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_that_outlived_its_entry_is_in_use_and_not_opened_again() {
+        let mut aggregate = Aggregate::new(10);
+        let mut tcp = sums(SECOND);
+        tcp.resumed = true;
+        let closed = end(&mut aggregate, &closing(0), &[(key(Protocol::Tcp), tcp)]);
+        assert_eq!(rows(&closed), [(Some(Outcome::Established), 0, 1)]);
+    }
+
+    #[test]
     fn an_entry_that_the_kernel_threw_out_is_written_as_far_as_known_and_counted() {
         let mut aggregate = Aggregate::new(10);
         let announced = key(Protocol::Tcp);

@@ -59,6 +59,20 @@ pub fn is_built_in() -> bool {
     !OBJECT.is_empty()
 }
 
+/// Says how to get an agent that has its programs.
+///
+/// # Errors
+/// Where they were not compiled in.
+pub fn must_be_built_in() -> anyhow::Result<()> {
+    if !is_built_in() {
+        bail!(
+            "this agent was built without its eBPF programs, as there was no clang: install it (apt-get install clang) and \
+             build again"
+        );
+    }
+    Ok(())
+}
+
 impl Probe {
     /// Loads the programs and attaches them at the node. From `settled` (monotonic nanoseconds) on, the first datagram of a
     /// flow is taken for a request without calling that a guess.
@@ -66,12 +80,7 @@ impl Probe {
     /// # Errors
     /// Where the kernel refuses; the error names what is missing.
     pub fn attach(node: &Node, sizes: Sizes, settled: u64) -> anyhow::Result<Self> {
-        if !is_built_in() {
-            bail!(
-                "this agent was built without its eBPF programs, as there was no clang: install it (apt-get install clang) \
-                 and build again"
-            );
-        }
+        must_be_built_in()?;
         allow_locked_memory();
         let mut programs = EbpfLoader::new()
             .map_max_entries("flows", sizes.flows)

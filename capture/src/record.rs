@@ -12,6 +12,7 @@ pub const SUMS_BYTES: usize = 112;
 pub const EVENT_BYTES: usize = KEY_BYTES + 32;
 
 const GUESSED: u32 = 2;
+const RESUMED: u32 = 4;
 
 /// What makes a flow one flow: everything but the client's port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,7 +54,9 @@ pub struct Sums {
     pub window: u32,
     /// Whether it was guessed which end is the server.
     pub guessed: bool,
-    /// Address of the local end.
+    /// Whether it belongs to a connection that an earlier entry has counted.
+    pub resumed: bool,
+    /// Address of the local end, as the first packet had it.
     pub local: IpAddr,
 }
 
@@ -168,6 +171,7 @@ impl Sums {
             refused,
             window,
             guessed: marks & GUESSED != 0,
+            resumed: marks & RESUMED != 0,
             local,
         })
     }
@@ -187,6 +191,7 @@ impl Sums {
             refused: 0,
             window: u32::MAX,
             guessed: false,
+            resumed: false,
             local,
         }
     }

@@ -15,7 +15,7 @@ use crate::agent::{Agent, Parts};
 use crate::args::Args;
 use crate::clock::Moment;
 use crate::output::Writer;
-use crate::probe::{Probe, Sizes};
+use crate::probe::{self, Probe, Sizes};
 use crate::registry::Registry;
 use crate::{host, mount};
 
@@ -36,6 +36,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         .with_ansi(io::stderr().is_terminal())
         .init();
 
+    probe::must_be_built_in()?;
     let stop = stop_on_signals().context("cannot listen for signals")?;
     let name = name.unwrap_or_else(host::name);
     let node = mount::find(cgroup.as_deref())?;

@@ -96,7 +96,8 @@ impl Tracked {
         };
         // Connections of earlier windows that go on open none, and are in use all the same.
         let of_attempts = refused.saturating_mul(2).saturating_add(pending.saturating_mul(7));
-        if established > 0 || (latest.established > 0 && packets > of_attempts) {
+        let goes_on = latest.resumed || latest.established > 0;
+        if established > 0 || (goes_on && packets > of_attempts) {
             row(Outcome::Established, established);
         }
         if refused > 0 {

@@ -266,6 +266,39 @@ fn datagrams_between_two_unknown_ports_are_a_guess_just_after_the_start() {
 }
 
 #[test]
+fn a_connected_datagram_socket_is_a_client_even_if_its_question_was_not_seen() {
+    if skipped() {
+        return;
+    }
+    let stage = Stage::new();
+    let (mut a, mut b) = (stage.pod(A), stage.pod(B));
+    let agent = stage.agent(&ONE_WINDOW);
+    a.must("udp-open 10.244.0.1:7000 10.244.0.2:6000");
+    b.must("udp-send 10.244.0.2:6000 10.244.0.1:7000 1 unanswered");
+    let record = agent.stop();
+    let answer = seen(&record, Direction::Egress, Protocol::Udp, "10.244.0.2", 6000, A);
+    assert_eq!((answer.outcome, answer.guessed), (Some(Outcome::Established), false));
+}
+
+#[test]
+fn a_connection_thrown_out_of_the_table_comes_back_as_in_use() {
+    if skipped() {
+        return;
+    }
+    let stage = Stage::new();
+    let (mut a, mut b) = (stage.pod(A), stage.pod(B));
+    let agent = stage.agent(&["--window", "10m", "--max-flows", "64"]);
+    b.must("tcp-listen 10.244.0.2:5432");
+    a.must("tcp-open 10.244.0.1 10.244.0.2:5432");
+    a.must("udp-flood 10.244.0.1:0 10.244.0.3:10000 1000 1000");
+    a.must("tcp-exchange 10");
+    let record = agent.stop();
+    let tcp: Vec<_> = record.flows.iter().filter(|flow| flow.port == 5432).collect();
+    assert!(!tcp.is_empty() && tcp.iter().all(|flow| flow.in_use()), "{tcp:#?}");
+    assert!(record.lost("evicted") + record.lost("aggregate_full") > 0, "{:?}", record.reports);
+}
+
+#[test]
 fn extension_headers_are_skipped_and_what_cannot_be_read_is_counted() {
     if skipped() {
         return;

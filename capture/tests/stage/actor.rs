@@ -3,7 +3,7 @@
 use std::io::{self, BufRead as _, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
@@ -39,6 +39,25 @@ fn obey(words: &[&str], open: &mut Vec<Socket>) -> io::Result<String> {
             Ok(String::new())
         }
         ["tcp-exchange", bytes] => tcp_exchange(open.last().unwrap(), bytes.parse().unwrap()),
+        ["tcp-rounds", from, to, count] => {
+            let stream = tcp_connect(from.parse().unwrap(), to.parse().unwrap())?;
+            (0..count.parse::<u32>().unwrap()).try_for_each(|_| tcp_exchange(&stream, 1).map(drop))?;
+            Ok(String::new())
+        }
+        ["tcp-rate", from, to, milliseconds] => {
+            let stream = tcp_connect(from.parse().unwrap(), to.parse().unwrap())?;
+            tcp_rate(&stream, Duration::from_millis(milliseconds.parse().unwrap()))
+        }
+        ["icmp-send", from, to, count] => icmp_send(from.parse().unwrap(), to.parse().unwrap(), count.parse().unwrap()),
+        ["udp-open", from, to] => {
+            let socket = udp_socket(from.parse().unwrap())?;
+            socket.connect(to.parse::<SocketAddr>().unwrap())?;
+            open.push(socket.into());
+            Ok(String::new())
+        }
+        ["udp-flood", from, to, count, ports] => {
+            udp_flood(from.parse().unwrap(), to.parse().unwrap(), count.parse().unwrap(), ports.parse().unwrap())
+        }
         ["udp-listen", at, answers] => udp_listen(at.parse().unwrap(), answers == "answering"),
         ["udp-send", from, to, count, answers] => {
             udp_send(from.parse().unwrap(), to.parse().unwrap(), count.parse().unwrap(), answers == "answered")
@@ -97,6 +116,38 @@ fn tcp_send(from: IpAddr, to: SocketAddr, bytes: usize) -> io::Result<String> {
 fn tcp_exchange(mut socket: &Socket, bytes: usize) -> io::Result<String> {
     socket.write_all(&vec![7; bytes])?;
     socket.read_exact(&mut vec![0; bytes])?;
+    Ok(String::new())
+}
+
+/// Requests and answers a second.
+fn tcp_rate(stream: &Socket, span: Duration) -> io::Result<String> {
+    stream.set_tcp_nodelay(true)?;
+    let started = Instant::now();
+    let mut rounds = 0_u32;
+    while started.elapsed() < span {
+        tcp_exchange(stream, 1)?;
+        rounds += 1;
+    }
+    Ok((f64::from(rounds) / started.elapsed().as_secs_f64()).to_string())
+}
+
+fn icmp_send(from: IpAddr, to: IpAddr, count: u32) -> io::Result<String> {
+    let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4))?;
+    socket.bind(&SocketAddr::new(from, 0).into())?;
+    for _ in 0..count {
+        // An answer to nothing: nobody answers it.
+        socket.send_to(&[0, 0, 0xff, 0xff, 0, 0, 0, 0], &SocketAddr::new(to, 0).into())?;
+    }
+    Ok(String::new())
+}
+
+/// To so many ports, one after the other.
+fn udp_flood(from: SocketAddr, to: SocketAddr, count: u32, ports: u32) -> io::Result<String> {
+    let socket = udp_socket(from)?;
+    for n in 0..count {
+        let port = to.port() + u16::try_from(n % ports).unwrap();
+        socket.send_to(&[7; 100], SocketAddr::new(to.ip(), port))?;
+    }
     Ok(String::new())
 }
 

@@ -152,7 +152,8 @@ impl Stage {
         let log = self.folder.path().join("agent.log");
         let child = self
             .command(None, Path::new(env!("CARGO_BIN_EXE_foretell-capture")))
-            .args(["--node", "test-node", "--log", "trace", "--cgroup"])
+            .args(["--node", "test-node", "--cgroup"])
+            .env("FORETELL_LOG", "trace")
             .arg(&self.cgroup)
             .arg("--output")
             .arg(&output)
@@ -210,6 +211,10 @@ impl Pod {
                 };
             }
         }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn must(&mut self, command: &str) {
