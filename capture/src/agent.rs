@@ -99,6 +99,7 @@ impl Agent {
 
     fn end_window(&mut self, is_last: bool) -> anyhow::Result<()> {
         // First the turn in the kernel, then the events: whatever is announced before it is in the table by now.
+        let turned = Moment::now().monotonic;
         self.probe.begin_window(self.window.wrapping_add(1), self.settled)?;
         self.drain();
         self.registry.sweep();
@@ -126,7 +127,8 @@ impl Agent {
         let flows = lines.len();
         lines.push(report);
         self.writer.write(&lines)?;
-        debug!(flows.written = flows, flows.unattributed = closed.unattributed, "Wrote a window of {flows} flows");
+        let took = Moment::now().monotonic.saturating_sub(turned) / 1_000_000;
+        debug!(flows.written = flows, took.milliseconds = took, "Wrote a window of {flows} flows in {took} ms");
         self.began = ended;
         self.window = self.window.wrapping_add(1);
         Ok(())

@@ -106,6 +106,7 @@ impl Aggregate {
             tracked.write(&key, &ending, out);
             tracked.reported = Sums::none(sums.made, sums.local);
             tracked.unanswered = 0;
+            tracked.waiting = 0;
             tracked.first = None;
         }
         tracked.window = closing.window;
@@ -251,6 +252,19 @@ mod tests {
         tcp.last = START + 21 * SECOND;
         let repeated = end(&mut aggregate, &closing(2), &entry(tcp));
         assert_eq!(rows(&repeated), [(Some(Outcome::Unanswered), 0, 1)], "its repetition is no attempt");
+    }
+
+    #[test]
+    fn an_unanswered_attempt_shows_on_a_busy_flow_too() {
+        let mut aggregate = Aggregate::new(10);
+        let mut tcp = sums(9 * SECOND);
+        (tcp.opened, tcp.established) = (2, 1);
+        let first = end(&mut aggregate, &closing(0), &[(key(Protocol::Tcp), tcp)]);
+        assert_eq!(rows(&first), [(Some(Outcome::Established), 1, 1)]);
+        tcp.last = START + 19 * SECOND;
+        tcp.client_packets += 100;
+        let second = end(&mut aggregate, &closing(1), &[(key(Protocol::Tcp), tcp)]);
+        assert_eq!(rows(&second), [(Some(Outcome::Established), 0, 100), (Some(Outcome::Unanswered), 1, 0)]);
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub(crate) struct Tracked {
     pub(crate) reported: Sums,
     /// Attempts written as unanswered, of which the kernel knows nothing.
     pub(crate) unanswered: u64,
+    /// Attempts that were waiting for their answer at the end of the window before.
+    pub(crate) waiting: u64,
     /// First packet that no flow has been written for.
     pub(crate) first: Option<u64>,
     pub(crate) event: Option<Event>,
@@ -38,7 +40,7 @@ struct Row {
 
 impl Tracked {
     pub(crate) fn new(owner: Owner, reported: Sums, window: u32) -> Self {
-        Self { owner, latest: None, reported, unanswered: 0, first: None, event: None, window, read: None }
+        Self { owner, latest: None, reported, unanswered: 0, waiting: 0, first: None, event: None, window, read: None }
     }
 
     /// Writes what was added since the last time, unless it may still become something else.
@@ -87,7 +89,9 @@ impl Tracked {
         let refused = latest.refused.saturating_sub(self.reported.refused);
         let answered = latest.established.saturating_add(latest.refused);
         let pending = latest.opened.saturating_sub(answered).saturating_sub(self.unanswered);
-        let unanswered = if may_be_answered(latest.last, closing) { 0 } else { pending };
+        // On a busy flow there is always a fresh packet: what has waited for a whole window waits no longer.
+        let unanswered = if may_be_answered(latest.last, closing) { pending.min(self.waiting) } else { pending };
+        self.waiting = pending - unanswered;
 
         let mut rows = Vec::new();
         let mut row = |outcome, connections| {
