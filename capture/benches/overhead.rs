@@ -1,5 +1,9 @@
 //! What watching costs: nanoseconds a packet by the kernel's own accounting, and the throughput of TCP requests and answers
 //! with the agent beside that without. `cargo bench -p foretell-capture`, as root.
+//!
+//! Taken on two shared virtual cores, Linux 6.18, clang 14, while the machine built other things: accounting and an ICMP packet
+//! 33-39 ns; above that TCP data 18-22 ns with its packet and byte counts (a design without them measured 4-8 ns), UDP of a
+//! known flow 70-77 ns, a new flow 590-650 ns; throughput ratio 0.98-1.04, which is to say within the noise.
 #![allow(clippy::unwrap_used, reason = "a measurement that fails says so by panicking")]
 
 #[path = "../tests/stage/mod.rs"]
