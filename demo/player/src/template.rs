@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn the_minute_names_the_job() {
-        assert_eq!(fill("settlement-${minute}-x", &times()).unwrap(), "settlement-29921280-x");
+        assert_eq!(fill("settlement-${minute}-x", &times()).unwrap(), "settlement-29920800-x");
     }
 
     #[test]
