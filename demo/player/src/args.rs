@@ -1,5 +1,6 @@
 //! Command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,6 +23,9 @@ pub enum Command {
     /// One process of a play: reads its part from standard input.
     #[command(hide = true)]
     Act,
+    /// Becomes another program, which is asked to end when the play does, however that ends.
+    #[command(hide = true)]
+    Guarded(Guarded),
 }
 
 /// What is played, with what, and where the recording goes.
@@ -50,6 +54,17 @@ pub struct Play {
     /// Span over which the agent sums a flow into one line, in seconds.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=600))]
     pub window: u16,
+}
+
+/// A program.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Guarded {
+    /// Which.
+    pub program: PathBuf,
+
+    /// Its arguments.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub arguments: Vec<OsString>,
 }
 
 impl Play {

@@ -7,9 +7,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::args::Guarded;
 use crate::stop::Stop;
 
 /// How long the agent may take to attach, or to write its last window.
@@ -35,8 +37,6 @@ pub struct Orders<'a> {
     pub flows: &'a Path,
     /// Span of a window.
     pub window: Duration,
-    /// It ends by itself after that, should the play be killed.
-    pub most: Duration,
 }
 
 impl Agent {
@@ -45,15 +45,16 @@ impl Agent {
     /// # Errors
     /// Where it cannot be started.
     pub fn start(orders: &Orders<'_>) -> anyhow::Result<Self> {
-        let Orders { program, kubepods, node, flows, window, most } = *orders;
-        let child = Command::new(program)
+        let Orders { program, kubepods, node, flows, window } = *orders;
+        let child = Command::new("/proc/self/exe")
+            .arg("guarded")
+            .arg(program)
             .arg("--cgroup")
             .arg(kubepods)
             .args(["--node", node])
             .arg("--output")
             .arg(flows)
             .args(["--window", &format!("{}s", window.as_secs())])
-            .args(["--duration", &format!("{}s", most.as_secs())])
             .args(["--log", "warn"])
             .env_clear()
             .process_group(0)
@@ -103,6 +104,17 @@ impl Agent {
             _ => Ok(()),
         }
     }
+}
+
+/// Becomes a program that is asked to end when the process that started it is no more, even where that was killed.
+///
+/// # Errors
+/// Where the program cannot be run; otherwise it does not return.
+pub fn guarded(args: &Guarded) -> anyhow::Result<()> {
+    let Guarded { program, arguments } = args;
+    set_pdeathsig(Signal::SIGTERM)?;
+    let problem = Command::new(program).args(arguments).exec();
+    Err(problem).with_context(|| format!("cannot run {}", program.display()))
 }
 
 impl Drop for Agent {

@@ -20,8 +20,6 @@ use crate::template::{Times, fill};
 use crate::troupe::{PlayerId, Troupe};
 use crate::{needs, network, pod};
 
-/// Beyond its length, a play takes this long to set up and take down at most.
-const MARGIN: Duration = Duration::from_mins(2);
 /// How often is said how far it is.
 const PROGRESS: Duration = Duration::from_secs(10);
 /// How many of the calls that went wrong are told of.
@@ -70,7 +68,6 @@ pub fn play(args: &Play) -> anyhow::Result<()> {
         node: &scenario.node.name,
         flows: &flows,
         window: Duration::from_secs((*window).into()),
-        most: args.length() + MARGIN,
     })?;
     agent.wait_until_attached(&stop)?;
     if families == Families::V4 {

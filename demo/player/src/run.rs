@@ -1,7 +1,7 @@
 //! From the command line to what it asks for.
 
 use crate::args::{Args, Command};
-use crate::{act, play};
+use crate::{act, capture, play};
 
 /// Does what the command line says.
 ///
@@ -12,5 +12,6 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     match command {
         Command::Play(args) => play::play(&args),
         Command::Act => act::act(),
+        Command::Guarded(args) => capture::guarded(&args),
     }
 }

@@ -1,5 +1,7 @@
 //! The recording that is kept holds the story: every relation, nothing lost, and nothing of the machine it was made on.
 
+#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test panics where it fails")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::IpAddr;

@@ -1,5 +1,7 @@
 //! The shop's files fit together: the scenario plays in the snapshot, and the snapshot is a cluster of the repository.
 
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test panics where it fails")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
