@@ -1,0 +1,256 @@
+//! Random scenes, in a space narrow enough that names, addresses, times and labels collide.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use foretell_policy::flow::{Endpoint, Flow, Protocol};
+use jiff::Timestamp;
+use proptest::collection::{SizeRange, vec};
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::resolve::BEGINNING;
+use super::scene::{
+    Container, ContainerPort, Fate, Minute, Node, Pod, Policy, Scene, Scope, Service, ServicePort, Slice,
+    SliceEndpoint, Tags, Target,
+};
+use super::specs::{namespace_selector, spec};
+
+pub(crate) const NAMESPACES: [&str; 3] = ["alpha", "beta", "gamma"];
+pub(crate) const PORT_NAMES: [&str; 2] = ["web", "dns"];
+pub(crate) const PROTOCOLS: [Option<&str>; 4] = [None, Some("TCP"), Some("UDP"), Some("SCTP")];
+
+const NODES: [&str; 2] = ["n1", "n2"];
+const UIDS: [&str; 6] = ["u0", "u1", "u2", "u3", "u4", "u5"];
+const HASHES: [&str; 6] = ["h0", "h1", "h2", "h3", "h4", "h5"];
+const UIDS_AND_HASHES: [&str; 8] = ["u0", "u1", "u2", "u3", "u4", "h0", "h1", "h2"];
+/// Of pods without a UID: two of one name would be one pod.
+const OWN_NAMES: [&str; 6] = ["own-0", "own-1", "own-2", "own-3", "own-4", "own-5"];
+const POD_NAMES: [&str; 5] = ["p", "q", "own-0", "own-1", "own-2"];
+const SERVICES: [&str; 2] = ["front", "back"];
+const POLICIES: [&str; 4] = ["one", "two", "three", "four"];
+
+const fn v4(a: u8, b: u8, c: u8, d: u8) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+}
+
+const fn v6(a: u16, b: u16, last: u16) -> IpAddr {
+    IpAddr::V6(Ipv6Addr::new(a, b, 0, 0, 0, 0, 0, last))
+}
+
+const OF_PODS: [IpAddr; 6] =
+    [v4(10, 0, 0, 1), v4(10, 0, 0, 2), v4(10, 0, 0, 3), v4(10, 0, 9, 1), v6(0xfd00, 0, 1), v6(0xfd00, 0, 2)];
+const OF_NODES: [IpAddr; 4] = [v4(192, 168, 0, 1), v4(192, 168, 0, 2), v4(10, 0, 0, 3), v6(0xfd00, 7, 1)];
+const OF_SERVICES: [IpAddr; 4] = [v4(10, 96, 0, 1), v4(10, 96, 0, 2), v6(0xfd00, 9, 1), v4(192, 168, 0, 2)];
+const OF_OTHERS: [IpAddr; 6] = [
+    v4(203, 0, 113, 5),
+    v4(203, 0, 113, 9),
+    v6(0x2001, 0xdb8, 5),
+    v4(127, 0, 0, 1),
+    v4(10, 0, 0, 77),
+    v6(0xfd00, 0, 0x77),
+];
+const RANGES: [&str; 4] = ["10.0.0.0/24", "10.0.0.0/30", "10.0.9.0/24", "fd00::/64"];
+
+pub(crate) fn short(longest: usize) -> SizeRange {
+    SizeRange::from(0..=longest)
+}
+
+pub(crate) fn scene() -> impl Strategy<Value = Scene> {
+    let namespaces = vec((select(&NAMESPACES[..]), tags()), short(2));
+    let services = vec(service(), short(2));
+    let ranges = option::weighted(0.2, select(&RANGES[..]));
+    let pods = vec(pod(), SizeRange::from(1..=5));
+    let policies = vec(policy(), SizeRange::from(1..=4));
+    let flows = vec(flow(), SizeRange::from(1..=4));
+    (namespaces, nodes(), pods, services, vec(slice(), short(2)), policies, ranges, flows).prop_map(
+        |(namespaces, nodes, mut pods, mut services, slices, mut policies, range, flows)| {
+            for (index, pod) in pods.iter_mut().enumerate() {
+                match pod.uid {
+                    Some(_) => pod.uid = Some(UIDS[index]),
+                    None => pod.name = OWN_NAMES[index],
+                }
+                pod.config_hash = pod.config_hash.map(|_| HASHES[index]);
+            }
+            for (index, service) in services.iter_mut().enumerate() {
+                service.name = SERVICES[index];
+            }
+            for (index, policy) in policies.iter_mut().enumerate() {
+                policy.name = POLICIES[index];
+            }
+            let namespaces: BTreeMap<_, _> = namespaces.into_iter().collect();
+            Scene { namespaces, nodes, pods, services, slices, policies, pod_ranges: Vec::from_iter(range), flows }
+        },
+    )
+}
+
+fn tags() -> impl Strategy<Value = Tags> {
+    let value = || option::weighted(0.7, select(&["x", "y"][..]));
+    (value(), value()).prop_map(|(a, b)| {
+        let pairs = [("a", a), ("b", b)];
+        pairs.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned()))).collect()
+    })
+}
+
+fn nodes() -> impl Strategy<Value = Vec<Node>> {
+    let range = option::weighted(0.2, select(&RANGES[..]));
+    vec((vec(select(&OF_NODES[..]), short(2)), vec(select(&OF_NODES[..]), short(1)), range), short(2)).prop_map(
+        |nodes| {
+            let named = nodes.into_iter().zip(NODES);
+            named
+                .map(|((addresses, reported, range), name)| Node {
+                    name,
+                    addresses,
+                    reported,
+                    pod_ranges: Vec::from_iter(range),
+                })
+                .collect()
+        },
+    )
+}
+
+fn pod() -> impl Strategy<Value = Pod> {
+    let address = prop_oneof![9 => select(&OF_PODS[..]), 1 => select(&OF_SERVICES[..])];
+    let names = (select(&NAMESPACES[..2]), select(&["p", "q"][..]), option::weighted(0.7, Just("")), chance(0.1));
+    let place = (chance(0.15), option::weighted(0.7, select(&NODES[..])), chance(0.2), select(&OF_NODES[..]));
+    let life = (option::weighted(0.4, 0..6_i64), fate(), option::weighted(0.3, any::<bool>()));
+    let set = option::weighted(0.6, select(&["set-1", "set-2"][..]));
+    (names, tags(), vec(container_port(), short(2)), place, vec(address, short(2)), set, life).prop_map(
+        |(names, labels, mut ports, place, addresses, replica_set, (start, fate, ready))| {
+            let (namespace, name, uid, is_static) = names;
+            let (host_network, node, knows_host_ip, host_ip) = place;
+            // Two ports of one name and protocol: which of them it means is nowhere said.
+            if ports.len() == 2 && ports[0].name == ports[1].name {
+                ports.pop();
+            }
+            let config_hash = is_static.then_some("");
+            let host_ip = (knows_host_ip && node.is_some()).then_some(host_ip);
+            Pod {
+                namespace,
+                name,
+                uid,
+                config_hash,
+                labels,
+                ports,
+                host_network,
+                node,
+                host_ip,
+                addresses,
+                replica_set,
+                start,
+                fate,
+                ready,
+            }
+        },
+    )
+}
+
+fn chance(probability: f64) -> impl Strategy<Value = bool> {
+    proptest::bool::weighted(probability)
+}
+
+fn fate() -> impl Strategy<Value = Fate> {
+    prop_oneof![
+        6 => Just(Fate::Running),
+        1 => (1..7_i64).prop_map(Fate::Finished),
+        1 => Just(Fate::FinishedSometime),
+        1 => (1..7_i64).prop_map(Fate::Gone),
+        1 => (1..7_i64, 1..7_i64).prop_map(|(finished, gone)| Fate::FinishedAndGone(finished, gone)),
+    ]
+}
+
+fn container_port() -> impl Strategy<Value = ContainerPort> {
+    let of = select(&[Container::Ordinary, Container::Ordinary, Container::Sidecar, Container::Init][..]);
+    (select(&PORT_NAMES[..]), select(&PROTOCOLS[..]), 80..83_u16, of)
+        .prop_map(|(name, protocol, number, of)| ContainerPort { name, protocol, number, of })
+}
+
+fn service() -> impl Strategy<Value = Service> {
+    let addresses = || vec(select(&OF_SERVICES[..]), short(1));
+    let port = (
+        select(&["", "main"][..]),
+        select(&PROTOCOLS[..]),
+        80..82_u16,
+        prop_oneof![
+            Just(Target::Default),
+            (80..83_u16).prop_map(Target::Number),
+            select(&PORT_NAMES[..]).prop_map(Target::Named)
+        ],
+    )
+        .prop_map(|(name, protocol, number, target)| ServicePort { name, protocol, number, target });
+    let cluster_ips = vec(select(&OF_SERVICES[..]), short(2));
+    let selector = prop_oneof![1 => Just(Tags::new()), 3 => tags()];
+    (select(&NAMESPACES[..2]), cluster_ips, addresses(), addresses(), selector, vec(port, SizeRange::from(1..=2)))
+        .prop_map(|(namespace, cluster_ips, external_ips, balancer_ips, selector, ports)| Service {
+            namespace,
+            name: "",
+            cluster_ips,
+            external_ips,
+            balancer_ips,
+            selector,
+            ports,
+        })
+}
+
+fn slice() -> impl Strategy<Value = Slice> {
+    let address = prop_oneof![3 => select(&OF_PODS[..]), 1 => select(&OF_OTHERS[..3]), 1 => select(&OF_NODES[..])];
+    let pod = option::weighted(0.5, select(&POD_NAMES[..]));
+    let endpoint = (vec(address, short(2)), option::weighted(0.5, any::<bool>()), pod)
+        .prop_map(|(addresses, ready, pod)| SliceEndpoint { addresses, ready, pod });
+    let ports = vec((select(&[None, Some(""), Some("main")][..]), 80..83_u16), short(2));
+    let service = option::weighted(0.9, select(&SERVICES[..]));
+    (select(&NAMESPACES[..2]), service, ports, vec(endpoint, short(2)))
+        .prop_map(|(namespace, service, ports, endpoints)| Slice { namespace, service, ports, endpoints })
+}
+
+fn policy() -> impl Strategy<Value = Policy> {
+    let scope = prop_oneof![
+        2 => select(&NAMESPACES[..2]).prop_map(Scope::Audit),
+        1 => select(&NAMESPACES[..2]).prop_map(Scope::Enforced),
+        2 => option::weighted(0.7, namespace_selector()).prop_map(Scope::Cluster),
+    ];
+    (scope, spec()).prop_map(|(scope, spec)| Policy { scope, name: "", spec })
+}
+
+fn flow() -> impl Strategy<Value = Flow> {
+    let protocol = prop_oneof![4 => Just(Protocol::Tcp), 2 => Just(Protocol::Udp), 1 => Just(Protocol::Sctp)];
+    (endpoint(1), endpoint(5), protocol, 80..84_u16, 0..8_i64, 0..3_i64).prop_map(
+        |(src, dst, protocol, port, start, length)| Flow {
+            start: time(start),
+            end: time(start + length),
+            node: None,
+            observed: None,
+            src,
+            dst,
+            protocol,
+            port,
+            outcome: None,
+            guessed: false,
+            connections: 1,
+            packets: 0,
+            bytes: 0,
+        },
+    )
+}
+
+fn endpoint(weight_of_services: u32) -> impl Strategy<Value = Endpoint> {
+    let ip = prop_oneof![
+        10 => select(&OF_PODS[..]),
+        weight_of_services => select(&OF_SERVICES[..]),
+        2 => select(&OF_NODES[..]),
+        2 => select(&OF_OTHERS[..]),
+    ];
+    let uid = option::weighted(0.2, select(&UIDS_AND_HASHES[..]));
+    let name = option::weighted(0.2, (option::weighted(0.9, select(&NAMESPACES[..2])), select(&POD_NAMES[..])));
+    (ip, uid, name).prop_map(|(ip, uid, name)| Endpoint {
+        ip,
+        pod_uid: uid.map(str::to_owned),
+        namespace: name.and_then(|(namespace, _)| namespace).map(str::to_owned),
+        pod: name.map(|(_, pod)| pod.to_owned()),
+    })
+}
+
+pub(crate) fn time(at: Minute) -> Timestamp {
+    Timestamp::from_second(BEGINNING + 60 * at).unwrap()
+}
