@@ -1,1 +1,14 @@
-//! The `foretell` command.
+//! The `foretell` command: it reads files, asks the engine and prints. Everything that it answers, `foretell-policy` answers.
+//!
+//! Exit status of every command: 0 done (`check`: may merge), 1 blocked (`check` alone), 2 an input could not be used or the
+//! answer could not be decided.
+
+pub mod args;
+pub mod check;
+pub mod evaluate;
+pub mod flows;
+pub mod progress;
+pub mod run;
+pub mod snapshot;
+pub mod source;
+pub mod table;

@@ -3,9 +3,14 @@
 //! It never guesses: what cannot be told is named, and either makes the answer "could not decide" ([`Undecided`]) or is said
 //! to be outside the answer ([`NotJudged`]).
 
+mod files;
+mod identities;
+
+use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::object::Object;
+use crate::object::{Object, Origin};
+use files::Entry;
 
 /// The objects of two revisions, as far as their files hold them.
 ///
@@ -81,3 +86,87 @@ impl fmt::Display for NotJudged {
         write!(f, "{}: {}", self.file, self.why)
     }
 }
+
+/// A file at the two revisions.
+#[derive(Clone, Copy, Debug)]
+pub enum Versions<'a> {
+    /// The change leaves it as it is.
+    Same(&'a [u8]),
+    /// The change adds, removes or modifies it.
+    Changed {
+        /// At the base.
+        base: Option<&'a [u8]>,
+        /// In the merged tree.
+        merged: Option<&'a [u8]>,
+    },
+    /// The change touches it, and it was too large to be read.
+    TooLarge,
+}
+
+/// Gathers the files of two revisions, one after another, and tells in the end what changes.
+#[derive(Debug)]
+pub struct Collation {
+    origin: Origin,
+    entries: Vec<Entry>,
+    charts: BTreeSet<String>,
+    chart_files: Vec<ChartFile>,
+    undecided: Vec<Undecided>,
+    not_judged: Vec<NotJudged>,
+}
+
+/// A file that may belong to a Helm chart, which is known when all files have been seen.
+#[derive(Debug)]
+struct ChartFile {
+    path: String,
+    names_policy: bool,
+}
+
+impl Collation {
+    /// With no file yet; objects that name no namespace are in `default_namespace`.
+    #[must_use]
+    pub fn new(default_namespace: &str) -> Self {
+        Self {
+            origin: Origin::Manifest { default_namespace: default_namespace.to_owned() },
+            entries: Vec::new(),
+            charts: BTreeSet::new(),
+            chart_files: Vec::new(),
+            undecided: Vec::new(),
+            not_judged: Vec::new(),
+        }
+    }
+
+    /// What the change does to the objects of the files seen, in an order that does not depend on theirs.
+    #[must_use]
+    pub fn finish(mut self) -> Change {
+        self.judge_chart_files();
+        let mut change = identities::compare(&self.entries);
+        change.undecided.append(&mut self.undecided);
+        change.not_judged.append(&mut self.not_judged);
+        change.undecided.sort();
+        change.undecided.dedup();
+        change.not_judged.sort();
+        change.not_judged.dedup();
+        change
+    }
+
+    /// Values decide what a chart renders, so a change of them is named; elsewhere a file of that name is nobody's business.
+    fn judge_chart_files(&mut self) {
+        for file in std::mem::take(&mut self.chart_files) {
+            let Some(chart) = self.charts.iter().rev().find(|chart| files::is_below(&file.path, chart)) else {
+                continue;
+            };
+            if file.names_policy {
+                self.undecided.push(Undecided {
+                    places: vec![file.path.clone()],
+                    what: "the change touches a file of a Helm chart that holds a policy".to_owned(),
+                    mend: files::render_mend(&format!("helm template {}", files::shown(chart))),
+                });
+            } else {
+                let why = format!("a file of the Helm chart in {}; {RENDER_TO_JUDGE}", files::shown(chart));
+                self.not_judged.push(NotJudged { file: file.path, why });
+            }
+        }
+    }
+}
+
+const RENDER_TO_JUDGE: &str = "what it renders is judged with --render";

@@ -1,4 +1,5 @@
 //! What a Kubernetes NetworkPolicy would deny: resource types, semantics, engine and report. No I/O.
+
 pub mod acceptance;
 pub mod assessment;
 pub mod audit;
@@ -18,6 +19,7 @@ pub mod flow;
 pub mod gate;
 pub mod judgement;
 pub mod labels;
+pub mod manifest;
 pub mod naming;
 pub mod object;
 pub mod overlay;

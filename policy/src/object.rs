@@ -4,10 +4,23 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use k8s_openapi::api::{apps, batch, core, discovery, networking};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::audit::{AuditClusterNetworkPolicy, AuditNetworkPolicy};
+use crate::cidr::{OldForm, parse_cidr};
 use crate::exception::AuditException;
+use crate::validation;
+
+mod cidrs;
+mod decode;
+mod kind;
+mod known_fields;
+mod naming;
+pub(crate) mod path;
+mod scope;
+mod substance;
 
 /// The kinds that the engine reads. Everything else is passed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -119,31 +132,173 @@ impl fmt::Display for ObjectError {
 
 impl std::error::Error for ObjectError {}
 
-/// Reads one object. `None`: no kind that the engine reads, or no Kubernetes object at all.
+/// Reads one object. `None`: no kind that the engine reads, no Kubernetes object at all, or one that has no name until an
+/// API server makes one up and that cannot be compared before.
 ///
 /// # Errors
 /// [`ObjectError`] where it is of a kind that the engine reads and is not valid.
-pub fn read(_value: Value, _origin: &Origin) -> Result<Option<Object>, ObjectError> {
-    Ok(None)
+pub fn read(mut value: Value, origin: &Origin) -> Result<Option<Object>, ObjectError> {
+    let Some(fields) = value.as_object_mut() else { return Ok(None) };
+    let (Some(Value::String(api_version)), Some(Value::String(kind_name))) =
+        (fields.get("apiVersion"), fields.get("kind"))
+    else {
+        return Ok(None);
+    };
+    let recognised = Kind::recognise(api_version, kind_name);
+    let (kind, obsolete) = match recognised {
+        None => return Ok(None),
+        Some(kind::Recognised::Served(kind)) => (kind, None),
+        Some(kind::Recognised::NotServed(kind)) => (kind, Some(api_version.clone())),
+    };
+    // The type decides what they are; a custom resource's would take them for unknown fields.
+    fields.remove("apiVersion");
+    fields.remove("kind");
+
+    let named = naming::Naming::of(&value, kind, origin);
+    let refused = |faults| ObjectError { object: named.to_string(), faults };
+    if let Some(api_version) = obsolete {
+        let problem = format!("{api_version} is not served by Kubernetes for {kind}: write {}", kind.api_version());
+        return Err(refused(vec![FieldError { path: "apiVersion".to_owned(), problem }]));
+    }
+    if named.is_generated() && matches!(origin, Origin::Manifest { .. }) {
+        if !kind.is_strict() {
+            return Ok(None);
+        }
+        let problem =
+            "required: with generateName alone each apply makes another object, which no later change can name";
+        return Err(refused(vec![FieldError { path: "metadata.name".to_owned(), problem: problem.to_owned() }]));
+    }
+
+    let mut object = decode(value, kind, origin).map_err(&refused)?;
+    let metadata = object.metadata_mut();
+    metadata.namespace = kind.is_namespaced().then(|| named.namespace.clone());
+    let faults = validation::faults(&object, origin);
+    if faults.is_empty() { Ok(Some(object)) } else { Err(refused(faults)) }
+}
+
+fn decode(value: Value, kind: Kind, origin: &Origin) -> Result<Object, Vec<FieldError>> {
+    fn typed<T: DeserializeOwned>(value: Value, kind: Kind, origin: &Origin) -> Result<Box<T>, Vec<FieldError>> {
+        decode::decode(value, kind, origin).map(Box::new)
+    }
+    Ok(match kind {
+        Kind::Namespace => Object::Namespace(typed(value, kind, origin)?),
+        Kind::Node => Object::Node(typed(value, kind, origin)?),
+        Kind::Pod => Object::Pod(typed(value, kind, origin)?),
+        Kind::Service => Object::Service(typed(value, kind, origin)?),
+        Kind::EndpointSlice => Object::EndpointSlice(typed(value, kind, origin)?),
+        Kind::Deployment => Object::Deployment(typed(value, kind, origin)?),
+        Kind::StatefulSet => Object::StatefulSet(typed(value, kind, origin)?),
+        Kind::DaemonSet => Object::DaemonSet(typed(value, kind, origin)?),
+        Kind::ReplicaSet => Object::ReplicaSet(typed(value, kind, origin)?),
+        Kind::Job => Object::Job(typed(value, kind, origin)?),
+        Kind::CronJob => Object::CronJob(typed(value, kind, origin)?),
+        Kind::NetworkPolicy => Object::NetworkPolicy(typed(value, kind, origin)?),
+        Kind::AuditNetworkPolicy => Object::AuditNetworkPolicy(typed(value, kind, origin)?),
+        Kind::AuditClusterNetworkPolicy => Object::AuditClusterNetworkPolicy(typed(value, kind, origin)?),
+        Kind::AuditException => Object::AuditException(typed(value, kind, origin)?),
+    })
 }
 
 impl Object {
+    /// Its kind.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Namespace(_) => Kind::Namespace,
+            Self::Node(_) => Kind::Node,
+            Self::Pod(_) => Kind::Pod,
+            Self::Service(_) => Kind::Service,
+            Self::EndpointSlice(_) => Kind::EndpointSlice,
+            Self::Deployment(_) => Kind::Deployment,
+            Self::StatefulSet(_) => Kind::StatefulSet,
+            Self::DaemonSet(_) => Kind::DaemonSet,
+            Self::ReplicaSet(_) => Kind::ReplicaSet,
+            Self::Job(_) => Kind::Job,
+            Self::CronJob(_) => Kind::CronJob,
+            Self::NetworkPolicy(_) => Kind::NetworkPolicy,
+            Self::AuditNetworkPolicy(_) => Kind::AuditNetworkPolicy,
+            Self::AuditClusterNetworkPolicy(_) => Kind::AuditClusterNetworkPolicy,
+            Self::AuditException(_) => Kind::AuditException,
+        }
+    }
+
     /// Its identity.
     #[must_use]
     pub fn id(&self) -> ObjectId {
-        ObjectId { kind: Kind::Namespace, namespace: String::new(), name: String::new() }
+        let kind = self.kind();
+        let metadata = self.metadata();
+        let namespace = metadata.namespace.clone().filter(|_| kind.is_namespaced());
+        ObjectId { kind, namespace: namespace.unwrap_or_default(), name: metadata.name.clone().unwrap_or_default() }
     }
 
-    /// What the engine reads of it, with defaults applied and nothing else: two forms that are equal here are no change.
+    /// Its `metadata`.
     #[must_use]
-    pub fn substance(&self) -> Value {
-        Value::Null
+    pub fn metadata(&self) -> &ObjectMeta {
+        match self {
+            Self::Namespace(object) => &object.metadata,
+            Self::Node(object) => &object.metadata,
+            Self::Pod(object) => &object.metadata,
+            Self::Service(object) => &object.metadata,
+            Self::EndpointSlice(object) => &object.metadata,
+            Self::Deployment(object) => &object.metadata,
+            Self::StatefulSet(object) => &object.metadata,
+            Self::DaemonSet(object) => &object.metadata,
+            Self::ReplicaSet(object) => &object.metadata,
+            Self::Job(object) => &object.metadata,
+            Self::CronJob(object) => &object.metadata,
+            Self::NetworkPolicy(object) => &object.metadata,
+            Self::AuditNetworkPolicy(object) => &object.metadata,
+            Self::AuditClusterNetworkPolicy(object) => &object.metadata,
+            Self::AuditException(object) => &object.metadata,
+        }
+    }
+
+    fn metadata_mut(&mut self) -> &mut ObjectMeta {
+        match self {
+            Self::Namespace(object) => &mut object.metadata,
+            Self::Node(object) => &mut object.metadata,
+            Self::Pod(object) => &mut object.metadata,
+            Self::Service(object) => &mut object.metadata,
+            Self::EndpointSlice(object) => &mut object.metadata,
+            Self::Deployment(object) => &mut object.metadata,
+            Self::StatefulSet(object) => &mut object.metadata,
+            Self::DaemonSet(object) => &mut object.metadata,
+            Self::ReplicaSet(object) => &mut object.metadata,
+            Self::Job(object) => &mut object.metadata,
+            Self::CronJob(object) => &mut object.metadata,
+            Self::NetworkPolicy(object) => &mut object.metadata,
+            Self::AuditNetworkPolicy(object) => &mut object.metadata,
+            Self::AuditClusterNetworkPolicy(object) => &mut object.metadata,
+            Self::AuditException(object) => &mut object.metadata,
+        }
     }
 }
 
 /// The CIDRs of a policy that Kubernetes takes only where they stood already (host bits set, leading zeros, IPv4 mapped into
 /// IPv6): faults of a new or changed object, unless `stored` holds the same text.
 #[must_use]
-pub fn new_cidr_faults(_object: &Object, _stored: &BTreeSet<String>) -> Vec<FieldError> {
-    Vec::new()
+pub fn new_cidr_faults(object: &Object, stored: &BTreeSet<String>) -> Vec<FieldError> {
+    let mut faults = Vec::new();
+    cidrs::each(object, &mut |path, text| {
+        let Ok(cidr) = parse_cidr(text) else { return };
+        let Some(form) = cidr.old_form.filter(|_| !stored.contains(text)) else { return };
+        let one = match (form, text.split_once('/')) {
+            (OldForm::HostBits, Some((address, _))) => {
+                format!(", or \"{address}/{}\" for this one address", cidr.net.max_prefix_len())
+            }
+            _ => String::new(),
+        };
+        faults.push(path.fault(format!("{text:?} has {form}: write \"{}\"{one}", cidr.net)));
+    });
+    faults
+}
+
+/// The texts of all CIDRs in an object: what [`new_cidr_faults`] lets stand in its next version.
+#[must_use]
+pub fn cidrs(object: &Object) -> BTreeSet<String> {
+    let mut texts = BTreeSet::new();
+    cidrs::each(object, &mut |_, text| {
+        texts.insert(text.to_owned());
+    });
+    texts
 }

@@ -15,6 +15,7 @@ use crate::denial::DenialId;
 use crate::flow::{Direction, Protocol};
 use crate::naming::Party;
 
+pub mod escape;
 pub mod markdown;
 pub mod words;
 

@@ -1,12 +1,13 @@
 //! The report as Markdown: as it stands in a pull request or a job's summary, and readable in a terminal.
 //!
 //! Nothing out of a cluster or a repository can break the table, become a link or ping people: every such text goes through
-//! [`text`] or [`code`].
+//! [`text`] or [`code`](super::escape::code).
 
 use std::fmt::Write as _;
 
 use jiff::SignedDuration;
 
+use super::escape::{code, text};
 use super::words::{ago, count, grouped, minute, span};
 use super::{
     CauseReport, Decision, Denial, Evidence, ExceptionReport, PolicyReport, Relation, Report, SeenTraffic, State,
@@ -36,45 +37,6 @@ pub fn render(report: &Report) -> String {
     page.not_judged(report);
     page.notes(report);
     page.0
-}
-
-/// Text out of data, in running Markdown: shown as it is, whatever it holds.
-#[must_use]
-pub fn text(data: &str) -> String {
-    let mut safe = String::with_capacity(data.len());
-    for symbol in data.chars() {
-        match symbol {
-            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' => {
-                safe.push('\\');
-                safe.push(symbol);
-            }
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '&' => safe.push_str("&amp;"),
-            // Neither a mention nor a reference to an issue.
-            '@' => safe.push_str("&#64;"),
-            '#' => safe.push_str("&#35;"),
-            symbol if symbol.is_control() => safe.push(' '),
-            symbol => safe.push(symbol),
-        }
-    }
-    // A bare address would become a link.
-    safe.replace("://", ":&#47;&#47;").replace("www.", "www&#46;")
-}
-
-/// Text out of data, as code: for names. A code span takes everything literally but its own delimiter and, in a table, the
-/// bar.
-#[must_use]
-pub fn code(data: &str) -> String {
-    let safe: String = data
-        .chars()
-        .map(|symbol| match symbol {
-            '`' => '\'',
-            symbol if symbol.is_control() => ' ',
-            symbol => symbol,
-        })
-        .collect();
-    format!("`{}`", safe.trim().replace('|', "\\|"))
 }
 
 fn party(party: &Party) -> String {
@@ -250,17 +212,17 @@ impl Page {
         let flows = count(evidence.flows, "flow record", "flow records");
         let relations = count(evidence.distinct, "relation", "relations");
         self.line(format!("{flows} of {relations} on {watched}{span_of}."));
-        let mut lost: Vec<String> = Vec::new();
+        let mut losses: Vec<String> = Vec::new();
         for node in &evidence.nodes {
             for (cause, number) in &node.lost {
-                lost.push(format!("{} on {} ({})", grouped(*number), code(&node.node), text(cause)));
+                losses.push(format!("{} on {} ({})", grouped(*number), code(&node.node), text(cause)));
             }
         }
         if evidence.known {
-            self.line(if lost.is_empty() {
+            self.line(if losses.is_empty() {
                 "Nothing was lost.".to_owned()
             } else {
-                format!("Lost: {}.", lost.join(", "))
+                format!("Lost: {}.", losses.join(", "))
             });
         }
         if evidence.unresolved > 0 {

@@ -1,0 +1,167 @@
+//! Command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
+
+/// What a NetworkPolicy change would deny, from the traffic that really flowed
+#[derive(Debug, Parser)]
+#[command(name = "foretell", version, max_term_width = 120)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Judge a change of policies or workloads in Git: exit status 0 may merge, 1 blocked, 2 could not decide
+    Check(Box<Check>),
+    /// Judge every flow by every policy of a snapshot and print the verdicts, a line each
+    Evaluate(Evaluate),
+    /// Print the CustomResourceDefinitions of AuditNetworkPolicy, AuditClusterNetworkPolicy and AuditException
+    Crds,
+    /// Print the JSON Schema of the report that `check --format json` prints
+    ReportSchema,
+}
+
+/// `foretell check`
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The revisions or folders to compare.
+    #[command(flatten)]
+    pub compared: Compared,
+    /// What manifests are read.
+    #[command(flatten)]
+    pub manifests: Manifests,
+    /// What flowed, and where.
+    #[command(flatten)]
+    pub observed: Observed,
+    /// How far back traffic counts, from --at
+    #[arg(long, value_name = "SPAN", default_value = "7d", value_parser = parse_span)]
+    pub window: SignedDuration,
+    /// How long the nodes of the pods concerned must have been watched; less is "pending", exit status 1
+    #[arg(long, value_name = "SPAN", value_parser = parse_span)]
+    pub min_window: Option<SignedDuration>,
+    /// The clock for window, expiry and ages [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<Timestamp>,
+    /// Form of the report
+    #[arg(long, value_enum, default_value_t = ReportFormat::Markdown)]
+    pub format: ReportFormat,
+}
+
+/// The two sides of a change.
+#[derive(Debug, Args)]
+pub struct Compared {
+    /// The Git repository
+    #[arg(long, value_name = "DIR", requires_all = ["base", "head"], required_unless_present = "base_dir", conflicts_with_all = ["base_dir", "head_dir"])]
+    pub repo: Option<PathBuf>,
+    /// The revision that the change would be merged into
+    #[arg(long, value_name = "REV", requires = "repo")]
+    pub base: Option<String>,
+    /// The revision of the change; what is judged is its merge into the base
+    #[arg(long, value_name = "REV", requires = "repo")]
+    pub head: Option<String>,
+    /// A folder that stands for the base, in place of a repository
+    #[arg(long, value_name = "DIR", requires = "head_dir")]
+    pub base_dir: Option<PathBuf>,
+    /// A folder that stands for the merged change
+    #[arg(long, value_name = "DIR", requires = "base_dir")]
+    pub head_dir: Option<PathBuf>,
+}
+
+/// Which manifests are read, and how.
+#[derive(Debug, Args)]
+pub struct Manifests {
+    /// Read only files that match; a folder's name takes everything below it. May be given several times
+    #[arg(long = "path", value_name = "GLOB")]
+    pub paths: Vec<String>,
+    /// Namespace of objects that name none
+    #[arg(long, value_name = "NS", default_value = "default")]
+    pub namespace: String,
+    /// Command that prints the manifests, run by `sh -c` in the root of both revisions: kustomize, helm template, ...
+    #[arg(long, value_name = "CMD")]
+    pub render: Option<String>,
+}
+
+/// What flowed, and where.
+#[derive(Debug, Args)]
+pub struct Observed {
+    /// The cluster's objects: files or folders of YAML or JSON; `-` is standard input
+    #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
+    pub snapshot: Vec<PathBuf>,
+    /// Recorded flows as NDJSON, plain, gzip or zstd; `-` is standard input
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    pub flows: Vec<PathBuf>,
+    /// What to do about a line that is no flow
+    #[arg(long, value_enum, default_value_t = BadLines::Refuse)]
+    pub bad_lines: BadLines,
+    /// A range from which pods get addresses, where the snapshot's Nodes do not tell. May be given several times
+    #[arg(long = "pod-cidr", value_name = "CIDR")]
+    pub pod_cidrs: Vec<IpNet>,
+}
+
+/// `foretell evaluate`
+#[derive(Debug, Args)]
+pub struct Evaluate {
+    /// What flowed, and where.
+    #[command(flatten)]
+    pub observed: Observed,
+    /// Judge by enforced NetworkPolicies too, not only by audit policies
+    #[arg(long)]
+    pub all: bool,
+    /// Form of the verdicts
+    #[arg(long, value_enum, default_value_t = VerdictFormat::Ndjson)]
+    pub format: VerdictFormat,
+}
+
+/// Form of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// As it stands in a pull request.
+    Markdown,
+    /// Everything, for programs; see `foretell report-schema`.
+    Json,
+    /// For a terminal.
+    Table,
+}
+
+/// Form of verdicts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum VerdictFormat {
+    /// A JSON object a line.
+    Ndjson,
+}
+
+/// What to do about a line that is no flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BadLines {
+    /// Stop there, exit status 2.
+    Refuse,
+    /// Leave it out, count it and name it.
+    Skip,
+}
+
+/// Reads `7d`, `36h`, `1w 2d`. A day is 24 hours.
+fn parse_span(text: &str) -> Result<SignedDuration, String> {
+    let example = "write for example 7d, 36h or 90m";
+    let span: Span = text.parse().map_err(|error| format!("{error}; {example}"))?;
+    let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|error| format!("{error}; {example}"))?;
+    if duration.is_negative() { Err(format!("is negative; {example}")) } else { Ok(duration) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Cli;
+
+    #[test]
+    fn command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

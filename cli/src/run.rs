@@ -1,0 +1,65 @@
+//! Runs a command and tells how it ended.
+
+use std::fmt;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::args::{Cli, Command};
+use crate::{check, evaluate};
+
+/// The exit status where an input could not be used.
+const UNUSABLE: u8 = 2;
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn run() -> ExitCode {
+    let Cli { command } = Cli::parse();
+    let ended = match command {
+        Command::Check(check) => check::run(*check).map_err(Failure::new),
+        Command::Evaluate(evaluate) => evaluate::run(evaluate).map_err(Failure::new),
+        Command::Crds => print(&foretell_policy::crds::yaml()),
+        Command::ReportSchema => print(&schema()),
+    };
+    match ended {
+        Ok(status) => ExitCode::from(status),
+        // Whoever read our output has seen enough.
+        Err(Failure { broken_pipe: true, .. }) => ExitCode::SUCCESS,
+        Err(Failure { message, .. }) => {
+            // Nothing can be done about a standard error that is closed.
+            let _ = writeln!(io::stderr(), "foretell: {message}");
+            ExitCode::from(UNUSABLE)
+        }
+    }
+}
+
+struct Failure {
+    message: String,
+    broken_pipe: bool,
+}
+
+impl Failure {
+    #[expect(clippy::needless_pass_by_value, reason = "the signature that map_err wants")]
+    fn new(error: impl Outcome) -> Self {
+        Self { message: error.to_string(), broken_pipe: error.is_broken_pipe() }
+    }
+}
+
+/// An error of a command.
+pub trait Outcome: fmt::Display {
+    /// Whether it is that nobody reads the output any more.
+    fn is_broken_pipe(&self) -> bool;
+}
+
+fn print(text: &str) -> Result<u8, Failure> {
+    let written = io::stdout().lock().write_all(text.as_bytes());
+    written.map(|()| 0).map_err(|error| Failure {
+        message: format!("standard output: {error}"),
+        broken_pipe: error.kind() == io::ErrorKind::BrokenPipe,
+    })
+}
+
+fn schema() -> String {
+    format!("{:#}\n", foretell_policy::report::Report::json_schema())
+}

@@ -1,0 +1,83 @@
+//! YAML documents. The text is parted before it is parsed, so that an error names its document and stays in it.
+
+use serde_json::Value;
+use serde_saphyr::{Options, alias_limits, budget, options};
+
+use super::DocumentError;
+
+/// The deepest of Kubernetes' own objects, CRD schemas, have some forty levels. Without optimisation a level takes 20 KiB of
+/// stack, of which a thread may have 2 MiB.
+const MAX_DEPTH: usize = 64;
+
+/// How much aliases may add to a text. The usual bomb of nine lines would add a thousand million.
+const MAX_REPLAYED: usize = 100_000;
+
+/// The documents of a text, numbered from 1; empty ones are `null`.
+pub(super) fn documents(text: &str) -> Vec<(usize, Result<Value, DocumentError>)> {
+    let parts = split(text);
+    parts.into_iter().enumerate().map(|(n, part)| (n + 1, read(&part))).collect()
+}
+
+struct Part<'a> {
+    text: &'a str,
+    lines_before: usize,
+}
+
+/// Parts a text at its markers. A line that begins with `---` is a marker wherever it stands, even inside of a scalar, so
+/// this needs no parser. What precedes the first marker is a document only if something is in it.
+fn split(text: &str) -> Vec<Part<'_>> {
+    let (mut parts, mut start, mut lines_before) = (Vec::new(), 0, 0);
+    let (mut offset, mut lines) = (0, 0);
+    for line in text.split_inclusive('\n') {
+        let is_marker =
+            line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']));
+        let is_prologue = || parts.is_empty() && is_bare(&text[start..offset]);
+        if is_marker && !is_prologue() {
+            parts.push(Part { text: &text[start..offset], lines_before });
+            (start, lines_before) = (offset, lines);
+        }
+        offset += line.len();
+        lines += 1;
+    }
+    parts.push(Part { text: &text[start..], lines_before });
+    parts
+}
+
+/// Nothing but blank lines, comments and directives.
+fn is_bare(text: &str) -> bool {
+    text.lines().all(|line| line.trim_start().is_empty() || line.trim_start().starts_with('#') || line.starts_with('%'))
+}
+
+fn read(part: &Part<'_>) -> Result<Value, DocumentError> {
+    serde_saphyr::from_str_with_options(part.text, settings(part.text.len())).map_err(|error| {
+        let error = error.without_snippet();
+        let line = error.location().map_or(1, |place| usize::try_from(place.line()).unwrap_or(1));
+        DocumentError { line: part.lines_before + line.max(1), problem: problem(&error.to_string()) }
+    })
+}
+
+/// The first line of the message without its place, which stands in [`DocumentError::line`].
+fn problem(message: &str) -> String {
+    let first = message.lines().next().unwrap_or_default();
+    let end = first.rfind(" at line ").unwrap_or(first.len());
+    first[..end].trim_end_matches([',', ':', ' ']).to_owned()
+}
+
+/// Budgets grow with the text, which is in memory already: only what aliases add to it is limited.
+fn settings(size: usize) -> Options {
+    let size = size.saturating_add(1_000);
+    options! {
+        budget: budget! {
+            max_events: size.saturating_mul(2).saturating_add(MAX_REPLAYED),
+            max_nodes: size.saturating_add(MAX_REPLAYED),
+            max_total_scalar_bytes: size.saturating_mul(4).saturating_add(1 << 24),
+            max_depth: MAX_DEPTH,
+            flow_nesting_limit: MAX_DEPTH,
+            enforce_alias_anchor_ratio: false,
+        },
+        alias_limits: alias_limits! { max_total_replayed_events: MAX_REPLAYED },
+        emit_comments: false,
+        legacy_octal_numbers: true,
+        with_snippet: false,
+    }
+}

@@ -1,0 +1,109 @@
+//! Which objects are read: by kind and by the one version that Kubernetes serves today.
+
+use std::fmt;
+
+use super::Kind;
+
+/// What `apiVersion` and `kind` say of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Recognised {
+    /// In the version that is served.
+    Served(Kind),
+    /// In a version that was removed, or that never was.
+    NotServed(Kind),
+}
+
+/// Where kinds lived before they had a group of their own; removed in Kubernetes 1.16 and 1.22.
+const OLD_HOME: &str = "extensions";
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 15] = [
+        Self::Namespace,
+        Self::Node,
+        Self::Pod,
+        Self::Service,
+        Self::EndpointSlice,
+        Self::Deployment,
+        Self::StatefulSet,
+        Self::DaemonSet,
+        Self::ReplicaSet,
+        Self::Job,
+        Self::CronJob,
+        Self::NetworkPolicy,
+        Self::AuditNetworkPolicy,
+        Self::AuditClusterNetworkPolicy,
+        Self::AuditException,
+    ];
+
+    /// As `kind` has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Namespace => "Namespace",
+            Self::Node => "Node",
+            Self::Pod => "Pod",
+            Self::Service => "Service",
+            Self::EndpointSlice => "EndpointSlice",
+            Self::Deployment => "Deployment",
+            Self::StatefulSet => "StatefulSet",
+            Self::DaemonSet => "DaemonSet",
+            Self::ReplicaSet => "ReplicaSet",
+            Self::Job => "Job",
+            Self::CronJob => "CronJob",
+            Self::NetworkPolicy => "NetworkPolicy",
+            Self::AuditNetworkPolicy => "AuditNetworkPolicy",
+            Self::AuditClusterNetworkPolicy => "AuditClusterNetworkPolicy",
+            Self::AuditException => "AuditException",
+        }
+    }
+
+    /// As `apiVersion` has it, in the version that is read.
+    #[must_use]
+    pub fn api_version(self) -> &'static str {
+        match self {
+            Self::Namespace | Self::Node | Self::Pod | Self::Service => "v1",
+            Self::EndpointSlice => "discovery.k8s.io/v1",
+            Self::Deployment | Self::StatefulSet | Self::DaemonSet | Self::ReplicaSet => "apps/v1",
+            Self::Job | Self::CronJob => "batch/v1",
+            Self::NetworkPolicy => "networking.k8s.io/v1",
+            Self::AuditNetworkPolicy | Self::AuditClusterNetworkPolicy => "kguardian.dev/v1alpha1",
+            Self::AuditException => "foretell.dev/v1alpha1",
+        }
+    }
+
+    /// Whether its objects live in a namespace.
+    #[must_use]
+    pub fn is_namespaced(self) -> bool {
+        !matches!(self, Self::Namespace | Self::Node | Self::AuditClusterNetworkPolicy)
+    }
+
+    /// Whether it is a policy or an exception: what people write for Foretell to judge, and what is read to the letter.
+    pub(crate) fn is_strict(self) -> bool {
+        matches!(self, Self::NetworkPolicy) || self.is_custom()
+    }
+
+    /// Whether it is a custom resource of ours.
+    pub(super) fn is_custom(self) -> bool {
+        matches!(self, Self::AuditNetworkPolicy | Self::AuditClusterNetworkPolicy | Self::AuditException)
+    }
+
+    /// `None`: a kind that is not read, or another's kind of the same name.
+    pub(super) fn recognise(api_version: &str, kind: &str) -> Option<Recognised> {
+        let kind = Self::ALL.into_iter().find(|known| known.name() == kind)?;
+        if kind.api_version() == api_version {
+            return Some(Recognised::Served(kind));
+        }
+        let group =
+            |api_version: &str| api_version.split_once('/').map(|(group, _)| group.to_owned()).unwrap_or_default();
+        let group_written = group(api_version);
+        let known = group(kind.api_version()) == group_written || (group_written == OLD_HOME && !kind.is_custom());
+        known.then_some(Recognised::NotServed(kind))
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}

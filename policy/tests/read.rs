@@ -1,0 +1,394 @@
+//! The way in: which objects are read, as what, and what is said of those that are not.
+
+use foretell_policy::object::{Kind, Object, ObjectId, Origin, read};
+use serde_json::{Value, json};
+
+fn yaml(text: &str) -> Value {
+    serde_saphyr::from_str(text).unwrap()
+}
+
+fn manifest() -> Origin {
+    Origin::Manifest { default_namespace: "shop".to_owned() }
+}
+
+fn read_manifest(text: &str) -> Object {
+    read(yaml(text), &manifest()).unwrap().unwrap()
+}
+
+/// What is said of a manifest that is refused, a line each.
+fn refusal(text: &str) -> String {
+    let error = read(yaml(text), &manifest()).expect_err("it should be refused");
+    let faults: Vec<String> = error.faults.iter().map(ToString::to_string).collect();
+    format!("{}\n{}", error.object, faults.join("\n"))
+}
+
+#[test]
+fn what_is_no_object_or_of_another_kind_is_passed_over() {
+    for value in [
+        Value::Null,
+        json!(3),
+        json!([1]),
+        json!("NetworkPolicy"),
+        json!({}),
+        json!({"kind": "NetworkPolicy"}),
+        json!({"apiVersion": "networking.k8s.io/v1"}),
+        json!({"apiVersion": 1, "kind": "Pod"}),
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}}),
+        json!({"apiVersion": "serving.knative.dev/v1", "kind": "Service", "metadata": {"name": "web"}}),
+        json!({"apiVersion": "projectcalico.org/v3", "kind": "NetworkPolicy", "metadata": {"name": "web"}}),
+        json!({"apiVersion": "v1", "kind": "List", "items": []}),
+    ] {
+        for origin in [Origin::Cluster, manifest()] {
+            assert_eq!(read(value.clone(), &origin), Ok(None), "{value}");
+        }
+    }
+}
+
+#[test]
+fn every_kind_is_read_in_the_version_that_is_served() {
+    for kind in Kind::ALL {
+        let spec = match kind {
+            Kind::AuditException => json!({
+                "policyRef": {"kind": "NetworkPolicy", "name": "web"}, "direction": "Ingress",
+                "peers": [{"podSelector": {}}], "reason": "known",
+            }),
+            _ => json!({}),
+        };
+        let value =
+            json!({"apiVersion": kind.api_version(), "kind": kind.name(), "metadata": {"name": "it"}, "spec": spec});
+        for origin in [Origin::Cluster, manifest()] {
+            let value = match kind {
+                Kind::EndpointSlice => {
+                    json!({"apiVersion": kind.api_version(), "kind": kind.name(), "metadata": {"name": "it"}})
+                }
+                _ => value.clone(),
+            };
+            let object = read(value, &origin).unwrap().unwrap();
+            let namespace = match (&origin, kind.is_namespaced()) {
+                (_, false) => "",
+                (Origin::Cluster, true) => "default",
+                (Origin::Manifest { .. }, true) => "shop",
+            };
+            assert_eq!(object.id(), ObjectId { kind, namespace: namespace.to_owned(), name: "it".to_owned() });
+        }
+    }
+}
+
+#[test]
+fn a_version_that_is_not_served_is_refused_and_the_one_to_write_named() {
+    for (api_version, kind, write) in [
+        ("extensions/v1beta1", "NetworkPolicy", "networking.k8s.io/v1"),
+        ("networking.k8s.io/v1beta1", "NetworkPolicy", "networking.k8s.io/v1"),
+        ("extensions/v1beta1", "Deployment", "apps/v1"),
+        ("apps/v1beta2", "DaemonSet", "apps/v1"),
+        ("batch/v1beta1", "CronJob", "batch/v1"),
+        ("discovery.k8s.io/v1beta1", "EndpointSlice", "discovery.k8s.io/v1"),
+        ("kguardian.dev/v1beta1", "AuditNetworkPolicy", "kguardian.dev/v1alpha1"),
+        ("foretell.dev/v1", "AuditException", "foretell.dev/v1alpha1"),
+    ] {
+        for origin in [Origin::Cluster, manifest()] {
+            let value =
+                json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "web", "namespace": "prod"}});
+            assert_eq!(
+                read(value, &origin).unwrap_err().to_string(),
+                format!(
+                    "{kind} prod/web: apiVersion: {api_version} is not served by Kubernetes for {kind}: write {write}"
+                )
+            );
+        }
+    }
+}
+
+#[test]
+fn a_namespaced_object_without_a_namespace_is_in_the_default_one() {
+    let object = read_manifest("{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: web}}");
+    assert_eq!(object.id().namespace, "shop");
+    assert_eq!(object.metadata().namespace.as_deref(), Some("shop"));
+    let object = read_manifest("{apiVersion: v1, kind: Pod, metadata: {name: web, namespace: ''}}");
+    assert_eq!(object.id().namespace, "shop");
+    let object = read_manifest("{apiVersion: v1, kind: Pod, metadata: {name: web, namespace: prod}}");
+    assert_eq!(object.id().namespace, "prod");
+}
+
+#[test]
+fn a_cluster_scoped_object_drops_its_namespace() {
+    for kind in
+        ["{apiVersion: v1, kind: Namespace", "{apiVersion: kguardian.dev/v1alpha1, kind: AuditClusterNetworkPolicy"]
+    {
+        let object = read_manifest(&format!("{kind}, metadata: {{name: web, namespace: prod}}, spec: {{}}}}"));
+        assert_eq!(object.id().namespace, "");
+        assert_eq!(object.metadata().namespace, None);
+    }
+}
+
+#[test]
+fn an_object_without_a_name_is_refused() {
+    let without =
+        "NetworkPolicy shop/without a name\nmetadata.name: required: an object without a name cannot be followed";
+    assert_eq!(refusal("{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {}, spec: {}}"), without);
+    assert_eq!(refusal("{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: ''}}"), without);
+    assert_eq!(
+        refusal("{apiVersion: apps/v1, kind: Deployment}"),
+        "Deployment shop/without a name\nmetadata.name: required: an object without a name cannot be followed"
+    );
+}
+
+#[test]
+fn a_policy_with_a_generated_name_is_refused_and_a_job_passed_over() {
+    assert_eq!(
+        refusal("{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {generateName: web-}}"),
+        "NetworkPolicy shop/web-*\nmetadata.name: required: with generateName alone each apply makes another object, \
+         which no later change can name"
+    );
+    let job = yaml("{apiVersion: batch/v1, kind: Job, metadata: {generateName: migrate-}}");
+    assert_eq!(read(job, &manifest()), Ok(None));
+}
+
+#[test]
+fn a_wrong_type_names_its_path_and_all_of_them_are_found() {
+    let text = r"
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: web
+  labels: {tier: 1, app.kubernetes.io/part-of: true}
+spec:
+  podSelector: {matchLabels: {app: [web]}}
+  ingress:
+  - ports:
+    - port: 80.5
+    - protocol: {}
+  - from:
+    - podSelector: all
+";
+    assert_eq!(
+        refusal(text),
+        "NetworkPolicy shop/web\n\
+         metadata.labels[app.kubernetes.io/part-of]: true is not text: write it in quotes, \"true\"\n\
+         metadata.labels.tier: 1 is not text: write it in quotes, \"1\"\n\
+         spec.ingress[0].ports[0].port: invalid type: floating point `80.5`, expected IntOrString\n\
+         spec.ingress[0].ports[1].protocol: invalid type: map, expected a string\n\
+         spec.ingress[1].from[0].podSelector: invalid type: string \"all\", expected LabelSelector\n\
+         spec.podSelector.matchLabels.app: invalid type: sequence, expected a string"
+    );
+}
+
+#[test]
+fn an_unknown_field_of_a_policy_manifest_is_refused_and_the_near_one_named() {
+    let text = r"
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: web, label: {}, namesspace: prod}
+specs: {}
+spec:
+  podSelectors: {}
+  policytypes: [Ingress]
+  ingress:
+  - form:
+    - podSelector: {}
+    from:
+    - pod-selector: {}
+      podSelector: {matchLabel: {app: web}}
+    - matchLabels: {app: web}
+      podSelector: {}
+    ports:
+    - ports: 80
+";
+    assert_eq!(
+        refusal(text),
+        "NetworkPolicy shop/web\n\
+         metadata.label: unknown field: did you mean labels?\n\
+         metadata.namesspace: unknown field: did you mean namespace?\n\
+         spec.ingress[0].form: unknown field: did you mean from?\n\
+         spec.ingress[0].from[0].pod-selector: unknown field: did you mean podSelector?\n\
+         spec.ingress[0].from[0].podSelector.matchLabel: unknown field: did you mean matchLabels?\n\
+         spec.ingress[0].from[1].matchLabels: unknown field: here may stand ipBlock, namespaceSelector, podSelector\n\
+         spec.ingress[0].ports[0].ports: unknown field: did you mean port?\n\
+         spec.podSelectors: unknown field: did you mean podSelector?\n\
+         spec.policytypes: unknown field: did you mean policyTypes?\n\
+         specs: unknown field: did you mean spec?"
+    );
+}
+
+#[test]
+fn unknown_fields_of_audit_policies_and_exceptions_are_refused_too() {
+    assert_eq!(
+        refusal(
+            "{apiVersion: kguardian.dev/v1alpha1, kind: AuditNetworkPolicy, metadata: {name: web}, spec: {namespaceSelector: {}}}"
+        ),
+        "AuditNetworkPolicy shop/web\n\
+         spec.namespaceSelector: unknown field: here may stand egress, ingress, podSelector, policyTypes"
+    );
+    assert_eq!(
+        refusal(
+            "{apiVersion: kguardian.dev/v1alpha1, kind: AuditClusterNetworkPolicy, metadata: {name: web}, spec: {namespaceselector: {}}}"
+        ),
+        "AuditClusterNetworkPolicy web\nspec.namespaceselector: unknown field: did you mean namespaceSelector?"
+    );
+    assert_eq!(
+        refusal(
+            r"
+apiVersion: foretell.dev/v1alpha1
+kind: AuditException
+metadata: {name: web}
+spec:
+  policyRef: {kind: NetworkPolicy, name: web, namespace: prod}
+  direction: Ingress
+  peers: [{podSelector: {}}]
+  reason: known
+  expires: 2026-12-31T00:00:00Z
+"
+        ),
+        "AuditException shop/web\n\
+         spec.expires: unknown field: here may stand direction, expiresAt, peers, policyRef, ports, reason\n\
+         spec.policyRef.namespace: unknown field: here may stand kind, name"
+    );
+}
+
+#[test]
+fn an_exception_says_what_it_lacks() {
+    let head = "apiVersion: foretell.dev/v1alpha1\nkind: AuditException\nmetadata: {name: web}\n";
+    for (spec, fault) in [
+        (
+            "policyRef: {kind: Deployment, name: web}, direction: Ingress, peers: [{podSelector: {}}], reason: known",
+            "spec.policyRef.kind: unknown variant `Deployment`, expected one of `NetworkPolicy`, `AuditNetworkPolicy`, \
+             `AuditClusterNetworkPolicy`, `AdminNetworkPolicy`, `BaselineAdminNetworkPolicy`, `ClusterNetworkPolicy`",
+        ),
+        (
+            "policyRef: {kind: NetworkPolicy, name: web}, direction: ingress, peers: [{podSelector: {}}], reason: known",
+            "spec.direction: unknown variant `ingress`, expected `Ingress` or `Egress`",
+        ),
+        (
+            "policyRef: {kind: NetworkPolicy, name: web}, direction: Ingress, reason: known",
+            "spec.peers: required, and missing",
+        ),
+        (
+            "policyRef: {kind: NetworkPolicy, name: web}, direction: Ingress, peers: [], reason: ' '",
+            "spec.peers: required: an exception says whom it is for, as a rule of a NetworkPolicy does\n\
+             spec.reason: required: say why these denials are accepted",
+        ),
+        (
+            "policyRef: {kind: NetworkPolicy, name: ''}, direction: Ingress, peers: [{}], reason: known, ports: [{port: 0}]",
+            "spec.policyRef.name: \"\": write lower-case letters, digits, '-' and '.', with a letter or digit at both ends \
+             and around each '.'\n\
+             spec.peers[0]: names nobody: write podSelector, namespaceSelector or ipBlock; {} selects all pods\n\
+             spec.ports[0].port: 0 is no port: write a number from 1 to 65535",
+        ),
+        (
+            "policyRef: {kind: NetworkPolicy, name: web}, direction: Ingress, peers: [{podSelector: {}}], reason: known, expiresAt: '2026-12-31'",
+            "spec.expiresAt: not a time: write it as RFC 3339 does, \"2026-12-31T00:00:00Z\"",
+        ),
+        (
+            "policyRef: {kind: NetworkPolicy, name: web}, direction: Ingress, peers: {podSelector: {}}, reason: 3",
+            "spec.peers: invalid type: map, expected a sequence\nspec.reason: 3 is not text: write it in quotes, \"3\"",
+        ),
+    ] {
+        assert_eq!(refusal(&format!("{head}spec: {{{spec}}}")), format!("AuditException shop/web\n{fault}"), "{spec}");
+    }
+}
+
+#[test]
+fn a_status_and_what_a_server_writes_never_fail_a_read() {
+    for kind in ["NetworkPolicy", "AuditNetworkPolicy"] {
+        let api_version = if kind == "NetworkPolicy" { "networking.k8s.io/v1" } else { "kguardian.dev/v1alpha1" };
+        let value = json!({
+            "apiVersion": api_version, "kind": kind,
+            "metadata": {
+                "name": "web", "creationTimestamp": "long ago", "deletionTimestamp": 5, "generation": "1",
+                "managedFields": {"a": 1}, "resourceVersion": 7, "selfLink": [], "uid": {},
+            },
+            "spec": {},
+            "status": {"conditions": "none", "evaluation": {"flowsWouldDeny": -1}, "unheard": [1]},
+        });
+        for origin in [Origin::Cluster, manifest()] {
+            assert!(read(value.clone(), &origin).unwrap().is_some());
+        }
+        let mut value = value;
+        value["status"] = json!(5);
+        value["metadata"]["creationTimestamp"] = Value::Null;
+        assert!(read(value, &manifest()).unwrap().is_some());
+    }
+}
+
+#[test]
+fn what_of_a_pods_status_can_be_read_is_kept() {
+    let value = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "shop"},
+        "status": {"phase": "Running", "podIP": "10.1.0.5", "podIPs": [{"ip": "10.1.0.5"}], "conditions": [{"type": 3}]},
+    });
+    let Some(Object::Pod(pod)) = read(value, &Origin::Cluster).unwrap() else { panic!("no Pod") };
+    let status = pod.status.unwrap();
+    assert_eq!((status.phase.as_deref(), status.pod_ip.as_deref()), (Some("Running"), Some("10.1.0.5")));
+    assert_eq!(status.conditions, None);
+}
+
+#[test]
+fn a_workload_is_read_whatever_stands_where_the_engine_does_not_look() {
+    let text = r"
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, annotations: {note: 5, other: [x]}, finalizers: none}
+spec:
+  replicas: three
+  newField: {x: 1}
+  template:
+    metadata: {labels: {app: web}, annotations: {checksum: }}
+    spec:
+      priority: high
+      containers:
+      - name: 5
+        image: {repository: web}
+        env: [{name: A, value: 5}, {name: B, value: 6}]
+        ports: [{name: http, containerPort: 8080}]
+        restartPolicyRules: 3
+";
+    let object = read_manifest(text);
+    assert_eq!(
+        object.substance(),
+        json!({"labels": {"app": "web"}, "ports": [["http", "TCP", 8080]], "hostNetwork": false})
+    );
+    assert_eq!(
+        refusal(
+            "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {template: {metadata: {labels: {v: 1.0}}, spec: {containers: [{ports: [{containerPort: '80'}]}]}}}}"
+        ),
+        "Deployment shop/web\n\
+         spec.template.metadata.labels.v: 1.0 is not text: write it in quotes, \"1.0\"\n\
+         spec.template.spec.containers[0].ports[0].containerPort: invalid type: string \"80\", expected i32"
+    );
+}
+
+#[test]
+fn unknown_fields_of_a_stored_policy_are_let_pass() {
+    let value = json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "web", "new": 1},
+        "spec": {"newField": {}, "ingress": [{"newField": 1}]},
+    });
+    assert!(read(value, &Origin::Cluster).unwrap().is_some());
+}
+
+#[test]
+fn nulls_are_taken_as_an_api_server_takes_them() {
+    let text = r"
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: web, labels: {tier: }, annotations: }
+spec:
+  podSelector: {matchLabels: {app: }}
+  egress:
+  ingress:
+  -
+";
+    let Object::NetworkPolicy(policy) = read_manifest(text) else { panic!("no NetworkPolicy") };
+    assert_eq!(policy.metadata.labels.unwrap()["tier"], "");
+    let spec = policy.spec.unwrap();
+    assert_eq!(spec.ingress.unwrap().len(), 1, "an empty rule allows everything: it must not be lost");
+    assert_eq!(spec.pod_selector.unwrap().match_labels.unwrap()["app"], "");
+    let audit =
+        text.replace("networking.k8s.io/v1", "kguardian.dev/v1alpha1").replace("NetworkPolicy", "AuditNetworkPolicy");
+    assert_eq!(
+        refusal(&audit),
+        "AuditNetworkPolicy shop/web\n\
+         spec.ingress[0]: invalid type: null, expected NetworkPolicyIngressRule\n\
+         spec.podSelector.matchLabels.app: invalid type: null, expected a string"
+    );
+}
