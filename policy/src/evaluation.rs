@@ -31,7 +31,8 @@ struct About {
 pub fn evaluate<'a>(world: &'a World<'_>, flow: &Flow, index: u64) -> Evaluated<'a> {
     let cluster = world.cluster();
     let ends = cluster.resolve(flow);
-    let listeners = world.population().listeners(&ends.src, &ends.dst, flow.protocol, flow.port, flow.start);
+    let blocks = world.blocks(&ends.src);
+    let listeners = world.population().listeners(&ends.src, &ends.dst, flow.protocol, flow.port, flow.start, blocks);
     let mut said: BTreeMap<(PolicyId, Direction), About> = BTreeMap::new();
     let mut evaluated = Evaluated::default();
     for direction in Direction::BOTH {

@@ -188,7 +188,8 @@ fn compare_together(world: &World<'_>, flow: &Flow, expected: &Judgement, tally:
     if matches!(ends.dst, Destination::Service { .. }) {
         tally.note("over a Service", 1);
     }
-    let listeners = world.population().listeners(&ends.src, &ends.dst, flow.protocol, flow.port, flow.start);
+    let blocks = world.blocks(&ends.src);
+    let listeners = world.population().listeners(&ends.src, &ends.dst, flow.protocol, flow.port, flow.start, blocks);
     for direction in Direction::BOTH {
         let standings = listeners.iter().map(|listener| {
             let pair = Pair { src: ends.src, dst: listener.end, protocol: flow.protocol, port: listener.port };
