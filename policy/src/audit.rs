@@ -32,6 +32,7 @@ pub const MOST_OFFENDERS: usize = 50;
     doc = "What a NetworkPolicy of this spec would deny, judged on the traffic that flows. It never drops a packet: apply the spec as a NetworkPolicy to enforce it."
 )]
 #[serde(transparent)]
+#[schemars(description = "What would be enforced: exactly the spec of a networking.k8s.io/v1 NetworkPolicy.")]
 pub struct AuditNetworkPolicySpec {
     /// The policy that would be enforced.
     pub policy: NetworkPolicySpec,
@@ -52,6 +53,9 @@ pub struct AuditNetworkPolicySpec {
     doc = "What a NetworkPolicy of this spec in each selected namespace would deny, judged on the traffic that flows. It never drops a packet: apply the spec as NetworkPolicies to enforce it."
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(
+    description = "What would be enforced in each selected namespace: the spec of a networking.k8s.io/v1 NetworkPolicy."
+)]
 pub struct AuditClusterNetworkPolicySpec {
     /// Namespaces that the policy applies to; absent or empty: all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -119,7 +123,6 @@ pub struct Evaluation {
     pub unresolved_denials: Option<u64>,
     /// Who would be denied most often, at most 50.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 50))]
     pub top_offenders: Vec<TopOffender>,
 }
 

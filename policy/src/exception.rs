@@ -22,6 +22,7 @@ use crate::flow::Direction;
     doc = "Accepts denials of one policy that match a peer, ports and a direction. It changes what blocks a promotion, never what is enforced."
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(description = "Which denials are accepted, and why.")]
 pub struct AuditExceptionSpec {
     /// The policy whose denials are accepted. Its audit and its enforced form count alike.
     pub policy_ref: PolicyReference,

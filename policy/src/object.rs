@@ -68,6 +68,15 @@ pub struct ObjectId {
     pub name: String,
 }
 
+impl fmt::Display for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.namespace.as_str() {
+            "" => write!(f, "{} {}", self.kind, self.name),
+            namespace => write!(f, "{} {namespace}/{}", self.kind, self.name),
+        }
+    }
+}
+
 /// A typed object.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "each variant is the kind of its name")]
@@ -157,7 +166,7 @@ pub fn read(mut value: Value, origin: &Origin) -> Result<Option<Object>, ObjectE
     let named = naming::Naming::of(&value, kind, origin);
     let refused = |faults| ObjectError { object: named.to_string(), faults };
     if let Some(api_version) = obsolete {
-        let problem = format!("{api_version} is not served by Kubernetes for {kind}: write {}", kind.api_version());
+        let problem = format!("no {kind} is served as {api_version}: write {}", kind.api_version());
         return Err(refused(vec![FieldError { path: "apiVersion".to_owned(), problem }]));
     }
     if named.is_generated() && matches!(origin, Origin::Manifest { .. }) {

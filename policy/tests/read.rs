@@ -1,4 +1,5 @@
 //! The way in: which objects are read, as what, and what is said of those that are not.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test panics on what it does not expect")]
 
 use foretell_policy::object::{Kind, Object, ObjectId, Origin, read};
 use serde_json::{Value, json};
@@ -85,15 +86,16 @@ fn a_version_that_is_not_served_is_refused_and_the_one_to_write_named() {
         ("discovery.k8s.io/v1beta1", "EndpointSlice", "discovery.k8s.io/v1"),
         ("kguardian.dev/v1beta1", "AuditNetworkPolicy", "kguardian.dev/v1alpha1"),
         ("foretell.dev/v1", "AuditException", "foretell.dev/v1alpha1"),
+        ("foretell.dev/v1alpha1", "AuditNetworkPolicy", "kguardian.dev/v1alpha1"),
+        ("networking.k8s.io/v1", "AuditNetworkPolicy", "kguardian.dev/v1alpha1"),
+        ("v1", "NetworkPolicy", "networking.k8s.io/v1"),
     ] {
         for origin in [Origin::Cluster, manifest()] {
             let value =
                 json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "web", "namespace": "prod"}});
             assert_eq!(
                 read(value, &origin).unwrap_err().to_string(),
-                format!(
-                    "{kind} prod/web: apiVersion: {api_version} is not served by Kubernetes for {kind}: write {write}"
-                )
+                format!("{kind} prod/web: apiVersion: no {kind} is served as {api_version}: write {write}")
             );
         }
     }
@@ -240,7 +242,7 @@ spec:
 "
         ),
         "AuditException shop/web\n\
-         spec.expires: unknown field: here may stand direction, expiresAt, peers, policyRef, ports, reason\n\
+         spec.expires: unknown field: did you mean expiresAt?\n\
          spec.policyRef.namespace: unknown field: here may stand kind, name"
     );
 }

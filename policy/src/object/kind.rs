@@ -9,12 +9,14 @@ use super::Kind;
 pub(super) enum Recognised {
     /// In the version that is served.
     Served(Kind),
-    /// In a version that was removed, or that never was.
+    /// In a version or group that was removed, or that never was.
     NotServed(Kind),
 }
 
-/// Where kinds lived before they had a group of their own; removed in Kubernetes 1.16 and 1.22.
-const OLD_HOME: &str = "extensions";
+/// Groups in which a kind of ours is the kind meant, in the wrong place: those of the kinds themselves, and the one in which
+/// they lived before they had their own (removed in Kubernetes 1.16 and 1.22).
+const OWN_GROUPS: [&str; 8] =
+    ["", "apps", "batch", "discovery.k8s.io", "extensions", "foretell.dev", "kguardian.dev", "networking.k8s.io"];
 
 impl Kind {
     /// All of them.
@@ -94,11 +96,8 @@ impl Kind {
         if kind.api_version() == api_version {
             return Some(Recognised::Served(kind));
         }
-        let group =
-            |api_version: &str| api_version.split_once('/').map(|(group, _)| group.to_owned()).unwrap_or_default();
-        let group_written = group(api_version);
-        let known = group(kind.api_version()) == group_written || (group_written == OLD_HOME && !kind.is_custom());
-        known.then_some(Recognised::NotServed(kind))
+        let group = api_version.split_once('/').map_or("", |(group, _)| group);
+        OWN_GROUPS.contains(&group).then_some(Recognised::NotServed(kind))
     }
 }
 

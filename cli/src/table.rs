@@ -1,0 +1,100 @@
+//! The report for a terminal.
+
+use std::fmt::Write as _;
+
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{ContentArrangement, Table};
+use foretell_policy::flow::Direction;
+use foretell_policy::report::words::{ago, grouped};
+use foretell_policy::report::{Denial, Report, State};
+
+/// Renders the report: the decision and why, every denial, and what else the change does in a line each.
+#[must_use]
+pub fn render(report: &Report) -> String {
+    let mut page = String::new();
+    // Writing into a String cannot fail.
+    let _ = writeln!(page, "{}", report.headline);
+    for reason in &report.reasons {
+        let _ = writeln!(page, "  - {}", printable(reason));
+    }
+    for policy in report.policies.iter().chain(&report.previews) {
+        let said = &policy.verdicts;
+        let _ = writeln!(
+            page,
+            "{} {:?}: selects {} pods, allows {}, would deny {} ({} newly)",
+            printable(&policy.policy.to_string()),
+            policy.action,
+            policy.selected_pods,
+            said.allow,
+            said.would_deny,
+            said.newly_denied,
+        );
+    }
+    denials(&mut page, "", &report.denials, report);
+    for preview in report.previews.iter().filter(|preview| !preview.denials.is_empty()) {
+        denials(&mut page, &format!("Preview of {}:\n", printable(&preview.policy.to_string())), &preview.denials, report);
+    }
+    for exception in &report.exceptions {
+        let by = if exception.in_change { " (by this change)" } else { "" };
+        let _ = writeln!(
+            page,
+            "Exception {}/{}{by} accepts {} denials: {}",
+            printable(&exception.namespace),
+            printable(&exception.name),
+            exception.accepts.len(),
+            printable(&exception.reason)
+        );
+    }
+    for change in &report.identities {
+        let differences = change.differences.join("; ");
+        let _ = writeln!(page, "{} {:?}: {}", printable(&change.title()), change.action, printable(&differences));
+    }
+    for file in &report.not_judged {
+        let _ = writeln!(page, "Not judged: {}: {}", printable(&file.file), printable(&file.why));
+    }
+    for note in &report.notes {
+        let _ = writeln!(page, "Note: {}", printable(note));
+    }
+    page
+}
+
+fn denials(page: &mut String, title: &str, denials: &[Denial], report: &Report) {
+    if denials.is_empty() {
+        return;
+    }
+    let mut table = Table::new();
+    table.load_preset(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(["DENIAL", "STATE", "POLICY", "FROM", "TO", "PORT", "IN USE", "LAST SEEN", "WHY"]);
+    for denial in denials {
+        let (from, to) = match denial.direction {
+            Direction::Ingress => (&denial.peer, &denial.subject),
+            Direction::Egress => (&denial.subject, &denial.peer),
+        };
+        table.add_row([
+            denial.id.to_string(),
+            state(denial.state).to_owned(),
+            printable(&denial.policy.to_string()),
+            printable(&from.to_string()),
+            printable(&to.to_string()),
+            format!("{} {}", denial.protocol, denial.port),
+            grouped(denial.seen.in_use),
+            ago(denial.seen.last_seen, report.at),
+            printable(&denial.message),
+        ]);
+    }
+    let _ = writeln!(page, "\n{title}{table}\n");
+}
+
+fn state(state: State) -> &'static str {
+    match state {
+        State::Unresolved => "unresolved",
+        State::Accepted => "accepted",
+        State::Guessed => "guessed",
+        State::NotInUse => "not in use",
+    }
+}
+
+/// Data cannot move the cursor or colour the terminal.
+fn printable(data: &str) -> String {
+    data.chars().map(|symbol| if symbol.is_control() { ' ' } else { symbol }).collect()
+}
