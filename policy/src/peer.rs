@@ -117,10 +117,13 @@ impl PeerSet {
             Self::Everyone => &[][..],
             Self::AnyOf(matchers) => matchers,
         };
-        matchers.iter().map(|matcher| match matcher {
-            PeerMatcher::Pods { .. } => (None, &[][..]),
-            PeerMatcher::Block { net, except } => (Some(*net), except.as_slice()),
-        }).flat_map(|(net, except)| net.into_iter().chain(except.iter().copied()))
+        matchers
+            .iter()
+            .map(|matcher| match matcher {
+                PeerMatcher::Pods { .. } => (None, &[][..]),
+                PeerMatcher::Block { net, except } => (Some(*net), except.as_slice()),
+            })
+            .flat_map(|(net, except)| net.into_iter().chain(except.iter().copied()))
     }
 
     /// How it takes a peer, of a subject in `subject_namespace`.

@@ -125,8 +125,7 @@ impl<'c> World<'c> {
                         |id: &PolicyId| *policies[id.0 as usize].restriction(direction) != Restriction::None;
                     ids.iter().copied().filter(restricts).collect()
                 };
-                let (ingress, egress): (_, Vec<PolicyId>) =
-                    (in_force(Direction::Ingress), in_force(Direction::Egress));
+                let (ingress, egress): (_, Vec<PolicyId>) = (in_force(Direction::Ingress), in_force(Direction::Egress));
                 let rules = egress.iter().map(|id| policies[id.0 as usize].restriction(Direction::Egress));
                 let mut egress_blocks: Vec<IpNet> = rules.flat_map(Restriction::blocks).collect();
                 egress_blocks.sort();

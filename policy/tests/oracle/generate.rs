@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use proptest::collection::{SizeRange, vec};
 use proptest::option;
 use proptest::prelude::*;
-use proptest::sample::select;
+use proptest::sample::{Index, select};
 
 use super::resolve::BEGINNING;
 use super::scene::{
@@ -24,7 +24,6 @@ pub(crate) const PROTOCOLS: [Option<&str>; 4] = [None, Some("TCP"), Some("UDP"),
 const NODES: [&str; 2] = ["n1", "n2"];
 const UIDS: [&str; 6] = ["u0", "u1", "u2", "u3", "u4", "u5"];
 const HASHES: [&str; 6] = ["h0", "h1", "h2", "h3", "h4", "h5"];
-const UIDS_AND_HASHES: [&str; 8] = ["u0", "u1", "u2", "u3", "u4", "h0", "h1", "h2"];
 /// Of pods without a UID: two of one name would be one pod.
 const OWN_NAMES: [&str; 6] = ["own-0", "own-1", "own-2", "own-3", "own-4", "own-5"];
 const POD_NAMES: [&str; 5] = ["p", "q", "own-0", "own-1", "own-2"];
@@ -59,13 +58,13 @@ pub(crate) fn short(longest: usize) -> SizeRange {
 
 pub(crate) fn scene() -> impl Strategy<Value = Scene> {
     let namespaces = vec((select(&NAMESPACES[..]), tags()), short(2));
-    let services = vec(service(), short(2));
+    let services = vec(service(), SizeRange::from(0..=2));
     let ranges = option::weighted(0.2, select(&RANGES[..]));
-    let pods = vec(pod(), SizeRange::from(1..=5));
+    let pods = vec(pod(), SizeRange::from(2..=5));
     let policies = vec(policy(), SizeRange::from(1..=4));
-    let flows = vec(flow(), SizeRange::from(1..=4));
-    (namespaces, nodes(), pods, services, vec(slice(), short(2)), policies, ranges, flows).prop_map(
-        |(namespaces, nodes, mut pods, mut services, slices, mut policies, range, flows)| {
+    let drafts = vec(draft(), SizeRange::from(1..=4));
+    (namespaces, nodes(), pods, services, vec(slice(), short(2)), policies, ranges, drafts).prop_map(
+        |(namespaces, nodes, mut pods, mut services, slices, mut policies, range, drafts)| {
             for (index, pod) in pods.iter_mut().enumerate() {
                 match pod.uid {
                     Some(_) => pod.uid = Some(UIDS[index]),
@@ -80,6 +79,7 @@ pub(crate) fn scene() -> impl Strategy<Value = Scene> {
                 policy.name = POLICIES[index];
             }
             let namespaces: BTreeMap<_, _> = namespaces.into_iter().collect();
+            let flows = drafts.into_iter().map(|draft| draft.flow(&pods, &services)).collect();
             Scene { namespaces, nodes, pods, services, slices, policies, pod_ranges: Vec::from_iter(range), flows }
         },
     )
@@ -112,11 +112,12 @@ fn nodes() -> impl Strategy<Value = Vec<Node>> {
 
 fn pod() -> impl Strategy<Value = Pod> {
     let address = prop_oneof![9 => select(&OF_PODS[..]), 1 => select(&OF_SERVICES[..])];
+    let addresses = prop_oneof![1 => Just(Vec::new()), 12 => vec(address, SizeRange::from(1..=2))];
     let names = (select(&NAMESPACES[..2]), select(&["p", "q"][..]), option::weighted(0.7, Just("")), chance(0.1));
     let place = (chance(0.15), option::weighted(0.7, select(&NODES[..])), chance(0.2), select(&OF_NODES[..]));
     let life = (option::weighted(0.4, 0..6_i64), fate(), option::weighted(0.3, any::<bool>()));
     let set = option::weighted(0.6, select(&["set-1", "set-2"][..]));
-    (names, tags(), vec(container_port(), short(2)), place, vec(address, short(2)), set, life).prop_map(
+    (names, tags(), vec(container_port(), short(2)), place, addresses, set, life).prop_map(
         |(names, labels, mut ports, place, addresses, replica_set, (start, fate, ready))| {
             let (namespace, name, uid, is_static) = names;
             let (host_network, node, knows_host_ip, host_ip) = place;
@@ -179,8 +180,12 @@ fn service() -> impl Strategy<Value = Service> {
         ],
     )
         .prop_map(|(name, protocol, number, target)| ServicePort { name, protocol, number, target });
-    let cluster_ips = vec(select(&OF_SERVICES[..]), short(2));
-    let selector = prop_oneof![1 => Just(Tags::new()), 3 => tags()];
+    let cluster_ips = vec(select(&OF_SERVICES[..]), SizeRange::from(1..=2));
+    let selector = prop_oneof![
+        1 => Just(Tags::new()),
+        3 => select(&["x", "y"][..]).prop_map(|value| Tags::from([("a".to_owned(), value.to_owned())])),
+        1 => tags(),
+    ];
     (select(&NAMESPACES[..2]), cluster_ips, addresses(), addresses(), selector, vec(port, SizeRange::from(1..=2)))
         .prop_map(|(namespace, cluster_ips, external_ips, balancer_ips, selector, ports)| Service {
             namespace,
@@ -213,16 +218,77 @@ fn policy() -> impl Strategy<Value = Policy> {
     (scope, spec()).prop_map(|(scope, spec)| Policy { scope, name: "", spec })
 }
 
-fn flow() -> impl Strategy<Value = Flow> {
+/// A flow before it is known which pods and Services there are.
+#[derive(Clone, Debug)]
+struct Draft {
+    src: DraftEnd,
+    dst: DraftEnd,
+    protocol: Protocol,
+    port: u16,
+    start: Minute,
+    length: Minute,
+}
+
+#[derive(Clone, Debug)]
+struct DraftEnd {
+    spot: Spot,
+    uid: Option<Whose>,
+    name: Option<(Whose, bool)>,
+}
+
+/// At which address.
+#[derive(Clone, Debug)]
+enum Spot {
+    OfPod(Index),
+    OfService(Index),
+    At(IpAddr),
+}
+
+/// Whose UID or name.
+#[derive(Clone, Debug)]
+enum Whose {
+    Pod(Index),
+    Nobody,
+}
+
+fn draft() -> impl Strategy<Value = Draft> {
     let protocol = prop_oneof![4 => Just(Protocol::Tcp), 2 => Just(Protocol::Udp), 1 => Just(Protocol::Sctp)];
-    (endpoint(1), endpoint(5), protocol, 80..84_u16, 0..8_i64, 0..3_i64).prop_map(
-        |(src, dst, protocol, port, start, length)| Flow {
-            start: time(start),
-            end: time(start + length),
+    (draft_end(0), draft_end(8), protocol, 80..84_u16, 0..8_i64, 0..3_i64)
+        .prop_map(|(src, dst, protocol, port, start, length)| Draft { src, dst, protocol, port, start, length })
+}
+
+fn draft_end(weight_of_services: u32) -> impl Strategy<Value = DraftEnd> {
+    let index = any::<Index>;
+    let elsewhere = [&OF_PODS[..], &OF_NODES, &OF_NODES, &OF_SERVICES, &OF_OTHERS].concat();
+    let spot = prop_oneof![
+        14 => index().prop_map(Spot::OfPod),
+        weight_of_services => index().prop_map(Spot::OfService),
+        6 => select(elsewhere).prop_map(Spot::At),
+    ];
+    let whose = || prop_oneof![6 => index().prop_map(Whose::Pod), 1 => Just(Whose::Nobody)];
+    let name = option::weighted(0.15, (whose(), chance(0.9)));
+    (spot, option::weighted(0.15, whose()), name).prop_map(|(spot, uid, name)| DraftEnd { spot, uid, name })
+}
+
+impl Draft {
+    fn flow(self, pods: &[Pod], services: &[Service]) -> Flow {
+        let (mut protocol, mut port) = (self.protocol, self.port);
+        let ports = || services.iter().flat_map(|service| &service.ports);
+        // Nearly every flow to a Service goes to a port that some Service has.
+        if let Spot::OfService(index) = &self.dst.spot
+            && self.port != 83
+            && ports().next().is_some()
+        {
+            let chosen = index.get(&ports().collect::<Vec<_>>()).to_owned();
+            (protocol, port) = (super::scene::protocol(chosen.protocol), chosen.number);
+        }
+        Flow {
+            start: time(self.start),
+            end: time(self.start + self.length),
             node: None,
             observed: None,
-            src,
-            dst,
+            src: self.src.endpoint(pods, services),
+            dst: self.dst.endpoint(pods, services),
             protocol,
             port,
             outcome: None,
@@ -230,25 +296,44 @@ fn flow() -> impl Strategy<Value = Flow> {
             connections: 1,
             packets: 0,
             bytes: 0,
-        },
-    )
+        }
+    }
 }
 
-fn endpoint(weight_of_services: u32) -> impl Strategy<Value = Endpoint> {
-    let ip = prop_oneof![
-        10 => select(&OF_PODS[..]),
-        weight_of_services => select(&OF_SERVICES[..]),
-        2 => select(&OF_NODES[..]),
-        2 => select(&OF_OTHERS[..]),
-    ];
-    let uid = option::weighted(0.2, select(&UIDS_AND_HASHES[..]));
-    let name = option::weighted(0.2, (option::weighted(0.9, select(&NAMESPACES[..2])), select(&POD_NAMES[..])));
-    (ip, uid, name).prop_map(|(ip, uid, name)| Endpoint {
-        ip,
-        pod_uid: uid.map(str::to_owned),
-        namespace: name.and_then(|(namespace, _)| namespace).map(str::to_owned),
-        pod: name.map(|(_, pod)| pod.to_owned()),
-    })
+impl DraftEnd {
+    fn endpoint(self, pods: &[Pod], services: &[Service]) -> Endpoint {
+        let of_pods: Vec<IpAddr> = pods.iter().flat_map(|pod| &pod.addresses).copied().collect();
+        let of_services: Vec<IpAddr> = services
+            .iter()
+            .flat_map(|service| service.cluster_ips.iter().chain(&service.external_ips))
+            .copied()
+            .collect();
+        let ip = match self.spot {
+            Spot::OfPod(index) if !of_pods.is_empty() => *index.get(&of_pods),
+            Spot::OfPod(_) => OF_PODS[0],
+            Spot::OfService(index) if !of_services.is_empty() => *index.get(&of_services),
+            Spot::OfService(_) => OF_SERVICES[0],
+            Spot::At(ip) => ip,
+        };
+        let uid = self.uid.map(|whose| match whose {
+            Whose::Pod(index) => {
+                let pod = index.get(pods);
+                pod.config_hash.or(pod.uid).unwrap_or("u9")
+            }
+            Whose::Nobody => "u9",
+        });
+        let (namespace, pod) = match self.name {
+            None => (None, None),
+            Some((whose, with_namespace)) => {
+                let (namespace, name) = match whose {
+                    Whose::Pod(index) => (index.get(pods).namespace, index.get(pods).name),
+                    Whose::Nobody => (NAMESPACES[0], "nobody"),
+                };
+                (with_namespace.then(|| namespace.to_owned()), Some(name.to_owned()))
+            }
+        };
+        Endpoint { ip, pod_uid: uid.map(str::to_owned), namespace, pod }
+    }
 }
 
 pub(crate) fn time(at: Minute) -> Timestamp {
