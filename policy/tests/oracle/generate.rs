@@ -61,10 +61,18 @@ pub(crate) fn scene() -> impl Strategy<Value = Scene> {
     let services = vec(service(), SizeRange::from(0..=2));
     let ranges = option::weighted(0.2, select(&RANGES[..]));
     let pods = vec(pod(), SizeRange::from(2..=5));
+    // Which pods are like the one before but for their names and addresses, as those of one ReplicaSet are.
+    let twins = proptest::array::uniform5(chance(0.25));
     let policies = vec(policy(), SizeRange::from(1..=4));
     let drafts = vec(draft(), SizeRange::from(1..=4));
-    (namespaces, nodes(), pods, services, vec(slice(), short(2)), policies, ranges, drafts).prop_map(
-        |(namespaces, nodes, mut pods, mut services, slices, mut policies, range, drafts)| {
+    (namespaces, nodes(), (pods, twins), services, vec(slice(), short(2)), policies, ranges, drafts).prop_map(
+        |(namespaces, nodes, (mut pods, twins), mut services, slices, mut policies, range, drafts)| {
+            for index in 1..pods.len() {
+                if twins[index] {
+                    let addresses = std::mem::take(&mut pods[index].addresses);
+                    pods[index] = Pod { addresses, ..pods[index - 1].clone() };
+                }
+            }
             for (index, pod) in pods.iter_mut().enumerate() {
                 match pod.uid {
                     Some(_) => pod.uid = Some(UIDS[index]),
