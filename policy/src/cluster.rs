@@ -166,15 +166,14 @@ impl Cluster {
         &self.namespaces
     }
 
-    /// Whether an address is one that pods get. Where nobody declared the ranges, the neighbourhood of the pods that were
-    /// seen serves as a hint.
+    /// Whether an address is one that pods get. The neighbourhood of a pod that was seen serves as a hint where no declared
+    /// range knows of it: many networks give pods other addresses than the nodes' `podCIDRs`.
     #[must_use]
     pub fn in_pod_range(&self, ip: IpAddr) -> bool {
-        if self.declared_pod_ranges.is_empty() {
-            self.seen_pod_ranges.contains(&range_around(ip))
-        } else {
-            self.declared_pod_ranges.iter().any(|range| range.contains(&ip))
-        }
+        let around = range_around(ip);
+        let declares = |range: &IpNet| range.contains(&around) || around.contains(range);
+        self.declared_pod_ranges.iter().any(|range| range.contains(&ip))
+            || (self.seen_pod_ranges.contains(&around) && !self.declared_pod_ranges.iter().any(declares))
     }
 
     /// The node's name.

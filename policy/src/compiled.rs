@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use ipnet::IpNet;
 use k8s_openapi::api::networking::v1::NetworkPolicySpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde::Serialize;
@@ -85,6 +86,17 @@ pub enum Restriction {
     None,
     /// Only what one of the rules takes is allowed; without any rule everything is denied.
     Only(Vec<Rule>),
+}
+
+impl Restriction {
+    /// The blocks that its rules name, exceptions included.
+    pub fn blocks(&self) -> impl Iterator<Item = IpNet> {
+        let rules = match self {
+            Self::None => &[][..],
+            Self::Only(rules) => rules,
+        };
+        rules.iter().flat_map(|rule| rule.peers.blocks())
+    }
 }
 
 /// A rule: peers and ports must both match.

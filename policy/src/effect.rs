@@ -87,8 +87,10 @@ impl Worlds<'_, '_> {
     /// What becomes of a key's flows: one outcome for each listener after the change that policies can tell apart.
     #[must_use]
     pub fn outcomes(&self, key: &Key) -> Vec<Outcome> {
-        let listeners =
-            |world: &World<'_>| world.population().listeners(&key.src, &key.dst, key.protocol, key.port, self.at);
+        let blocks = [self.before.blocks(&key.src), self.after.blocks(&key.src)].concat();
+        let listeners = |world: &World<'_>| {
+            world.population().listeners(&key.src, &key.dst, key.protocol, key.port, self.at, &blocks)
+        };
         let pair =
             |listener: &Listener| Pair { src: key.src, dst: listener.end, protocol: key.protocol, port: listener.port };
         let before: Vec<(Pair, Standing, Standing)> = listeners(self.before)

@@ -12,7 +12,7 @@ use crate::world::{Pair, PolicyId, World};
 /// What is said of one flow.
 #[derive(Clone, Debug, Default)]
 pub struct Evaluated<'a> {
-    /// A line for each policy and direction that applies, by namespace, name, kind and direction of the policy.
+    /// A line for each policy and direction that applies, by the policy's namespace and name, direction, and kind.
     pub lines: Vec<VerdictLine<'a>>,
     /// Ends that are pods, by their address or their observer's word, and that the snapshot does not know: what policies
     /// say of them cannot be told.
@@ -31,7 +31,8 @@ struct About {
 pub fn evaluate<'a>(world: &'a World<'_>, flow: &Flow, index: u64) -> Evaluated<'a> {
     let cluster = world.cluster();
     let ends = cluster.resolve(flow);
-    let listeners = world.population().listeners(&ends.src, &ends.dst, flow.protocol, flow.port, flow.start);
+    let blocks = world.blocks(&ends.src);
+    let listeners = world.population().listeners(&ends.src, &ends.dst, flow.protocol, flow.port, flow.start, blocks);
     let mut said: BTreeMap<(PolicyId, Direction), About> = BTreeMap::new();
     let mut evaluated = Evaluated::default();
     for direction in Direction::BOTH {
@@ -61,6 +62,8 @@ pub fn evaluate<'a>(world: &'a World<'_>, flow: &Flow, index: u64) -> Evaluated<
         .into_iter()
         .map(|((policy, direction), about)| line(world, index, policy, direction, &about, backend_of.as_deref()))
         .collect();
+    let order = |line: &VerdictLine<'a>| (&line.policy.namespace, &line.policy.name, line.direction, line.policy.kind);
+    evaluated.lines.sort_by(|a, b| order(a).cmp(&order(b)));
     evaluated
 }
 

@@ -111,6 +111,21 @@ impl PeerSet {
         }
     }
 
+    /// The blocks that it names, exceptions included.
+    pub fn blocks(&self) -> impl Iterator<Item = IpNet> {
+        let matchers = match self {
+            Self::Everyone => &[][..],
+            Self::AnyOf(matchers) => matchers,
+        };
+        matchers
+            .iter()
+            .map(|matcher| match matcher {
+                PeerMatcher::Pods { .. } => (None, &[][..]),
+                PeerMatcher::Block { net, except } => (Some(*net), except.as_slice()),
+            })
+            .flat_map(|(net, except)| net.into_iter().chain(except.iter().copied()))
+    }
+
     /// How it takes a peer, of a subject in `subject_namespace`.
     #[must_use]
     pub fn matches(&self, peer: &Peer<'_>, subject_namespace: &str) -> PeerMatch {

@@ -4,7 +4,9 @@
 //! are judged as their workload is in that world.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 
+use ipnet::IpNet;
 use jiff::Timestamp;
 
 use crate::cluster::Cluster;
@@ -226,8 +228,9 @@ impl<'c> Population<'c> {
         pod.ready && pod.life.contains(at)
     }
 
-    /// Who may answer at a destination. Of the pods behind a Service, one of each kind that a policy can tell apart, and the
-    /// client itself if it is among them. Without a ready backend, or with one outside the cluster, it is the address.
+    /// Who may answer at a destination. Of the pods behind a Service, one of each kind that policies can tell apart, and the
+    /// client itself if it is among them; `blocks` are the blocks by which policies tell addresses apart. Without a ready
+    /// backend, or with one outside the cluster, it is the address.
     #[must_use]
     pub fn listeners(
         &self,
@@ -236,53 +239,71 @@ impl<'c> Population<'c> {
         protocol: Protocol,
         port: u16,
         at: Timestamp,
+        blocks: &[IpNet],
     ) -> Vec<Listener> {
         let (service, ip) = match *destination {
             Destination::Direct(end) => return vec![Listener { end, port }],
             Destination::Service { service, ip } => (service, ip),
         };
-        let mut listeners = self.backends(client, service, protocol, port, at);
+        let behind = self.behind(service);
+        let found = behind.ports.iter().find(|given| given.protocol == protocol && given.port == port);
+        let mut listeners = match found {
+            Some(port) if behind.groups.is_empty() => self.listed_backends(behind, port, ip, at),
+            Some(port) => self.selected_backends(client, behind, port, ip, at, blocks),
+            None => Vec::new(),
+        };
         if listeners.is_empty() {
             listeners.push(Listener { end: End::Address { ip }, port });
         }
         listeners
     }
 
-    fn backends(
+    fn selected_backends(
         &self,
         client: &End,
-        service: ServiceId,
-        protocol: Protocol,
-        port: u16,
+        behind: &Behind,
+        port: &ServicePort,
+        dialled: IpAddr,
         at: Timestamp,
+        blocks: &[IpNet],
     ) -> Vec<Listener> {
-        let behind = &self.behind(service);
-        let found = behind.ports.iter().find(|given| given.protocol == protocol && given.port == port);
-        let Some(service_port) = found else { return Vec::new() };
-        let listener = |id: PodId| {
-            let pod = self.cluster.pod(id);
-            let port = service_port.target.on(protocol, &self.identity(id).ports)?;
-            let ip = pod.addresses.first().copied()?;
-            let end = if pod.host_network { End::Host { node: pod.node, ip } } else { End::Pod { pod: id, ip } };
-            Some(Listener { end, port })
-        };
         let mut listeners = Vec::new();
         for group in &behind.groups {
-            let mut ready = group.iter().copied().filter(|id| self.serves(*id, at));
-            let others = ready.clone().find(|id| client.pod() != Some(*id));
-            let itself = ready.find(|id| client.pod() == Some(*id));
-            listeners.extend([others, itself].into_iter().flatten().filter_map(listener));
-        }
-        if behind.groups.is_empty() {
-            let listed = behind.listed.iter().filter(|listed| listed.port_name == service_port.name);
-            listeners.extend(listed.map(|listed| Listener { end: self.end_at(listed, at), port: listed.port }));
+            let is_client = |id: PodId| client.pod() == Some(id);
+            let alike = blocks.is_empty() && !group.iter().any(|id| is_client(*id));
+            let mut kinds: Vec<(bool, Vec<bool>)> = Vec::new();
+            for id in group.iter().copied().filter(|id| self.serves(*id, at)) {
+                let pod = self.cluster.pod(id);
+                // A Service's IPv6 address leads to its pods' IPv6 addresses.
+                let Some(ip) = pod.addresses.iter().copied().find(|own| own.is_ipv4() == dialled.is_ipv4()) else {
+                    continue;
+                };
+                let Some(port) = port.target.on(port.protocol, &self.identity(id).ports) else { continue };
+                let kind = (is_client(id), blocks.iter().map(|block| block.contains(&ip)).collect());
+                if kinds.contains(&kind) {
+                    continue;
+                }
+                kinds.push(kind);
+                let end = if pod.host_network { End::Host { node: pod.node, ip } } else { End::Pod { pod: id, ip } };
+                listeners.push(Listener { end, port });
+                if alike {
+                    break;
+                }
+            }
         }
         listeners
     }
 
+    fn listed_backends(&self, behind: &Behind, port: &ServicePort, dialled: IpAddr, at: Timestamp) -> Vec<Listener> {
+        let listed = behind.listed.iter().filter(|listed| listed.port_name == port.name);
+        let listed = listed.filter(|listed| listed.ip.is_ipv4() == dialled.is_ipv4());
+        listed.map(|listed| Listener { end: self.end_at(listed, at), port: listed.port }).collect()
+    }
+
     fn end_at(&self, listed: &Listed, at: Timestamp) -> End {
         let owners = self.cluster.pods_by_address(listed.ip).iter().copied();
-        let owner = owners.rev().find(|id| self.cluster.pod(*id).life.contains(at));
+        let living = owners.filter(|id| self.cluster.pod(*id).life.contains(at));
+        let owner = living.max_by_key(|id| self.cluster.pod(*id).life.start.unwrap_or(Timestamp::MIN));
         owner.map_or(End::Address { ip: listed.ip }, |pod| End::Pod { pod, ip: listed.ip })
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 use crate::cluster::Cluster;
 use crate::cluster::ownership::End;
 use crate::cluster::pod::PodId;
@@ -63,6 +65,8 @@ pub struct World<'c> {
 struct Restricting {
     ingress: Vec<PolicyId>,
     egress: Vec<PolicyId>,
+    /// The blocks that the egress rules name.
+    egress_blocks: Vec<IpNet>,
 }
 
 /// What all policies of a world together make of a flow, at one of its ends.
@@ -121,7 +125,12 @@ impl<'c> World<'c> {
                         |id: &PolicyId| *policies[id.0 as usize].restriction(direction) != Restriction::None;
                     ids.iter().copied().filter(restricts).collect()
                 };
-                Restricting { ingress: in_force(Direction::Ingress), egress: in_force(Direction::Egress) }
+                let (ingress, egress): (_, Vec<PolicyId>) = (in_force(Direction::Ingress), in_force(Direction::Egress));
+                let rules = egress.iter().map(|id| policies[id.0 as usize].restriction(Direction::Egress));
+                let mut egress_blocks: Vec<IpNet> = rules.flat_map(Restriction::blocks).collect();
+                egress_blocks.sort();
+                egress_blocks.dedup();
+                Restricting { ingress, egress, egress_blocks }
             })
             .collect();
         Self { population, policies, restricting }
@@ -165,6 +174,12 @@ impl<'c> World<'c> {
             Direction::Ingress => &restricting.ingress,
             Direction::Egress => &restricting.egress,
         }
+    }
+
+    /// The blocks by which policies tell apart to whom a client speaks.
+    #[must_use]
+    pub fn blocks(&self, client: &End) -> &[IpNet] {
+        client.pod().map_or(&[], |pod| &self.restricting[self.population.identity_id(pod).index()].egress_blocks)
     }
 
     /// What each policy that applies says of a flow, taken alone.

@@ -109,17 +109,19 @@ impl Cluster {
         if let Some(pod) = endpoint.pod_uid.as_deref().and_then(|uid| self.pod_by_uid(uid)) {
             return self.end_of_pod(pod, ip);
         }
-        if let (Some(namespace), Some(name)) = (&endpoint.namespace, &endpoint.pod) {
+        let name = endpoint.namespace.as_deref().zip(endpoint.pod.as_deref());
+        if let Some((namespace, name)) = name {
             let named = self.pods_by_name(namespace, name);
             if let Some(pod) = self.living(named, flow).or_else(|| named.last().copied()) {
                 return self.end_of_pod(pod, ip);
             }
         }
         match self.living(self.pods_by_address(ip), flow) {
-            // A pod of another UID had the address, as far as the snapshot knows: the observer knows better.
+            // A pod of another name or UID had the address, as far as the snapshot knows: the observer knows better.
+            Some(_) if name.is_some() => End::UnknownPod { ip },
             Some(owner) if endpoint.pod_uid.is_some() && self.pod(owner).uid.is_some() => End::UnknownPod { ip },
             Some(owner) => self.end_of_pod(owner, ip),
-            None if endpoint.pod_uid.is_some() || endpoint.pod.is_some() => End::UnknownPod { ip },
+            None if endpoint.pod_uid.is_some() || name.is_some() => End::UnknownPod { ip },
             None => End::Address { ip },
         }
     }

@@ -28,7 +28,7 @@ impl fmt::Display for Workload {
 
 /// Who owns the owners: Deployments own ReplicaSets, CronJobs own Jobs.
 #[derive(Debug, Default)]
-pub struct Owners(HashMap<(&'static str, String, String), (String, String)>);
+pub struct Owners(HashMap<(&'static str, String, String), Option<(String, String)>>);
 
 impl Owners {
     /// Collects the owners of ReplicaSets and Jobs.
@@ -41,10 +41,10 @@ impl Owners {
                 Object::Job(job) => ("Job", &job.metadata),
                 _ => continue,
             };
-            if let (Some(name), Some(owner)) = (&metadata.name, controller(metadata)) {
-                let namespace = metadata.namespace.clone().unwrap_or_default();
-                owners.insert((kind, namespace, name.clone()), (owner.kind.clone(), owner.name.clone()));
-            }
+            let Some(name) = &metadata.name else { continue };
+            let namespace = metadata.namespace.clone().unwrap_or_default();
+            let owner = controller(metadata).map(|owner| (owner.kind.clone(), owner.name.clone()));
+            owners.insert((kind, namespace, name.clone()), owner);
         }
         Self(owners)
     }
@@ -70,15 +70,16 @@ impl Owners {
             "Node" => return ("Pod".to_owned(), pod.name.clone().unwrap_or_default()),
             other => return (other.to_owned(), owner.name.clone()),
         };
-        if let Some(top) = self.0.get(&(kind, namespace.to_owned(), owner.name.clone())) {
-            return top.clone();
-        }
-        guess_top(kind, &owner.name, pod).unwrap_or_else(|| (owner.kind.clone(), owner.name.clone()))
+        let top = match self.0.get(&(kind, namespace.to_owned(), owner.name.clone())) {
+            Some(known) => known.clone(),
+            None => guess_top(kind, &owner.name, pod),
+        };
+        top.unwrap_or_else(|| (owner.kind.clone(), owner.name.clone()))
     }
 }
 
 /// A Deployment names its ReplicaSets by the hash that it puts on their pods; a CronJob names its Jobs by the scheduled
-/// minute since 1970.
+/// minute since 1970, which nobody takes for a date: `20261121` was a minute of 2008, before there were CronJobs.
 fn guess_top(kind: &str, owner: &str, pod: &ObjectMeta) -> Option<(String, String)> {
     if kind == "ReplicaSet" {
         let hash = pod.labels.as_ref()?.get("pod-template-hash")?;
@@ -86,7 +87,7 @@ fn guess_top(kind: &str, owner: &str, pod: &ObjectMeta) -> Option<(String, Strin
         return Some(("Deployment".to_owned(), name.to_owned()));
     }
     let (name, minute) = owner.rsplit_once('-')?;
-    let is_minute = minute.len() == 8 && minute.bytes().all(|byte| byte.is_ascii_digit());
+    let is_minute = minute.len() == 8 && minute.bytes().all(|byte| byte.is_ascii_digit()) && minute >= "24";
     is_minute.then(|| ("CronJob".to_owned(), name.to_owned()))
 }
 

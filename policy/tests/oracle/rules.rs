@@ -1,0 +1,133 @@
+//! What a policy's spec says, read straight from the Kubernetes types.
+
+use foretell_policy::flow::{Direction, Protocol};
+use k8s_openapi::api::networking::v1::{NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::address::holds;
+use super::resolve::{Who, named_ports, namespace_tags};
+use super::scene::{Scene, Tags, protocol};
+
+/// A rule without its direction: `from` or `to`, and `ports`.
+pub(crate) struct Rule<'a> {
+    peers: &'a [NetworkPolicyPeer],
+    ports: &'a [NetworkPolicyPort],
+}
+
+/// How a rule takes a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Takes {
+    Nothing,
+    /// A pod or a node, by its address.
+    Address,
+    Peer,
+}
+
+pub(crate) fn selects(selector: Option<&LabelSelector>, tags: &Tags) -> bool {
+    let Some(selector) = selector else { return true };
+    for (key, value) in selector.match_labels.iter().flatten() {
+        if tags.get(key) != Some(value) {
+            return false;
+        }
+    }
+    for expression in selector.match_expressions.iter().flatten() {
+        let value = tags.get(&expression.key);
+        let listed = value.is_some_and(|value| expression.values.iter().flatten().any(|one| one == value));
+        let met = match expression.operator.as_str() {
+            "In" => listed,
+            "NotIn" => !listed,
+            "Exists" => value.is_some(),
+            "DoesNotExist" => value.is_none(),
+            other => panic!("{other} is no operator"),
+        };
+        if !met {
+            return false;
+        }
+    }
+    true
+}
+
+/// The rules of a direction; `None`: it is not in force.
+pub(crate) fn rules(spec: &NetworkPolicySpec, direction: Direction) -> Option<Vec<Rule<'_>>> {
+    let given = spec.policy_types.as_deref().unwrap_or_default();
+    let has_egress = spec.egress.as_ref().is_some_and(|rules| !rules.is_empty());
+    let in_force = match direction {
+        Direction::Ingress => given.is_empty() || given.iter().any(|kind| kind == "Ingress"),
+        Direction::Egress => (given.is_empty() && has_egress) || given.iter().any(|kind| kind == "Egress"),
+    };
+    if !in_force {
+        return None;
+    }
+    let mut rules = Vec::new();
+    match direction {
+        Direction::Ingress => {
+            for rule in spec.ingress.iter().flatten() {
+                let (peers, ports) = (rule.from.as_deref(), rule.ports.as_deref());
+                rules.push(Rule { peers: peers.unwrap_or_default(), ports: ports.unwrap_or_default() });
+            }
+        }
+        Direction::Egress => {
+            for rule in spec.egress.iter().flatten() {
+                let (peers, ports) = (rule.to.as_deref(), rule.ports.as_deref());
+                rules.push(Rule { peers: peers.unwrap_or_default(), ports: ports.unwrap_or_default() });
+            }
+        }
+    }
+    Some(rules)
+}
+
+impl Rule<'_> {
+    pub(crate) fn takes_peer(&self, scene: &Scene, subject_namespace: &str, peer: &Who) -> Takes {
+        if self.peers.is_empty() {
+            return Takes::Peer;
+        }
+        let mut takes = Takes::Nothing;
+        for entry in self.peers {
+            match takes_peer(scene, subject_namespace, entry, peer) {
+                Takes::Peer => return Takes::Peer,
+                Takes::Address => takes = Takes::Address,
+                Takes::Nothing => {}
+            }
+        }
+        takes
+    }
+
+    pub(crate) fn takes_port(&self, scene: &Scene, destination: &Who, proto: Protocol, number: u16) -> bool {
+        self.ports.is_empty() || self.ports.iter().any(|entry| takes_port(scene, entry, destination, proto, number))
+    }
+}
+
+fn takes_peer(scene: &Scene, subject_namespace: &str, entry: &NetworkPolicyPeer, peer: &Who) -> Takes {
+    if let Some(block) = &entry.ip_block {
+        if !holds(&block.cidr, peer.ip()) || block.except.iter().flatten().any(|except| holds(except, peer.ip())) {
+            return Takes::Nothing;
+        }
+        return if peer.is_pod_or_node(scene) { Takes::Address } else { Takes::Peer };
+    }
+    let Who::Pod { pod, .. } = *peer else { return Takes::Nothing };
+    let pod = &scene.pods[pod];
+    let in_namespace = match &entry.namespace_selector {
+        None => pod.namespace == subject_namespace,
+        Some(selector) => selects(Some(selector), &namespace_tags(scene, pod.namespace)),
+    };
+    if in_namespace && selects(entry.pod_selector.as_ref(), &pod.labels) { Takes::Peer } else { Takes::Nothing }
+}
+
+fn takes_port(scene: &Scene, entry: &NetworkPolicyPort, destination: &Who, proto: Protocol, number: u16) -> bool {
+    if protocol(entry.protocol.as_deref()) != proto {
+        return false;
+    }
+    match &entry.port {
+        None => true,
+        Some(IntOrString::Int(first)) => {
+            let last = entry.end_port.unwrap_or(*first);
+            *first <= i32::from(number) && i32::from(number) <= last
+        }
+        Some(IntOrString::String(name)) => {
+            let Who::Pod { pod, .. } = *destination else { return false };
+            named_ports(&scene.pods[pod])
+                .any(|port| port.name == name && protocol(port.protocol) == proto && port.number == number)
+        }
+    }
+}

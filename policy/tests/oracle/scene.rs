@@ -1,0 +1,147 @@
+//! A small cluster with its policies and its traffic, as plain data.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use foretell_policy::flow::{Flow, Protocol};
+use k8s_openapi::api::networking::v1::NetworkPolicySpec;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+
+pub(crate) type Tags = BTreeMap<String, String>;
+
+/// Minutes since the scene began.
+pub(crate) type Minute = i64;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Scene {
+    /// Those that have a Namespace object. Pods may live in others.
+    pub(crate) namespaces: BTreeMap<&'static str, Tags>,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) pods: Vec<Pod>,
+    pub(crate) services: Vec<Service>,
+    pub(crate) slices: Vec<Slice>,
+    pub(crate) policies: Vec<Policy>,
+    /// What a user says of where pods get their addresses.
+    pub(crate) pod_ranges: Vec<&'static str>,
+    pub(crate) flows: Vec<Flow>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) name: &'static str,
+    pub(crate) addresses: Vec<IpAddr>,
+    /// As its agent reports them.
+    pub(crate) reported: Vec<IpAddr>,
+    pub(crate) pod_ranges: Vec<&'static str>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Pod {
+    pub(crate) namespace: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) uid: Option<&'static str>,
+    pub(crate) config_hash: Option<&'static str>,
+    pub(crate) labels: Tags,
+    pub(crate) ports: Vec<ContainerPort>,
+    pub(crate) host_network: bool,
+    pub(crate) node: Option<&'static str>,
+    pub(crate) host_ip: Option<IpAddr>,
+    pub(crate) addresses: Vec<IpAddr>,
+    pub(crate) replica_set: Option<&'static str>,
+    pub(crate) start: Option<Minute>,
+    pub(crate) fate: Fate,
+    /// Its Ready condition, if it has one.
+    pub(crate) ready: Option<bool>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Running,
+    Finished(Minute),
+    FinishedSometime,
+    /// It was there until then.
+    Gone(Minute),
+    FinishedAndGone(Minute, Minute),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct ContainerPort {
+    pub(crate) name: &'static str,
+    pub(crate) protocol: Option<&'static str>,
+    pub(crate) number: u16,
+    pub(crate) of: Container,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Container {
+    Ordinary,
+    /// An init container that restarts: it runs beside the others.
+    Sidecar,
+    /// An init container that is over before the pod serves.
+    Init,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Service {
+    pub(crate) namespace: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) cluster_ips: Vec<IpAddr>,
+    pub(crate) external_ips: Vec<IpAddr>,
+    pub(crate) balancer_ips: Vec<IpAddr>,
+    pub(crate) selector: Tags,
+    pub(crate) ports: Vec<ServicePort>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct ServicePort {
+    pub(crate) name: &'static str,
+    pub(crate) protocol: Option<&'static str>,
+    pub(crate) number: u16,
+    pub(crate) target: Target,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    Default,
+    Number(u16),
+    Named(&'static str),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Slice {
+    pub(crate) namespace: &'static str,
+    pub(crate) service: Option<&'static str>,
+    pub(crate) ports: Vec<(Option<&'static str>, u16)>,
+    pub(crate) endpoints: Vec<SliceEndpoint>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct SliceEndpoint {
+    pub(crate) addresses: Vec<IpAddr>,
+    pub(crate) ready: Option<bool>,
+    pub(crate) pod: Option<&'static str>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Policy {
+    pub(crate) scope: Scope,
+    pub(crate) name: &'static str,
+    pub(crate) spec: NetworkPolicySpec,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Scope {
+    Audit(&'static str),
+    Enforced(&'static str),
+    Cluster(Option<LabelSelector>),
+}
+
+/// A protocol where Kubernetes lets it be left out.
+pub(crate) fn protocol(text: Option<&str>) -> Protocol {
+    match text {
+        None | Some("TCP") => Protocol::Tcp,
+        Some("UDP") => Protocol::Udp,
+        Some("SCTP") => Protocol::Sctp,
+        Some(other) => panic!("{other} is no protocol"),
+    }
+}

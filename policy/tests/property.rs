@@ -1,0 +1,214 @@
+//! The engine against a slow and obvious evaluation written apart from it, over random clusters, policies and flows.
+//!
+//! A case is one random scene: up to five pods, two nodes, two Services, four policies and four flows, all of which are judged.
+//! `FORETELL_PROPERTY_CASES` sets how many (100,000 by default), `FORETELL_PROPERTY_SEED` repeats a run. A failure prints the
+//! smallest scene that still fails: make a named test of it.
+
+mod oracle;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZero;
+use std::ops::AddAssign;
+use std::sync::Arc;
+use std::thread;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use foretell_policy::cluster::ownership::Destination;
+use foretell_policy::evaluation::{Evaluated, evaluate};
+use foretell_policy::flow::{Direction, Flow};
+use foretell_policy::population::Population;
+use foretell_policy::verdict::{BY_BLOCK_ALONE, VerdictLine, VerdictName};
+use foretell_policy::world::{Pair, Standing, World};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngSeed, TestRunner};
+
+use oracle::generate::scene;
+use oracle::judge::{Judgement, Reason, Said, Together, judge};
+use oracle::objects::{cluster, policies, reference};
+use oracle::scene::Scene;
+
+#[test]
+fn engine_and_oracle_never_disagree() {
+    let cases: u32 = from_environment("FORETELL_PROPERTY_CASES").unwrap_or(100_000);
+    let seed: u64 = from_environment("FORETELL_PROPERTY_SEED")
+        .unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos().try_into().unwrap_or(0));
+    println!("FORETELL_PROPERTY_SEED={seed}");
+    let threads = u32::try_from(thread::available_parallelism().map_or(1, NonZero::get)).unwrap();
+    let tallies: Vec<Tally> = thread::scope(|scope| {
+        let runs: Vec<_> = (0..threads)
+            .map(|thread| scope.spawn(move || run(cases.div_ceil(threads), seed.wrapping_add(u64::from(thread)))))
+            .collect();
+        runs.into_iter().map(|run| run.join().unwrap_or_else(|_| panic!("seed {seed}: see above"))).collect()
+    });
+    let mut tally = Tally::default();
+    for one in tallies {
+        for (what, count) in one.0 {
+            tally.note(what, count);
+        }
+    }
+    println!("{:#?}", tally.0);
+    tally.must_hold_everything(cases);
+}
+
+fn from_environment<T: std::str::FromStr>(name: &str) -> Option<T> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text}: not a number")))
+}
+
+fn run(cases: u32, seed: u64) -> Tally {
+    let config = Config {
+        cases,
+        rng_seed: RngSeed::Fixed(seed),
+        failure_persistence: None,
+        max_shrink_iters: 50_000,
+        ..Config::default()
+    };
+    let tally = std::cell::RefCell::new(Tally::default());
+    let mut runner = TestRunner::new(config);
+    let outcome = runner.run(&scene(), |scene| compare(&scene, &mut tally.borrow_mut()).map_err(TestCaseError::fail));
+    if let Err(failure) = outcome {
+        panic!("{failure}");
+    }
+    tally.into_inner()
+}
+
+/// How often each outcome was met: a property that never meets one proves nothing of it.
+#[derive(Debug, Default)]
+struct Tally(BTreeMap<&'static str, u64>);
+
+impl Tally {
+    fn note(&mut self, what: &'static str, count: u64) {
+        self.0.entry(what).or_default().add_assign(count);
+    }
+
+    fn must_hold_everything(&self, cases: u32) {
+        let wanted = [
+            "Allow",
+            "AllowByBlock",
+            "Exempt node",
+            "Exempt self",
+            "NoRules",
+            "UnresolvedPeer",
+            "NoRuleMatched",
+            "over a Service",
+            "unresolved subject",
+        ];
+        for what in wanted {
+            let met = self.0.get(what).copied().unwrap_or_default();
+            assert!(met >= u64::from(cases / 200), "only {met} times: {what}");
+        }
+    }
+}
+
+fn compare(scene: &Scene, tally: &mut Tally) -> Result<(), String> {
+    let cluster = cluster(scene);
+    let world = World::new(Arc::new(Population::as_recorded(&cluster)), policies(scene));
+    for (index, flow) in scene.flows.iter().enumerate() {
+        let expected = judge(scene, flow);
+        let evaluated = evaluate(&world, flow, u64::try_from(index).unwrap());
+        let explain = |what: String| format!("flow {index}: {what}\nexpected {expected:#?}\ngot {evaluated:#?}");
+        compare_lines(scene, &expected, &evaluated, tally).map_err(explain)?;
+        compare_together(&world, flow, &expected, tally).map_err(explain)?;
+
+        let unresolved: BTreeSet<Direction> = evaluated.unresolved_subjects.iter().copied().collect();
+        if unresolved != expected.unresolved_subjects {
+            return Err(explain("unresolved subjects differ".to_owned()));
+        }
+        tally.note("unresolved subject", u64::try_from(unresolved.len()).unwrap());
+    }
+    Ok(())
+}
+
+fn compare_lines(
+    scene: &Scene,
+    expected: &Judgement,
+    evaluated: &Evaluated<'_>,
+    tally: &mut Tally,
+) -> Result<(), String> {
+    let order = |line: &VerdictLine<'_>| (line.policy.namespace.clone(), line.policy.name.clone(), line.direction);
+    if !evaluated.lines.is_sorted_by_key(order) {
+        return Err("lines are out of order".to_owned());
+    }
+    let mut missing = expected.said.clone();
+    for line in &evaluated.lines {
+        let policy = scene.policies.iter().position(|policy| reference(policy) == *line.policy).unwrap();
+        let Some(said) = missing.remove(&(policy, line.direction)) else {
+            return Err(format!("{} says something {}", line.policy, line.direction));
+        };
+        if !agree(&said, line) {
+            return Err(format!("{} disagrees {}", line.policy, line.direction));
+        }
+        tally.note(name(&said), 1);
+    }
+    match missing.first_key_value() {
+        Some(((policy, direction), _)) => Err(format!("policy {policy} says nothing {direction}")),
+        None => Ok(()),
+    }
+}
+
+fn name(said: &Said) -> &'static str {
+    match said {
+        Said::Deny { reason: Reason::NoRules, .. } => "NoRules",
+        Said::Deny { reason: Reason::UnresolvedPeer, .. } => "UnresolvedPeer",
+        Said::Deny { reason: Reason::NoRuleMatched, .. } => "NoRuleMatched",
+        Said::AllowByBlock { .. } => "AllowByBlock",
+        Said::Allow { .. } => "Allow",
+        Said::Exempt("self") => "Exempt self",
+        Said::Exempt(_) => "Exempt node",
+    }
+}
+
+fn agree(said: &Said, line: &VerdictLine<'_>) -> bool {
+    let message = line.message.as_deref().unwrap_or_default();
+    let allow = line.verdict == VerdictName::Allow && line.reason.is_none();
+    match said {
+        Said::Deny { nearest, .. } => {
+            let field = if line.direction == Direction::Ingress { "ingress" } else { "egress" };
+            let names = |index: &usize| message.contains(&format!("{field}[{index}]"));
+            let names_nearest = nearest.is_empty() || nearest.iter().any(names);
+            line.verdict == VerdictName::WouldDeny
+                && line.rule.is_none()
+                && line.exempt.is_none()
+                && line.reason == Some(name(said))
+                && names_nearest
+        }
+        Said::AllowByBlock { rules } => {
+            allow && line.rule.is_some_and(|rule| rules.contains(&rule)) && message == BY_BLOCK_ALONE
+        }
+        Said::Allow { rules } => allow && line.rule.is_some_and(|rule| rules.contains(&rule)) && line.message.is_none(),
+        Said::Exempt(why) => {
+            allow && line.rule.is_none() && line.exempt.is_some_and(|exempt| exempt.to_string() == *why)
+        }
+    }
+}
+
+/// All policies together, at each end: for a Service at the backend that fares worst.
+fn compare_together(world: &World<'_>, flow: &Flow, expected: &Judgement, tally: &mut Tally) -> Result<(), String> {
+    let ends = world.cluster().resolve(flow);
+    if matches!(ends.dst, Destination::Service { .. }) {
+        tally.note("over a Service", 1);
+    }
+    let blocks = world.blocks(&ends.src);
+    let listeners = world.population().listeners(&ends.src, &ends.dst, flow.protocol, flow.port, flow.start, blocks);
+    for direction in Direction::BOTH {
+        let standings = listeners.iter().map(|listener| {
+            let pair = Pair { src: ends.src, dst: listener.end, protocol: flow.protocol, port: listener.port };
+            world.standing(&pair, direction)
+        });
+        let worst = standings.map(|standing| together(&standing)).min().unwrap();
+        if worst != expected.together[&direction] {
+            return Err(format!("together {worst:?} {direction}"));
+        }
+    }
+    Ok(())
+}
+
+fn together(standing: &Standing) -> Together {
+    match standing {
+        Standing::Open => Together::Open,
+        Standing::Exempt(_) => Together::Exempt,
+        Standing::Allowed { by_block_alone: true, .. } => Together::AllowedByBlock,
+        Standing::Allowed { by_block_alone: false, .. } => Together::Allowed,
+        Standing::Denied(_) => Together::Denied,
+    }
+}

@@ -1,0 +1,14 @@
+//! Every row of the table of semantics, as a named test: manifests as users write them in, verdicts out.
+
+mod blocks;
+mod cluster_policies;
+mod defaults;
+mod exemptions;
+mod ownership;
+mod peers;
+mod ports;
+mod reasons;
+mod services;
+mod stage;
+mod together;
+mod workloads;

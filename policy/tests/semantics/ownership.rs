@@ -1,0 +1,193 @@
+//! Who stood at an address, when.
+
+use crate::stage::{NOTHING, Stage, audit, flow, shop};
+use foretell_policy::flow::Direction;
+use serde_json::json;
+
+/// A policy on `cart` that lets only `app: old` in.
+fn stage() -> Stage {
+    shop().and(&audit(
+        "{podSelector: {matchLabels: {app: cart}}, ingress: [{from: [{podSelector: {matchLabels: {app: old}}}]}]}",
+    ))
+}
+
+fn pod(name: &str, app: &str, annotations: &str, status: &str) -> String {
+    format!(
+        "apiVersion: v1
+kind: Pod
+metadata: {{name: {name}, namespace: shop, uid: uid-{name}, labels: {{app: {app}}}, annotations: {{{annotations}}}}}
+spec: {{containers: [{{name: c, image: c}}]}}
+status: {{podIP: 10.1.1.50, {status}}}"
+    )
+}
+
+fn terminated(at: &str) -> String {
+    format!(
+        "containerStatuses: [{{name: c, image: c, imageID: c, ready: false, restartCount: 0, state: {{terminated: {{exitCode: 0, finishedAt: '{at}'}}}}}}]"
+    )
+}
+
+/// What is said of a flow from 10.1.1.50 to `cart` between two times of the day.
+fn at(stage: &Stage, start: &str, end: &str) -> String {
+    let day = |time: &str| format!("2026-11-21T{time}:00Z");
+    let line = json!({"start": day(start), "end": day(end), "src": {"ip": "10.1.1.50"}, "dst": {"ip": "10.1.2.2"},
+        "protocol": "TCP", "port": 9090});
+    stage.says_of(&flow(&line), Direction::Ingress)
+}
+
+#[test]
+fn an_address_that_was_used_again_belongs_to_whoever_had_it_then() {
+    let first = pod(
+        "first",
+        "old",
+        "",
+        &format!("phase: Succeeded, startTime: '2026-11-21T08:00:00Z', {}", terminated("2026-11-21T10:00:00Z")),
+    );
+    let second = pod("second", "new", "", "phase: Running, startTime: '2026-11-21T11:00:00Z'");
+    for stage in [stage().and(&first).and(&second), stage().and(&second).and(&first)] {
+        assert_eq!(at(&stage, "07:59", "07:59"), "deny UnresolvedPeer", "nobody yet");
+        assert_eq!(at(&stage, "08:00", "08:01"), "allow 0");
+        assert_eq!(at(&stage, "09:59", "11:30"), "allow 0", "it began in the first one's time");
+        assert_eq!(at(&stage, "10:00", "10:30"), "deny UnresolvedPeer", "nobody any more");
+        assert_eq!(at(&stage, "10:30", "11:30"), "deny NoRuleMatched", "it ended in the second one's time");
+        assert_eq!(at(&stage, "11:00", "11:00"), "deny NoRuleMatched");
+    }
+}
+
+#[test]
+fn of_two_pods_at_one_address_the_one_that_started_last_has_it() {
+    let first = pod("first", "new", "", "phase: Running, startTime: '2026-11-21T08:00:00Z'");
+    let second = pod("second", "old", "", "phase: Running, startTime: '2026-11-21T09:00:00Z'");
+    for stage in [stage().and(&first).and(&second), stage().and(&second).and(&first)] {
+        assert_eq!(at(&stage, "10:00", "10:00"), "allow 0");
+        assert_eq!(at(&stage, "08:30", "08:30"), "deny NoRuleMatched");
+    }
+}
+
+#[test]
+fn a_pod_without_a_start_time_was_there_from_ever() {
+    let stage = stage().and(&pod("first", "old", "", "phase: Running"));
+    assert_eq!(at(&stage, "00:00", "00:00"), "allow 0");
+}
+
+#[test]
+fn a_peer_that_has_gone_is_still_resolved() {
+    let gone = pod("gone", "old", "foretell.dev/gone-at: '2026-11-21T10:00:00Z'", "phase: Running");
+    let stage = stage().and(&gone);
+    assert_eq!(at(&stage, "09:00", "09:00"), "allow 0");
+    assert_eq!(at(&stage, "10:00", "10:00"), "deny UnresolvedPeer");
+}
+
+#[test]
+fn a_finished_pod_is_no_subject_from_then_on() {
+    for phase in ["Succeeded", "Failed"] {
+        let status = format!("phase: {phase}, {}", terminated("2026-11-21T10:00:00Z"));
+        let stage = shop().and(&audit("{policyTypes: [Egress]}")).and(&pod("batch", "old", "", &status));
+        let egress = |time: &str| {
+            let line = json!({"start": time, "end": time, "src": {"ip": "10.1.1.50"}, "dst": {"ip": "10.1.2.2"},
+                "protocol": "TCP", "port": 9090});
+            stage.says_of(&flow(&line), Direction::Egress)
+        };
+        assert_eq!(egress("2026-11-21T09:59:59Z"), "deny NoRules", "{phase}");
+        assert_eq!(egress("2026-11-21T10:00:00Z"), NOTHING, "{phase}");
+    }
+}
+
+#[test]
+fn a_pod_that_finished_nobody_knows_when_has_its_address_only_where_no_other_has() {
+    let finished = pod("finished", "old", "", "phase: Failed, startTime: '2026-11-21T08:00:00Z'");
+    let stage = stage().and(&finished);
+    assert_eq!(at(&stage, "09:00", "09:00"), "allow 0");
+    assert_eq!(at(&stage, "07:00", "07:00"), "deny UnresolvedPeer", "before it started");
+    let stage = stage.and(&pod("second", "new", "", "phase: Running, startTime: '2026-11-21T08:30:00Z'"));
+    assert_eq!(at(&stage, "09:00", "09:00"), "deny NoRuleMatched");
+    assert_eq!(at(&stage, "08:10", "08:10"), "allow 0");
+}
+
+#[test]
+fn uid_beats_name_and_name_beats_address() {
+    let stage = stage().and(&pod("old", "old", "", "phase: Running"));
+    let said = |src: serde_json::Value| {
+        let line = json!({"src": src, "dst": {"ip": "10.1.2.2"}, "protocol": "TCP", "port": 9090});
+        stage.says_of(&flow(&line), Direction::Ingress)
+    };
+    let (old, web) = ("10.1.1.50", "10.1.1.1");
+    assert_eq!(said(json!({"ip": old})), "allow 0");
+    assert_eq!(said(json!({"ip": web})), "deny NoRuleMatched");
+    assert_eq!(said(json!({"ip": web, "namespace": "shop", "pod": "old"})), "allow 0");
+    assert_eq!(said(json!({"ip": old, "namespace": "shop", "pod": "web"})), "deny NoRuleMatched");
+    assert_eq!(said(json!({"ip": web, "namespace": "shop", "pod": "web", "podUid": "uid-old"})), "allow 0");
+    assert_eq!(said(json!({"ip": old, "namespace": "shop", "pod": "old", "podUid": "uid-web"})), "deny NoRuleMatched");
+    assert_eq!(said(json!({"ip": old, "namespace": "shop", "pod": "old", "podUid": "uid-nobody"})), "allow 0");
+}
+
+#[test]
+fn what_the_observer_says_and_the_snapshot_does_not_know_is_unresolved() {
+    let stage = stage().and(&pod("old", "old", "", "phase: Running"));
+    for end in [
+        json!({"ip": "10.1.1.50", "podUid": "uid-nobody"}),
+        json!({"ip": "10.1.1.50", "namespace": "shop", "pod": "nobody"}),
+        json!({"ip": "203.0.113.9", "podUid": "uid-nobody"}),
+        json!({"ip": "203.0.113.9", "namespace": "shop", "pod": "nobody"}),
+    ] {
+        let line = json!({"src": end, "dst": {"ip": "10.1.2.2"}, "protocol": "TCP", "port": 9090});
+        assert_eq!(stage.says_of(&flow(&line), Direction::Ingress), "deny UnresolvedPeer", "{end}");
+    }
+}
+
+#[test]
+fn a_pods_name_without_a_namespace_says_nothing() {
+    let stage = stage().and(&pod("old", "old", "", "phase: Running"));
+    for (end, said) in [
+        (json!({"ip": "10.1.1.50", "pod": "nobody"}), "allow 0"),
+        (json!({"ip": "203.0.113.9", "pod": "nobody"}), "deny NoRuleMatched"),
+        (json!({"ip": "203.0.113.9", "namespace": "shop"}), "deny NoRuleMatched"),
+    ] {
+        let line = json!({"src": end, "dst": {"ip": "10.1.2.2"}, "protocol": "TCP", "port": 9090});
+        assert_eq!(stage.says_of(&flow(&line), Direction::Ingress), said, "{end}");
+    }
+}
+
+#[test]
+fn a_snapshot_without_uids_is_resolved_by_address() {
+    let stage = stage().and(
+        "{apiVersion: v1, kind: Pod, metadata: {name: old, namespace: shop, labels: {app: old}}, status: {podIP: 10.1.1.50}}",
+    );
+    let line = json!({"src": {"ip": "10.1.1.50", "podUid": "uid-1"}, "dst": {"ip": "10.1.2.2"}, "protocol": "TCP",
+        "port": 9090});
+    assert_eq!(stage.says_of(&flow(&line), Direction::Ingress), "allow 0");
+}
+
+#[test]
+fn a_pod_of_a_name_that_was_used_again_is_the_one_of_that_time() {
+    let first = "{apiVersion: v1, kind: Pod, metadata: {name: db-0, namespace: shop, uid: first, labels: {app: old},
+ annotations: {foretell.dev/gone-at: '2026-11-21T10:00:00Z'}}, status: {podIP: 10.1.1.50}}";
+    let second = "{apiVersion: v1, kind: Pod, metadata: {name: db-0, namespace: shop, uid: second, labels: {app: new}},
+ status: {podIP: 10.1.1.51, startTime: '2026-11-21T10:00:00Z'}}";
+    let stage = stage().and(first).and(second);
+    for (time, said) in [("2026-11-21T09:00:00Z", "allow 0"), ("2026-11-21T11:00:00Z", "deny NoRuleMatched")] {
+        let line = json!({"start": time, "end": time, "src": {"ip": "10.9.9.9", "namespace": "shop", "pod": "db-0"},
+            "dst": {"ip": "10.1.2.2"}, "protocol": "TCP", "port": 9090});
+        assert_eq!(stage.says_of(&flow(&line), Direction::Ingress), said, "{time}");
+    }
+}
+
+#[test]
+fn a_static_pod_is_known_by_its_config_hash_and_by_its_uid() {
+    let stage = stage().and(
+        "apiVersion: v1
+kind: Pod
+metadata:
+  name: etcd-n1
+  namespace: shop
+  uid: 11111111-2222-3333-4444-555555555555
+  labels: {app: old}
+  annotations: {kubernetes.io/config.hash: 0a1b2c3d4e5f60718293a4b5c6d7e8f9, kubernetes.io/config.source: file}
+status: {podIP: 10.1.1.60}",
+    );
+    for uid in ["0a1b2c3d4e5f60718293a4b5c6d7e8f9", "11111111-2222-3333-4444-555555555555"] {
+        let line = json!({"src": {"ip": "10.9.9.9", "podUid": uid}, "dst": {"ip": "10.1.2.2"}, "protocol": "TCP",
+            "port": 9090});
+        assert_eq!(stage.says_of(&flow(&line), Direction::Ingress), "allow 0", "{uid}");
+    }
+}

@@ -1,0 +1,146 @@
+//! Why a flow would be denied, and how it is said.
+
+use crate::stage::{NOTHING, audit, audit_cluster, bare, egress, ingress, shop};
+use foretell_policy::flow::Direction;
+use serde_json::json;
+
+const SELECTS_CART: &str = "{ingress: [{from: [{podSelector: {matchLabels: {app: cart}}}]}]}";
+
+#[test]
+fn reasons_come_in_their_order() {
+    assert_eq!(ingress("{}", "10.1.1.99 -> web TCP 8080"), "deny NoRules", "before UnresolvedPeer");
+    assert_eq!(ingress(SELECTS_CART, "10.1.1.99 -> web TCP 8080"), "deny UnresolvedPeer", "before NoRuleMatched");
+    assert_eq!(ingress(SELECTS_CART, "db -> web TCP 8080"), "deny NoRuleMatched");
+}
+
+#[test]
+fn an_address_of_nobody_is_outside_and_only_blocks_match_it() {
+    assert_eq!(ingress(SELECTS_CART, "203.0.113.9 -> web TCP 8080"), "deny NoRuleMatched");
+    let everyone = "{ingress: [{from: [{namespaceSelector: {}, podSelector: {}}]}, {from: [{podSelector: {}}]}]}";
+    assert_eq!(ingress(everyone, "203.0.113.9 -> web TCP 8080"), "deny NoRuleMatched");
+    assert_eq!(
+        ingress("{ingress: [{from: [{ipBlock: {cidr: 203.0.113.0/24}}]}]}", "203.0.113.9 -> web TCP 8080"),
+        "allow 0"
+    );
+}
+
+#[test]
+fn an_unknown_address_of_a_nodes_pod_cidrs_is_an_unresolved_peer() {
+    for peer in ["10.1.1.99", "10.1.2.99", "fd00:1::99"] {
+        assert_eq!(ingress(SELECTS_CART, &format!("{peer} -> web TCP 8080")), "deny UnresolvedPeer", "{peer}");
+        let spec = "{egress: [{to: [{podSelector: {}}]}]}";
+        assert_eq!(egress(spec, &format!("web -> {peer} TCP 8080")), "deny UnresolvedPeer", "{peer}");
+    }
+    assert_eq!(ingress(SELECTS_CART, "10.1.3.99 -> web TCP 8080"), "deny NoRuleMatched", "no node's");
+}
+
+#[test]
+fn an_unknown_address_of_a_range_that_the_user_names_is_an_unresolved_peer() {
+    let stage = shop().and(&audit(SELECTS_CART)).pod_range("10.1.0.0/16");
+    assert_eq!(stage.says("10.1.3.99 -> web TCP 8080", Direction::Ingress), "deny UnresolvedPeer");
+    assert_eq!(stage.says("10.2.3.99 -> web TCP 8080", Direction::Ingress), "deny NoRuleMatched");
+}
+
+#[test]
+fn the_neighbourhood_of_pods_is_a_hint_where_no_declared_range_knows_of_them() {
+    let pod = |name: &str, ip: &str| {
+        format!("{{apiVersion: v1, kind: Pod, metadata: {{name: {name}, namespace: shop}}, status: {{podIP: '{ip}'}}}}")
+    };
+    let undeclared = bare().and(&pod("a", "172.20.5.1")).and(&pod("b", "fd00:5::1")).and(&audit(SELECTS_CART));
+    for (src, said) in [
+        ("172.20.5.200", "deny UnresolvedPeer"),
+        ("172.20.6.200", "deny NoRuleMatched"),
+        ("fd00:5::200", "deny UnresolvedPeer"),
+        ("fd00:6::200", "deny NoRuleMatched"),
+    ] {
+        assert_eq!(undeclared.says(&format!("{src} -> a TCP 80"), Direction::Ingress), said, "{src}");
+    }
+
+    // Calico and others give pods other addresses than the nodes' podCIDRs.
+    let elsewhere = shop().and(&pod("a", "172.20.5.1")).and(&audit(SELECTS_CART));
+    assert_eq!(elsewhere.says("172.20.5.200 -> web TCP 80", Direction::Ingress), "deny UnresolvedPeer");
+    assert_eq!(elsewhere.unresolved("172.20.5.200 -> 203.0.113.9 TCP 80"), [Direction::Egress]);
+
+    // Whoever declares half of a neighbourhood knows about it.
+    let declared = elsewhere.pod_range("172.20.5.0/25");
+    assert_eq!(declared.says("172.20.5.100 -> web TCP 80", Direction::Ingress), "deny UnresolvedPeer");
+    assert_eq!(declared.says("172.20.5.200 -> web TCP 80", Direction::Ingress), "deny NoRuleMatched");
+}
+
+#[test]
+fn an_unresolved_subject_is_counted_and_not_dropped() {
+    let stage = shop().and(&audit_cluster("{policyTypes: [Ingress, Egress]}"));
+    assert_eq!(stage.unresolved("10.1.1.99 -> 203.0.113.9 TCP 443"), [Direction::Egress]);
+    assert_eq!(stage.unresolved("203.0.113.9 -> 10.1.1.99 TCP 443"), [Direction::Ingress]);
+    assert_eq!(stage.unresolved("10.1.1.99 -> 10.1.2.99 TCP 443"), [Direction::Egress, Direction::Ingress]);
+    assert_eq!(stage.unresolved("web -> 203.0.113.9 TCP 443"), []);
+    assert_eq!(stage.unresolved("192.168.0.1 -> web TCP 8080"), [], "a node is not a pod");
+    assert_eq!(stage.says("10.1.1.99 -> 203.0.113.9 TCP 443", Direction::Egress), NOTHING);
+}
+
+#[test]
+fn no_rules_is_said_so() {
+    let message = |spec, flow, direction| shop().and(&audit(spec)).message(flow, direction);
+    assert_eq!(
+        message("{}", "db -> web TCP 8080", Direction::Ingress),
+        "policy has no ingress rules: every ingress flow is denied"
+    );
+    assert_eq!(
+        message("{policyTypes: [Egress]}", "web -> db TCP 5432", Direction::Egress),
+        "policy has no egress rules: every egress flow is denied"
+    );
+}
+
+#[test]
+fn the_message_names_the_nearest_rule_and_what_of_it_failed() {
+    let spec = "{ingress: [\
+        {from: [{podSelector: {matchLabels: {app: none}}}], ports: [{port: 1}]}, \
+        {from: [{podSelector: {matchLabels: {app: cart}}}], ports: [{port: 8080}, {port: 90, endPort: 99}]}, \
+        {from: [{namespaceSelector: {matchLabels: {team: data}}}], ports: [{port: 1}]}]}";
+    let message = |flow| shop().and(&audit(spec)).message(flow, Direction::Ingress);
+    assert_eq!(
+        message("cart -> web TCP 443"),
+        "no ingress rule matches Pod/cart in shop on TCP 443; ingress[1] takes this peer, but only on TCP 8080, TCP 90-99",
+        "the peer matches, the port does not"
+    );
+    assert_eq!(
+        message("203.0.113.9 -> web TCP 8080"),
+        "no ingress rule matches 203.0.113.9 on TCP 8080; ingress[1] allows TCP 8080, but only for pods with app=cart of its own namespace",
+        "the port matches, the peer does not"
+    );
+    assert_eq!(
+        message("192.168.0.2 -> web UDP 53"),
+        "no ingress rule matches node n2 (192.168.0.2) on UDP 53; ingress[0], the first, allows only pods with app=none of its own namespace on TCP 1",
+        "neither matches"
+    );
+    assert_eq!(
+        message("10.1.1.99 -> web TCP 8080"),
+        "no pod is known to have had 10.1.1.99 at the time, so no selector can match it; ingress[1] allows TCP 8080, but only for pods with app=cart of its own namespace"
+    );
+    // Of a rule whose peer matches and one whose port matches, the one with the peer is nearer.
+    assert_eq!(
+        message("db -> web TCP 8080"),
+        "no ingress rule matches Pod/db in data on TCP 8080; ingress[2] takes this peer, but only on TCP 1"
+    );
+}
+
+#[test]
+fn a_line_is_written_as_documented() {
+    let stage = shop().and(&audit("{policyTypes: [Ingress, Egress], egress: [{}]}"));
+    assert_eq!(
+        stage.lines("cart -> web TCP 8080"),
+        [
+            json!({"flow": 0, "policy": {"kind": "AuditNetworkPolicy", "namespace": "shop", "name": "it"},
+                "direction": "Egress", "verdict": "Allow", "rule": 0}),
+            json!({"flow": 0, "policy": {"kind": "AuditNetworkPolicy", "namespace": "shop", "name": "it"},
+                "direction": "Ingress", "verdict": "WouldDeny", "reason": "NoRules",
+                "message": "policy has no ingress rules: every ingress flow is denied"}),
+        ]
+    );
+    let stage = shop().and(&audit_cluster("{policyTypes: [Ingress]}"));
+    assert_eq!(
+        stage.lines("192.168.0.1 -> web TCP 8080"),
+        [json!({"flow": 0, "policy": {"kind": "AuditClusterNetworkPolicy", "namespace": "", "name": "it"},
+            "direction": "Ingress", "verdict": "Allow", "exempt": "node"})]
+    );
+}

@@ -1,0 +1,232 @@
+//! A Service's address is judged as the backends behind it.
+
+use crate::stage::{Stage, audit, shop};
+use foretell_policy::flow::Direction;
+
+const WEB: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec:
+  clusterIP: 10.96.0.1
+  clusterIPs: [10.96.0.1, 'fd00:96::1']
+  externalIPs: [203.0.113.50]
+  selector: {app: web}
+  ports: [{name: http, port: 80, targetPort: http}, {name: raw, port: 8080}, {name: other, port: 81, targetPort: 9000}]
+status: {loadBalancer: {ingress: [{ip: 203.0.113.60}, {hostname: web.example.com}]}}";
+
+/// A pod of the shop like `web`, at another address.
+fn twin(name: &str, labels: &str, ip: &str, more: &str) -> String {
+    format!(
+        "apiVersion: v1
+kind: Pod
+metadata: {{name: {name}, namespace: shop, labels: {{{labels}}}}}
+spec: {{containers: [{{name: c, image: c, ports: [{{name: http, containerPort: 8080}}]}}]}}
+status: {{phase: Running, podIP: {ip}{more}}}"
+    )
+}
+
+fn stage(spec: &str) -> Stage {
+    shop().and(WEB).and(&audit(spec))
+}
+
+fn leaves(stage: &Stage, flow: &str) -> String {
+    stage.says(flow, Direction::Egress)
+}
+
+#[test]
+fn cluster_ip_external_ip_and_load_balancer_ip_lead_to_the_backends() {
+    let stage = stage("{egress: [{to: [{podSelector: {matchLabels: {app: web}}}]}]}");
+    for ip in ["10.96.0.1", "fd00:96::1", "203.0.113.50", "203.0.113.60"] {
+        assert_eq!(leaves(&stage, &format!("cart -> {ip} TCP 80")), "allow 0", "{ip}");
+    }
+    assert_eq!(leaves(&stage, "cart -> 10.96.0.9 TCP 80"), "deny NoRuleMatched", "no Service's address");
+    assert_eq!(leaves(&stage, "cart -> 10.96.0.1 TCP 8443"), "deny NoRuleMatched", "no port of the Service");
+    assert_eq!(leaves(&stage, "cart -> 10.96.0.1 UDP 80"), "deny NoRuleMatched", "no protocol of the Service");
+}
+
+#[test]
+fn the_port_that_is_judged_is_the_target_port() {
+    for (port, target) in [(80, 8080), (8080, 8080), (81, 9000)] {
+        let spec = format!("{{egress: [{{ports: [{{port: {target}}}]}}]}}");
+        let flow = format!("cart -> 10.96.0.1 TCP {port}");
+        assert_eq!(leaves(&stage(&spec), &flow), "allow 0", "by name, by default, by number");
+        assert_eq!(leaves(&stage("{egress: [{ports: [{port: 1}]}]}"), &flow), "deny NoRuleMatched");
+    }
+    assert_eq!(leaves(&stage("{egress: [{ports: [{port: 80}]}]}"), "cart -> 10.96.0.1 TCP 80"), "deny NoRuleMatched");
+    assert_eq!(leaves(&stage("{egress: [{ports: [{port: http}]}]}"), "cart -> 10.96.0.1 TCP 80"), "allow 0");
+}
+
+#[test]
+fn the_backends_are_judged_on_arrival_too() {
+    let stage = stage(
+        "{podSelector: {matchLabels: {app: web}}, ingress: [{ports: [{port: 8080}], from: [{podSelector: {}}]}]}",
+    );
+    assert_eq!(stage.says("cart -> 10.96.0.1 TCP 80", Direction::Ingress), "allow 0");
+    assert_eq!(stage.says("cart -> 10.96.0.1 TCP 81", Direction::Ingress), "deny NoRuleMatched");
+    assert_eq!(stage.says("db -> 10.96.0.1 TCP 80", Direction::Ingress), "deny NoRuleMatched");
+}
+
+#[test]
+fn one_denied_backend_is_enough_and_is_named() {
+    let stage = stage("{egress: [{to: [{podSelector: {matchExpressions: [{key: canary, operator: DoesNotExist}]}}]}]}");
+    assert_eq!(leaves(&stage, "cart -> 10.96.0.1 TCP 80"), "allow 0");
+    let stage = stage.and(&twin("canary", "app: web, canary: 'yes'", "10.1.1.40", ""));
+    assert_eq!(leaves(&stage, "cart -> 10.96.0.1 TCP 80"), "deny NoRuleMatched");
+    assert_eq!(
+        stage.message("cart -> 10.96.0.1 TCP 80", Direction::Egress),
+        "no egress rule matches Pod/canary in shop on TCP 8080; egress[0] allows TCP 8080, but only for pods with !canary \
+         of its own namespace (backend Pod/canary in shop of Service shop/web)"
+    );
+}
+
+#[test]
+fn a_named_target_port_is_looked_up_on_each_backend() {
+    let stage = stage("{egress: [{ports: [{port: 8080}]}]}").and(
+        "{apiVersion: v1, kind: Pod, metadata: {name: odd, namespace: shop, labels: {app: web}},
+ spec: {containers: [{name: c, image: c, ports: [{name: http, containerPort: 8081}]}]}, status: {podIP: 10.1.1.41}}",
+    );
+    assert_eq!(leaves(&stage, "cart -> 10.96.0.1 TCP 80"), "deny NoRuleMatched");
+    assert_eq!(leaves(&stage, "cart -> 10.96.0.1 TCP 8080"), "allow 0", "a number is the same for all");
+}
+
+#[test]
+fn a_block_tells_backends_of_one_workload_apart() {
+    let owned = |name: &str, ip: &str| {
+        format!(
+            "apiVersion: v1
+kind: Pod
+metadata:
+  {{name: {name}, namespace: shop, labels: {{app: many}},
+   ownerReferences: [{{apiVersion: apps/v1, kind: ReplicaSet, name: many, uid: u, controller: true}}]}}
+spec: {{containers: [{{name: c, image: c}}]}}
+status: {{phase: Running, podIP: {ip}}}"
+        )
+    };
+    let service = "{apiVersion: v1, kind: Service, metadata: {name: many, namespace: shop},
+ spec: {clusterIP: 10.96.0.7, selector: {app: many}, ports: [{port: 80}]}}";
+    let stage = |block: &str| {
+        let spec = format!("{{egress: [{{to: [{{ipBlock: {block}}}]}}]}}");
+        shop().and(&owned("many-1", "10.1.1.61")).and(&owned("many-2", "10.1.1.62")).and(service).and(&audit(&spec))
+    };
+    for (block, said) in [
+        ("{cidr: 10.1.1.0/24}", "allow 0, enforcers differ"),
+        ("{cidr: 10.1.1.61/32}", "deny NoRuleMatched"),
+        ("{cidr: 10.1.1.62/32}", "deny NoRuleMatched"),
+        ("{cidr: 10.1.1.0/24, except: [10.1.1.61/32]}", "deny NoRuleMatched"),
+        ("{cidr: 10.1.1.0/24, except: [10.1.1.62/32]}", "deny NoRuleMatched"),
+        ("{cidr: 10.1.1.0/24, except: [10.1.1.63/32]}", "allow 0, enforcers differ"),
+    ] {
+        assert_eq!(leaves(&stage(block), "cart -> 10.96.0.7 TCP 80"), said, "{block}");
+    }
+}
+
+#[test]
+fn a_services_ipv6_address_leads_to_its_pods_ipv6_addresses() {
+    let stage = stage("{egress: [{to: [{ipBlock: {cidr: 'fd00:1::/64'}}]}]}");
+    assert_eq!(leaves(&stage, "cart -> fd00:96::1 TCP 80"), "allow 0, enforcers differ");
+    assert_eq!(leaves(&stage, "cart -> 10.96.0.1 TCP 80"), "deny NoRuleMatched");
+    let stage = stage.and(&twin("v4-only", "app: web", "10.1.1.40", ""));
+    assert_eq!(leaves(&stage, "cart -> fd00:96::1 TCP 80"), "allow 0, enforcers differ", "it has no IPv6 address");
+}
+
+#[test]
+fn backends_that_are_not_ready_do_not_answer() {
+    let everyone_but_twins =
+        "{egress: [{to: [{podSelector: {matchExpressions: [{key: twin, operator: DoesNotExist}]}}]}]}";
+    let not_ready = ", conditions: [{type: Ready, status: 'False'}]";
+    let stage = |more: &str| stage(everyone_but_twins).and(&twin("twin", "app: web, twin: a", "10.1.1.40", more));
+    assert_eq!(leaves(&stage(not_ready), "cart -> 10.96.0.1 TCP 80"), "allow 0");
+    assert_eq!(leaves(&stage(""), "cart -> 10.96.0.1 TCP 80"), "deny NoRuleMatched");
+
+    // The slices know better than the condition.
+    let slice = |ready: &str| {
+        format!(
+            "apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: web-x, namespace: shop, labels: {{kubernetes.io/service-name: web}}}}
+addressType: IPv4
+ports: [{{name: http, port: 8080}}]
+endpoints: [{{addresses: [10.1.1.40], {ready}targetRef: {{kind: Pod, name: twin, namespace: shop}}}}]"
+        )
+    };
+    let flow = "cart -> 10.96.0.1 TCP 80";
+    assert_eq!(leaves(&stage("").and(&slice("conditions: {ready: false}, ")), flow), "allow 0");
+    assert_eq!(leaves(&stage(not_ready).and(&slice("conditions: {ready: true}, ")), flow), "deny NoRuleMatched");
+    assert_eq!(leaves(&stage(not_ready).and(&slice("")), flow), "deny NoRuleMatched", "absent means ready");
+}
+
+#[test]
+fn without_a_ready_backend_it_is_the_address() {
+    let none = "{apiVersion: v1, kind: Service, metadata: {name: none, namespace: shop},
+ spec: {clusterIP: 10.96.0.3, selector: {app: none}, ports: [{port: 80, targetPort: 8080}]}}";
+    let stage = |spec: &str| stage(spec).and(none);
+    assert_eq!(
+        leaves(&stage("{egress: [{to: [{namespaceSelector: {}}]}]}"), "cart -> 10.96.0.3 TCP 80"),
+        "deny NoRuleMatched"
+    );
+    let by_block =
+        |port: u16| format!("{{egress: [{{to: [{{ipBlock: {{cidr: 10.96.0.0/16}}}}], ports: [{{port: {port}}}]}}]}}");
+    assert_eq!(leaves(&stage(&by_block(80)), "cart -> 10.96.0.3 TCP 80"), "allow 0", "at the port that was dialled");
+    assert_eq!(leaves(&stage(&by_block(8080)), "cart -> 10.96.0.3 TCP 80"), "deny NoRuleMatched");
+}
+
+#[test]
+fn a_service_without_a_selector_leads_where_its_slices_say() {
+    let stage = |spec: &str, address: &str| {
+        let slice = format!(
+            "apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: legacy-1, namespace: shop, labels: {{kubernetes.io/service-name: legacy}}}}
+addressType: IPv4
+ports: [{{port: 5432}}]
+endpoints: [{{addresses: [{address}]}}, {{addresses: [10.1.2.4], conditions: {{ready: false}}}}]"
+        );
+        shop().and(&audit(spec)).and(&slice).and(
+            "{apiVersion: v1, kind: Service, metadata: {name: legacy, namespace: shop}, spec: {clusterIP: 10.96.0.4, ports: [{port: 80}]}}",
+        )
+    };
+    let flow = "cart -> 10.96.0.4 TCP 80";
+    let by_block = "{egress: [{to: [{ipBlock: {cidr: 203.0.113.0/24}}], ports: [{port: 5432}]}]}";
+    assert_eq!(leaves(&stage(by_block, "203.0.113.9"), flow), "allow 0", "outside the cluster");
+    assert_eq!(leaves(&stage(by_block, "198.51.100.9"), flow), "deny NoRuleMatched");
+    let by_labels =
+        "{egress: [{to: [{namespaceSelector: {}, podSelector: {matchLabels: {app: db}}}], ports: [{port: 5432}]}]}";
+    assert_eq!(leaves(&stage(by_labels, "10.1.1.3"), flow), "allow 0", "db's address");
+    assert_eq!(leaves(&stage(by_labels, "10.1.2.2"), flow), "exempt self", "its own address");
+    assert_eq!(leaves(&stage(by_labels, "192.168.0.1"), flow), "deny NoRuleMatched", "another node");
+}
+
+#[test]
+fn a_headless_service_has_no_address_of_its_own() {
+    let stage = shop().and(&audit("{egress: [{to: [{podSelector: {matchLabels: {app: web}}}]}]}")).and(
+        "{apiVersion: v1, kind: Service, metadata: {name: web, namespace: shop},
+ spec: {clusterIP: None, clusterIPs: [None], selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}}",
+    );
+    assert_eq!(leaves(&stage, "cart -> web TCP 8080"), "allow 0");
+}
+
+#[test]
+fn a_backend_is_one_that_lived_at_the_time() {
+    let gone = "
+apiVersion: v1
+kind: Pod
+metadata:
+  {name: gone, namespace: shop, labels: {app: web, twin: a}, annotations: {foretell.dev/gone-at: '2026-11-21T11:00:00Z'}}
+spec: {containers: [{name: c, image: c, ports: [{name: http, containerPort: 8080}]}]}
+status: {phase: Running, podIP: 10.1.1.40}";
+    let stage =
+        stage("{egress: [{to: [{podSelector: {matchExpressions: [{key: twin, operator: DoesNotExist}]}}]}]}").and(gone);
+    let mut flow = stage.flow("cart -> 10.96.0.1 TCP 80");
+    assert_eq!(stage.says_of(&flow, Direction::Egress), "allow 0");
+    flow.start = "2026-11-21T10:00:00Z".parse().unwrap();
+    assert_eq!(stage.says_of(&flow, Direction::Egress), "deny NoRuleMatched");
+}
+
+#[test]
+fn the_client_among_the_backends_reaches_itself_and_the_others_are_judged() {
+    let stage = stage("{egress: [{to: [{podSelector: {matchLabels: {app: web}}}]}]}");
+    assert_eq!(leaves(&stage, "web -> 10.96.0.1 TCP 80"), "exempt self");
+    let stage = stage.and(&twin("twin", "app: web", "10.1.1.40", ""));
+    assert_eq!(leaves(&stage, "web -> 10.96.0.1 TCP 80"), "allow 0");
+}

@@ -1,0 +1,231 @@
+//! A small shop on which the tests play: two nodes, a few pods, and whatever a test adds.
+//!
+//! Manifests are YAML that never passed an API server. A flow is `SRC -> DST PROTOCOL PORT`, where an end is an address or the
+//! name of a pod, which stands for its first address.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use foretell_policy::cluster::Cluster;
+use foretell_policy::compiled::Policy;
+use foretell_policy::evaluation::evaluate;
+use foretell_policy::flow::{Direction, Flow, Line};
+use foretell_policy::object::{Object, Origin, read};
+use foretell_policy::population::Population;
+use foretell_policy::verdict::{VerdictLine, VerdictName};
+use foretell_policy::world::World;
+use serde_json::{Value, json};
+
+/// `web` and `cart` are of one namespace; another `web` lives in `data`.
+const SHOP: &str = "
+{apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {team: shop}}}
+---
+{apiVersion: v1, kind: Namespace, metadata: {name: data, labels: {team: data}}}
+---
+{apiVersion: v1, kind: Node, metadata: {name: n1}, spec: {podCIDR: 10.1.1.0/24, podCIDRs: [10.1.1.0/24, 'fd00:1::/64']},
+ status: {addresses: [{type: InternalIP, address: 192.168.0.1}, {type: Hostname, address: n1}]}}
+---
+{apiVersion: v1, kind: Node, metadata: {name: n2}, spec: {podCIDR: 10.1.2.0/24},
+ status: {addresses: [{type: InternalIP, address: 192.168.0.2}]}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: shop, uid: uid-web, labels: {app: web, tier: front}}
+spec:
+  nodeName: n1
+  containers: [{name: web, image: web, ports: [{name: http, containerPort: 8080}, {containerPort: 9000}]}]
+status: {phase: Running, podIP: 10.1.1.1, podIPs: [{ip: 10.1.1.1}, {ip: 'fd00:1::1'}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: cart, namespace: shop, uid: uid-cart, labels: {app: cart, tier: back}}
+spec:
+  nodeName: n2
+  containers: [{name: cart, image: cart, ports: [{name: http, containerPort: 9090}]}]
+status: {phase: Running, podIP: 10.1.2.2, podIPs: [{ip: 10.1.2.2}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: db, namespace: data, uid: uid-db, labels: {app: db}}
+spec:
+  nodeName: n1
+  containers: [{name: db, image: db, ports: [{name: sql, containerPort: 5432, protocol: TCP}]}]
+status: {phase: Running, podIP: 10.1.1.3, podIPs: [{ip: 10.1.1.3}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: other-web, namespace: data, uid: uid-other-web, labels: {app: web}}
+spec: {nodeName: n2, containers: [{name: web, image: web}]}
+status: {phase: Running, podIP: 10.1.2.4, podIPs: [{ip: 10.1.2.4}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: agent-1, namespace: kube-system, uid: uid-agent-1, labels: {app: web}}
+spec: {nodeName: n1, hostNetwork: true, containers: [{name: agent, image: agent}]}
+status: {phase: Running, podIP: 192.168.0.1, hostIP: 192.168.0.1}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: agent-2, namespace: kube-system, uid: uid-agent-2, labels: {app: web}}
+spec: {nodeName: n2, hostNetwork: true, containers: [{name: agent, image: agent}]}
+status: {phase: Running, podIP: 192.168.0.2, hostIP: 192.168.0.2}
+";
+
+/// When flows happen unless a test says otherwise.
+const NOW: &str = "2026-11-21T12:00:00Z";
+
+pub(crate) struct Stage {
+    objects: Vec<Object>,
+    reports: Vec<(&'static str, Vec<IpAddr>)>,
+    pod_ranges: Vec<&'static str>,
+}
+
+pub(crate) fn shop() -> Stage {
+    bare().and(SHOP)
+}
+
+/// No cluster at all.
+pub(crate) fn bare() -> Stage {
+    Stage { objects: Vec::new(), reports: Vec::new(), pod_ranges: Vec::new() }
+}
+
+/// An audit policy `it` in `shop`.
+pub(crate) fn audit(spec: &str) -> String {
+    format!(
+        "apiVersion: kguardian.dev/v1alpha1\nkind: AuditNetworkPolicy\nmetadata: {{name: it, namespace: shop}}\nspec: {spec}\n"
+    )
+}
+
+pub(crate) fn audit_cluster(spec: &str) -> String {
+    format!(
+        "apiVersion: kguardian.dev/v1alpha1\nkind: AuditClusterNetworkPolicy\nmetadata: {{name: it}}\nspec: {spec}\n"
+    )
+}
+
+/// What an audit policy of the shop says of a flow that arrives.
+pub(crate) fn ingress(spec: &str, flow: &str) -> String {
+    shop().and(&audit(spec)).says(flow, Direction::Ingress)
+}
+
+/// What an audit policy of the shop says of a flow that leaves.
+pub(crate) fn egress(spec: &str, flow: &str) -> String {
+    shop().and(&audit(spec)).says(flow, Direction::Egress)
+}
+
+impl Stage {
+    /// Adds manifests, documents apart by `---`.
+    pub(crate) fn and(mut self, manifests: &str) -> Self {
+        for document in manifests.split("\n---\n") {
+            let value: Value = serde_saphyr::from_str(document).unwrap_or_else(|error| panic!("{error}\n{document}"));
+            let object = read(value, &Origin::Cluster).unwrap_or_else(|error| panic!("{error}\n{document}"));
+            self.objects.push(object.unwrap_or_else(|| panic!("no object:\n{document}")));
+        }
+        self
+    }
+
+    /// A node's agent says that these addresses are its host's.
+    pub(crate) fn reported(mut self, node: &'static str, addresses: &[&str]) -> Self {
+        self.reports.push((node, addresses.iter().map(|ip| ip.parse().unwrap()).collect()));
+        self
+    }
+
+    pub(crate) fn pod_range(mut self, range: &'static str) -> Self {
+        self.pod_ranges.push(range);
+        self
+    }
+
+    pub(crate) fn cluster(&self) -> Cluster {
+        let mut cluster = Cluster::build(&self.objects);
+        for (node, addresses) in &self.reports {
+            cluster.add_node_addresses(node, addresses);
+        }
+        for range in &self.pod_ranges {
+            cluster.add_pod_range(range.parse().unwrap());
+        }
+        cluster
+    }
+
+    pub(crate) fn policies(&self) -> Vec<Arc<Policy>> {
+        self.objects.iter().filter_map(Policy::of).map(Arc::new).collect()
+    }
+
+    /// What the policies say of a flow in a direction, each on a line.
+    pub(crate) fn says(&self, flow: &str, direction: Direction) -> String {
+        self.says_of(&self.flow(flow), direction)
+    }
+
+    pub(crate) fn says_of(&self, flow: &Flow, direction: Direction) -> String {
+        self.evaluate(flow, |line| (line.direction == direction).then(|| brief(line)))
+    }
+
+    /// The sentence of the only verdict in a direction.
+    pub(crate) fn message(&self, flow: &str, direction: Direction) -> String {
+        self.evaluate(&self.flow(flow), |line| {
+            (line.direction == direction).then(|| line.message.clone().unwrap_or_default())
+        })
+    }
+
+    /// Every line as `foretell evaluate` writes it.
+    pub(crate) fn lines(&self, flow: &str) -> Vec<Value> {
+        let text = self.evaluate(&self.flow(flow), |line| Some(serde_json::to_string(line).unwrap()));
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    pub(crate) fn unresolved(&self, flow: &str) -> Vec<Direction> {
+        let cluster = self.cluster();
+        let world = World::new(Arc::new(Population::as_recorded(&cluster)), self.policies());
+        evaluate(&world, &self.flow(flow), 0).unresolved_subjects
+    }
+
+    fn evaluate(&self, flow: &Flow, show: impl Fn(&VerdictLine<'_>) -> Option<String>) -> String {
+        let cluster = self.cluster();
+        let world = World::new(Arc::new(Population::as_recorded(&cluster)), self.policies());
+        let evaluated = evaluate(&world, flow, 0);
+        evaluated.lines.iter().filter_map(show).collect::<Vec<_>>().join("\n")
+    }
+
+    /// `web -> 203.0.113.9 TCP 443`
+    pub(crate) fn flow(&self, text: &str) -> Flow {
+        let [src, _, dst, protocol, port] = text.split(' ').collect::<Vec<_>>()[..] else { panic!("{text}") };
+        let end = |text: &str| json!({"ip": text.parse().unwrap_or_else(|_| self.address_of(text))});
+        flow(&json!({"src": end(src), "dst": end(dst), "protocol": protocol, "port": port.parse::<u16>().unwrap()}))
+    }
+
+    fn address_of(&self, name: &str) -> IpAddr {
+        let cluster = self.cluster();
+        let mut pods = cluster.pods();
+        pods.find(|(_, pod)| pod.name == name).unwrap_or_else(|| panic!("no pod {name}")).1.addresses[0]
+    }
+}
+
+/// A line of a flow file; start and end are now unless it says otherwise.
+pub(crate) fn flow(line: &Value) -> Flow {
+    let mut line = line.clone();
+    for key in ["start", "end"] {
+        line.as_object_mut().unwrap().entry(key).or_insert_with(|| json!(NOW));
+    }
+    match Line::parse(line.to_string().as_bytes()).unwrap() {
+        Line::Flow(flow) => *flow,
+        Line::Report(report) => panic!("{report:?}"),
+    }
+}
+
+/// `allow 0`, `allow 0, enforcers differ`, `exempt node`, `deny NoRules`.
+fn brief(line: &VerdictLine<'_>) -> String {
+    let mut text = match line.verdict {
+        VerdictName::WouldDeny => format!("deny {}", line.reason.unwrap()),
+        VerdictName::Allow => match (line.rule, line.exempt) {
+            (Some(rule), None) => format!("allow {rule}"),
+            (None, Some(exemption)) => format!("exempt {exemption}"),
+            both => panic!("an allow by {both:?}"),
+        },
+    };
+    if line.verdict == VerdictName::Allow && line.message.is_some() {
+        write!(text, ", enforcers differ").unwrap();
+    }
+    text
+}
+
+/// What is said where a policy does not apply.
+pub(crate) const NOTHING: &str = "";

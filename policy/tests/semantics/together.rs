@@ -1,0 +1,59 @@
+//! Verdicts judge a policy alone; all policies together add up.
+
+use std::sync::Arc;
+
+use crate::stage::{Stage, audit, shop};
+use foretell_policy::cluster::ownership::Destination;
+use foretell_policy::flow::Direction;
+use foretell_policy::population::Population;
+use foretell_policy::world::{Pair, Standing, World};
+
+fn policy(name: &str, spec: &str) -> String {
+    audit(spec).replace("name: it", &format!("name: {name}"))
+}
+
+/// How a flow to a pod stands on its arrival.
+fn standing(stage: &Stage, flow: &str) -> Standing {
+    let cluster = stage.cluster();
+    let world = World::new(Arc::new(Population::as_recorded(&cluster)), stage.policies());
+    let flow = stage.flow(flow);
+    let ends = cluster.resolve(&flow);
+    let Destination::Direct(dst) = ends.dst else { panic!("{:?}", ends.dst) };
+    world.standing(&Pair { src: ends.src, dst, protocol: flow.protocol, port: flow.port }, Direction::Ingress)
+}
+
+#[test]
+fn a_pod_that_no_policy_restricts_is_open() {
+    assert_eq!(standing(&shop(), "db -> web TCP 8080"), Standing::Open);
+    let egress_only = shop().and(&policy("a", "{policyTypes: [Egress]}"));
+    assert_eq!(standing(&egress_only, "db -> web TCP 8080"), Standing::Open);
+    let another_pod = shop().and(&policy("a", "{podSelector: {matchLabels: {app: cart}}}"));
+    assert_eq!(standing(&another_pod, "db -> web TCP 8080"), Standing::Open);
+}
+
+#[test]
+fn what_one_policy_denies_another_may_allow() {
+    let stage = shop().and(&policy("a-deny", "{}")).and(&policy("b-allow", "{ingress: [{ports: [{port: 8080}]}]}"));
+    assert_eq!(stage.says("db -> web TCP 8080", Direction::Ingress), "deny NoRules\nallow 0", "each taken alone");
+    assert!(standing(&stage, "db -> web TCP 8080").passes());
+    assert!(matches!(standing(&stage, "db -> web TCP 8080"), Standing::Allowed { rule: 0, by_block_alone: false, .. }));
+    let denied = standing(&stage, "db -> web TCP 8081");
+    assert!(matches!(&denied, Standing::Denied(by) if by.len() == 2), "{denied:?}");
+}
+
+#[test]
+fn an_allow_by_labels_of_one_policy_goes_before_one_by_block_of_another() {
+    let by_block = policy("a", "{ingress: [{from: [{ipBlock: {cidr: 0.0.0.0/0}}]}]}");
+    let by_labels = policy("b", "{ingress: [{from: [{namespaceSelector: {}}]}]}");
+    let stage = shop().and(&by_block);
+    assert!(matches!(standing(&stage, "db -> web TCP 8080"), Standing::Allowed { by_block_alone: true, .. }));
+    let stage = stage.and(&by_labels);
+    assert!(matches!(standing(&stage, "db -> web TCP 8080"), Standing::Allowed { by_block_alone: false, .. }));
+}
+
+#[test]
+fn an_exempt_flow_passes_whatever_the_policies_say() {
+    let stage = shop().and(&policy("a", "{}")).and(&policy("b", "{}"));
+    assert!(matches!(standing(&stage, "192.168.0.1 -> web TCP 8080"), Standing::Exempt(_)));
+    assert!(standing(&stage, "web -> web TCP 8080").passes());
+}

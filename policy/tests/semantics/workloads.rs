@@ -1,0 +1,93 @@
+//! Names of workloads, as a person gives them.
+
+use crate::stage::{Stage, bare};
+
+fn owned(owner: &str, name: &str, labels: &str) -> String {
+    format!(
+        "apiVersion: v1
+kind: Pod
+metadata:
+  {{name: pod, namespace: shop, labels: {{{labels}}},
+   ownerReferences: [{{apiVersion: v1, kind: {owner}, name: {name}, uid: u, controller: true}}]}}"
+    )
+}
+
+fn workload(stage: &Stage) -> String {
+    stage.cluster().pods().next().unwrap().1.workload.to_string()
+}
+
+fn owner(kind: &str, api_version: &str, name: &str, owner: &str) -> String {
+    format!(
+        "{{apiVersion: {api_version}, kind: {kind}, metadata: {{name: {name}, namespace: shop, ownerReferences: [{owner}]}}}}"
+    )
+}
+
+#[test]
+fn a_pod_of_a_deployment_is_named_after_the_deployment() {
+    let set = owner(
+        "ReplicaSet",
+        "apps/v1",
+        "web-6d4cf",
+        "{apiVersion: apps/v1, kind: Deployment, name: web, uid: d, controller: true}",
+    );
+    assert_eq!(workload(&bare().and(&owned("ReplicaSet", "web-6d4cf", "")).and(&set)), "Deployment/web");
+    assert_eq!(workload(&bare().and(&set).and(&owned("ReplicaSet", "web-6d4cf", ""))), "Deployment/web");
+}
+
+#[test]
+fn a_pod_of_a_cron_job_is_named_after_the_cron_job() {
+    let job = owner(
+        "Job",
+        "batch/v1",
+        "report-manual",
+        "{apiVersion: batch/v1, kind: CronJob, name: report, uid: c, controller: true}",
+    );
+    assert_eq!(workload(&bare().and(&owned("Job", "report-manual", "")).and(&job)), "CronJob/report");
+}
+
+#[test]
+fn controllers_that_nobody_owns_stand_for_themselves() {
+    for (kind, api_version) in [("ReplicaSet", "apps/v1"), ("Job", "batch/v1")] {
+        let stage = bare().and(&owned(kind, "lone", "")).and(&owner(kind, api_version, "lone", ""));
+        assert_eq!(workload(&stage), format!("{kind}/lone"));
+    }
+    for kind in ["StatefulSet", "DaemonSet", "Rollout"] {
+        assert_eq!(workload(&bare().and(&owned(kind, "it", ""))), format!("{kind}/it"));
+    }
+}
+
+#[test]
+fn an_unknown_replica_set_is_told_by_the_pod_template_hash() {
+    let stage = |labels| bare().and(&owned("ReplicaSet", "my-web-6d4cf", labels));
+    assert_eq!(workload(&stage("pod-template-hash: 6d4cf")), "Deployment/my-web");
+    assert_eq!(workload(&stage("pod-template-hash: abcde")), "ReplicaSet/my-web-6d4cf", "another hash");
+    assert_eq!(workload(&stage("app: web")), "ReplicaSet/my-web-6d4cf", "no hash");
+}
+
+#[test]
+fn an_unknown_job_is_told_by_the_scheduled_minute() {
+    for (job, named) in [
+        ("report-29500800", "CronJob/report"),
+        ("weekly-report-29500800", "CronJob/weekly-report"),
+        ("report-2950080", "Job/report-2950080"),
+        ("migrate-20261121", "Job/migrate-20261121"),
+        ("migrate", "Job/migrate"),
+    ] {
+        assert_eq!(workload(&bare().and(&owned("Job", job, ""))), named);
+    }
+}
+
+#[test]
+fn a_known_job_without_an_owner_is_no_cron_jobs() {
+    let stage = bare().and(&owned("Job", "import-29500800", "")).and(&owner("Job", "batch/v1", "import-29500800", ""));
+    assert_eq!(workload(&stage), "Job/import-29500800");
+}
+
+#[test]
+fn a_pod_without_a_controller_and_a_static_pod_are_their_own_workload() {
+    let lone = "{apiVersion: v1, kind: Pod, metadata: {name: pod, namespace: shop}}";
+    assert_eq!(workload(&bare().and(lone)), "Pod/pod");
+    assert_eq!(workload(&bare().and(&owned("Node", "n1", ""))), "Pod/pod");
+    let not_controlled = owned("ReplicaSet", "web", "").replace("controller: true", "controller: false");
+    assert_eq!(workload(&bare().and(&not_controlled)), "Pod/pod");
+}
