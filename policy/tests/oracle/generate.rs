@@ -59,14 +59,16 @@ pub(crate) fn short(longest: usize) -> SizeRange {
 pub(crate) fn scene() -> impl Strategy<Value = Scene> {
     let namespaces = vec((select(&NAMESPACES[..]), tags()), short(2));
     let services = vec(service(), SizeRange::from(0..=2));
+    // Which pods the Services stand before.
+    let fronts = proptest::array::uniform2(option::weighted(0.6, any::<Index>()));
     let ranges = option::weighted(0.2, select(&RANGES[..]));
     let pods = vec(pod(), SizeRange::from(2..=5));
     // Which pods are like the one before but for their names and addresses, as those of one ReplicaSet are.
     let twins = proptest::array::uniform5(chance(0.25));
     let policies = vec(policy(), SizeRange::from(1..=4));
     let drafts = vec(draft(), SizeRange::from(1..=4));
-    (namespaces, nodes(), (pods, twins), services, vec(slice(), short(2)), policies, ranges, drafts).prop_map(
-        |(namespaces, nodes, (mut pods, twins), mut services, slices, mut policies, range, drafts)| {
+    (namespaces, nodes(), (pods, twins), (services, fronts), vec(slice(), short(2)), policies, ranges, drafts).prop_map(
+        |(namespaces, nodes, (mut pods, twins), (mut services, fronts), slices, mut policies, range, drafts)| {
             for index in 1..pods.len() {
                 if twins[index] {
                     let addresses = std::mem::take(&mut pods[index].addresses);
@@ -80,8 +82,13 @@ pub(crate) fn scene() -> impl Strategy<Value = Scene> {
                 }
                 pod.config_hash = pod.config_hash.map(|_| HASHES[index]);
             }
-            for (index, service) in services.iter_mut().enumerate() {
+            for (index, (service, like)) in services.iter_mut().zip(&fronts).enumerate() {
                 service.name = SERVICES[index];
+                if let Some(pod) = like.as_ref().map(|like| like.get(&pods)) {
+                    service.namespace = pod.namespace;
+                    service.selector =
+                        pod.labels.iter().take(1).map(|(key, value)| (key.clone(), value.clone())).collect();
+                }
             }
             for (index, policy) in policies.iter_mut().enumerate() {
                 policy.name = POLICIES[index];
