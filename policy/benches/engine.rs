@@ -17,7 +17,6 @@
 //! kguardian's matcher 3,261 flows/s (all verdicts; policies of both namespaces and all cluster policies),
 //! kube-network-policies' engine 17,061 (accept or deny only), policy-assistant's matcher 11,545 (accept or deny only, with
 //! everything resolved outside the clock).
-#![expect(missing_docs, reason = "criterion's macro makes a public function")]
 #![expect(clippy::unwrap_used, reason = "the data is made here")]
 
 use std::hint::black_box;
