@@ -22,7 +22,7 @@ pub enum Command {
     Check(Box<Check>),
     /// Judge every flow by every policy of a snapshot and print the verdicts, a line each
     Evaluate(Evaluate),
-    /// Print the CustomResourceDefinitions of AuditNetworkPolicy, AuditClusterNetworkPolicy and AuditException
+    /// Print the definitions of AuditNetworkPolicy, AuditClusterNetworkPolicy and AuditException, for kubectl apply
     Crds,
     /// Print the JSON Schema of the report that `check --format json` prints
     ReportSchema,
@@ -150,7 +150,8 @@ pub enum BadLines {
 fn parse_span(text: &str) -> Result<SignedDuration, String> {
     let example = "write for example 7d, 36h or 90m";
     let span: Span = text.parse().map_err(|error| format!("{error}; {example}"))?;
-    let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|error| format!("{error}; {example}"))?;
+    let duration =
+        span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|error| format!("{error}; {example}"))?;
     if duration.is_negative() { Err(format!("is negative; {example}")) } else { Ok(duration) }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as _};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::Path;
 
 use foretell_policy::cluster::Cluster;
 use foretell_policy::evidence::{FileWatch, Watch};
@@ -130,7 +130,7 @@ fn record(observed: &Observed, cluster: &Cluster, from: Timestamp, at: Timestamp
 impl Recording {
     fn add_file(
         &mut self,
-        path: &PathBuf,
+        path: &Path,
         bad_lines: BadLines,
         cluster: &Cluster,
         from: Timestamp,
@@ -138,7 +138,7 @@ impl Recording {
     ) -> Result<(), FlowsError> {
         let mut lines = Lines::open(path, bad_lines)?;
         let mut watch = FileWatch::default();
-        while let Some((_, line)) = lines.next()? {
+        while let Some((_, line)) = lines.read_next()? {
             match line {
                 Line::Flow(flow) => {
                     watch.add_flow(&flow, at);

@@ -129,7 +129,7 @@ fn judge_until_report(
     output: &mut impl Write,
     totals: &mut Totals,
 ) -> Result<Option<NodeReport>, EvaluateError> {
-    while let Some((number, line)) = lines.next()? {
+    while let Some((number, line)) = lines.read_next()? {
         match line {
             Line::Flow(flow) => totals.judge(world, &flow, number - 1, output)?,
             Line::Report(report) if knows(world.cluster(), &report) => {}
@@ -142,7 +142,8 @@ fn judge_until_report(
 fn knows(cluster: &Cluster, report: &NodeReport) -> bool {
     let nodes = cluster.nodes();
     let node = nodes.by_name(&report.node);
-    let is_known = |ip: &IpAddr| ip.is_loopback() || node.is_some_and(|node| nodes.has_address(node, ip.to_canonical()));
+    let is_known =
+        |ip: &IpAddr| ip.is_loopback() || node.is_some_and(|node| nodes.has_address(node, ip.to_canonical()));
     report.addresses.iter().all(is_known)
 }
 

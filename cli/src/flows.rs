@@ -52,7 +52,7 @@ pub struct Lines {
     reader: Box<dyn BufRead>,
     buffer: Vec<u8>,
     number: u64,
-    bad_lines: BadLines,
+    on_bad_line: BadLines,
     skipped: u64,
 }
 
@@ -61,23 +61,23 @@ impl Lines {
     ///
     /// # Errors
     /// [`FlowsError::Read`] where it cannot be opened.
-    pub fn open(path: &Path, bad_lines: BadLines) -> Result<Self, FlowsError> {
+    pub fn open(path: &Path, on_bad_line: BadLines) -> Result<Self, FlowsError> {
         let reader = open(path)?;
-        Ok(Self { path: path.to_owned(), reader, buffer: Vec::with_capacity(1024), number: 0, bad_lines, skipped: 0 })
+        Ok(Self { path: path.to_owned(), reader, buffer: Vec::with_capacity(1024), number: 0, on_bad_line, skipped: 0 })
     }
 
     /// The next flow or report, with its line number from 1; `None` at the end.
     ///
     /// # Errors
     /// [`FlowsError`] where the file cannot be read, or a line cannot and such lines are refused.
-    pub fn next(&mut self) -> Result<Option<(u64, Line)>, FlowsError> {
+    pub fn read_next(&mut self) -> Result<Option<(u64, Line)>, FlowsError> {
         while let Some(text) = self.advance()? {
             if text.is_empty() {
                 continue;
             }
             let parsed = Line::parse(text);
             let (path, line) = (&self.path, self.number);
-            match (parsed, self.bad_lines) {
+            match (parsed, self.on_bad_line) {
                 (Ok(parsed), _) => return Ok(Some((line, parsed))),
                 (Err(problem), BadLines::Refuse) => {
                     return Err(FlowsError::Line { path: path.clone(), line, problem });
@@ -130,7 +130,9 @@ impl Drop for Lines {
 pub fn reports(path: &Path, mut take: impl FnMut(NodeReport)) -> Result<(), FlowsError> {
     let mut lines = Lines::open(path, BadLines::Skip)?;
     while let Some(text) = lines.advance()? {
-        if is_report(text) && let Ok(Line::Report(report)) = Line::parse(text) {
+        if is_report(text)
+            && let Ok(Line::Report(report)) = Line::parse(text)
+        {
             take(report);
         }
     }

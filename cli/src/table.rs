@@ -32,7 +32,12 @@ pub fn render(report: &Report) -> String {
     }
     denials(&mut page, "", &report.denials, report);
     for preview in report.previews.iter().filter(|preview| !preview.denials.is_empty()) {
-        denials(&mut page, &format!("Preview of {}:\n", printable(&preview.policy.to_string())), &preview.denials, report);
+        denials(
+            &mut page,
+            &format!("Preview of {}:\n", printable(&preview.policy.to_string())),
+            &preview.denials,
+            report,
+        );
     }
     for exception in &report.exceptions {
         let by = if exception.in_change { " (by this change)" } else { "" };
@@ -63,7 +68,7 @@ fn denials(page: &mut String, title: &str, denials: &[Denial], report: &Report) 
         return;
     }
     let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["DENIAL", "STATE", "POLICY", "FROM", "TO", "PORT", "IN USE", "LAST SEEN", "WHY"]);
     for denial in denials {
         let (from, to) = match denial.direction {

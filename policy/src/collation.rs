@@ -149,21 +149,23 @@ impl Collation {
         change
     }
 
-    /// Values decide what a chart renders, so a change of them is named; elsewhere a file of that name is nobody's business.
+    /// Values decide what a chart renders, so a change of them is named; elsewhere a file of that name is nobody's business,
+    /// unless it holds a policy: charts are also fed from afar.
     fn judge_chart_files(&mut self) {
-        for file in std::mem::take(&mut self.chart_files) {
-            let Some(chart) = self.charts.iter().rev().find(|chart| files::is_below(&file.path, chart)) else {
-                continue;
-            };
-            if file.names_policy {
+        for ChartFile { path, names_policy } in std::mem::take(&mut self.chart_files) {
+            let chart = self.charts.iter().rev().find(|chart| files::is_below(&path, chart));
+            if names_policy {
                 self.undecided.push(Undecided {
-                    places: vec![file.path.clone()],
-                    what: "the change touches a file of a Helm chart that holds a policy".to_owned(),
-                    mend: files::render_mend(&format!("helm template {}", files::shown(chart))),
+                    places: vec![path],
+                    what: "the change touches values of a Helm chart that hold a policy".to_owned(),
+                    mend: files::render_mend(&format!(
+                        "helm template {}",
+                        chart.map_or("CHART", |chart| files::shown(chart))
+                    )),
                 });
-            } else {
+            } else if let Some(chart) = chart {
                 let why = format!("a file of the Helm chart in {}; {RENDER_TO_JUDGE}", files::shown(chart));
-                self.not_judged.push(NotJudged { file: file.path, why });
+                self.not_judged.push(NotJudged { file: path, why });
             }
         }
     }

@@ -403,7 +403,8 @@ fn relations<'r>(told: impl Iterator<Item = (&'r DenialKey, &'r Told)>) -> Vec<R
 fn seen(sums: &Sums) -> Option<SeenTraffic> {
     let total = sums.total()?;
     let in_use = sums.of(Class::InUse);
-    let connections = |class| sums.of(class).map_or(0, |tally| tally.connections);
+    // A connection that was opened before counts none where it goes on: it is in use all the same.
+    let connections = |class| sums.of(class).map_or(0, |tally| tally.connections.max(1));
     Some(SeenTraffic {
         in_use: connections(Class::InUse),
         guessed: connections(Class::Guessed),

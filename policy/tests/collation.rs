@@ -1,9 +1,11 @@
 //! What a change of files does to objects.
 #![allow(clippy::panic, reason = "helpers of tests")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use foretell_policy::collation::{Change, Collation, Versions};
+use foretell_policy::collation::{Change, Collation, Sourced, Versions};
+use foretell_policy::object::ObjectId;
+use proptest::prelude::*;
 
 type Tree<'a> = &'a [(&'a str, &'a str)];
 
@@ -33,7 +35,7 @@ fn collate(base: Tree<'_>, merged: Tree<'_>) -> Change {
 
 /// `changed NetworkPolicy prod/web`, `same …`, `added …`, `removed …`, as the engine will see it.
 fn effects(change: &Change) -> Vec<String> {
-    let by_id = |sourced: &[foretell_policy::collation::Sourced]| {
+    let by_id = |sourced: &[Sourced]| {
         let map: BTreeMap<_, _> = sourced.iter().map(|s| (s.object.id(), s.object.substance())).collect();
         assert_eq!(map.len(), sourced.len(), "one object an identity");
         map
@@ -42,7 +44,7 @@ fn effects(change: &Change) -> Vec<String> {
     let mut ids: Vec<_> = before.keys().chain(after.keys()).collect();
     ids.sort();
     ids.dedup();
-    let named = |id: &foretell_policy::object::ObjectId| format!("{} {}/{}", id.kind, id.namespace, id.name);
+    let named = |id: &ObjectId| format!("{} {}/{}", id.kind, id.namespace, id.name);
     ids.into_iter()
         .map(|id| match (before.get(id), after.get(id)) {
             (None, _) => format!("added {}", named(id)),
@@ -80,6 +82,8 @@ fn objects_are_added_changed_and_removed() {
         (vec![("p.yaml", a.as_str())], vec![], "removed NetworkPolicy default/web"),
         (vec![("p.yaml", a.as_str())], vec![("p.yaml", b.as_str())], "changed NetworkPolicy default/web"),
         (vec![("p.yaml", a.as_str())], vec![("p.yaml", a.as_str())], "same NetworkPolicy default/web"),
+        // Helm's values do not look like that.
+        (vec![], vec![("values.yaml", a.as_str())], "added NetworkPolicy default/web"),
         // A change and a move at once is a change.
         (vec![("p.yaml", a.as_str())], vec![("q.yaml", b.as_str())], "changed NetworkPolicy default/web"),
     ] {
@@ -199,6 +203,7 @@ fn files_that_make_manifests_are_named() {
         ("values", "c/ci/values-prod.yaml", "a: 1\n", "a: 2\n", 0, 1),
         ("a comment in values", "c/values.yaml", "a: 1\n", "a: 1 # one\n", 0, 0),
         ("values elsewhere", "d/values.yaml", "a: 1\n", "a: 2\n", 0, 0),
+        ("values elsewhere with a policy", "d/values.yaml", "x: []\n", "x: [{kind: NetworkPolicy}]\n", 1, 0),
         ("values with a policy", "c/values.yaml", "x: []\n", "x: [{kind: NetworkPolicy}]\n", 1, 0),
     ] {
         let mut base = vec![(path, base)];
@@ -368,4 +373,70 @@ fn the_answer_does_not_depend_on_the_order_of_files() {
     };
     assert_eq!(finish(&[0, 1, 2, 3]), finish(&[3, 2, 1, 0]));
     assert_eq!(finish(&[0, 1, 2, 3]), finish(&[2, 0, 3, 1]));
+}
+
+/// Files `0.yaml` to `2.yaml`, each with documents (name, app) out of a space in which they collide.
+type Model = Vec<Vec<(u8, u8)>>;
+
+fn models() -> impl Strategy<Value = Model> {
+    proptest::collection::vec(proptest::collection::vec((0..2_u8, 0..2_u8), 0..3), 3)
+}
+
+fn written(model: &Model) -> Vec<(String, String)> {
+    let document = |&(name, app): &(u8, u8)| policy(&format!("p{name}"), &format!("a{app}"));
+    let files = model.iter().enumerate().filter(|(_, documents)| !documents.is_empty());
+    files
+        .map(|(n, documents)| (format!("{n}.yaml"), documents.iter().map(document).collect::<Vec<_>>().join("---\n")))
+        .collect()
+}
+
+fn apps(model: &Model, name: u8) -> BTreeSet<u8> {
+    model.iter().flatten().filter(|document| document.0 == name).map(|document| document.1).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_change_of_what_stands_in_the_files_is_missed(base in models(), merged in models()) {
+        let change = collate(&borrowed(&written(&base)), &borrowed(&written(&merged)));
+        let effects = effects(&change);
+        for name in 0..2 {
+            let named = format!(" NetworkPolicy default/p{name}");
+            let (before, after) = (apps(&base, name), apps(&merged, name));
+            let is_undecided = undecided(&change).iter().any(|undecided| undecided.contains(&named));
+            let effect = effects.iter().find_map(|effect| effect.strip_suffix(&named));
+            let expected = match (before.len(), after.len()) {
+                (0, 0) => (false, None),
+                (0, 1) => (false, Some("added")),
+                (1, 0) => (false, Some("removed")),
+                (1, 1) => (false, Some(if before == after { "same" } else { "changed" })),
+                // Unequal places: undecided, or not touched and left out.
+                _ if before != after => (true, None),
+                _ => (is_undecided, None),
+            };
+            prop_assert_eq!((is_undecided, effect), expected, "{}", name);
+        }
+    }
+
+    #[test]
+    fn equal_trees_are_no_change(tree in models()) {
+        let tree = written(&tree);
+        let commented: Vec<_> = tree.iter().map(|(path, text)| (path.clone(), format!("# why\n{text}"))).collect();
+        for merged in [&tree, &commented] {
+            let change = collate(&borrowed(&tree), &borrowed(merged));
+            prop_assert!(effects(&change).iter().all(|effect| effect.starts_with("same ")));
+            prop_assert_eq!((change.undecided.len(), change.not_judged.len()), (0, 0));
+        }
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(base in any::<Vec<u8>>(), merged in any::<Vec<u8>>()) {
+        let mut collation = Collation::new("default");
+        for path in ["a.yaml", "kustomization.yaml", "values.yaml", "a.tpl", "Chart.yaml"] {
+            collation.file(path, Versions::Changed { base: Some(&base), merged: Some(&merged) });
+        }
+        collation.rendered(&base, &merged);
+        let _ = collation.finish();
+    }
 }

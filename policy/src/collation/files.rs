@@ -63,7 +63,14 @@ pub(super) enum Reading {
 /// Why a file cannot be read as it stands.
 struct Unreadable {
     what: String,
-    is_template: bool,
+    fault: Fault,
+}
+
+/// What is to be done about it.
+enum Fault {
+    Broken,
+    Template,
+    TooLarge,
 }
 
 impl Collation {
@@ -102,22 +109,17 @@ impl Collation {
     }
 
     fn changed(&mut self, path: &str, base: Option<&[u8]>, merged: Option<&[u8]>) {
-        let texts = || [base, merged].into_iter().flatten();
-        if is_chart_file(path) {
-            let parsed = |text: Option<&[u8]>| text.map(|text| manifest::documents(&String::from_utf8_lossy(text)));
-            if parsed(base) != parsed(merged) {
-                let names_policy = texts().any(|text| manifest::seems_to_hold_policy(&String::from_utf8_lossy(text)));
-                self.chart_files.push(ChartFile { path: path.to_owned(), names_policy });
-            }
-            return;
-        }
         let read = |text: Option<&[u8]>, side| text.map_or(Ok(Vec::new()), |text| self.read(path, text, side));
         let error = match (read(base, Side::Base), read(merged, Side::Merged)) {
+            (Ok(at_base), Ok(at_merged)) if at_base.is_empty() && at_merged.is_empty() => {
+                return self.changed_without_objects(path, base, merged);
+            }
             (Ok(at_base), Ok(at_merged)) => return self.entries.extend(at_base.into_iter().chain(at_merged)),
             // What is to be merged is what the reader can mend.
             (_, Err(error)) | (Err(error), _) => error,
         };
-        let texts: Vec<_> = texts().map(String::from_utf8_lossy).collect();
+        let texts = [base, merged].into_iter().flatten();
+        let texts: Vec<_> = texts.map(String::from_utf8_lossy).collect();
         if texts.iter().any(|text| manifest::seems_to_hold_policy(text)) {
             let what = format!("the change touches a file that seems to hold a policy and {}", error.what);
             self.undecided.push(Undecided { places: vec![path.to_owned()], what, mend: error.mend(path) });
@@ -127,9 +129,22 @@ impl Collation {
         }
     }
 
+    /// It matters only where it may be one of a chart's own files.
+    fn changed_without_objects(&mut self, path: &str, base: Option<&[u8]>, merged: Option<&[u8]>) {
+        if !is_chart_file(path) {
+            return;
+        }
+        let texts: Vec<_> = [base, merged].map(|text| text.map(String::from_utf8_lossy)).into_iter().collect();
+        let parsed: Vec<_> = texts.iter().map(|text| text.as_deref().map(manifest::documents)).collect();
+        if parsed[0] != parsed[1] {
+            let names_policy = texts.iter().flatten().any(|text| manifest::seems_to_hold_policy(text));
+            self.chart_files.push(ChartFile { path: path.to_owned(), names_policy });
+        }
+    }
+
     /// The entries of a file as a whole: where one of its documents cannot be read, the others are not half-judged.
     fn read(&self, path: &str, text: &[u8], side: Side) -> Result<Vec<Entry>, Unreadable> {
-        let plain = |what: String| Unreadable { what, is_template: false };
+        let unreadable = |what: String, fault| Unreadable { what, fault };
         if is_template_name(path) {
             return Err(Unreadable::template());
         }
@@ -138,14 +153,19 @@ impl Collation {
             return Ok(Vec::new());
         }
         if text.len() > MAX_SIZE && path != RENDERED {
-            return Err(plain(format!("is larger than {} MiB", MAX_SIZE >> 20)));
+            return Err(unreadable(format!("is larger than {} MiB", MAX_SIZE >> 20), Fault::TooLarge));
         }
-        let text = str::from_utf8(text).map_err(|_| plain("is not UTF-8".to_owned()))?;
+        let text = str::from_utf8(text).map_err(|_| unreadable("is not UTF-8".to_owned(), Fault::Broken))?;
         let mut entries = Vec::new();
         for Document { number, item, value } in manifest::documents(text) {
-            let value = value.map_err(|error| Unreadable {
-                what: format!("cannot be read as a whole: document {number}, {error}"),
-                is_template: text.contains("{{") || text.contains("{%"),
+            let value = value.map_err(|error| {
+                // What a template fills in is no YAML until then.
+                if text.contains("{{") || text.contains("{%") {
+                    let what = format!("cannot be read as it stands, being a template (document {number}, {error})");
+                    unreadable(what, Fault::Template)
+                } else {
+                    unreadable(format!("cannot be read as a whole: document {number}, {error}"), Fault::Broken)
+                }
             })?;
             if has_placeholders && is_filled_in_later(&value) {
                 return Err(Unreadable::template());
@@ -159,15 +179,18 @@ impl Collation {
 
 impl Unreadable {
     fn template() -> Self {
-        Self { what: "is a template, which cannot be read as it stands".to_owned(), is_template: true }
+        Self { what: "cannot be read as it stands, being a template".to_owned(), fault: Fault::Template }
     }
 
     fn mend(&self, path: &str) -> String {
-        if !self.is_template {
-            return "mend the file".to_owned();
+        match self.fault {
+            Fault::Broken => "mend the file".to_owned(),
+            Fault::TooLarge => "split it".to_owned(),
+            Fault::Template => {
+                let chart = path.split_once("templates/").map(|(chart, _)| shown(chart.trim_end_matches('/')));
+                render_mend(&chart.map_or("COMMAND".to_owned(), |chart| format!("helm template {chart}")))
+            }
         }
-        let chart = path.split_once("templates/").map_or("CHART", |(chart, _)| shown(chart.trim_end_matches('/')));
-        render_mend(&format!("helm template {chart}"))
     }
 }
 

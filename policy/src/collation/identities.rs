@@ -245,10 +245,9 @@ fn removed_or_mended(key: &Key, identity: &Identity<'_>, error: &object::ObjectE
 
 fn generator(key: &Key, gained: &[&Held<'_>], lost: &[&Held<'_>], change: &mut Change) {
     let Some(first) = gained.first().or(lost.first()) else { return };
-    let file = first.file().to_owned();
     let kind = if key.kind.is_empty() { "Kustomization" } else { &key.kind };
-    let names_policy = |held: &&Held<'_>| matches!(held.entry.reading, Reading::Generator { names_policy: true, .. });
-    if gained.iter().chain(lost).copied().any(|held| names_policy(&held)) {
+    let names_policy = |held: &Held<'_>| matches!(held.entry.reading, Reading::Generator { names_policy: true, .. });
+    if gained.iter().chain(lost).any(|held| names_policy(held)) {
         change.undecided.push(Undecided {
             places: vec![first.entry.place.to_string()],
             what: format!("the change touches a {kind} that holds or changes a policy"),
@@ -256,7 +255,9 @@ fn generator(key: &Key, gained: &[&Held<'_>], lost: &[&Held<'_>], change: &mut C
                 .to_owned(),
         });
     } else {
-        change.not_judged.push(NotJudged { file, why: format!("a {kind}; {RENDER_TO_JUDGE}") });
+        change
+            .not_judged
+            .push(NotJudged { file: first.file().to_owned(), why: format!("a {kind}; {RENDER_TO_JUDGE}") });
     }
 }
 

@@ -1,0 +1,47 @@
+# The one door to everything that is done with this repository. `make help` lists the targets.
+#
+# The recipes are scripts in scripts/, each of which finds a Rust of its own accord (scripts/toolchain.sh).
+
+.PHONY: help setup demo demo-live test lint fmt bench golden check-golden deny advisories clean
+.DEFAULT_GOAL := help
+.SUFFIXES:
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s%s\n", $$1, $$2 }' Makefile
+
+setup: ## find or install what demo and test need; name what only root can install
+	@scripts/setup test
+
+demo: ## play a pull request through the gate, over recorded traffic (no root, no cluster)
+	@scripts/demo
+
+demo-live: ## the same over traffic captured here and now by eBPF (root, Linux >= 5.8 with BTF)
+	@scripts/demo --live
+
+test: ## everything that has to hold: lints, tests, generated files, dependencies
+	@scripts/test
+
+lint: ## format, clippy, rustdoc, shellcheck; warnings are errors
+	@scripts/lint
+
+fmt: ## format the sources
+	@scripts/with-rust cargo fmt --all
+
+bench: ## the benchmarks
+	@scripts/with-rust cargo bench --locked --workspace
+
+golden: ## regenerate the generated files (manifests/crds)
+	@scripts/golden
+
+check-golden: ## refuse generated files that differ from what would be generated
+	@scripts/golden --check
+
+deny: ## licences, bans and sources of dependencies; which way the crates depend
+	@scripts/deny bans licenses sources
+	@scripts/dependencies
+
+advisories: ## known vulnerabilities of dependencies (fetches the advisory database from github.com)
+	@scripts/deny advisories
+
+clean: ## remove what was built
+	@scripts/with-rust cargo clean

@@ -1,0 +1,94 @@
+//! Command line and environment.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Parser;
+
+/// Watches the flows of this node's pods and writes them as NDJSON. Drops nothing, changes nothing.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "foretell-capture", version)]
+pub struct Args {
+    /// File that flows and reports are appended to; `-` is standard output.
+    #[arg(long, env = "FORETELL_OUTPUT", value_name = "FILE")]
+    pub output: Output,
+
+    /// Cgroup-v2 folder below which everything is watched [default: kubelet's kubepods under the cgroup2 mount]
+    #[arg(long, env = "FORETELL_CGROUP", value_name = "PATH")]
+    pub cgroup: Option<PathBuf>,
+
+    /// Name of this node in flows and reports [default: the host's name]
+    #[arg(long, env = "NODE_NAME", value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub node: Option<String>,
+
+    /// Span over which a flow's packets are summed into one line.
+    #[arg(long, env = "FORETELL_WINDOW", value_name = "SPAN", default_value = "10s", value_parser = parse_span)]
+    pub window: Duration,
+
+    /// Stop after this span, as if asked to [default: run until SIGTERM or SIGINT]
+    #[arg(long, env = "FORETELL_DURATION", value_name = "SPAN", value_parser = parse_span)]
+    pub duration: Option<Duration>,
+
+    /// Distinct flows kept at once, in the kernel and here. What does not fit is counted as lost.
+    #[arg(long, env = "FORETELL_MAX_FLOWS", value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(64..=4_194_304))]
+    pub max_flows: u32,
+
+    /// Bytes of the ring buffer through which new flows are announced, rounded up to a power of two.
+    #[arg(long, env = "FORETELL_RING_BYTES", value_name = "BYTES", default_value_t = 4 << 20, value_parser = clap::value_parser!(u32).range(4096..=1 << 30), hide_short_help = true)]
+    pub ring_bytes: u32,
+
+    /// What is logged to standard error: a level, or tracing's filter syntax.
+    #[arg(long, env = "FORETELL_LOG", value_name = "FILTER", default_value = "info")]
+    pub log: String,
+}
+
+/// Where lines go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Standard output.
+    Stdout,
+    /// Appended to this file.
+    File(PathBuf),
+}
+
+impl FromStr for Output {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "" => Err("is empty; `-` is standard output".to_owned()),
+            "-" => Ok(Self::Stdout),
+            path => Ok(Self::File(path.into())),
+        }
+    }
+}
+
+fn parse_span(text: &str) -> Result<Duration, String> {
+    let span: jiff::SignedDuration = text.parse().map_err(|error| format!("{error}; write it like 10s or 5m"))?;
+    match Duration::try_from(span) {
+        Ok(span) if span >= Duration::from_millis(100) => Ok(span),
+        _ => Err("is shorter than 100ms".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn spans_are_read_with_their_units() {
+        assert_eq!(parse_span("10s"), Ok(Duration::from_secs(10)));
+        assert_eq!(parse_span("500ms"), Ok(Duration::from_millis(500)));
+        for bad in ["10", "", "-1s", "1ms", "soon"] {
+            assert!(parse_span(bad).is_err(), "{bad}");
+        }
+    }
+}

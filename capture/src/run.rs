@@ -1,0 +1,65 @@
+//! Puts the agent together from its arguments and runs it until it is asked to stop.
+
+use std::io::{self, IsTerminal as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use anyhow::Context as _;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+use tracing::info;
+use tracing_subscriber::EnvFilter;
+
+use crate::agent::{Agent, Parts};
+use crate::args::Args;
+use crate::clock::Moment;
+use crate::output::Writer;
+use crate::probe::{self, Probe, Sizes};
+use crate::registry::Registry;
+use crate::{host, mount};
+
+/// For so long after attaching, a first datagram may be the answer to one that was not seen. Connection tracking forgets an
+/// unanswered datagram after 30 s and a conversation after 120 s.
+const UNSETTLED_NANOSECONDS: u64 = 120_000_000_000;
+
+/// Runs the agent. Returns when it was asked to stop and the last window is written.
+///
+/// # Errors
+/// Where there is nothing to attach at, the kernel refuses, or lines cannot be written.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let Args { output, cgroup, node: name, window, duration, max_flows, ring_bytes, log } = args;
+    let filter = EnvFilter::try_new(&log).with_context(|| format!("--log {log}"))?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
+
+    probe::must_be_built_in()?;
+    let stop = stop_on_signals().context("cannot listen for signals")?;
+    let name = name.unwrap_or_else(host::name);
+    let node = mount::find(cgroup.as_deref())?;
+    let writer = Writer::open(&output)?;
+    let settled = Moment::now().monotonic.saturating_add(UNSETTLED_NANOSECONDS);
+    let probe = Probe::attach(&node, Sizes { flows: max_flows, ring_bytes }, settled)?;
+    let programs = probe.program_ids();
+    let path = node.path.display().to_string();
+    let registry = Registry::new(node);
+    let mut agent = Agent::begin(Parts { node: name.clone(), probe, registry, writer, window, max_flows, settled })?;
+    info!(node.name = %name, cgroup.path = %path, ?programs, "Watching the flows of {path} on node {name}");
+
+    let started = Instant::now();
+    agent.watch(|| stop.load(Ordering::Relaxed) || duration.is_some_and(|duration| started.elapsed() >= duration))
+}
+
+/// The first signal asks for an orderly stop; the second ends the process at once.
+fn stop_on_signals() -> io::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
+        // In this order: the first signal finds the flag unset, and sets it.
+        flag::register_conditional_shutdown(signal, 1, Arc::clone(&stop))?;
+        flag::register(signal, Arc::clone(&stop))?;
+    }
+    Ok(stop)
+}

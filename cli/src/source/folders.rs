@@ -1,0 +1,81 @@
+//! The files of two folders.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use foretell_policy::collation::{Collation, Versions};
+
+use super::SourceError;
+use super::paths::PathFilter;
+use super::settings::{self, Settings};
+
+/// Larger files are not read into memory.
+const MAX_SIZE: u64 = 64 << 20;
+
+/// Gives the files of two folders to a collation.
+pub(super) fn collate(
+    base: &Path,
+    head: &Path,
+    filter: &mut PathFilter,
+    collation: &mut Collation,
+) -> Result<(), SourceError> {
+    let (mut at_base, mut at_head) = (BTreeSet::new(), BTreeSet::new());
+    walk(base, "", filter, &mut at_base)?;
+    walk(head, "", filter, &mut at_head)?;
+    for path in at_base.union(&at_head) {
+        let base = at_base.contains(path).then(|| read(&base.join(path))).transpose()?;
+        let merged = at_head.contains(path).then(|| read(&head.join(path))).transpose()?;
+        match (&base, &merged) {
+            (Some(None), _) | (_, Some(None)) => collation.file(path, Versions::TooLarge),
+            (Some(Some(base)), Some(Some(merged))) if base == merged => collation.file(path, Versions::Same(base)),
+            (base, merged) => collation.file(
+                path,
+                Versions::Changed {
+                    base: base.as_ref().and_then(|text| text.as_deref()),
+                    merged: merged.as_ref().and_then(|text| text.as_deref()),
+                },
+            ),
+        }
+    }
+    Ok(())
+}
+
+/// The settings in a folder.
+pub(super) fn settings(base: &Path) -> Result<Settings, SourceError> {
+    let path = base.join(settings::FILE);
+    match fs::read(&path) {
+        Ok(text) => Settings::read(&text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Settings::default()),
+        Err(source) => Err(SourceError::Unreadable { path, source }),
+    }
+}
+
+/// Finds files below a folder. Symbolic links are not followed: they may lead out, or round in circles.
+fn walk(root: &Path, folder: &str, filter: &mut PathFilter, found: &mut BTreeSet<String>) -> Result<(), SourceError> {
+    let path = root.join(folder);
+    let unreadable = |source| SourceError::Unreadable { path: path.clone(), source };
+    for entry in fs::read_dir(&path).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        // A name that is no UTF-8 cannot be named in a report, and no tool of Kubernetes makes one.
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let name = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+        let kind = entry.file_type().map_err(unreadable)?;
+        if kind.is_dir() && entry.file_name() != ".git" {
+            walk(root, &name, filter, found)?;
+        } else if kind.is_file() && filter.wants(&name) {
+            found.insert(name);
+        }
+    }
+    Ok(())
+}
+
+/// `None`: too large.
+fn read(path: &Path) -> Result<Option<Vec<u8>>, SourceError> {
+    let unreadable = |source| SourceError::Unreadable { path: path.to_owned(), source };
+    if fs::metadata(path).map_err(unreadable)?.len() > MAX_SIZE {
+        return Ok(None);
+    }
+    fs::read(path).map(Some).map_err(unreadable)
+}

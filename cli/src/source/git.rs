@@ -1,0 +1,206 @@
+//! A Git repository, read through the `git` command: it knows every format, attribute and configuration there is.
+//!
+//! Nothing here writes to the work tree, the index or a ref. `git merge-tree` writes loose objects, as each fetch does.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use super::SourceError;
+use super::settings::{self, Settings};
+
+/// A repository that git can read.
+pub(super) struct Repository {
+    repo: PathBuf,
+    git_dir: PathBuf,
+}
+
+/// A commit.
+pub(super) struct Commit {
+    /// In full.
+    pub(super) id: String,
+    /// As a person names it.
+    pub(super) short: String,
+}
+
+impl Repository {
+    pub(super) fn open(repo: &Path) -> Result<Self, SourceError> {
+        let found = Self { repo: repo.to_owned(), git_dir: PathBuf::new() };
+        let output = found.output(&["rev-parse", "--absolute-git-dir"])?;
+        if !output.status.success() {
+            return Err(SourceError::NotARepository { repo: repo.to_owned(), why: complaint(&output) });
+        }
+        Ok(Self { git_dir: PathBuf::from(line(&output)), ..found })
+    }
+
+    /// Resolves what `option` was given.
+    pub(super) fn commit(&self, option: &'static str, revision: &str) -> Result<Commit, SourceError> {
+        let missing =
+            || SourceError::MissingRevision { option, revision: revision.to_owned(), repo: self.repo.clone() };
+        // No revision begins with a dash, and an option must not come in as one.
+        if revision.is_empty() || revision.starts_with('-') {
+            return Err(missing());
+        }
+        let name = format!("{revision}^{{commit}}");
+        let output = self.output(&["rev-parse", "--verify", "--quiet", "--end-of-options", &name])?;
+        let id = line(&output);
+        if !output.status.success() || id.is_empty() {
+            return Err(missing());
+        }
+        let short = line(&self.checked(&["rev-parse", "--short", &id])?);
+        Ok(Commit { id, short })
+    }
+
+    /// The tree that merging makes: what is judged is what the base becomes, not what the branch would be alone.
+    pub(super) fn merged_tree(&self, base: &Commit, head: &Commit) -> Result<String, SourceError> {
+        let (short_base, short_head) = (base.short.clone(), head.short.clone());
+        let common = self.output(&["merge-base", &base.id, &head.id])?;
+        if common.status.code() == Some(1) {
+            let shallow = line(&self.checked(&["rev-parse", "--is-shallow-repository"])?) == "true";
+            return Err(if shallow {
+                SourceError::ShallowClone { base: short_base, head: short_head }
+            } else {
+                SourceError::UnrelatedHistories { base: short_base, head: short_head }
+            });
+        }
+        if !common.status.success() {
+            return Err(SourceError::Git { command: "merge-base".to_owned(), why: complaint(&common) });
+        }
+        let tip = match line(&common) {
+            common if common == base.id => Some(head),
+            common if common == head.id => Some(base),
+            _ => None,
+        };
+        if let Some(tip) = tip {
+            return Ok(line(&self.checked(&["rev-parse", "--verify", &format!("{}^{{tree}}", tip.id)])?));
+        }
+        let merge =
+            self.output(&["merge-tree", "--write-tree", "--no-messages", "--name-only", "-z", &base.id, &head.id])?;
+        let mut fields = merge.stdout.split(|&byte| byte == 0).map(|field| String::from_utf8_lossy(field).into_owned());
+        match merge.status.code() {
+            Some(0) => Ok(fields.next().unwrap_or_default().trim().to_owned()),
+            Some(1) => {
+                let files = fields.skip(1).filter(|file| !file.is_empty()).collect();
+                Err(SourceError::Conflict { base: short_base, head: short_head, files })
+            }
+            _ => Err(self.merge_failure(&merge)?),
+        }
+    }
+
+    fn merge_failure(&self, merge: &Output) -> Result<SourceError, SourceError> {
+        let version = line(&self.checked(&["version"])?);
+        Ok(if can_merge_trees(&version) {
+            SourceError::Git { command: "merge-tree".to_owned(), why: complaint(merge) }
+        } else {
+            SourceError::OldGit { version }
+        })
+    }
+
+    /// Writes a tree into a folder, through an index of its own.
+    pub(super) fn materialise(&self, tree: &str, index: &Path, folder: &Path) -> Result<(), SourceError> {
+        // Large files are no manifests: the pointers that LFS keeps in their stead will do.
+        let plain = ["-c", "filter.lfs.process=", "-c", "filter.lfs.smudge=", "-c", "filter.lfs.required=false"];
+        let checkout = [&plain[..], &["checkout-index", "--all", "--force"]].concat();
+        for args in [&["read-tree", tree][..], &checkout] {
+            let mut command = self.command(args);
+            command.current_dir(folder).env("GIT_DIR", &self.git_dir).env("GIT_WORK_TREE", folder);
+            command.env("GIT_INDEX_FILE", index);
+            let output = command.output().map_err(SourceError::NoGit)?;
+            checked(output, args)?;
+        }
+        Ok(())
+    }
+
+    /// Runs git to its end; a failure is an error.
+    pub(super) fn checked(&self, args: &[&str]) -> Result<Output, SourceError> {
+        checked(self.output(args)?, args)
+    }
+
+    fn output(&self, args: &[&str]) -> Result<Output, SourceError> {
+        self.command(args).output().map_err(SourceError::NoGit)
+    }
+
+    /// The same for everyone: no pager, no prompt, no hook, no optional lock, English messages, names as they are. Where it
+    /// is run from a hook, that hook's repository is not taken for the one that was named.
+    pub(super) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new("git");
+        command.arg("--no-pager").arg("--no-optional-locks");
+        if self.git_dir.as_os_str().is_empty() {
+            command.arg("-C").arg(&self.repo);
+        } else {
+            // Away from any work tree: its attributes would decide how files are merged, and GitHub does not know them.
+            command.current_dir(&self.git_dir).env("GIT_DIR", &self.git_dir);
+        }
+        for setting in ["core.quotePath=false", "core.hooksPath=/dev/null", "core.fsmonitor=false", "gc.auto=0"] {
+            command.args(["-c", setting]);
+        }
+        if self.git_dir.as_os_str().is_empty() {
+            command.env_remove("GIT_DIR");
+        }
+        for name in ["GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX", "GIT_TRACE"] {
+            command.env_remove(name);
+        }
+        command.env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0").stdin(Stdio::null());
+        command.args(args);
+        command
+    }
+}
+
+/// The settings of a commit.
+pub(super) fn settings(repository: &Repository, commit: &Commit) -> Result<Settings, SourceError> {
+    let listed = repository.checked(&["ls-tree", "-z", "--full-tree", &commit.id, "--", settings::FILE])?.stdout;
+    if listed.is_empty() {
+        return Ok(Settings::default());
+    }
+    if !listed.starts_with(b"100") {
+        let why = "is not a plain file; write the settings into it".to_owned();
+        return Err(SourceError::Settings { file: settings::FILE, why });
+    }
+    let name = format!("{}:{}", commit.id, settings::FILE);
+    Settings::read(&repository.checked(&["cat-file", "blob", &name])?.stdout)
+}
+
+fn checked(output: Output, args: &[&str]) -> Result<Output, SourceError> {
+    if output.status.success() {
+        return Ok(output);
+    }
+    Err(SourceError::Git { command: args.first().copied().unwrap_or_default().to_owned(), why: complaint(&output) })
+}
+
+/// The first line of what a command printed.
+fn line(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned()
+}
+
+/// What git says of its failure, in one line.
+fn complaint(output: &Output) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let lines: Vec<_> =
+        stderr.lines().map(|line| line.trim_start_matches("fatal: ").trim()).filter(|l| !l.is_empty()).collect();
+    if lines.is_empty() { output.status.to_string() } else { lines.join(" ") }
+}
+
+/// `git version 2.39.5`, `git version 2.39.5 (Apple Git-154)`
+fn can_merge_trees(version: &str) -> bool {
+    let number = version.split_whitespace().nth(2).unwrap_or_default();
+    let mut parts = number.split('.').map(|part| part.parse::<u32>().unwrap_or_default());
+    (parts.next().unwrap_or_default(), parts.next().unwrap_or_default()) >= (2, 38)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::can_merge_trees;
+
+    #[test]
+    fn versions_of_git_are_told_apart() {
+        for (version, can) in [
+            ("git version 2.39.5", true),
+            ("git version 2.38.0-rc1", true),
+            ("git version 2.37.9 (Apple Git-1)", false),
+            ("git version 3.0.0", true),
+            ("git version 1.9.5.msysgit.1", false),
+            ("", false),
+        ] {
+            assert_eq!(can_merge_trees(version), can, "{version}");
+        }
+    }
+}

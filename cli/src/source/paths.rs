@@ -1,0 +1,78 @@
+//! Which files of a tree are read: by their names, and by `--path`.
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+
+use super::SourceError;
+
+/// The globs of `--path`, and which of them have matched a file.
+pub(super) struct PathFilter {
+    patterns: Vec<Pattern>,
+}
+
+struct Pattern {
+    given: String,
+    globs: GlobSet,
+    matched: bool,
+}
+
+impl PathFilter {
+    /// None: every path passes.
+    pub(super) fn new(paths: &[String]) -> Result<Self, SourceError> {
+        let patterns = paths.iter().map(|path| Pattern::new(path)).collect::<Result<_, _>>()?;
+        Ok(Self { patterns })
+    }
+
+    /// Whether a file is to be read. Each pattern takes note, so that one that matches nothing can be told.
+    pub(super) fn wants(&mut self, path: &str) -> bool {
+        let mut passes = self.patterns.is_empty();
+        for pattern in &mut self.patterns {
+            // Matching is what costs: a pattern that need not be asked any more is not.
+            if (!passes || !pattern.matched) && pattern.globs.is_match(path) {
+                pattern.matched = true;
+                passes = true;
+            }
+        }
+        passes && may_hold_manifests(path)
+    }
+
+    pub(super) fn check_all_matched(&self) -> Result<(), SourceError> {
+        match self.patterns.iter().find(|pattern| !pattern.matched) {
+            Some(pattern) => Err(SourceError::NothingMatches { path: pattern.given.clone() }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Pattern {
+    /// As in `.gitignore`: a folder stands for all below it, `*` matches no slash, a glob without a slash matches anywhere.
+    /// A plain name does not: `policies` is the one at the root.
+    fn new(given: &str) -> Result<Self, SourceError> {
+        let bad = |why: String| SourceError::BadPath { path: given.to_owned(), why };
+        let path = given.trim_start_matches("./").trim_matches('/');
+        let is_glob = path.contains(['*', '?', '[', '{']);
+        let path = match path {
+            "" if given.is_empty() => return Err(bad("is empty".to_owned())),
+            "" | "." => "**".to_owned(),
+            path if is_glob && !path.contains('/') => format!("**/{path}"),
+            path => path.to_owned(),
+        };
+        let mut globs = GlobSetBuilder::new();
+        for glob in [path.clone(), format!("{path}/**")] {
+            globs.add(
+                GlobBuilder::new(&glob)
+                    .literal_separator(true)
+                    .build()
+                    .map_err(|error| bad(error.kind().to_string()))?,
+            );
+        }
+        let globs = globs.build().map_err(|error| bad(error.kind().to_string()))?;
+        Ok(Self { given: given.to_owned(), globs, matched: false })
+    }
+}
+
+/// By name alone: YAML, JSON, and templates that make them.
+fn may_hold_manifests(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+    ["yaml", "yml", "json", "tpl", "gotmpl", "tmpl"].contains(&extension) || name == "Kustomization"
+}

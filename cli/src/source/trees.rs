@@ -1,0 +1,188 @@
+//! The files of two Git trees: listed by name, blobs read through one process, equal ones once.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::process::{Child, ChildStdout, Stdio};
+use std::rc::Rc;
+use std::thread::JoinHandle;
+
+use foretell_policy::collation::{Collation, Versions};
+
+use super::SourceError;
+use super::git::Repository;
+use super::paths::PathFilter;
+
+/// Larger blobs are not read into memory.
+const MAX_SIZE: u64 = 64 << 20;
+
+/// The blobs of a path at the two revisions.
+#[derive(Default)]
+struct Blobs {
+    base: Option<Rc<str>>,
+    merged: Option<Rc<str>>,
+}
+
+/// Gives the files of two trees to a collation.
+pub(super) fn collate(
+    repository: &Repository,
+    base: &str,
+    merged: &str,
+    filter: &mut PathFilter,
+    collation: &mut Collation,
+) -> Result<(), SourceError> {
+    let mut files: BTreeMap<String, Blobs> = BTreeMap::new();
+    list(repository, base, filter, |path, blob| files.entry(path).or_default().base = Some(blob))?;
+    list(repository, merged, filter, |path, blob| files.entry(path).or_default().merged = Some(blob))?;
+
+    let mut uses: HashMap<Rc<str>, usize> = HashMap::new();
+    let mut wanted: Vec<Rc<str>> = Vec::new();
+    for Blobs { base, merged } in files.values() {
+        let second = merged.as_ref().filter(|merged| base.as_ref() != Some(merged));
+        for blob in base.iter().chain(second) {
+            let count = uses.entry(Rc::clone(blob)).or_default();
+            *count += 1;
+            if *count == 1 {
+                wanted.push(Rc::clone(blob));
+            }
+        }
+    }
+    let mut reader = BlobReader::start(repository, &wanted)?;
+    // Contents that a later path needs as well.
+    let mut kept: HashMap<Rc<str>, Content> = HashMap::new();
+    let mut content = |blob: &Rc<str>| -> Result<Content, SourceError> {
+        let content = match kept.remove(blob) {
+            Some(content) => content,
+            None => reader.next(blob)?,
+        };
+        if let Some(count) = uses.get_mut(blob) {
+            *count -= 1;
+            if *count > 0 {
+                kept.insert(Rc::clone(blob), content.clone());
+            }
+        }
+        Ok(content)
+    };
+    for (path, Blobs { base, merged }) in &files {
+        if base == merged {
+            let content = base.as_ref().map(&mut content).transpose()?;
+            if let Some(Content::Text(text)) = content {
+                collation.file(path, Versions::Same(&text));
+            }
+            continue;
+        }
+        let base = base.as_ref().map(&mut content).transpose()?;
+        let merged = merged.as_ref().map(&mut content).transpose()?;
+        let versions = match (&base, &merged) {
+            (Some(Content::TooLarge), _) | (_, Some(Content::TooLarge)) => Versions::TooLarge,
+            _ => Versions::Changed {
+                base: base.as_ref().and_then(Content::text),
+                merged: merged.as_ref().and_then(Content::text),
+            },
+        };
+        collation.file(path, versions);
+    }
+    Ok(())
+}
+
+/// Each plain file of a tree that is to be read. Symbolic links and submodules are none.
+fn list(
+    repository: &Repository,
+    tree: &str,
+    filter: &mut PathFilter,
+    mut found: impl FnMut(String, Rc<str>),
+) -> Result<(), SourceError> {
+    let listed = repository.checked(&["ls-tree", "-r", "-z", "--full-tree", tree])?.stdout;
+    for entry in listed.split(|&byte| byte == 0).filter(|entry| entry.starts_with(b"100")) {
+        // `100644 blob 3b18e512dba79e4c8300dd08aeb37f8e728b8dad<TAB>path`
+        let Some(tab) = entry.iter().position(|&byte| byte == b'\t') else { continue };
+        let path = String::from_utf8_lossy(&entry[tab + 1..]);
+        if filter.wants(&path) {
+            let blob = String::from_utf8_lossy(&entry[..tab]).rsplit(' ').next().unwrap_or_default().into();
+            found(path.into_owned(), blob);
+        }
+    }
+    Ok(())
+}
+
+/// The content of a blob.
+#[derive(Clone)]
+enum Content {
+    Text(Rc<[u8]>),
+    TooLarge,
+}
+
+impl Content {
+    fn text(&self) -> Option<&[u8]> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::TooLarge => None,
+        }
+    }
+}
+
+/// One `git cat-file --batch`, asked for all blobs ahead so that nobody waits for a round trip.
+struct BlobReader {
+    process: Child,
+    output: BufReader<ChildStdout>,
+    asking: Option<JoinHandle<()>>,
+}
+
+impl BlobReader {
+    fn start(repository: &Repository, wanted: &[Rc<str>]) -> Result<Self, SourceError> {
+        let mut command = repository.command(&["cat-file", "--batch", "--buffer"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut process = command.spawn().map_err(SourceError::NoGit)?;
+        let (Some(input), Some(output)) = (process.stdin.take(), process.stdout.take()) else {
+            return Err(failed("its pipes are gone".to_owned()));
+        };
+        let questions: String = wanted.iter().flat_map(|blob| [&**blob, "\n"]).collect();
+        let asking = std::thread::spawn(move || {
+            // Where git ends early the reader notices: nothing more is to be said of it here.
+            let _ = BufWriter::new(input).write_all(questions.as_bytes());
+        });
+        Ok(Self { process, output: BufReader::with_capacity(1 << 16, output), asking: Some(asking) })
+    }
+
+    /// The next of the wanted blobs, which is `blob`.
+    fn next(&mut self, blob: &str) -> Result<Content, SourceError> {
+        let lost = |error: io::Error| failed(format!("{blob} cannot be read: {error}"));
+        let mut header = String::new();
+        self.output.read_line(&mut header).map_err(lost)?;
+        // `3b18e512dba79e4c8300dd08aeb37f8e728b8dad blob 13`
+        let mut fields = header.split_whitespace();
+        let (Some(id), Some("blob"), Some(Ok(size))) =
+            (fields.next(), fields.next(), fields.next().map(str::parse::<u64>))
+        else {
+            let why = format!("{blob} cannot be read ({}); fetch it, the clone may be a partial one", header.trim());
+            return Err(failed(why));
+        };
+        if id != blob {
+            return Err(failed(format!("asked for {blob} it answered with {id}")));
+        }
+        let content = if size > MAX_SIZE {
+            io::copy(&mut (&mut self.output).take(size), &mut io::sink()).map_err(lost)?;
+            Content::TooLarge
+        } else {
+            let mut text = vec![0; usize::try_from(size).unwrap_or_default()];
+            self.output.read_exact(&mut text).map_err(lost)?;
+            Content::Text(text.into())
+        };
+        self.output.read_exact(&mut [0]).map_err(lost)?;
+        Ok(content)
+    }
+}
+
+impl Drop for BlobReader {
+    fn drop(&mut self) {
+        // It has ended unless reading broke off; then nobody wants the rest.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if let Some(asking) = self.asking.take() {
+            let _ = asking.join();
+        }
+    }
+}
+
+fn failed(why: String) -> SourceError {
+    SourceError::Git { command: "cat-file".to_owned(), why }
+}

@@ -1,0 +1,123 @@
+# shellcheck shell=sh disable=SC2030,SC2031 # what is set in a subshell is meant to stay there
+# Finds a Rust that builds this workspace. Sourced by the scripts beside it, from the root of the repository:
+#
+#     . scripts/toolchain.sh
+#     use_rust || exit 1
+#
+# What PATH offers is taken first. Where that does not run or is too old (a rustup proxy under an empty HOME finds no
+# toolchain, a distribution ships an old one), the usual other places are tried, and RUSTUP_HOME or RUSTUP_TOOLCHAIN
+# is set as needed. Nothing is installed here: that is the business of `scripts/setup`.
+
+# A `make -j` above us would hand cargo a job server that it cannot reach.
+unset MAKEFLAGS MFLAGS MAKELEVEL
+
+# cargo and git take the home of the account when HOME is empty; so do we, and say it to every child.
+if [ -z "${HOME:-}" ]; then
+    HOME=$(getent passwd "$(id -u)" | cut -d: -f6)
+    [ -d "$HOME" ] || HOME=${TMPDIR:-/tmp}
+    export HOME
+fi
+
+# The oldest Rust that builds this workspace: Cargo.toml is where it is written.
+minimum_rust() {
+    sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml
+}
+
+# at_least HAVE WANT: whether a version such as 1.95.0 is at least one such as 1.95.
+at_least() {
+    awk -v have="$1" -v want="$2" 'BEGIN {
+        split(have, h, "."); split(want, w, ".")
+        if (h[1] + 0 != w[1] + 0) exit !(h[1] + 0 > w[1] + 0)
+        exit !(h[2] + 0 >= w[2] + 0)
+    }'
+}
+
+# Where a person's toolchain may live: HOME, the account's own home, and that of whoever called sudo.
+_homes() {
+    printf '%s\n' "$HOME"
+    getent passwd "$(id -u)" | cut -d: -f6
+    [ -z "${SUDO_USER:-}" ] || getent passwd "$SUDO_USER" | cut -d: -f6
+}
+
+# Folders that hold a cargo, those of PATH first.
+_cargo_folders() {
+    {
+        printf '%s\n' "$PATH" | tr ':' '\n'
+        [ -z "${CARGO_HOME:-}" ] || printf '%s\n' "$CARGO_HOME/bin"
+        _homes | sed 's,$,/.cargo/bin,'
+        printf '%s\n' /usr/local/cargo/bin
+    } | awk 'NF && !seen[$0]++' | while IFS= read -r _folder; do
+        [ ! -x "$_folder/cargo" ] || printf '%s\n' "$_folder"
+    done
+}
+
+# Folders of toolchains that the rustup in FOLDER may use: the one it is told, its neighbour, those of the homes.
+_rustup_homes() {
+    {
+        [ -z "${RUSTUP_HOME:-}" ] || printf '%s\n' "$RUSTUP_HOME"
+        printf '%s\n' "$HOME/.rustup"
+        _real=$(dirname "$(dirname "$(readlink -f "$1/cargo")")")
+        printf '%s\n' "$(dirname "$_real")/.rustup" "$(dirname "$_real")/rustup"
+        _homes | sed 's,$,/.rustup,'
+    } | awk 'NF && !seen[$0]++' | while IFS= read -r _home; do
+        [ ! -d "$_home/toolchains" ] || printf '%s\n' "$_home"
+    done
+}
+
+# Whether cargo and rustc, with FOLDER first on PATH, run and are new enough.
+_runs_in() (
+    PATH="$1:$PATH"
+    RUSTUP_AUTO_INSTALL=0
+    export PATH RUSTUP_AUTO_INSTALL
+    for _tool in cargo rustc; do
+        _version=$("$1/$_tool" --version 2>/dev/null | awk '{ print $2 }')
+        [ -n "$_version" ] && at_least "$_version" "$(minimum_rust)" || exit 1
+    done
+)
+
+# Prints "FOLDER<tab>RUSTUP_HOME<tab>TOOLCHAIN", the last two where they are needed, if the cargo in FOLDER will do.
+_try_folder() {
+    case $(basename "$(readlink -f "$1/cargo")") in
+    rustup*) ;;
+    *)
+        _runs_in "$1" && printf '%s\t\t\n' "$1"
+        return
+        ;;
+    esac
+    _rustup_homes "$1" | while IFS= read -r RUSTUP_HOME; do
+        export RUSTUP_HOME
+        _runs_in "$1" && printf '%s\t%s\t\n' "$1" "$RUSTUP_HOME" && break
+        # The default toolchain will not do; another that is installed may. Nightlies are left alone: their lints
+        # differ from one day to the next.
+        for _toolchain in "$RUSTUP_HOME"/toolchains/stable* "$RUSTUP_HOME"/toolchains/[0-9]*; do
+            RUSTUP_TOOLCHAIN=$(basename "$_toolchain")
+            export RUSTUP_TOOLCHAIN
+            _runs_in "$1" && printf '%s\t%s\t%s\n' "$1" "$RUSTUP_HOME" "$RUSTUP_TOOLCHAIN" && break 2
+        done
+        unset RUSTUP_TOOLCHAIN
+    done | grep .
+}
+
+# Puts a Rust that will do in front of PATH. Fails, silently, where there is none.
+use_rust() {
+    _found=$(_cargo_folders | while IFS= read -r _folder; do
+        ! _try_folder "$_folder" || break
+    done)
+    [ -n "$_found" ] || return 1
+    _folder=$(printf '%s' "$_found" | cut -f1)
+    [ "$(command -v cargo)" = "$_folder/cargo" ] || PATH=$_folder:$PATH
+    _home=$(printf '%s' "$_found" | cut -f2)
+    [ -z "$_home" ] || RUSTUP_HOME=$_home
+    _toolchain=$(printf '%s' "$_found" | cut -f3)
+    [ -z "$_toolchain" ] || RUSTUP_TOOLCHAIN=$_toolchain
+    export PATH
+    [ -z "${RUSTUP_HOME:-}" ] || export RUSTUP_HOME
+    [ -z "${RUSTUP_TOOLCHAIN:-}" ] || export RUSTUP_TOOLCHAIN
+}
+
+# As `use_rust`, but says what to do where there is none.
+need_rust() {
+    use_rust && return
+    echo "No Rust >= $(minimum_rust) was found. \`make setup\` installs it, or says what is missing." >&2
+    return 1
+}
