@@ -13,11 +13,12 @@
 //! Reading of objects and flows lies outside the clock; compiling policies, indexing the cluster and building the world are
 //! measured apart.
 //!
+//! Measured so, on two cores that other builds kept busy: 88,000 flows/s (485,433 verdicts); compiling 20 ms, indexing 107 ms, building the world 40 ms.
+//!
 //! What others reach on a cluster, policies and traffic of these sizes on one core of the same two-core machine:
 //! kguardian's matcher 3,261 flows/s (all verdicts; policies of both namespaces and all cluster policies),
 //! kube-network-policies' engine 17,061 (accept or deny only), policy-assistant's matcher 11,545 (accept or deny only, with
 //! everything resolved outside the clock).
-#![expect(missing_docs, reason = "criterion's macro makes a public function")]
 #![expect(clippy::unwrap_used, reason = "the data is made here")]
 
 use std::hint::black_box;

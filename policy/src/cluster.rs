@@ -32,6 +32,7 @@ pub struct Cluster {
     by_uid: HashMap<String, PodId>,
     by_name: HashMap<(String, String), Vec<PodId>>,
     by_address: HashMap<IpAddr, Vec<PodId>>,
+    service_by_name: HashMap<(String, String), ServiceId>,
     services_by_address: HashMap<IpAddr, Vec<ServiceId>>,
     declared_pod_ranges: Vec<IpNet>,
     seen_pod_ranges: BTreeSet<IpNet>,
@@ -83,7 +84,10 @@ impl Cluster {
             known.uid == pod.uid
         });
         let id = if let Some(id) = same {
-            self.pods[id.index()] = pod;
+            let former = std::mem::replace(&mut self.pods[id.index()], pod);
+            for ip in former.addresses {
+                self.by_address.entry(ip).or_default().retain(|owner| *owner != id);
+            }
             id
         } else {
             let id = PodId::new(self.pods.len());
@@ -108,17 +112,18 @@ impl Cluster {
     }
 
     fn add_service(&mut self, service: Service) {
-        let found = self.services.iter().position(|s| s.namespace == service.namespace && s.name == service.name);
-        let index = found.unwrap_or(self.services.len());
-        for ip in &service.addresses {
-            let holders = self.services_by_address.entry(*ip).or_default();
-            if !holders.contains(&ServiceId::new(index)) {
-                holders.push(ServiceId::new(index));
-            }
+        let key = (service.namespace.clone(), service.name.clone());
+        let id = *self.service_by_name.entry(key).or_insert(ServiceId::new(self.services.len()));
+        for ip in self.services.get(id.index()).into_iter().flat_map(|former| &former.addresses) {
+            self.services_by_address.entry(*ip).or_default().retain(|holder| *holder != id);
         }
-        match found {
-            Some(index) => self.services[index] = service,
-            None => self.services.push(service),
+        for ip in &service.addresses {
+            self.services_by_address.entry(*ip).or_default().push(id);
+        }
+        if id.index() == self.services.len() {
+            self.services.push(service);
+        } else {
+            self.services[id.index()] = service;
         }
     }
 

@@ -3,6 +3,7 @@
 //! A case is one random scene: up to five pods, two nodes, two Services, four policies and four flows, all of which are judged.
 //! `FORETELL_PROPERTY_CASES` sets how many (100,000 by default), `FORETELL_PROPERTY_SEED` repeats a run. A failure prints the
 //! smallest scene that still fails: make a named test of it.
+#![expect(clippy::panic, clippy::unwrap_used, reason = "tests panic rather than return errors")]
 
 mod oracle;
 

@@ -28,7 +28,10 @@ impl fmt::Display for Workload {
 
 /// Who owns the owners: Deployments own ReplicaSets, CronJobs own Jobs.
 #[derive(Debug, Default)]
-pub struct Owners(HashMap<(&'static str, String, String), Option<(String, String)>>);
+pub struct Owners(HashMap<(&'static str, String, String), Option<Owner>>);
+
+/// Kind and name of a controller.
+type Owner = (String, String);
 
 impl Owners {
     /// Collects the owners of ReplicaSets and Jobs.
@@ -62,7 +65,7 @@ impl Owners {
         Workload { namespace, kind, name }
     }
 
-    fn top(&self, namespace: &str, owner: &OwnerReference, pod: &ObjectMeta) -> (String, String) {
+    fn top(&self, namespace: &str, owner: &OwnerReference, pod: &ObjectMeta) -> Owner {
         let kind = match owner.kind.as_str() {
             "ReplicaSet" => "ReplicaSet",
             "Job" => "Job",
@@ -80,7 +83,7 @@ impl Owners {
 
 /// A Deployment names its ReplicaSets by the hash that it puts on their pods; a CronJob names its Jobs by the scheduled
 /// minute since 1970, which nobody takes for a date: `20261121` was a minute of 2008, before there were CronJobs.
-fn guess_top(kind: &str, owner: &str, pod: &ObjectMeta) -> Option<(String, String)> {
+fn guess_top(kind: &str, owner: &str, pod: &ObjectMeta) -> Option<Owner> {
     if kind == "ReplicaSet" {
         let hash = pod.labels.as_ref()?.get("pod-template-hash")?;
         let name = owner.strip_suffix(hash.as_str())?.strip_suffix('-')?;

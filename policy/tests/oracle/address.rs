@@ -48,7 +48,7 @@ fn first(cidr: &str) -> IpAddr {
     cidr.split_once('/').unwrap().0.parse().unwrap()
 }
 
-/// 127.0.0.0/8 and ::1.
+/// `127.0.0.0/8` and `::1`.
 pub(crate) fn is_loopback(ip: IpAddr) -> bool {
     holds("127.0.0.0/8", ip) || holds("::1/128", ip)
 }

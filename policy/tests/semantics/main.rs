@@ -1,4 +1,5 @@
 //! Every row of the table of semantics, as a named test: manifests as users write them in, verdicts out.
+#![expect(clippy::panic, clippy::unwrap_used, reason = "tests panic rather than return errors")]
 
 mod blocks;
 mod cluster_policies;

@@ -191,3 +191,25 @@ status: {podIP: 10.1.1.60}",
         assert_eq!(stage.says_of(&flow(&line), Direction::Ingress), "allow 0", "{uid}");
     }
 }
+
+#[test]
+fn of_two_manifests_of_one_pod_or_service_the_last_counts() {
+    let pod = |ip: &str| {
+        format!(
+            "{{apiVersion: v1, kind: Pod, metadata: {{name: old, namespace: shop, uid: one, labels: {{app: old}}}}, status: {{podIP: {ip}}}}}"
+        )
+    };
+    let stage = stage().and(&pod("10.1.1.50")).and(&pod("10.1.1.51"));
+    assert_eq!(stage.says("10.1.1.51 -> cart TCP 9090", Direction::Ingress), "allow 0");
+    assert_eq!(stage.says("10.1.1.50 -> cart TCP 9090", Direction::Ingress), "deny UnresolvedPeer");
+
+    let service = |ip: &str| {
+        format!(
+            "{{apiVersion: v1, kind: Service, metadata: {{name: cart, namespace: shop}}, spec: {{clusterIP: {ip}, selector: {{app: cart}}, ports: [{{port: 80}}]}}}}"
+        )
+    };
+    let stage = shop().and(&audit("{egress: [{to: [{podSelector: {}}]}]}"));
+    let stage = stage.and(&service("10.96.0.1")).and(&service("10.96.0.2"));
+    assert_eq!(stage.says("web -> 10.96.0.2 TCP 80", Direction::Egress), "allow 0");
+    assert_eq!(stage.says("web -> 10.96.0.1 TCP 80", Direction::Egress), "deny NoRuleMatched");
+}
