@@ -5,9 +5,13 @@
 #[must_use]
 pub fn text(data: &str) -> String {
     let mut safe = String::with_capacity(data.len());
-    for symbol in data.chars() {
+    let mut symbols = data.chars().peekable();
+    while let Some(symbol) = symbols.next() {
         match symbol {
-            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' => {
+            // Brackets make a link only before one of these, or as a definition at the start.
+            ']' if matches!(symbols.peek(), Some('(' | '[' | ':')) => safe.push_str("\\]"),
+            '[' if safe.is_empty() => safe.push_str("\\["),
+            '\\' | '`' | '*' | '_' | '|' | '~' => {
                 safe.push('\\');
                 safe.push(symbol);
             }
@@ -57,6 +61,7 @@ mod tests {
             ("<img src=x>", "&lt;img src=x&gt;"),
             ("two\nlines\r\n", "two lines  "),
             ("[a](http://b)", r"\[a\](http:&#47;&#47;b)"),
+            ("ingress[0] and a[b][c]", r"ingress[0] and a[b\][c]"),
             ("a_b*c~d\\", r"a\_b\*c\~d\\"),
             ("&amp;", "&amp;amp;"),
         ];

@@ -294,7 +294,7 @@ impl Page {
             said.allow, said.would_deny, said.newly_denied, said.still_allowed, said.still_denied, said.exempt,
         ));
         if let Some(promotion) = &it.promotion {
-            self.line(format!("- {}", promotion_words(promotion)));
+            self.line(format!("- Promotion: {}.", promotion_words(promotion)));
             for difference in &promotion.differences {
                 self.line(format!("  - {}", text(difference)));
             }
@@ -428,7 +428,7 @@ fn summary(it: &PolicyReport) -> String {
         pods => format!("it selects {}", count(pods, "running pod", "running pods")),
     };
     match &it.promotion {
-        Some(promotion) => format!("{} is promoted: {} {selected}.", policy(&it.policy), promotion_words(promotion)),
+        Some(promotion) => format!("{} is promoted, {}; {selected}.", policy(&it.policy), promotion_words(promotion)),
         None => format!("{} is {}: {selected}.", policy(&it.policy), action(it.action)),
     }
 }
@@ -436,9 +436,9 @@ fn summary(it: &PolicyReport) -> String {
 fn promotion_words(promotion: &super::PromotionReport) -> String {
     let from = policy(&promotion.from);
     match promotion.identical {
-        Some(true) => format!("spec identical to the audited {from};"),
-        Some(false) => format!("spec differs from the audited {from};"),
-        None => format!("promoted from {from}, which is not known any more;"),
+        Some(true) => format!("spec identical to the audited {from}"),
+        Some(false) => format!("spec differs from the audited {from}"),
+        None => format!("from {from}, which is not known any more"),
     }
 }
 
