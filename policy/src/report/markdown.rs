@@ -3,22 +3,16 @@
 //! Nothing out of a cluster or a repository can break the table, become a link or ping people: every such text goes through
 //! [`text`] or [`code`](super::escape::code).
 
-use std::fmt::Write as _;
-
 use jiff::SignedDuration;
 
+use self::page::{MOST_ROWS, Page, action, policy, promotion_words};
 use super::escape::{code, text};
-use super::words::{ago, count, grouped, minute, span};
-use super::{
-    CauseReport, Decision, Denial, Evidence, ExceptionReport, PolicyReport, Relation, Report, SeenTraffic, State,
-};
+use super::words::{count, grouped, minute, span};
+use super::{Decision, Denial, Evidence, ExceptionReport, PolicyReport, Report, State};
 use crate::change::Action;
 use crate::compiled::PolicyRef;
-use crate::flow::Direction;
-use crate::naming::Party;
 
-/// How many rows a table shows; the rest is counted. The JSON form holds all.
-const MOST_ROWS: usize = 100;
+mod page;
 
 /// Renders the report.
 #[must_use]
@@ -39,65 +33,7 @@ pub fn render(report: &Report) -> String {
     page.0
 }
 
-fn party(party: &Party) -> String {
-    match party {
-        Party::Workload { namespace, kind, name } => {
-            format!("{} in {}", code(&format!("{kind}/{name}")), code(namespace))
-        }
-        Party::Address { cidr, node: Some(node) } => format!("node {} ({})", code(node), cidr.addr()),
-        Party::Address { cidr, node: None } => code(&cidr.addr().to_string()),
-    }
-}
-
-fn policy(policy: &PolicyRef) -> String {
-    let PolicyRef { kind, namespace, name } = policy;
-    let name = if namespace.is_empty() { name.clone() } else { format!("{namespace}/{name}") };
-    format!("{kind} {}", code(&name))
-}
-
-/// Who opened the connections, and to whom.
-fn from_to<'a>(direction: Direction, subject: &'a Party, peer: &'a Party) -> (&'a Party, &'a Party) {
-    match direction {
-        Direction::Ingress => (peer, subject),
-        Direction::Egress => (subject, peer),
-    }
-}
-
-fn action(action: Action) -> &'static str {
-    match action {
-        Action::Added => "added",
-        Action::Changed => "changed",
-        Action::Removed => "removed",
-    }
-}
-
-fn attempts(seen: &SeenTraffic) -> String {
-    let kinds = [
-        (seen.in_use, "in use"),
-        (seen.guessed, "in use by guess"),
-        (seen.refused, "refused"),
-        (seen.unanswered, "unanswered"),
-    ];
-    let kinds = kinds.iter().filter(|(number, _)| *number > 0);
-    let words: Vec<String> = kinds.map(|(number, kind)| format!("{} {kind}", grouped(*number))).collect();
-    words.join(", ")
-}
-
-struct Page(String);
-
 impl Page {
-    fn line(&mut self, line: impl AsRef<str>) {
-        self.0.push_str(line.as_ref());
-        self.0.push('\n');
-    }
-
-    /// A part that is folded until somebody asks for it.
-    fn folded(&mut self, summary: &str, fill: impl FnOnce(&mut Self)) {
-        self.line(format!("<details><summary>{summary}</summary>\n"));
-        fill(self);
-        self.line("\n</details>\n");
-    }
-
     fn head(&mut self, report: &Report) {
         let sign = match report.decision {
             Decision::MayMerge => "✅",
@@ -130,18 +66,6 @@ impl Page {
         self.line("");
     }
 
-    fn exception(&mut self, exception: &ExceptionReport) {
-        let name = code(&format!("{}/{}", exception.namespace, exception.name));
-        let until = exception.expires_at.map_or(String::new(), |at| format!(", until {}", minute(at)));
-        let accepts = if exception.accepts.is_empty() {
-            "accepts nothing that was seen".to_owned()
-        } else {
-            let ids: Vec<String> = exception.accepts.iter().map(|id| code(&id.to_string())).collect();
-            format!("accepts {}", ids.join(", "))
-        };
-        self.line(format!("- {name}{until}: {accepts}. Reason: {}", text(&exception.reason)));
-    }
-
     fn unresolved(&mut self, report: &Report) {
         let unresolved: Vec<&Denial> = report.unresolved().collect();
         if unresolved.is_empty() {
@@ -153,45 +77,6 @@ impl Page {
             "\nA policy takes effect on new connections; what an enforcer does to those that stand is its own affair, and \
              they may break only when they reconnect.\n",
         );
-    }
-
-    fn denials(&mut self, denials: &[&Denial], report: &Report) {
-        self.line("| Denial | From | To | Port | Seen | Last seen | Why |");
-        self.line("|---|---|---|---|---|---|---|");
-        for denial in denials.iter().take(MOST_ROWS) {
-            let (from, to) = from_to(denial.direction, &denial.subject, &denial.peer);
-            let mut why = format!("{}, {}: {}", policy(&denial.policy), denial.direction, text(&denial.message));
-            match denial.cause {
-                CauseReport::Policy => {}
-                CauseReport::Removal => why.push_str(" (what allowed it is taken away)"),
-                CauseReport::Identity => {
-                    let _ = write!(why, " (since {})", text(&denial.caused_by.join("; ")));
-                }
-            }
-            if !denial.accepted_by.is_empty() {
-                let _ = write!(why, "; accepted by {}", text(&denial.accepted_by.join(", ")));
-            }
-            if !denial.expired_exceptions.is_empty() {
-                let _ = write!(why, "; expired: {}", text(&denial.expired_exceptions.join(", ")));
-            }
-            self.line(format!(
-                "| {} | {} | {} | {} {} | {} | {} | {why} |",
-                code(&denial.id.to_string()),
-                party(from),
-                party(to),
-                denial.protocol,
-                denial.port,
-                attempts(&denial.seen),
-                ago(denial.seen.last_seen, report.at),
-            ));
-        }
-        self.rest(denials.len());
-    }
-
-    fn rest(&mut self, rows: usize) {
-        if rows > MOST_ROWS {
-            self.line(format!("\nAnd {} more; `--format json` lists all.", rows - MOST_ROWS));
-        }
     }
 
     fn evidence(&mut self, evidence: &Evidence, report: &Report) {
@@ -276,55 +161,6 @@ impl Page {
                 page.policy(policy);
             }
         });
-    }
-
-    fn policy(&mut self, it: &PolicyReport) {
-        self.line(format!("**{}**, {}, in {}\n", policy(&it.policy), action(it.action), code(&it.place)));
-        let workloads: Vec<String> = it.selected_workloads.iter().take(MOST_ROWS).map(party).collect();
-        let pods = count(it.selected_pods, "running pod", "running pods");
-        if workloads.is_empty() {
-            self.line(format!("- Selects {pods}."));
-        } else {
-            self.line(format!("- Selects {pods}: {}.", workloads.join(", ")));
-        }
-        let said = &it.verdicts;
-        self.line(format!(
-            "- Of the relations in use of these pods it allows {}, would deny {} ({} newly denied, {} still allowed by \
-             another policy, {} denied already); {} are exempt.",
-            said.allow, said.would_deny, said.newly_denied, said.still_allowed, said.still_denied, said.exempt,
-        ));
-        if let Some(promotion) = &it.promotion {
-            self.line(format!("- Promotion: {}.", promotion_words(promotion)));
-            for difference in &promotion.differences {
-                self.line(format!("  - {}", text(difference)));
-            }
-        }
-        for note in &it.notes {
-            self.line(format!("- Note: {}.", text(note)));
-        }
-        if !it.still_allowed.is_empty() {
-            self.line("- It would deny these alone; another policy allows them:\n");
-            self.relations(&it.still_allowed);
-        }
-        self.line("");
-    }
-
-    fn relations(&mut self, relations: &[Relation]) {
-        self.line("| From | To | Port | Seen | How |");
-        self.line("|---|---|---|---|---|");
-        for relation in relations.iter().take(MOST_ROWS) {
-            let (from, to) = from_to(relation.direction, &relation.subject, &relation.peer);
-            self.line(format!(
-                "| {} | {} | {} {} | {} | {} |",
-                party(from),
-                party(to),
-                relation.protocol,
-                relation.port,
-                attempts(&relation.seen),
-                text(&relation.note),
-            ));
-        }
-        self.rest(relations.len());
     }
 
     fn identities(&mut self, report: &Report) {
@@ -430,15 +266,6 @@ fn summary(it: &PolicyReport) -> String {
     match &it.promotion {
         Some(promotion) => format!("{} is promoted, {}; {selected}.", policy(&it.policy), promotion_words(promotion)),
         None => format!("{} is {}: {selected}.", policy(&it.policy), action(it.action)),
-    }
-}
-
-fn promotion_words(promotion: &super::PromotionReport) -> String {
-    let from = policy(&promotion.from);
-    match promotion.identical {
-        Some(true) => format!("spec identical to the audited {from}"),
-        Some(false) => format!("spec differs from the audited {from}"),
-        None => format!("from {from}, which is not known any more"),
     }
 }
 

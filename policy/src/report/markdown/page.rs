@@ -1,0 +1,186 @@
+//! The parts of which the page is made: names, tables, a policy, an exception.
+
+use std::fmt::Write as _;
+
+use super::super::escape::{code, text};
+use super::super::words::{ago, count, grouped, minute};
+use super::super::{
+    CauseReport, Denial, ExceptionReport, PolicyReport, PromotionReport, Relation, Report, SeenTraffic,
+};
+use crate::change::Action;
+use crate::compiled::PolicyRef;
+use crate::flow::Direction;
+use crate::naming::Party;
+
+/// How many rows a table shows; the rest is counted. The JSON form holds all.
+pub(super) const MOST_ROWS: usize = 100;
+
+/// The page as far as it is written.
+pub(super) struct Page(pub(super) String);
+
+impl Page {
+    pub(super) fn line(&mut self, line: impl AsRef<str>) {
+        self.0.push_str(line.as_ref());
+        self.0.push('\n');
+    }
+
+    /// A part that is folded until somebody asks for it.
+    pub(super) fn folded(&mut self, summary: &str, fill: impl FnOnce(&mut Self)) {
+        self.line(format!("<details><summary>{summary}</summary>\n"));
+        fill(self);
+        self.line("\n</details>\n");
+    }
+
+    pub(super) fn exception(&mut self, exception: &ExceptionReport) {
+        let name = code(&format!("{}/{}", exception.namespace, exception.name));
+        let until = exception.expires_at.map_or(String::new(), |at| format!(", until {}", minute(at)));
+        let accepts = if exception.accepts.is_empty() {
+            "accepts nothing that was seen".to_owned()
+        } else {
+            let ids: Vec<String> = exception.accepts.iter().map(|id| code(&id.to_string())).collect();
+            format!("accepts {}", ids.join(", "))
+        };
+        self.line(format!("- {name}{until}: {accepts}. Reason: {}", text(&exception.reason)));
+    }
+
+    pub(super) fn denials(&mut self, denials: &[&Denial], report: &Report) {
+        self.line("| Denial | From | To | Port | Seen | Last seen | Why |");
+        self.line("|---|---|---|---|---|---|---|");
+        for denial in denials.iter().take(MOST_ROWS) {
+            let (from, to) = from_to(denial.direction, &denial.subject, &denial.peer);
+            let mut why = format!("{}, {}: {}", policy(&denial.policy), denial.direction, text(&denial.message));
+            match denial.cause {
+                CauseReport::Policy => {}
+                CauseReport::Removal => why.push_str(" (what allowed it is taken away)"),
+                CauseReport::Identity => {
+                    let _ = write!(why, " (since {})", text(&denial.caused_by.join("; ")));
+                }
+            }
+            if !denial.accepted_by.is_empty() {
+                let _ = write!(why, "; accepted by {}", text(&denial.accepted_by.join(", ")));
+            }
+            if !denial.expired_exceptions.is_empty() {
+                let _ = write!(why, "; expired: {}", text(&denial.expired_exceptions.join(", ")));
+            }
+            self.line(format!(
+                "| {} | {} | {} | {} {} | {} | {} | {why} |",
+                code(&denial.id.to_string()),
+                party(from),
+                party(to),
+                denial.protocol,
+                denial.port,
+                attempts(&denial.seen),
+                ago(denial.seen.last_seen, report.at),
+            ));
+        }
+        self.rest(denials.len());
+    }
+
+    pub(super) fn rest(&mut self, rows: usize) {
+        if rows > MOST_ROWS {
+            self.line(format!("\nAnd {} more; `--format json` lists all.", rows - MOST_ROWS));
+        }
+    }
+
+    pub(super) fn policy(&mut self, it: &PolicyReport) {
+        self.line(format!("**{}**, {}, in {}\n", policy(&it.policy), action(it.action), code(&it.place)));
+        let workloads: Vec<String> = it.selected_workloads.iter().take(MOST_ROWS).map(party).collect();
+        let pods = count(it.selected_pods, "running pod", "running pods");
+        if workloads.is_empty() {
+            self.line(format!("- Selects {pods}."));
+        } else {
+            self.line(format!("- Selects {pods}: {}.", workloads.join(", ")));
+        }
+        let said = &it.verdicts;
+        self.line(format!(
+            "- Of the relations in use of these pods it allows {}, would deny {} ({} newly denied, {} still allowed by \
+             another policy, {} denied already); {} are exempt.",
+            said.allow, said.would_deny, said.newly_denied, said.still_allowed, said.still_denied, said.exempt,
+        ));
+        if let Some(promotion) = &it.promotion {
+            self.line(format!("- Promotion: {}.", promotion_words(promotion)));
+            for difference in &promotion.differences {
+                self.line(format!("  - {}", text(difference)));
+            }
+        }
+        for note in &it.notes {
+            self.line(format!("- Note: {}.", text(note)));
+        }
+        if !it.still_allowed.is_empty() {
+            self.line("- It would deny these alone; another policy allows them:\n");
+            self.relations(&it.still_allowed);
+        }
+        self.line("");
+    }
+
+    pub(super) fn relations(&mut self, relations: &[Relation]) {
+        self.line("| From | To | Port | Seen | How |");
+        self.line("|---|---|---|---|---|");
+        for relation in relations.iter().take(MOST_ROWS) {
+            let (from, to) = from_to(relation.direction, &relation.subject, &relation.peer);
+            self.line(format!(
+                "| {} | {} | {} {} | {} | {} |",
+                party(from),
+                party(to),
+                relation.protocol,
+                relation.port,
+                attempts(&relation.seen),
+                text(&relation.note),
+            ));
+        }
+        self.rest(relations.len());
+    }
+}
+
+pub(super) fn party(party: &Party) -> String {
+    match party {
+        Party::Workload { namespace, kind, name } => {
+            format!("{} in {}", code(&format!("{kind}/{name}")), code(namespace))
+        }
+        Party::Address { cidr, node: Some(node) } => format!("node {} ({})", code(node), cidr.addr()),
+        Party::Address { cidr, node: None } => code(&cidr.addr().to_string()),
+    }
+}
+
+pub(super) fn policy(policy: &PolicyRef) -> String {
+    let PolicyRef { kind, namespace, name } = policy;
+    let name = if namespace.is_empty() { name.clone() } else { format!("{namespace}/{name}") };
+    format!("{kind} {}", code(&name))
+}
+
+/// Who opened the connections, and to whom.
+pub(super) fn from_to<'a>(direction: Direction, subject: &'a Party, peer: &'a Party) -> (&'a Party, &'a Party) {
+    match direction {
+        Direction::Ingress => (peer, subject),
+        Direction::Egress => (subject, peer),
+    }
+}
+
+pub(super) fn action(action: Action) -> &'static str {
+    match action {
+        Action::Added => "added",
+        Action::Changed => "changed",
+        Action::Removed => "removed",
+    }
+}
+
+pub(super) fn attempts(seen: &SeenTraffic) -> String {
+    let kinds = [
+        (seen.in_use, "in use"),
+        (seen.guessed, "in use by guess"),
+        (seen.refused, "refused"),
+        (seen.unanswered, "unanswered"),
+    ];
+    let kinds = kinds.iter().filter(|(number, _)| *number > 0);
+    let words: Vec<String> = kinds.map(|(number, kind)| format!("{} {kind}", grouped(*number))).collect();
+    words.join(", ")
+}
+
+pub(super) fn promotion_words(promotion: &PromotionReport) -> String {
+    let from = policy(&promotion.from);
+    match promotion.identical {
+        Some(true) => format!("spec identical to the audited {from}"),
+        Some(false) => format!("spec differs from the audited {from}"),
+        None => format!("from {from}, which is not known any more"),
+    }
+}
