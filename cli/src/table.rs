@@ -96,6 +96,7 @@ fn state(state: State) -> &'static str {
         State::Accepted => "accepted",
         State::Guessed => "guessed",
         State::NotInUse => "not in use",
+        State::Gone => "gone",
     }
 }
 

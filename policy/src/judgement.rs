@@ -1,6 +1,6 @@
 //! From a change and a window of traffic to the report: the worlds, what is asked of them, the gate.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -9,8 +9,9 @@ use crate::assessment::{Assessment, Case, Cause, Counts, Denied, Told, assess};
 use crate::change::{Action, IdentityChange, Plan, PolicyChange};
 use crate::cluster::Cluster;
 use crate::cluster::ownership::Destination;
-use crate::cluster::pod::PodId;
+use crate::cluster::pod::{Pod, PodId};
 use crate::cluster::service::Service;
+use crate::cluster::workload::Workload;
 use crate::collation::Change;
 use crate::compiled::PolicyRef;
 use crate::denial::{DenialId, DenialKey};
@@ -68,7 +69,8 @@ pub fn judge(inputs: &Inputs<'_>) -> Report {
     let population = |head| Arc::new(Population::overlaid(inputs.cluster, inputs.at, &plan.base, head));
     let before = World::new(population(&plan.base), plan.before.clone());
     let after = World::new(population(&plan.head), plan.after.clone());
-    let judgement = Judgement { inputs, plan: &plan, before: &before, after: &after };
+    let workloads = existing(inputs, &plan);
+    let judgement = Judgement { inputs, plan: &plan, before: &before, after: &after, workloads };
 
     let enforced = judgement.assess_enforced();
     let policies = plan.enforced.iter().map(|change| judgement.policy_report(change, &enforced)).collect();
@@ -112,6 +114,18 @@ fn not_judged(change: &Change) -> Vec<NotJudgedFile> {
     change.not_judged.iter().map(|it| NotJudgedFile { file: it.file.clone(), why: it.why.clone() }).collect()
 }
 
+/// The workloads that run or may run again: those of running pods, controllers in the snapshot, and what Git holds. A snapshot
+/// without any CronJob was made without them, so each that had a pod is taken to be there.
+fn existing(inputs: &Inputs<'_>, plan: &Plan) -> HashSet<Workload> {
+    let Inputs { cluster, snapshot, at, .. } = *inputs;
+    let mut workloads: HashSet<Workload> = plan.head.templates.keys().cloned().collect();
+    workloads.extend(snapshot.iter().flat_map(Workload::controllers));
+    let knows_cron_jobs = snapshot.iter().any(|object| matches!(object, Object::CronJob(_)));
+    let remains = |pod: &Pod| pod.life.contains(at) || (!knows_cron_jobs && pod.workload.kind == "CronJob");
+    workloads.extend(cluster.pods().filter(|(_, pod)| remains(pod)).map(|(_, pod)| pod.workload.clone()));
+    workloads
+}
+
 fn hold_back_new_exceptions(plan: &mut Plan, notes: &mut Vec<String>) {
     plan.exceptions.retain(|exception| {
         if exception.in_change {
@@ -129,6 +143,8 @@ struct Judgement<'a, 'w, 'c> {
     plan: &'a Plan,
     before: &'w World<'c>,
     after: &'w World<'c>,
+    /// The workloads that still exist.
+    workloads: HashSet<Workload>,
 }
 
 impl Judgement<'_, '_, '_> {
@@ -248,7 +264,9 @@ impl Judgement<'_, '_, '_> {
 
     fn denial(&self, key: &DenialKey, denied: &Denied) -> Option<Denial> {
         let seen = seen(&denied.sums)?;
-        let state = if seen.in_use > 0 {
+        let state = if self.is_gone(&key.subject) {
+            State::Gone
+        } else if seen.in_use > 0 {
             if denied.uncovered { State::Unresolved } else { State::Accepted }
         } else if seen.guessed > 0 {
             State::Guessed
@@ -281,6 +299,14 @@ impl Judgement<'_, '_, '_> {
             accepted_by: names(&denied.accepted_by),
             expired_exceptions: names(&denied.expired),
         })
+    }
+
+    /// Whether nobody is left whom a policy could deny.
+    fn is_gone(&self, subject: &Party) -> bool {
+        match subject.clone() {
+            Party::Workload { namespace, kind, name } => !self.workloads.contains(&Workload { namespace, kind, name }),
+            Party::Address { .. } => false,
+        }
     }
 
     /// The changed objects that change what selectors see of a denial's ends, or whom a Service leads to.

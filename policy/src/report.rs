@@ -220,6 +220,8 @@ pub enum State {
     Guessed,
     /// Only refused and unanswered attempts were seen.
     NotInUse,
+    /// The workload that would be denied is gone: nobody is left to be denied.
+    Gone,
 }
 
 /// What of a change causes a denial.

@@ -26,6 +26,30 @@ impl fmt::Display for Workload {
     }
 }
 
+impl Workload {
+    /// The workloads that an object shows to exist: the controller that it is, and the one that owns it.
+    #[must_use]
+    pub fn controllers(object: &Object) -> Vec<Self> {
+        let (kind, metadata) = match object {
+            Object::Deployment(it) => ("Deployment", &it.metadata),
+            Object::StatefulSet(it) => ("StatefulSet", &it.metadata),
+            Object::DaemonSet(it) => ("DaemonSet", &it.metadata),
+            Object::ReplicaSet(it) => ("ReplicaSet", &it.metadata),
+            Object::CronJob(it) => ("CronJob", &it.metadata),
+            Object::Job(it) => ("Job", &it.metadata),
+            _ => return Vec::new(),
+        };
+        let workload = |kind: &str, name: &str| Self {
+            namespace: metadata.namespace.clone().unwrap_or_default(),
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+        };
+        let itself = metadata.name.as_deref().map(|name| workload(kind, name));
+        let owner = controller(metadata).map(|owner| workload(&owner.kind, &owner.name));
+        itself.into_iter().chain(owner).collect()
+    }
+}
+
 /// Who owns the owners: Deployments own ReplicaSets, CronJobs own Jobs.
 #[derive(Debug, Default)]
 pub struct Owners(HashMap<(&'static str, String, String), Option<Owner>>);

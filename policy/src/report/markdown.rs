@@ -219,14 +219,20 @@ impl Page {
     }
 
     fn harmless(&mut self, report: &Report) {
-        let held_back = |denial: &&Denial| matches!(denial.state, State::Guessed | State::NotInUse);
+        let held_back = |denial: &&Denial| matches!(denial.state, State::Guessed | State::NotInUse | State::Gone);
         let denials: Vec<&Denial> = report.denials.iter().filter(held_back).collect();
         if denials.is_empty() {
             return;
         }
-        self.folded(&format!("Denied, but not in use: refused, unanswered or guessed ({})", denials.len()), |page| {
-            page.denials(&denials, report);
-        });
+        self.folded(
+            &format!(
+                "Denied, but not in use: refused, unanswered, guessed, or of workloads that are gone ({})",
+                denials.len()
+            ),
+            |page| {
+                page.denials(&denials, report);
+            },
+        );
     }
 
     fn newly_allowed(&mut self, report: &Report) {
