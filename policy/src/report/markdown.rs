@@ -1,7 +1,7 @@
 //! The report as Markdown: as it stands in a pull request or a job's summary, and readable in a terminal.
 //!
 //! Nothing out of a cluster or a repository can break the table, become a link or ping people: every such text goes through
-//! [`text`] or [`code`](super::escape::code).
+//! [`text`] or [`code`].
 
 use jiff::SignedDuration;
 
