@@ -1,0 +1,1 @@
+//! Changes of what selectors see: template labels, Namespace labels, Services, container ports.
