@@ -2,8 +2,13 @@
 //! command line reads them; a report comes out.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
+mod counts;
 mod effects;
+mod evidence;
+mod exceptions;
+mod in_use;
 mod policies;
 mod promotions;
 mod relabelling;
 mod stage;
+mod undecided;
