@@ -164,6 +164,17 @@ fn a_service_that_leads_to_another_port_cuts_traffic_that_is_not_let_in_there() 
 }
 
 #[test]
+fn only_a_service_that_leads_to_the_denied_is_named_as_a_cause() {
+    let stage = shop()
+        .live(&policy("shop", "it", &only("web")))
+        .base("svc.yaml", &service("{app: pay}", 80, 8080))
+        .head("svc.yaml", &service("{app: pay}", 80, 9090))
+        .flow("web -> cart TCP 8080");
+    let report = relabelled(stage, "Deployment", "shop", "web", "{app: web}", "{app: other}").judge();
+    assert_eq!(causes(&report), [r#"Deployment shop/web: labels.app: "web" becomes "other""#]);
+}
+
+#[test]
 fn a_service_that_leaves_the_pods_behind_it_says_so() {
     let report = shop()
         .base("svc.yaml", &service("{app: cart}", 80, 8080))
@@ -183,6 +194,7 @@ fn a_relabelled_backend_that_its_service_no_longer_finds_cuts_what_clients_may_r
     assert!(report.notes[0].contains("selects none"), "{:?}", report.notes);
     let [denial] = &report.denials[..] else { panic!("{:?}", report.denials) };
     assert_eq!(denial.cause, CauseReport::Identity);
+    assert_eq!(causes(&report), [r#"Deployment shop/cart: labels.app: "cart" becomes "basket""#]);
 }
 
 #[test]
