@@ -10,7 +10,7 @@ use crate::change::{Action, IdentityChange, Plan, PolicyChange};
 use crate::cluster::Cluster;
 use crate::cluster::ownership::Destination;
 use crate::cluster::pod::{Pod, PodId};
-use crate::cluster::service::Service;
+use crate::cluster::service::{Service, ServiceId};
 use crate::cluster::workload::Workload;
 use crate::collation::Change;
 use crate::compiled::PolicyRef;
@@ -320,15 +320,38 @@ impl Judgement<'_, '_, '_> {
 
     /// The changed objects that change what selectors see of a denial's ends, or whom a Service leads to.
     fn caused_by(&self, key: &DenialKey) -> Vec<String> {
-        let concerns = |change: &&IdentityChange| {
-            [&key.subject, &key.peer].into_iter().any(|party| match party {
-                Party::Workload { namespace, kind, name } => match change.kind.as_str() {
-                    "Namespace" => change.name == *namespace,
-                    "Service" => change.namespace == *namespace,
-                    changed => changed == kind && change.namespace == *namespace && change.name == *name,
-                },
-                Party::Address { .. } => false,
-            })
+        let ends = [&key.subject, &key.peer];
+        let behind = |id: ServiceId| {
+            let worlds = [self.before, self.after].into_iter();
+            let pods = worlds.flat_map(move |world| world.population().behind(id).pods());
+            pods.map(|pod| Party::workload(&self.inputs.cluster.pod(pod).workload))
+        };
+        let mut concerned: BTreeSet<Party> = ends.into_iter().cloned().collect();
+        let mut services: BTreeSet<(&str, &str)> = BTreeSet::new();
+        for (id, service) in self.inputs.cluster.services() {
+            let is_end = |end: &&Party| match end {
+                Party::Address { cidr, .. } => service.addresses.contains(&cidr.addr()),
+                Party::Workload { .. } => false,
+            };
+            // Where a Service leads to nobody any more, its address is an end: those whom it led to may be why.
+            let is_dialled = ends.iter().any(is_end);
+            if is_dialled {
+                concerned.extend(behind(id));
+            }
+            if is_dialled || behind(id).any(|party| ends.contains(&&party)) {
+                services.insert((&service.namespace, &service.name));
+            }
+        }
+        let concerns = |change: &&IdentityChange| match change.kind.as_str() {
+            "Namespace" => concerned
+                .iter()
+                .any(|party| matches!(party, Party::Workload { namespace, .. } if *namespace == change.name)),
+            "Service" => services.contains(&(change.namespace.as_str(), change.name.as_str())),
+            kind => concerned.contains(&Party::Workload {
+                namespace: change.namespace.clone(),
+                kind: kind.to_owned(),
+                name: change.name.clone(),
+            }),
         };
         let causes = self.plan.identities.iter().filter(concerns);
         causes.map(|change| format!("{}: {}", change.title(), change.differences.join(", "))).collect()
