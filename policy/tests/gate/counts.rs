@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::stage::{NOBODY, PROM_AND_WEB, PROM_ONLY, audit, denials, policy, previewed, shop};
+use crate::manifests::{audit, policy};
+use crate::stage::{NOBODY, PROM_AND_WEB, PROM_ONLY, denials, previewed, shop};
 
 fn closed() -> crate::stage::Stage {
     shop().head("it.yaml", &policy("shop", "it", NOBODY))

@@ -3,7 +3,8 @@
 use foretell_policy::flow::Direction;
 use foretell_policy::report::Decision;
 
-use crate::stage::{EVERYBODY, NOBODY, PROM_AND_WEB, PROM_ONLY, denials, policy, shop, told};
+use crate::manifests::policy;
+use crate::stage::{EVERYBODY, NOBODY, PROM_AND_WEB, PROM_ONLY, denials, shop, told};
 
 /// Selects `web` and lets it speak to nobody.
 const MUTE: &str = "{podSelector: {matchLabels: {app: web}}, policyTypes: [Egress]}";

@@ -3,7 +3,8 @@
 use foretell_policy::report::{Decision, NodeEvidence, Report};
 use serde_json::json;
 
-use crate::stage::{AT, EVERYBODY, NOBODY, Stage, audit, denials, policy, shop, unwatched_shop, workload};
+use crate::manifests::{audit, policy, workload};
+use crate::stage::{AT, EVERYBODY, NOBODY, Stage, denials, shop, unwatched_shop};
 
 fn open(stage: Stage) -> Stage {
     stage.head("it.yaml", &policy("shop", "it", EVERYBODY))

@@ -3,7 +3,8 @@
 use foretell_policy::report::{Decision, State};
 use serde_json::json;
 
-use crate::stage::{AT, NOBODY, PROM_ONLY, audit, audit_cluster, denials, policy, previewed, promoted, shop};
+use crate::manifests::{audit, audit_cluster, policy, promoted};
+use crate::stage::{AT, NOBODY, PROM_ONLY, denials, previewed, shop};
 
 /// An exception for `it` that accepts `web` on TCP 8080, with some text replaced.
 fn exception(changes: &[(&str, &str)]) -> String {

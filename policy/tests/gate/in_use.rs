@@ -3,7 +3,8 @@
 use foretell_policy::report::State;
 use serde_json::{Value, json};
 
-use crate::stage::{NOBODY, denials, policy, shop};
+use crate::manifests::policy;
+use crate::stage::{NOBODY, denials, shop};
 
 fn seen(fields: &Value) -> foretell_policy::report::Report {
     shop().head("it.yaml", &policy("shop", "it", NOBODY)).flow_with("web -> cart TCP 8080", fields).judge()

@@ -7,6 +7,7 @@ mod effects;
 mod evidence;
 mod exceptions;
 mod in_use;
+mod manifests;
 mod policies;
 mod promotions;
 mod relabelling;

@@ -3,9 +3,8 @@
 use foretell_policy::change::Action;
 use foretell_policy::report::{CauseReport, Decision};
 
-use crate::stage::{
-    EVERYBODY, NOBODY, PROM_AND_WEB, PROM_ONLY, audit, audit_cluster, denials, policy, previewed, shop, told,
-};
+use crate::manifests::{audit, audit_cluster, policy};
+use crate::stage::{EVERYBODY, NOBODY, PROM_AND_WEB, PROM_ONLY, denials, previewed, shop, told};
 
 #[test]
 fn audit_policies_added_or_changed_are_a_preview_and_never_block() {

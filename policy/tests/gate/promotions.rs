@@ -4,9 +4,8 @@ use foretell_policy::change::Action;
 use foretell_policy::compiled::PolicyKind;
 use foretell_policy::report::{Decision, PromotionReport, Report};
 
-use crate::stage::{
-    EVERYBODY, PROM_AND_WEB, PROM_ONLY, audit, audit_cluster, denials, policy, previewed, promoted, shop,
-};
+use crate::manifests::{audit, audit_cluster, policy, promoted};
+use crate::stage::{EVERYBODY, PROM_AND_WEB, PROM_ONLY, denials, previewed, shop};
 
 fn promotion(report: &Report) -> &PromotionReport {
     report.policies[0].promotion.as_ref().unwrap()

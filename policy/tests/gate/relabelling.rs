@@ -3,7 +3,8 @@
 use foretell_policy::report::{CauseReport, Report, State};
 use serde_json::json;
 
-use crate::stage::{NOBODY, PROM_AND_WEB, Stage, denials, policy, shop, told, workload};
+use crate::manifests::{policy, workload};
+use crate::stage::{NOBODY, PROM_AND_WEB, Stage, denials, shop, told};
 
 /// Selects `cart`, and lets everybody in who carries `app: NAME`, wherever it is.
 fn only(name: &str) -> String {

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use foretell_policy::report::{Report, markdown};
 use serde_json::{Value, json};
 
-use crate::stage::{EVERYBODY, NOBODY, PROM_ONLY, Stage, audit, policy, shop, workload};
+use crate::manifests::{audit, policy, workload};
+use crate::stage::{EVERYBODY, NOBODY, PROM_ONLY, Stage, shop};
 
 const HOSTILE: &str = "see | @everyone `rm` <b>x</b> [a](http://b) #12";
 

@@ -2,7 +2,8 @@
 
 use foretell_policy::report::Decision;
 
-use crate::stage::{EVERYBODY, NOBODY, denials, policy, shop};
+use crate::manifests::policy;
+use crate::stage::{EVERYBODY, NOBODY, denials, shop};
 
 #[test]
 fn what_a_change_touches_and_nobody_can_judge_makes_it_undecided() {
