@@ -230,3 +230,15 @@ fn the_client_among_the_backends_reaches_itself_and_the_others_are_judged() {
     let stage = stage.and(&twin("twin", "app: web", "10.1.1.40", ""));
     assert_eq!(leaves(&stage, "web -> 10.96.0.1 TCP 80"), "allow 0");
 }
+
+#[test]
+fn of_two_exempt_backends_the_one_is_named_of_which_enforcers_differ() {
+    let stage = stage("{policyTypes: [Egress]}").and(
+        "apiVersion: v1
+kind: Pod
+metadata: {name: on-host, namespace: shop, labels: {app: web}}
+spec: {nodeName: n1, hostNetwork: true, containers: [{name: c, image: c}]}
+status: {phase: Running, podIP: 192.168.0.1}",
+    );
+    assert_eq!(leaves(&stage, "web -> 10.96.0.1 TCP 8080"), "exempt node, enforcers differ");
+}
