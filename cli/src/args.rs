@@ -109,7 +109,9 @@ pub struct Observed {
 #[derive(Debug, thiserror::Error)]
 pub enum ObservedError {
     /// Standard input can be read once.
-    #[error("`-`, standard input, is named more than once in --snapshot and --flows: save all but one to a file and name that")]
+    #[error(
+        "`-`, standard input, is named more than once in --snapshot and --flows: save all but one to a file and name that"
+    )]
     StandardInputTwice,
 }
 
