@@ -13,7 +13,7 @@ use foretell_policy::report::{Report, markdown};
 use foretell_policy::traffic::Traffic;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::args::{BadLines, Check, Compared, Manifests, Observed, ReportFormat};
+use crate::args::{BadLines, Check, Compared, Manifests, Observed, ObservedError, ReportFormat};
 use crate::flows::{FlowsError, Lines};
 use crate::progress::Progress;
 use crate::run::Outcome;
@@ -30,6 +30,9 @@ pub enum CheckError {
     /// The window begins before time does.
     #[error("--window: {0} back from --at is out of range; choose a shorter one")]
     Window(SignedDuration),
+    /// The command line asks for what cannot be.
+    #[error(transparent)]
+    Observed(#[from] ObservedError),
     /// The change could not be read.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -60,6 +63,7 @@ impl Outcome for CheckError {
 /// [`CheckError`] where an input cannot be used: nothing is printed then.
 pub fn run(args: Check) -> Result<u8, CheckError> {
     let Check { compared, manifests, observed, window, min_window, at, format } = args;
+    observed.check()?;
     let at = at.unwrap_or_else(Timestamp::now);
     let from = at.checked_sub(window).map_err(|_| CheckError::Window(window))?;
     let progress = Progress::begin("Reading the change");
