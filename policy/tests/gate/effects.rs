@@ -1,0 +1,151 @@
+//! What becomes of a flow by all policies together, at both of its ends.
+
+use foretell_policy::flow::Direction;
+use foretell_policy::report::Decision;
+
+use crate::stage::{EVERYBODY, NOBODY, PROM_AND_WEB, PROM_ONLY, denials, policy, shop, told};
+
+/// Selects `web` and lets it speak to nobody.
+const MUTE: &str = "{podSelector: {matchLabels: {app: web}}, policyTypes: [Egress]}";
+
+#[test]
+fn what_another_policy_still_allows_is_told_and_does_not_block() {
+    let report = shop()
+        .live(&policy("shop", "open", EVERYBODY))
+        .head("it.yaml", &policy("shop", "it", PROM_ONLY))
+        .flow("web -> cart TCP 8080")
+        .judge();
+    assert_eq!(report.exit_status, 0);
+    assert!(report.denials.is_empty());
+    let it = &report.policies[0];
+    assert_eq!((it.verdicts.would_deny, it.verdicts.newly_denied, it.verdicts.still_allowed), (1, 0, 1));
+    assert_eq!(
+        told(&it.still_allowed),
+        ["Ingress web -> cart TCP 8080 by shop/it: allowed by NetworkPolicy shop/open ingress[0]"]
+    );
+}
+
+#[test]
+fn what_is_denied_already_stays_so_and_does_not_block() {
+    let report = shop()
+        .live(&policy("shop", "deny", NOBODY))
+        .head("it.yaml", &policy("shop", "it", PROM_ONLY))
+        .flow("web -> cart TCP 8080")
+        .judge();
+    assert_eq!((report.decision, report.exit_status), (Decision::MayMerge, 0));
+    assert!(report.denials.is_empty());
+    let it = &report.policies[0];
+    assert_eq!((it.verdicts.would_deny, it.verdicts.newly_denied, it.verdicts.still_denied), (1, 0, 1));
+}
+
+#[test]
+fn a_default_deny_with_the_policies_that_allow_is_judged_together() {
+    let deny = "{podSelector: {}, policyTypes: [Ingress]}";
+    let stage = shop().head("deny.yaml", &policy("shop", "deny", deny)).flow("web -> cart TCP 8080");
+    assert_eq!(stage.judge().exit_status, 1);
+    let report = stage.head("it.yaml", &policy("shop", "it", PROM_AND_WEB)).judge();
+    assert_eq!(report.exit_status, 0, "{:?}", denials(&report));
+    let deny = report.policies.iter().find(|it| it.policy.name == "deny").unwrap();
+    assert_eq!(deny.verdicts.still_allowed, 1);
+}
+
+#[test]
+fn a_denial_is_laid_at_the_end_that_is_isolated() {
+    let report = shop()
+        .head("mute.yaml", &policy("shop", "mute", MUTE))
+        .head("open.yaml", &policy("shop", "open", EVERYBODY))
+        .flow("web -> cart TCP 8080")
+        .judge();
+    assert_eq!(denials(&report), ["Unresolved Egress web -> cart TCP 8080 by shop/mute"]);
+}
+
+#[test]
+fn a_flow_denied_at_both_ends_is_two_denials() {
+    let report = shop()
+        .head("mute.yaml", &policy("shop", "mute", MUTE))
+        .head("deny.yaml", &policy("shop", "deny", NOBODY))
+        .flow("web -> cart TCP 8080")
+        .judge();
+    assert_eq!(
+        denials(&report),
+        ["Unresolved Egress web -> cart TCP 8080 by shop/mute", "Unresolved Ingress web -> cart TCP 8080 by shop/deny"]
+    );
+    assert_ne!(report.denials[0].id, report.denials[1].id);
+}
+
+#[test]
+fn a_flow_that_two_changed_policies_deny_at_one_end_is_laid_at_both() {
+    let report = shop()
+        .head("a.yaml", &policy("shop", "a", NOBODY))
+        .head("b.yaml", &policy("shop", "b", PROM_ONLY))
+        .flow("web -> cart TCP 8080")
+        .judge();
+    assert_eq!(
+        denials(&report),
+        ["Unresolved Ingress web -> cart TCP 8080 by shop/a", "Unresolved Ingress web -> cart TCP 8080 by shop/b"]
+    );
+}
+
+#[test]
+fn what_the_other_end_denied_already_is_not_new() {
+    let report = shop()
+        .live(&policy("shop", "mute", MUTE))
+        .head("deny.yaml", &policy("shop", "deny", NOBODY))
+        .flow("web -> cart TCP 8080")
+        .judge();
+    assert!(report.denials.is_empty(), "{:?}", denials(&report));
+    assert_eq!(report.policies[0].verdicts.still_denied, 1);
+    assert_eq!(report.exit_status, 0);
+}
+
+#[test]
+fn what_the_other_end_denies_still_is_not_newly_allowed() {
+    let report = shop()
+        .live(&policy("shop", "mute", MUTE))
+        .base("deny.yaml", &policy("shop", "deny", NOBODY))
+        .flow("web -> cart TCP 8080")
+        .judge();
+    assert!(report.newly_allowed.is_empty());
+}
+
+#[test]
+fn opening_one_end_while_closing_the_other_denies_nothing_anew() {
+    let report = shop()
+        .base("deny.yaml", &policy("shop", "deny", NOBODY))
+        .head("mute.yaml", &policy("shop", "mute", MUTE))
+        .flow("web -> cart TCP 8080")
+        .judge();
+    assert!(report.denials.is_empty() && report.newly_allowed.is_empty());
+    assert_eq!(report.exit_status, 0);
+}
+
+#[test]
+fn a_newly_allowed_flow_needs_both_ends() {
+    let report = shop()
+        .base("deny.yaml", &policy("shop", "deny", NOBODY))
+        .base("mute.yaml", &policy("shop", "mute", MUTE))
+        .flow("web -> cart TCP 8080")
+        .judge();
+    let directions: Vec<Direction> = report.newly_allowed.iter().map(|it| it.direction).collect();
+    assert_eq!(directions, [Direction::Ingress, Direction::Egress], "by policy");
+}
+
+#[test]
+fn traffic_from_outside_is_judged_by_its_address() {
+    let block = "{podSelector: {matchLabels: {app: cart}}, ingress: [{from: [{ipBlock: {cidr: 203.0.113.0/24}}]}]}";
+    let report = shop()
+        .head("it.yaml", &policy("shop", "it", block))
+        .flow("203.0.113.7 -> cart TCP 8080")
+        .flow("198.51.100.7 -> cart TCP 8080")
+        .judge();
+    assert_eq!(denials(&report), ["Unresolved Ingress 198.51.100.7 -> cart TCP 8080 by shop/it"]);
+}
+
+#[test]
+fn a_pods_own_node_is_never_denied() {
+    let report = shop().head("it.yaml", &policy("shop", "it", NOBODY)).flow("192.168.0.2 -> cart TCP 8080").judge();
+    assert_eq!(report.exit_status, 0);
+    assert_eq!(report.policies[0].verdicts.exempt, 1);
+    let report = shop().head("it.yaml", &policy("shop", "it", NOBODY)).flow("192.168.0.1 -> cart TCP 8080").judge();
+    assert_eq!(report.exit_status, 1);
+}

@@ -1,0 +1,199 @@
+//! How far the absence of denials is trusted.
+
+use foretell_policy::report::{Decision, NodeEvidence, Report};
+use serde_json::json;
+
+use crate::stage::{AT, EVERYBODY, NOBODY, Stage, audit, denials, policy, shop, unwatched_shop};
+
+fn open(stage: Stage) -> Stage {
+    stage.head("it.yaml", &policy("shop", "it", EVERYBODY))
+}
+
+fn closed(stage: Stage) -> Stage {
+    stage.head("it.yaml", &policy("shop", "it", NOBODY)).flow("web -> cart TCP 8080")
+}
+
+fn node<'r>(report: &'r Report, name: &str) -> &'r NodeEvidence {
+    report.evidence.nodes.iter().find(|node| node.node == name).unwrap()
+}
+
+#[test]
+fn unknown_evidence_is_said_first_and_does_not_block() {
+    let report = open(unwatched_shop()).flow("web -> cart TCP 8080").judge();
+    assert!(!report.evidence.known);
+    assert_eq!((report.decision, report.exit_status), (Decision::MayMerge, 0));
+    assert!(report.reasons[0].starts_with("Evidence is unknown"), "{:?}", report.reasons);
+    let blocked = closed(unwatched_shop()).judge();
+    assert_eq!(blocked.exit_status, 1);
+    assert!(blocked.reasons[0].starts_with("Evidence is unknown"), "{:?}", blocked.reasons);
+}
+
+#[test]
+fn unknown_evidence_is_pending_where_a_minimum_is_set() {
+    let report = open(unwatched_shop()).flow("web -> cart TCP 8080").min_window_hours(1).judge();
+    assert_eq!((report.decision, report.exit_status), (Decision::Pending, 1));
+}
+
+#[test]
+fn a_subject_on_a_node_that_never_reported_is_undecided_and_the_node_is_named() {
+    let report = open(unwatched_shop()).watched("n1", "2026-11-13T00:00:00Z", AT).judge();
+    assert_eq!((report.decision, report.exit_status), (Decision::Undecided, 2));
+    assert_eq!(report.undecided[0].places, ["node n2"]);
+    assert!(report.reasons[0].starts_with("node n2: it runs 1 pod"), "{:?}", report.reasons);
+    assert_eq!((node(&report, "n2").subjects, node(&report, "n2").until), (1, None));
+}
+
+#[test]
+fn a_node_without_subjects_need_not_report() {
+    let report = open(unwatched_shop()).watched("n2", "2026-11-13T00:00:00Z", AT).judge();
+    assert_eq!(report.exit_status, 0);
+}
+
+#[test]
+fn a_report_from_before_the_window_is_no_evidence() {
+    let report = open(unwatched_shop()).watched("n2", "2026-11-01T00:00:00Z", "2026-11-14T11:59:59Z").judge();
+    assert_eq!(report.exit_status, 2, "{:?}", report.evidence);
+    assert_eq!(report.undecided[0].places, ["node n2"]);
+}
+
+#[test]
+fn a_report_from_after_the_clock_is_no_evidence() {
+    let report = open(unwatched_shop())
+        .watched("n1", "2026-11-20T00:00:00Z", AT)
+        .watched("n2", "2026-11-21T12:00:01Z", "2026-11-21T13:00:00Z")
+        .judge();
+    assert_eq!(report.exit_status, 2);
+}
+
+#[test]
+fn the_minimum_window_short_is_pending() {
+    let stage = open(unwatched_shop()).watched("n2", "2026-11-20T12:00:00Z", AT);
+    let report = stage.clone().min_window_hours(25).judge();
+    assert_eq!((report.decision, report.exit_status), (Decision::Pending, 1));
+    assert_eq!(report.reasons, ["Node n2 was watched for 1d of the 1d 1h that are required."]);
+    assert_eq!(stage.min_window_hours(24).judge().exit_status, 0);
+}
+
+#[test]
+fn watched_time_is_united_over_reports_and_gaps_are_left_out() {
+    let report = open(unwatched_shop())
+        .watched("n2", "2026-11-21T01:00:00Z", "2026-11-21T02:00:00Z")
+        .watched("n2", "2026-11-21T01:30:00Z", "2026-11-21T02:30:00Z")
+        .watched("n2", "2026-11-21T02:30:00Z", "2026-11-21T03:00:00Z")
+        .next_file()
+        .watched("n2", "2026-11-21T02:00:00Z", "2026-11-21T02:10:00Z")
+        .watched("n2", "2026-11-21T05:00:00Z", "2026-11-21T06:00:00Z")
+        .judge();
+    let n2 = node(&report, "n2");
+    assert_eq!((n2.watched_seconds, n2.gaps), (3 * 3600, 1));
+    assert_eq!(n2.since.unwrap().to_string(), "2026-11-21T01:00:00Z");
+    assert_eq!(n2.until.unwrap().to_string(), "2026-11-21T06:00:00Z");
+}
+
+#[test]
+fn in_a_file_without_reports_the_nodes_of_its_flows_count_over_its_span() {
+    let seen = |at: &str| json!({"start": at, "end": at, "node": "n2"});
+    let report = open(unwatched_shop())
+        .flow_with("web -> cart TCP 8080", &seen("2026-11-21T01:00:00Z"))
+        .flow_with("web -> cart TCP 8080", &seen("2026-11-21T04:00:00Z"))
+        .judge();
+    assert!(report.evidence.known);
+    assert_eq!(node(&report, "n2").watched_seconds, 3 * 3600);
+    assert_eq!(report.exit_status, 0);
+}
+
+#[test]
+fn in_a_file_with_reports_the_nodes_of_its_flows_do_not_count() {
+    let report = open(unwatched_shop())
+        .watched("n1", "2026-11-13T00:00:00Z", AT)
+        .flow_with("web -> cart TCP 8080", &json!({"node": "n2"}))
+        .judge();
+    assert_eq!(report.exit_status, 2);
+}
+
+#[test]
+fn what_was_lost_is_summed_by_node_and_cause() {
+    let lost = |node: &str, count: u64| {
+        json!({"report": {"node": node, "start": "2026-11-21T01:00:00Z", "end": "2026-11-21T02:00:00Z", "addresses": [],
+            "lost": {"ringFull": count, "mapFull": 0}}})
+    };
+    let report = open(shop()).line(lost("n2", 5)).line(lost("n2", 7)).line(lost("n1", 1)).judge();
+    assert_eq!(node(&report, "n2").lost.iter().map(|(k, v)| (k.as_str(), *v)).collect::<Vec<_>>(), [("ringFull", 12)]);
+    assert_eq!(node(&report, "n1").lost["ringFull"], 1);
+    assert_eq!(report.exit_status, 0);
+}
+
+#[test]
+fn a_policy_that_selects_no_pod_may_merge_and_says_so() {
+    for stage in [shop(), unwatched_shop().watched("n1", "2026-11-20T00:00:00Z", AT)] {
+        let report = stage
+            .head("it.yaml", &policy("shop", "it", "{podSelector: {matchLabels: {app: nobody}}}"))
+            .flow("web -> cart TCP 8080")
+            .judge();
+        assert_eq!(report.exit_status, 0);
+        assert_eq!(report.policies[0].selected_pods, 0);
+        assert_eq!(report.policies[0].notes, ["it selects no pod that runs today, so it denies nobody today"]);
+    }
+}
+
+#[test]
+fn no_flow_seen_although_the_nodes_reported_may_merge_and_says_so() {
+    let report = shop().head("it.yaml", &policy("shop", "it", NOBODY)).judge();
+    assert_eq!(report.exit_status, 0);
+    assert_eq!(report.policies[0].notes, ["no traffic in use of the pods that it selects was seen in the window"]);
+}
+
+#[test]
+fn flows_outside_the_window_do_not_count_and_are_counted() {
+    let stage = shop().head("it.yaml", &policy("shop", "it", NOBODY));
+    for (start, end, status) in [
+        ("2026-11-14T11:00:00Z", "2026-11-14T11:59:59Z", 0),
+        ("2026-11-14T11:00:00Z", "2026-11-14T12:00:00Z", 1),
+        ("2026-11-21T12:00:00Z", "2026-11-21T12:10:00Z", 1),
+        ("2026-11-21T12:00:01Z", "2026-11-21T12:10:00Z", 0),
+    ] {
+        let report = stage.clone().flow_with("web -> cart TCP 8080", &json!({"start": start, "end": end})).judge();
+        assert_eq!(report.exit_status, status, "{start}");
+        assert_eq!(report.evidence.flows_outside_window, u64::from(status == 0), "{start}");
+        assert_eq!(report.evidence.flows, u64::from(status == 1), "{start}");
+    }
+}
+
+#[test]
+fn undecided_beats_blocked_beats_pending_beats_may_merge() {
+    let unwatched = |stage: Stage| stage.watched("n1", "2026-11-20T00:00:00Z", AT);
+    let report = closed(unwatched(unwatched_shop())).judge();
+    assert_eq!((report.decision, report.exit_status), (Decision::Undecided, 2));
+    assert_eq!(denials(&report).len(), 1, "told all the same");
+    assert!(report.reasons.iter().any(|reason| reason.contains("newly denied")), "{:?}", report.reasons);
+    let report = closed(shop()).min_window_hours(24 * 30).judge();
+    assert_eq!((report.decision, report.exit_status), (Decision::Blocked, 1));
+    assert!(report.reasons.iter().any(|reason| reason.contains("that are required")), "{:?}", report.reasons);
+    let report = open(shop()).min_window_hours(24 * 30).judge();
+    assert_eq!((report.decision, report.exit_status), (Decision::Pending, 1));
+    assert_eq!(open(shop()).judge().exit_status, 0);
+}
+
+#[test]
+fn what_enforces_nothing_asks_for_no_evidence() {
+    for stage in [unwatched_shop(), unwatched_shop().watched("n1", "2026-11-20T00:00:00Z", AT)] {
+        let report = stage.head("it.yaml", &audit("shop", "it", NOBODY)).min_window_hours(24).judge();
+        assert_eq!((report.decision, report.exit_status), (Decision::MayMerge, 0), "{:?}", report.reasons);
+    }
+}
+
+#[test]
+fn the_node_of_a_pod_that_finished_need_not_report() {
+    let report = open(unwatched_shop())
+        .watched("n2", "2026-11-20T00:00:00Z", AT)
+        .pod_with(
+            "cart",
+            ("Deployment", "shop", "cart"),
+            "n9",
+            &json!({"app": "cart"}),
+            &json!({"phase": "Succeeded", "podIP": "10.1.2.90", "podIPs": [{"ip": "10.1.2.90"}]}),
+            &json!({}),
+        )
+        .judge();
+    assert_eq!(report.exit_status, 0);
+}

@@ -1,0 +1,14 @@
+//! The rules of `foretell check` and of its gate, as named tests: a snapshot, files before and after, and flows go in as the
+//! command line reads them; a report comes out.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
+
+mod counts;
+mod effects;
+mod evidence;
+mod exceptions;
+mod in_use;
+mod policies;
+mod promotions;
+mod relabelling;
+mod stage;
+mod undecided;

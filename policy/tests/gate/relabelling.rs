@@ -1,0 +1,265 @@
+//! Changes of what selectors see: template labels, Namespace labels, Services, container ports.
+
+use foretell_policy::report::{CauseReport, Report, State};
+use serde_json::json;
+
+use crate::stage::{NOBODY, PROM_AND_WEB, Stage, denials, policy, shop, told, workload};
+
+/// Selects `cart`, and lets everybody in who carries `app: NAME`, wherever it is.
+fn only(name: &str) -> String {
+    format!(
+        "{{podSelector: {{matchLabels: {{app: cart}}}}, ingress: [{{from: [{{namespaceSelector: {{}}, podSelector: {{matchLabels: {{app: {name}}}}}}}]}}]}}"
+    )
+}
+
+/// The template labels of a workload change.
+fn relabelled(stage: Stage, kind: &str, namespace: &str, name: &str, from: &str, to: &str) -> Stage {
+    let path = format!("{name}.yaml");
+    stage
+        .base(&path, &workload(kind, namespace, name, from, "[]"))
+        .head(&path, &workload(kind, namespace, name, to, "[]"))
+}
+
+fn causes(report: &Report) -> Vec<&str> {
+    assert!(report.denials.iter().all(|denial| denial.cause == CauseReport::Identity), "{:?}", report.denials);
+    report.denials.iter().flat_map(|denial| &denial.caused_by).map(String::as_str).collect()
+}
+
+#[test]
+fn a_relabelled_workload_of_any_kind_that_is_let_in_no_longer_is_blocked() {
+    for (kind, namespace, name) in [
+        ("Deployment", "shop", "web"),
+        ("StatefulSet", "data", "db"),
+        ("DaemonSet", "ops", "agent"),
+        ("Job", "data", "migrate"),
+        ("CronJob", "ops", "batch"),
+        ("Pod", "ops", "lonely"),
+    ] {
+        let stage = shop().live(&policy("shop", "it", &only(name))).flow(&format!("{name} -> cart TCP 8080"));
+        let report = relabelled(stage, kind, namespace, name, &format!("{{app: {name}}}"), "{app: other}").judge();
+        assert_eq!(report.exit_status, 1, "{kind}");
+        assert_eq!(denials(&report), [format!("Unresolved Ingress {name} -> cart TCP 8080 by shop/it")]);
+        assert_eq!(
+            causes(&report),
+            [format!(r#"{kind} {namespace}/{name}: labels.app: "{name}" becomes "other""#)],
+            "{kind}"
+        );
+        assert!(report.policies.is_empty());
+    }
+}
+
+#[test]
+fn a_relabelled_workload_that_a_policy_selects_from_now_on_is_blocked() {
+    let stage = shop()
+        .live(&policy("shop", "it", "{podSelector: {matchLabels: {zone: red}}, policyTypes: [Ingress]}"))
+        .flow("web -> cart TCP 8080");
+    let report = relabelled(stage, "Deployment", "shop", "cart", "{app: cart}", "{app: cart, zone: red}").judge();
+    assert_eq!(denials(&report), ["Unresolved Ingress web -> cart TCP 8080 by shop/it"]);
+    assert_eq!(causes(&report), [r#"Deployment shop/cart: labels.zone: "red" is added"#]);
+    assert_eq!(report.exit_status, 1);
+}
+
+#[test]
+fn a_relabelled_workload_may_be_let_in_from_now_on() {
+    let stage = shop().live(&policy("shop", "it", &only("vip"))).flow("web -> cart TCP 8080");
+    let report = relabelled(stage, "Deployment", "shop", "web", "{app: web}", "{app: vip}").judge();
+    assert_eq!(report.exit_status, 0);
+    assert_eq!(
+        told(&report.newly_allowed),
+        ["Ingress web -> cart TCP 8080 by shop/it: allowed by NetworkPolicy shop/it ingress[0]"]
+    );
+}
+
+#[test]
+fn relabelling_where_nothing_looks_at_the_label_may_merge() {
+    let stage = shop().live(&policy("shop", "it", &only("web"))).flow("web -> cart TCP 8080");
+    let report = relabelled(stage, "Deployment", "shop", "web", "{app: web}", "{app: web, version: v2}").judge();
+    assert_eq!(report.exit_status, 0);
+    assert_eq!(report.identities.len(), 1);
+    assert_eq!(report.identities[0].differences, [r#"labels.version: "v2" is added"#]);
+    let stage = shop().flow("web -> cart TCP 8080");
+    assert_eq!(relabelled(stage, "Deployment", "shop", "web", "{app: web}", "{app: x}").judge().exit_status, 0);
+}
+
+#[test]
+fn relabelling_together_with_its_policy_may_merge() {
+    let stage = shop()
+        .base("it.yaml", &policy("shop", "it", &only("web")))
+        .head("it.yaml", &policy("shop", "it", &only("front")))
+        .flow("web -> cart TCP 8080");
+    let alone = stage.judge();
+    assert_eq!(alone.exit_status, 1);
+    let report = relabelled(stage, "Deployment", "shop", "web", "{app: web}", "{app: front}").judge();
+    assert_eq!(report.exit_status, 0, "{:?}", denials(&report));
+}
+
+#[test]
+fn labels_that_a_controller_or_an_injector_adds_stay() {
+    let labels = json!({"app": "mesh", "mesh.io/injected": "yes"});
+    let injected = "{podSelector: {matchLabels: {app: cart}}, ingress: [{from: [{podSelector: {matchExpressions: [{key: mesh.io/injected, operator: Exists}, {key: pod-template-hash, operator: Exists}]}}]}]}";
+    let stage = shop()
+        .pod("mesh", ("Deployment", "shop", "mesh"), "n1", "10.1.1.77", &labels)
+        .live(&policy("shop", "it", injected))
+        .flow("10.1.1.77 -> cart TCP 8080");
+    let report = relabelled(stage, "Deployment", "shop", "mesh", "{app: mesh}", "{app: renamed}").judge();
+    assert_eq!(report.exit_status, 0, "{:?}", denials(&report));
+    assert_eq!(report.identities.len(), 1);
+}
+
+#[test]
+fn a_label_that_the_template_loses_is_lost() {
+    let stage = shop().live(&policy("shop", "it", &only("web"))).flow("web -> cart TCP 8080");
+    let report = relabelled(stage, "Deployment", "shop", "web", "{app: web, x: y}", "{x: y}").judge();
+    assert_eq!(causes(&report), [r#"Deployment shop/web: labels.app: "web" is removed"#]);
+    assert_eq!(report.exit_status, 1);
+}
+
+#[test]
+fn a_relabelled_namespace_cuts_traffic() {
+    let team = "{podSelector: {matchLabels: {app: cart}}, ingress: [{from: [{namespaceSelector: {matchLabels: {team: ops}}}]}]}";
+    let namespace =
+        |team: &str| format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: ops, labels: {{team: {team}}}}}\n");
+    let report = shop()
+        .live(&policy("shop", "it", team))
+        .base("ops.yaml", &namespace("ops"))
+        .head("ops.yaml", &namespace("platform"))
+        .flow("prom -> cart TCP 8080")
+        .judge();
+    assert_eq!(denials(&report), ["Unresolved Ingress prom -> cart TCP 8080 by shop/it"]);
+    assert_eq!(causes(&report), [r#"Namespace ops: labels.team: "ops" becomes "platform""#]);
+    assert_eq!(report.exit_status, 1);
+}
+
+fn service(selector: &str, port: u16, target: u16) -> String {
+    format!(
+        "apiVersion: v1\nkind: Service\nmetadata: {{name: cart-svc, namespace: shop}}\nspec: {{selector: {selector}, ports: [{{port: {port}, targetPort: {target}}}]}}\n"
+    )
+}
+
+#[test]
+fn a_service_that_leads_to_other_pods_cuts_traffic_that_these_do_not_take() {
+    let closed = "{podSelector: {matchLabels: {app: pay}}, policyTypes: [Ingress]}";
+    let report = shop()
+        .live(&policy("shop", "closed", closed))
+        .base("svc.yaml", &service("{app: cart}", 80, 8080))
+        .head("svc.yaml", &service("{app: pay}", 80, 8080))
+        .flow("web -> cart-svc TCP 80")
+        .judge();
+    assert_eq!(denials(&report), ["Unresolved Ingress web -> pay TCP 8080 by shop/closed"]);
+    assert_eq!(causes(&report), [r#"Service shop/cart-svc: selector.app: "cart" becomes "pay""#]);
+    assert_eq!(report.exit_status, 1);
+}
+
+#[test]
+fn a_service_that_leads_to_another_port_cuts_traffic_that_is_not_let_in_there() {
+    let one_port = "{podSelector: {matchLabels: {app: cart}}, ingress: [{ports: [{port: 8080}]}]}";
+    let report = shop()
+        .live(&policy("shop", "it", one_port))
+        .base("svc.yaml", &service("{app: cart}", 80, 8080))
+        .head("svc.yaml", &service("{app: cart}", 80, 9090))
+        .flow("web -> cart-svc TCP 80")
+        .judge();
+    assert_eq!(denials(&report), ["Unresolved Ingress web -> cart TCP 9090 by shop/it"]);
+    assert!(causes(&report)[0].starts_with("Service shop/cart-svc: ports:"), "{:?}", causes(&report));
+}
+
+#[test]
+fn a_service_that_leaves_the_pods_behind_it_says_so() {
+    let report = shop()
+        .base("svc.yaml", &service("{app: cart}", 80, 8080))
+        .head("svc.yaml", &service("{app: nothing}", 80, 8080))
+        .flow("web -> cart-svc TCP 80")
+        .judge();
+    assert_eq!(report.notes, ["Service shop/cart-svc selects none of the pods any more that stand behind it today"]);
+}
+
+#[test]
+fn a_relabelled_backend_that_its_service_no_longer_finds_cuts_what_clients_may_reach() {
+    let to_cart =
+        "{podSelector: {matchLabels: {app: web}}, egress: [{to: [{podSelector: {matchLabels: {app: cart}}}]}]}";
+    let stage = shop().live(&policy("shop", "out", to_cart)).flow("web -> cart-svc TCP 80");
+    let report = relabelled(stage, "Deployment", "shop", "cart", "{app: cart}", "{app: basket}").judge();
+    assert_eq!(report.exit_status, 1, "{report:#?}");
+    assert!(report.notes[0].contains("selects none"), "{:?}", report.notes);
+    let [denial] = &report.denials[..] else { panic!("{:?}", report.denials) };
+    assert_eq!(denial.cause, CauseReport::Identity);
+}
+
+#[test]
+fn a_renamed_container_port_cuts_traffic_that_is_let_in_by_name() {
+    let by_name = "{podSelector: {matchLabels: {app: cart}}, ingress: [{ports: [{port: http}]}]}";
+    let cart = |port: &str| {
+        workload("Deployment", "shop", "cart", "{app: cart}", &format!("[{{name: {port}, containerPort: 8080}}]"))
+    };
+    let report = shop()
+        .live(&policy("shop", "it", by_name))
+        .base("cart.yaml", &cart("http"))
+        .head("cart.yaml", &cart("web"))
+        .flow("web -> cart TCP 8080")
+        .judge();
+    assert_eq!(denials(&report), ["Unresolved Ingress web -> cart TCP 8080 by shop/it"]);
+    assert!(causes(&report)[0].starts_with("Deployment shop/cart: ports: "), "{:?}", causes(&report));
+    assert_eq!(report.exit_status, 1);
+}
+
+#[test]
+fn an_image_or_a_count_of_replicas_is_no_change() {
+    let web = workload("Deployment", "shop", "web", "{app: web}", "[]");
+    let report = shop()
+        .live(&policy("shop", "it", NOBODY))
+        .base("web.yaml", &web)
+        .head("web.yaml", &web.replace("image: c", "image: c:2").replace("selector:", "replicas: 3, selector:"))
+        .flow("web -> cart TCP 8080")
+        .judge();
+    assert!(report.identities.is_empty());
+    assert_eq!(report.headline, "May merge: no policy changed, and nothing that policies look at.");
+}
+
+/// A pod of a workload that went at ten o'clock, with what labels it had.
+fn gone(stage: Stage, name: &str, ip: &str, labels: &serde_json::Value) -> Stage {
+    stage.pod_with(
+        name,
+        ("Deployment", "shop", name),
+        "n1",
+        labels,
+        &json!({"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}]}),
+        &json!({"foretell.dev/gone-at": "2026-11-21T10:00:00Z"}),
+    )
+}
+
+const WHILE_IT_LIVED: &str = "2026-11-21T09:00:00Z";
+
+#[test]
+fn a_pod_that_has_gone_is_judged_as_its_workload_is_now() {
+    let stage = gone(shop(), "web", "10.1.1.99", &json!({"app": "old-web"}))
+        .head("it.yaml", &policy("shop", "it", PROM_AND_WEB))
+        .flow_with("10.1.1.99 -> cart TCP 8080", &json!({"start": WHILE_IT_LIVED, "end": WHILE_IT_LIVED}));
+    let report = stage.judge();
+    assert_eq!(report.exit_status, 0, "{:?}", denials(&report));
+    assert_eq!(report.policies[0].verdicts.allow, 1);
+}
+
+#[test]
+fn a_peer_whose_workload_has_gone_is_judged_as_it_was_then() {
+    for (label, status) in [("web", 0), ("other", 1)] {
+        let stage = gone(shop(), "ghost", "10.1.1.99", &json!({"app": label}))
+            .head("it.yaml", &policy("shop", "it", PROM_AND_WEB))
+            .flow_with("10.1.1.99 -> cart TCP 8080", &json!({"start": WHILE_IT_LIVED, "end": WHILE_IT_LIVED}));
+        assert_eq!(stage.judge().exit_status, status, "{label}");
+    }
+}
+
+#[test]
+fn a_subject_whose_workload_has_gone_can_no_longer_be_denied() {
+    let stage = gone(shop(), "ghost", "10.1.1.99", &json!({"app": "ghost"}))
+        .head("it.yaml", &policy("shop", "it", "{podSelector: {}, policyTypes: [Ingress]}"))
+        .flow_with("prom -> 10.1.1.99 TCP 8080", &json!({"start": WHILE_IT_LIVED, "end": WHILE_IT_LIVED}));
+    let report = stage.judge();
+    assert_eq!(denials(&report), ["Gone Ingress prom -> ghost TCP 8080 by shop/it"]);
+    assert_eq!(report.exit_status, 0);
+    // A workload that Git holds, or whose controller the snapshot holds, may run again.
+    let held = workload("Deployment", "shop", "ghost", "{app: ghost}", "[]");
+    let report = stage.both("ghost.yaml", &held).judge();
+    assert_eq!(report.denials[0].state, State::Unresolved);
+    assert_eq!(report.exit_status, 1);
+}
