@@ -75,7 +75,7 @@ pub fn run(args: Check) -> Result<u8, CheckError> {
         cluster.add_pod_range(*range);
     }
     progress.next("Reading flows");
-    let Recording { traffic, watch, node_addresses, bad_lines } = record(&observed, &cluster, from, at)?;
+    let Recorded { traffic, watch, node_addresses, bad_lines } = record(&observed, &cluster, from, at)?;
     for (node, addresses) in node_addresses {
         cluster.add_node_addresses(&node, &addresses.into_iter().collect::<Vec<_>>());
     }
@@ -111,15 +111,15 @@ fn request(compared: Compared, manifests: Manifests) -> Result<Request, CheckErr
 }
 
 /// What files of flows tell.
-struct Recording {
+struct Recorded {
     traffic: Traffic,
     watch: Watch,
     node_addresses: BTreeMap<String, BTreeSet<IpAddr>>,
     bad_lines: u64,
 }
 
-fn record(observed: &Observed, cluster: &Cluster, from: Timestamp, at: Timestamp) -> Result<Recording, FlowsError> {
-    let mut recording = Recording {
+fn record(observed: &Observed, cluster: &Cluster, from: Timestamp, at: Timestamp) -> Result<Recorded, FlowsError> {
+    let mut recording = Recorded {
         traffic: Traffic::default(),
         watch: Watch::default(),
         node_addresses: BTreeMap::new(),
@@ -131,7 +131,7 @@ fn record(observed: &Observed, cluster: &Cluster, from: Timestamp, at: Timestamp
     Ok(recording)
 }
 
-impl Recording {
+impl Recorded {
     fn add_file(
         &mut self,
         path: &Path,
