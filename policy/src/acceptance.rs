@@ -34,8 +34,8 @@ pub struct Exception {
 pub struct Accused<'a> {
     /// The policy.
     pub policy: &'a PolicyRef,
-    /// The cluster policy that it was promoted from, if it was.
-    pub promoted_from: Option<&'a str>,
+    /// The audit policy that it was promoted from, where it says so.
+    pub promoted_from: Option<&'a PolicyRef>,
 }
 
 impl Exception {
@@ -75,19 +75,17 @@ impl Exception {
 
     /// An audit policy and its enforced form are the same policy to it.
     fn speaks_of(&self, accused: &Accused<'_>) -> bool {
-        let policy = accused.policy;
+        let names = |policy: &&PolicyRef| policy.name == self.policy_name;
+        let mut forms = [Some(accused.policy), accused.promoted_from].into_iter().flatten().filter(names);
         match self.refers_to {
-            ReferredKind::NetworkPolicy | ReferredKind::AuditNetworkPolicy => {
-                policy.kind != PolicyKind::AuditClusterNetworkPolicy
-                    && policy.namespace == self.namespace
-                    && policy.name == self.policy_name
-            }
+            ReferredKind::NetworkPolicy | ReferredKind::AuditNetworkPolicy => forms.any(|policy| {
+                policy.kind != PolicyKind::AuditClusterNetworkPolicy && policy.namespace == self.namespace
+            }),
             ReferredKind::AuditClusterNetworkPolicy
             | ReferredKind::AdminNetworkPolicy
             | ReferredKind::BaselineAdminNetworkPolicy
             | ReferredKind::ClusterNetworkPolicy => {
-                accused.promoted_from == Some(self.policy_name.as_str())
-                    || (policy.kind == PolicyKind::AuditClusterNetworkPolicy && policy.name == self.policy_name)
+                forms.any(|policy| policy.kind == PolicyKind::AuditClusterNetworkPolicy)
             }
         }
     }

@@ -27,8 +27,8 @@ pub struct Case<'a, 'w, 'c> {
     pub changed: &'a BTreeSet<PolicyRef>,
     /// Exceptions in force.
     pub exceptions: &'a [Exception],
-    /// Cluster policies from which policies were promoted, by namespace and name.
-    pub promoted_from: &'a BTreeMap<(String, String), String>,
+    /// Audit policies from which policies say that they were promoted, by namespace and name.
+    pub promoted_from: &'a BTreeMap<(String, String), PolicyRef>,
 }
 
 /// Why a flow is denied after the change.
@@ -309,7 +309,7 @@ impl Case<'_, '_, '_> {
         at: Timestamp,
     ) {
         let promoted = self.promoted_from.get(&(policy.namespace.clone(), policy.name.clone()));
-        let accused = Accused { policy, promoted_from: promoted.map(String::as_str) };
+        let accused = Accused { policy, promoted_from: promoted };
         let question = self.worlds.after.question(pair, direction);
         let covering = self.exceptions.iter().enumerate().filter(|(_, it)| it.covers(&accused, &question));
         let (expired, live): (Vec<_>, Vec<_>) = covering.partition(|(_, exception)| exception.has_expired(at));

@@ -95,8 +95,8 @@ pub struct Plan {
     pub base: Overlay,
     /// What the merged tree says of them.
     pub head: Overlay,
-    /// The cluster policy that an enforced one was promoted from, by namespace and name.
-    pub promoted_from: BTreeMap<(String, String), String>,
+    /// The audit policy that an enforced one says it was promoted from, by namespace and name.
+    pub promoted_from: BTreeMap<(String, String), PolicyRef>,
 }
 
 struct Difference<'a> {
@@ -133,11 +133,7 @@ impl Plan {
             base: Overlay::of(change.before.iter().map(|sourced| &sourced.object)),
             head: Overlay::of(change.after.iter().map(|sourced| &sourced.object)),
             exceptions: exceptions(&after, &changed),
-            promoted_from: before
-                .values()
-                .chain(after.values())
-                .filter_map(|object| promoted_from_cluster(object))
-                .collect(),
+            promoted_from: before.values().chain(after.values()).filter_map(|object| promoted_from(object)).collect(),
             ..Self::default()
         };
         let worlds = Worlds { live: &live, before: &before, after: &after };
@@ -215,13 +211,9 @@ impl Worlds<'_> {
         if annotation.is_none() && audited_spec.is_none() {
             return None;
         }
-        let kind = match from.kind {
-            Kind::AuditClusterNetworkPolicy => PolicyKind::AuditClusterNetworkPolicy,
-            _ => PolicyKind::AuditNetworkPolicy,
-        };
         let promoted_spec = policy.spec.clone().unwrap_or_default();
         Some(Promotion {
-            from: PolicyRef { kind, namespace: from.namespace, name: from.name },
+            from: audit_reference(from),
             differences: audited_spec.map(|audited| spec_differences(&audited, &promoted_spec)),
         })
     }
@@ -242,11 +234,19 @@ fn annotated_origin(text: &str, namespace: &str) -> ObjectId {
     }
 }
 
-fn promoted_from_cluster(object: &Object) -> Option<((String, String), String)> {
+fn promoted_from(object: &Object) -> Option<((String, String), PolicyRef)> {
     let Object::NetworkPolicy(policy) = object else { return None };
     let id = object.id();
     let origin = annotated_origin(policy.metadata.annotations.as_ref()?.get(PROMOTED_FROM)?, &id.namespace);
-    (origin.kind == Kind::AuditClusterNetworkPolicy).then_some(((id.namespace, id.name), origin.name))
+    Some(((id.namespace, id.name), audit_reference(origin)))
+}
+
+fn audit_reference(id: ObjectId) -> PolicyRef {
+    let kind = match id.kind {
+        Kind::AuditClusterNetworkPolicy => PolicyKind::AuditClusterNetworkPolicy,
+        _ => PolicyKind::AuditNetworkPolicy,
+    };
+    PolicyRef { kind, namespace: id.namespace, name: id.name }
 }
 
 fn differences(change: &Change) -> Vec<Difference<'_>> {

@@ -74,10 +74,11 @@ pub fn judge(inputs: &Inputs<'_>) -> Report {
 
     let enforced = judgement.assess_enforced();
     let policies = plan.enforced.iter().map(|change| judgement.policy_report(change, &enforced)).collect();
-    let previews = plan.audited.iter().map(|change| judgement.preview(change)).collect();
+    let previews: Vec<PolicyReport> = plan.audited.iter().map(|change| judgement.preview(change)).collect();
     let denials = judgement.denials(&enforced);
     let newly_allowed = relations(enforced.newly_allowed.iter());
-    let exceptions = judgement.exceptions(&denials);
+    let previewed = previews.iter().flat_map(|preview| &preview.denials);
+    let exceptions = judgement.exceptions(&denials.iter().chain(previewed).collect::<Vec<_>>());
     let evidence = judgement.evidence();
     notes.extend(judgement.notes());
 
@@ -182,7 +183,11 @@ impl Judgement<'_, '_, '_> {
         let told = assessment.still_allowed.iter().filter(|(_, told)| told.policy == change.reference);
         let mut notes = Vec::new();
         if change.action != Action::Removed {
-            if selected.is_empty() {
+            if selected.is_empty() && counts != Counts::default() {
+                notes.push(
+                    "it selects no pod that runs now; the traffic is that of pods that ran in the window".to_owned(),
+                );
+            } else if selected.is_empty() {
                 notes.push("it selects no pod that runs today, so it denies nobody today".to_owned());
             } else if counts == Counts::default() {
                 notes.push("no traffic in use of the pods that it selects was seen in the window".to_owned());
@@ -238,7 +243,11 @@ impl Judgement<'_, '_, '_> {
             self.plan.enforced.iter().flat_map(|change| self.selected(change)).collect();
         if self.before.policies().next().is_some() || self.after.policies().next().is_some() {
             let (old, new) = (self.before.population(), self.after.population());
-            subjects.extend(self.running().filter(|pod| old.identity(*pod) != new.identity(*pod)));
+            let differs = |pod: &PodId| {
+                let (was, is) = (old.identity(*pod), new.identity(*pod));
+                was != is || old.namespace_labels(&was.namespace) != new.namespace_labels(&is.namespace)
+            };
+            subjects.extend(self.running().filter(differs));
         }
         for change in self.plan.enforced.iter().filter(|change| change.action == Action::Changed) {
             // What it selected before and no longer does may have been open by it.
@@ -325,7 +334,7 @@ impl Judgement<'_, '_, '_> {
         causes.map(|change| format!("{}: {}", change.title(), change.differences.join(", "))).collect()
     }
 
-    fn exceptions(&self, denials: &[Denial]) -> Vec<ExceptionReport> {
+    fn exceptions(&self, denials: &[&Denial]) -> Vec<ExceptionReport> {
         let mut reports: Vec<ExceptionReport> = Vec::new();
         for exception in &self.plan.exceptions {
             let name = format!("{}/{}", exception.namespace, exception.name);

@@ -3,7 +3,7 @@
 use foretell_policy::report::{Decision, NodeEvidence, Report};
 use serde_json::json;
 
-use crate::stage::{AT, EVERYBODY, NOBODY, Stage, audit, denials, policy, shop, unwatched_shop};
+use crate::stage::{AT, EVERYBODY, NOBODY, Stage, audit, denials, policy, shop, unwatched_shop, workload};
 
 fn open(stage: Stage) -> Stage {
     stage.head("it.yaml", &policy("shop", "it", EVERYBODY))
@@ -196,4 +196,56 @@ fn the_node_of_a_pod_that_finished_need_not_report() {
         )
         .judge();
     assert_eq!(report.exit_status, 0);
+}
+
+#[test]
+fn pods_of_a_relabelled_namespace_are_subjects() {
+    let team = "{podSelector: {matchLabels: {app: cart}}, ingress: [{from: [{namespaceSelector: {matchLabels: {team: data}}}]}]}";
+    let namespace =
+        |team: &str| format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: data, labels: {{team: {team}}}}}\n");
+    let stage = unwatched_shop()
+        .live(&policy("shop", "it", team))
+        .base("data.yaml", &namespace("data"))
+        .head("data.yaml", &namespace("store"))
+        .watched("n2", "2026-11-20T00:00:00Z", AT);
+    // Both pods of the namespace run on n1.
+    let report = stage.judge();
+    assert_eq!((report.evidence.subjects, report.exit_status), (2, 2), "{:?}", report.evidence);
+    assert_eq!(report.undecided[0].places, ["node n1"]);
+    assert_eq!(stage.watched("n1", "2026-11-20T00:00:00Z", AT).judge().exit_status, 0);
+}
+
+#[test]
+fn pods_of_a_relabelled_workload_are_subjects() {
+    let stage = unwatched_shop()
+        .live(&policy("shop", "it", EVERYBODY))
+        .base("web.yaml", &workload("Deployment", "shop", "web", "{app: web}", "[]"))
+        .head("web.yaml", &workload("Deployment", "shop", "web", "{app: front}", "[]"))
+        .watched("n2", "2026-11-20T00:00:00Z", AT);
+    let report = stage.judge();
+    assert_eq!((report.evidence.subjects, report.exit_status), (1, 2), "{:?}", report.evidence);
+}
+
+#[test]
+fn a_policy_of_a_cron_job_that_does_not_run_now_is_judged_by_its_last_runs() {
+    let seen = json!({"start": "2026-11-20T03:00:00Z", "end": "2026-11-20T03:00:00Z"});
+    let report = shop()
+        .pod_with(
+            "weekly",
+            ("CronJob", "ops", "weekly"),
+            "n2",
+            &json!({"app": "weekly"}),
+            &json!({"phase": "Succeeded", "podIP": "10.1.2.91", "podIPs": [{"ip": "10.1.2.91"}],
+                "startTime": "2026-11-20T02:00:00Z", "containerStatuses": [{"name": "c", "image": "c", "imageID": "c", "ready": false,
+                "restartCount": 0, "state": {"terminated": {"exitCode": 0, "finishedAt": "2026-11-20T04:00:00Z"}}}]}),
+            &json!({}),
+        )
+        .head("it.yaml", &policy("ops", "it", "{podSelector: {matchLabels: {app: weekly}}, policyTypes: [Egress]}"))
+        .flow_with("10.1.2.91 -> cart TCP 8080", &seen)
+        .judge();
+    assert_eq!(denials(&report), ["Unresolved Egress weekly -> cart TCP 8080 by ops/it"]);
+    assert_eq!(report.exit_status, 1);
+    let it = &report.policies[0];
+    assert_eq!(it.selected_pods, 0);
+    assert_eq!(it.notes, ["it selects no pod that runs now; the traffic is that of pods that ran in the window"]);
 }

@@ -247,3 +247,16 @@ fn an_exception_of_a_preview_alone_is_still_listed() {
     assert_eq!(report.previews[0].denials[0].state, State::Accepted);
     assert_eq!(report.exceptions[0].accepts, [report.previews[0].denials[0].id.clone()]);
 }
+
+#[test]
+fn an_exception_survives_a_promotion_under_another_name() {
+    let of_draft = exception(&[("{kind: NetworkPolicy, name: it}", "{kind: AuditNetworkPolicy, name: draft}")]);
+    let stage = shop()
+        .both("known.yaml", &of_draft)
+        .base("it.yaml", &audit("shop", "draft", PROM_ONLY))
+        .flow("web -> cart TCP 8080");
+    let annotated =
+        stage.clone().head("it.yaml", &promoted("shop", "final", "AuditNetworkPolicy/draft", PROM_ONLY)).judge();
+    assert_eq!(denials(&annotated), ["Accepted Ingress web -> cart TCP 8080 by shop/final"]);
+    assert_eq!(stage.head("it.yaml", &policy("shop", "final", PROM_ONLY)).judge().exit_status, 1);
+}

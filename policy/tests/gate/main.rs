@@ -10,5 +10,6 @@ mod in_use;
 mod policies;
 mod promotions;
 mod relabelling;
+mod rendering;
 mod stage;
 mod undecided;

@@ -109,7 +109,7 @@ fn labels_that_a_controller_or_an_injector_adds_stay() {
 #[test]
 fn a_label_that_the_template_loses_is_lost() {
     let stage = shop().live(&policy("shop", "it", &only("web"))).flow("web -> cart TCP 8080");
-    let report = relabelled(stage, "Deployment", "shop", "web", "{app: web, x: y}", "{x: y}").judge();
+    let report = relabelled(stage, "Deployment", "shop", "web", "{app: web, kept: here}", "{kept: here}").judge();
     assert_eq!(causes(&report), [r#"Deployment shop/web: labels.app: "web" is removed"#]);
     assert_eq!(report.exit_status, 1);
 }
