@@ -177,8 +177,9 @@ fn parse_span(text: &str) -> Result<SignedDuration, String> {
     let example = "write for example 7d, 36h or 90m";
     // What jiff says of a text that is no span is longer than it helps.
     let span: Span = text.parse().map_err(|_: jiff::Error| format!("is no span of time; {example}"))?;
-    let duration =
-        span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|error| format!("{error}; {example}"))?;
+    let duration = span
+        .to_duration(SpanRelativeTo::days_are_24_hours())
+        .map_err(|_| format!("months and years differ in length; {example}"))?;
     if duration.is_negative() { Err(format!("is negative; {example}")) } else { Ok(duration) }
 }
 

@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// A longer value is not repeated in a message.
@@ -175,6 +176,9 @@ pub enum LineError {
     /// The text is not JSON.
     #[error("not JSON: {0}")]
     Syntax(String),
+    /// It is JSON, but no object.
+    #[error("no JSON object: a line is one flow or one report")]
+    NoObject,
     /// A field is missing or has a value that does not fit.
     #[error("{path}: {problem}")]
     Field {
@@ -235,8 +239,8 @@ pub fn is_report(text: &[u8]) -> bool {
 
 fn read<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, LineError> {
     // A list would be taken for the fields in their order.
-    if text.trim_ascii_start().starts_with(b"[") {
-        return Err(LineError::Syntax("a line is an object, and this is a list".to_owned()));
+    if !text.trim_ascii_start().starts_with(b"{") && serde_json::from_slice::<IgnoredAny>(text).is_ok() {
+        return Err(LineError::NoObject);
     }
     serde_json::from_slice(text).map_err(|error| explain::<T>(text, &error))
 }
