@@ -30,7 +30,7 @@ fmt: ## format the sources
 bench: ## the benchmarks
 	@scripts/with-rust cargo bench --locked --workspace
 
-golden: ## regenerate the generated files (manifests/crds)
+golden: ## regenerate the generated files (CRDs, the report's schema, golden reports)
 	@scripts/golden
 
 check-golden: ## refuse generated files that differ from what would be generated

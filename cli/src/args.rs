@@ -47,7 +47,7 @@ pub struct Check {
     #[arg(long, value_name = "SPAN", value_parser = parse_span)]
     pub min_window: Option<SignedDuration>,
     /// The clock for window, expiry and ages [default: now]
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub at: Option<Timestamp>,
     /// Form of the report
     #[arg(long, value_enum, default_value_t = ReportFormat::Markdown)]
@@ -105,6 +105,27 @@ pub struct Observed {
     pub pod_cidrs: Vec<IpNet>,
 }
 
+/// What of [`Observed`] cannot be.
+#[derive(Debug, thiserror::Error)]
+pub enum ObservedError {
+    /// Standard input can be read once.
+    #[error(
+        "`-`, standard input, is named more than once in --snapshot and --flows: save all but one to a file and name that"
+    )]
+    StandardInputTwice,
+}
+
+impl Observed {
+    /// Checks what clap cannot.
+    ///
+    /// # Errors
+    /// [`ObservedError`]
+    pub fn check(&self) -> Result<(), ObservedError> {
+        let named = self.snapshot.iter().chain(&self.flows).filter(|path| path.as_os_str() == "-").count();
+        if named > 1 { Err(ObservedError::StandardInputTwice) } else { Ok(()) }
+    }
+}
+
 /// `foretell evaluate`
 #[derive(Debug, Args)]
 pub struct Evaluate {
@@ -140,18 +161,25 @@ pub enum VerdictFormat {
 /// What to do about a line that is no flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum BadLines {
-    /// Stop there, exit status 2.
+    /// Stop at the first, exit status 2.
     Refuse,
     /// Leave it out, count it and name it.
     Skip,
 }
 
+/// Reads a time as RFC 3339 writes it.
+fn parse_time(text: &str) -> Result<Timestamp, String> {
+    text.parse().map_err(|error| format!("{error}; write for example 2026-11-21T02:00:00Z"))
+}
+
 /// Reads `7d`, `36h`, `1w 2d`. A day is 24 hours.
 fn parse_span(text: &str) -> Result<SignedDuration, String> {
     let example = "write for example 7d, 36h or 90m";
-    let span: Span = text.parse().map_err(|error| format!("{error}; {example}"))?;
-    let duration =
-        span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|error| format!("{error}; {example}"))?;
+    // What jiff says of a text that is no span is longer than it helps.
+    let span: Span = text.parse().map_err(|_: jiff::Error| format!("is no span of time; {example}"))?;
+    let duration = span
+        .to_duration(SpanRelativeTo::days_are_24_hours())
+        .map_err(|_| format!("months and years differ in length; {example}"))?;
     if duration.is_negative() { Err(format!("is negative; {example}")) } else { Ok(duration) }
 }
 

@@ -13,7 +13,7 @@ use foretell_policy::report::{Report, markdown};
 use foretell_policy::traffic::Traffic;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::args::{BadLines, Check, Compared, Manifests, Observed, ReportFormat};
+use crate::args::{BadLines, Check, Compared, Manifests, Observed, ObservedError, ReportFormat};
 use crate::flows::{FlowsError, Lines};
 use crate::progress::Progress;
 use crate::run::Outcome;
@@ -30,6 +30,9 @@ pub enum CheckError {
     /// The window begins before time does.
     #[error("--window: {0} back from --at is out of range; choose a shorter one")]
     Window(SignedDuration),
+    /// The command line asks for what cannot be.
+    #[error(transparent)]
+    Observed(#[from] ObservedError),
     /// The change could not be read.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -60,6 +63,7 @@ impl Outcome for CheckError {
 /// [`CheckError`] where an input cannot be used: nothing is printed then.
 pub fn run(args: Check) -> Result<u8, CheckError> {
     let Check { compared, manifests, observed, window, min_window, at, format } = args;
+    observed.check()?;
     let at = at.unwrap_or_else(Timestamp::now);
     let from = at.checked_sub(window).map_err(|_| CheckError::Window(window))?;
     let progress = Progress::begin("Reading the change");
@@ -71,7 +75,7 @@ pub fn run(args: Check) -> Result<u8, CheckError> {
         cluster.add_pod_range(*range);
     }
     progress.next("Reading flows");
-    let Recording { traffic, watch, node_addresses, bad_lines } = record(&observed, &cluster, from, at)?;
+    let Recorded { traffic, watch, node_addresses, bad_lines } = record(&observed, &cluster, from, at)?;
     for (node, addresses) in node_addresses {
         cluster.add_node_addresses(&node, &addresses.into_iter().collect::<Vec<_>>());
     }
@@ -107,15 +111,15 @@ fn request(compared: Compared, manifests: Manifests) -> Result<Request, CheckErr
 }
 
 /// What files of flows tell.
-struct Recording {
+struct Recorded {
     traffic: Traffic,
     watch: Watch,
     node_addresses: BTreeMap<String, BTreeSet<IpAddr>>,
     bad_lines: u64,
 }
 
-fn record(observed: &Observed, cluster: &Cluster, from: Timestamp, at: Timestamp) -> Result<Recording, FlowsError> {
-    let mut recording = Recording {
+fn record(observed: &Observed, cluster: &Cluster, from: Timestamp, at: Timestamp) -> Result<Recorded, FlowsError> {
+    let mut recording = Recorded {
         traffic: Traffic::default(),
         watch: Watch::default(),
         node_addresses: BTreeMap::new(),
@@ -127,7 +131,7 @@ fn record(observed: &Observed, cluster: &Cluster, from: Timestamp, at: Timestamp
     Ok(recording)
 }
 
-impl Recording {
+impl Recorded {
     fn add_file(
         &mut self,
         path: &Path,

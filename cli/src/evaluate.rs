@@ -3,20 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufWriter, Write};
 use std::net::IpAddr;
-use std::path::Path;
 use std::sync::Arc;
 
 use foretell_policy::cluster::Cluster;
-use foretell_policy::compiled::Policy;
+use foretell_policy::compiled::{Policy, PolicyRef};
 use foretell_policy::evaluation::evaluate;
-use foretell_policy::flow::{Flow, Line, NodeReport};
+use foretell_policy::flow::{Flow, Line};
+use foretell_policy::object::Object;
 use foretell_policy::population::Population;
 use foretell_policy::report::words::{count, grouped};
 use foretell_policy::verdict::VerdictName;
 use foretell_policy::world::World;
 
-use crate::args::{BadLines, Evaluate, Observed, VerdictFormat};
-use crate::flows::{self, FlowsError, Lines};
+use crate::args::{BadLines, Evaluate, Observed, ObservedError, VerdictFormat};
+use crate::flows::{FlowsError, Recording};
+use crate::messages::say;
 use crate::progress::Progress;
 use crate::run::Outcome;
 use crate::snapshot::{self, SnapshotError};
@@ -24,6 +25,9 @@ use crate::snapshot::{self, SnapshotError};
 /// Why `evaluate` ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluateError {
+    /// The command line asks for what cannot be.
+    #[error(transparent)]
+    Observed(#[from] ObservedError),
     /// The snapshot could not be read.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
@@ -57,6 +61,7 @@ struct Totals {
 /// [`EvaluateError`] where an input cannot be used.
 pub fn run(args: Evaluate) -> Result<u8, EvaluateError> {
     let Evaluate { observed, all, format: VerdictFormat::Ndjson } = args;
+    observed.check()?;
     let Observed { snapshot, flows, bad_lines, pod_cidrs } = observed;
     let progress = Progress::begin("Reading the snapshot");
     let objects = snapshot::read(&snapshot)?;
@@ -65,86 +70,51 @@ pub fn run(args: Evaluate) -> Result<u8, EvaluateError> {
         cluster.add_pod_range(range);
     }
     progress.next("Reading agents' reports");
-    for path in flows.iter().filter(|path| flows::is_rereadable(path)) {
-        read_node_addresses(path, &mut cluster)?;
+    let mut recordings = Vec::new();
+    for path in &flows {
+        let recording = Recording::open(path)?;
+        add_node_addresses(&recording, bad_lines, &mut cluster)?;
+        recordings.push(recording);
     }
-    let policies: Vec<Arc<Policy>> = objects
-        .iter()
-        .filter_map(Policy::of)
-        .filter(|policy| all || !policy.reference.kind.is_enforced())
-        .map(Arc::new)
-        .collect();
+    let policies = policies(&objects, all);
     progress.next(format!("Judging flows by {}", count(policies.len() as u64, "policy", "policies")));
 
+    let world = World::new(Arc::new(Population::as_recorded(&cluster)), policies.clone());
     let mut output = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let mut totals = Totals::default();
-    for path in &flows {
-        judge_file(path, bad_lines, &mut cluster, &policies, &mut output, &mut totals)?;
+    for recording in &recordings {
+        let mut lines = recording.lines(bad_lines)?;
+        while let Some((number, line)) = lines.read_next()? {
+            if let Line::Flow(flow) = line {
+                totals.judge(&world, &flow, number - 1, &mut output)?;
+            }
+        }
+        totals.bad_lines += lines.skipped();
     }
     output.flush()?;
     drop(progress);
-    totals.tell(policies.len());
+    totals.tell(policies.len(), all);
     Ok(0)
 }
 
+/// The policies to judge by. Of two of one identity the last counts, as in the rest of a snapshot.
+fn policies(objects: &[Object], all: bool) -> Vec<Arc<Policy>> {
+    let policies = objects.iter().filter_map(Policy::of);
+    let asked = policies.filter(|policy| all || !policy.reference.kind.is_enforced());
+    let by_reference: BTreeMap<PolicyRef, Policy> = asked.map(|policy| (policy.reference.clone(), policy)).collect();
+    by_reference.into_values().map(Arc::new).collect()
+}
+
 /// An agent's report tells which addresses are its host's own, and flows that come before it need to know.
-fn read_node_addresses(path: &Path, cluster: &mut Cluster) -> Result<(), FlowsError> {
+fn add_node_addresses(recording: &Recording, bad_lines: BadLines, cluster: &mut Cluster) -> Result<(), FlowsError> {
     let mut by_node: BTreeMap<String, BTreeSet<IpAddr>> = BTreeMap::new();
-    flows::reports(path, |report| {
+    recording.look_through(bad_lines, |report| {
         by_node.entry(report.node).or_default().extend(report.addresses);
     })?;
     for (node, addresses) in &by_node {
         cluster.add_node_addresses(node, &addresses.iter().copied().collect::<Vec<_>>());
     }
     Ok(())
-}
-
-fn judge_file(
-    path: &Path,
-    bad_lines: BadLines,
-    cluster: &mut Cluster,
-    policies: &[Arc<Policy>],
-    output: &mut impl Write,
-    totals: &mut Totals,
-) -> Result<(), EvaluateError> {
-    let mut lines = Lines::open(path, bad_lines)?;
-    let mut ended = false;
-    while !ended {
-        let world = World::new(Arc::new(Population::as_recorded(cluster)), policies.to_vec());
-        let report = judge_until_report(&mut lines, &world, output, totals)?;
-        ended = report.is_none();
-        // Only on standard input: a file's reports have been read before.
-        if let Some(NodeReport { node, addresses, .. }) = report {
-            cluster.add_node_addresses(&node, &addresses);
-        }
-    }
-    totals.bad_lines += lines.skipped();
-    Ok(())
-}
-
-/// Judges flows up to a report that tells of addresses which are not known yet.
-fn judge_until_report(
-    lines: &mut Lines,
-    world: &World<'_>,
-    output: &mut impl Write,
-    totals: &mut Totals,
-) -> Result<Option<NodeReport>, EvaluateError> {
-    while let Some((number, line)) = lines.read_next()? {
-        match line {
-            Line::Flow(flow) => totals.judge(world, &flow, number - 1, output)?,
-            Line::Report(report) if knows(world.cluster(), &report) => {}
-            Line::Report(report) => return Ok(Some(report)),
-        }
-    }
-    Ok(None)
-}
-
-fn knows(cluster: &Cluster, report: &NodeReport) -> bool {
-    let nodes = cluster.nodes();
-    let node = nodes.by_name(&report.node);
-    let is_known =
-        |ip: &IpAddr| ip.is_loopback() || node.is_some_and(|node| nodes.has_address(node, ip.to_canonical()));
-    report.addresses.iter().all(is_known)
 }
 
 impl Totals {
@@ -164,22 +134,27 @@ impl Totals {
     }
 
     /// Says what was done, on standard error: standard output holds verdicts and nothing else.
-    fn tell(&self, policies: usize) {
-        eprintln!(
-            "foretell: {} judged by {}: {} allow, {} would deny.",
+    fn tell(&self, policies: usize, all: bool) {
+        say(format_args!(
+            "{} judged by {}: {} allow, {} would deny.",
             count(self.flows, "flow", "flows"),
             count(policies as u64, "policy", "policies"),
             grouped(self.allow),
             grouped(self.would_deny),
-        );
+        ));
+        match (policies, all) {
+            (0, true) => say("The snapshot holds no policy."),
+            (0, false) => say("The snapshot holds no audit policy; --all judges by enforced ones too."),
+            _ => {}
+        }
         if self.unresolved_subjects > 0 {
-            eprintln!(
-                "foretell: {} an end that is a pod which the snapshot does not know: what policies say of it cannot be told.",
+            say(format_args!(
+                "{} an end that is a pod which the snapshot does not know: what policies say of it cannot be told.",
                 count(self.unresolved_subjects, "flow has", "flows have"),
-            );
+            ));
         }
         if self.bad_lines > 0 {
-            eprintln!("foretell: {} skipped.", count(self.bad_lines, "unreadable line was", "unreadable lines were"));
+            say(format_args!("{} skipped.", count(self.bad_lines, "unreadable line was", "unreadable lines were")));
         }
     }
 }

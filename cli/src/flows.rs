@@ -1,13 +1,14 @@
 //! Reads recorded flows: NDJSON out of files or standard input, plain, gzip or zstd, line by line.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
 use foretell_policy::flow::{Line, LineError, NodeReport, is_report};
 
 use crate::args::BadLines;
+use crate::messages::{self, say};
 
 /// The longest line that is read. A flow takes some 300 bytes.
 const LONGEST_LINE: u64 = 1 << 20;
@@ -19,10 +20,12 @@ const NAMED_BAD_LINES: u64 = 10;
 #[derive(Debug, thiserror::Error)]
 pub enum FlowsError {
     /// The file cannot be opened or read.
-    #[error("{}: cannot read flows: {error}", path.display())]
+    #[error("{}{}: cannot read flows: {error}; {}", path.display(), after(*.lines), messages::mend(.error))]
     Read {
         /// Which file.
         path: PathBuf,
+        /// How many lines were read before.
+        lines: u64,
         /// What the system says.
         error: io::Error,
     },
@@ -34,16 +37,31 @@ pub enum FlowsError {
         /// Its number, from 1.
         line: u64,
         /// What is wrong with it.
-        problem: LineError,
+        problem: BadLine,
     },
-    /// A line does not end.
-    #[error("{}, line {line}: longer than {LONGEST_LINE} bytes; flows are one JSON object a line", path.display())]
-    TooLong {
+    /// What can be read only once could not be kept.
+    #[error("{}: cannot be kept in a temporary file: {error}; point TMPDIR at a folder with room, or save the flows and name their file", path.display())]
+    Keep {
         /// Which file.
         path: PathBuf,
-        /// Its number, from 1.
-        line: u64,
+        /// What the system says.
+        error: io::Error,
     },
+}
+
+/// What is wrong with a line.
+#[derive(Debug, thiserror::Error)]
+pub enum BadLine {
+    /// It is neither a flow nor a report.
+    #[error(transparent)]
+    Invalid(#[from] LineError),
+    /// It does not end.
+    #[error("longer than {LONGEST_LINE} bytes: flows are one JSON object a line")]
+    TooLong,
+}
+
+fn after(lines: u64) -> String {
+    if lines == 0 { String::new() } else { format!(", after line {lines}") }
 }
 
 /// The lines of a file, in order. Memory does not grow with the file.
@@ -62,8 +80,12 @@ impl Lines {
     /// # Errors
     /// [`FlowsError::Read`] where it cannot be opened.
     pub fn open(path: &Path, on_bad_line: BadLines) -> Result<Self, FlowsError> {
-        let reader = open(path)?;
-        Ok(Self { path: path.to_owned(), reader, buffer: Vec::with_capacity(1024), number: 0, on_bad_line, skipped: 0 })
+        let reader = open(path).map_err(|error| FlowsError::Read { path: path.to_owned(), lines: 0, error })?;
+        Ok(Self::of(path, reader, on_bad_line))
+    }
+
+    fn of(path: &Path, reader: Box<dyn BufRead>, on_bad_line: BadLines) -> Self {
+        Self { path: path.to_owned(), reader, buffer: Vec::with_capacity(1024), number: 0, on_bad_line, skipped: 0 }
     }
 
     /// The next flow or report, with its line number from 1; `None` at the end.
@@ -72,22 +94,14 @@ impl Lines {
     /// [`FlowsError`] where the file cannot be read, or a line cannot and such lines are refused.
     pub fn read_next(&mut self) -> Result<Option<(u64, Line)>, FlowsError> {
         while let Some(text) = self.advance()? {
-            if text.is_empty() {
-                continue;
-            }
-            let parsed = Line::parse(text);
-            let (path, line) = (&self.path, self.number);
-            match (parsed, self.on_bad_line) {
-                (Ok(parsed), _) => return Ok(Some((line, parsed))),
-                (Err(problem), BadLines::Refuse) => {
-                    return Err(FlowsError::Line { path: path.clone(), line, problem });
-                }
-                (Err(problem), BadLines::Skip) => {
-                    self.skipped += 1;
-                    if self.skipped <= NAMED_BAD_LINES {
-                        eprintln!("foretell: {}, line {line}: skipped: {problem}", path.display());
-                    }
-                }
+            let parsed = match text {
+                Ok([]) => continue,
+                Ok(text) => Line::parse(text).map_err(BadLine::from),
+                Err(problem) => Err(problem),
+            };
+            match parsed {
+                Ok(parsed) => return Ok(Some((self.number, parsed))),
+                Err(problem) => self.pass_over(problem)?,
             }
         }
         Ok(None)
@@ -99,74 +113,146 @@ impl Lines {
         self.skipped
     }
 
+    fn pass_over(&mut self, problem: BadLine) -> Result<(), FlowsError> {
+        let (path, line) = (&self.path, self.number);
+        if self.on_bad_line == BadLines::Refuse {
+            return Err(FlowsError::Line { path: path.clone(), line, problem });
+        }
+        self.skipped += 1;
+        if self.skipped <= NAMED_BAD_LINES {
+            say(format_args!("{}, line {line}: skipped: {problem}", path.display()));
+        }
+        Ok(())
+    }
+
     /// The next line's text without white space around it.
-    fn advance(&mut self) -> Result<Option<&[u8]>, FlowsError> {
+    fn advance(&mut self) -> Result<Option<Result<&[u8], BadLine>>, FlowsError> {
+        let unreadable = |error| FlowsError::Read { path: self.path.clone(), lines: self.number, error };
         self.buffer.clear();
-        let read = self.reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut self.buffer);
-        let length = read.map_err(|error| FlowsError::Read { path: self.path.clone(), error })?;
+        let length = self.reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut self.buffer).map_err(unreadable)?;
         if length == 0 {
             return Ok(None);
         }
-        self.number += 1;
-        if length as u64 == LONGEST_LINE && self.buffer.last() != Some(&b'\n') {
-            return Err(FlowsError::TooLong { path: self.path.clone(), line: self.number });
+        let is_too_long = length as u64 == LONGEST_LINE && self.buffer.last() != Some(&b'\n');
+        if is_too_long {
+            self.reader.skip_until(b'\n').map_err(unreadable)?;
         }
-        Ok(Some(self.buffer.trim_ascii()))
+        self.number += 1;
+        Ok(Some(if is_too_long { Err(BadLine::TooLong) } else { Ok(self.buffer.trim_ascii()) }))
     }
 }
 
 impl Drop for Lines {
     fn drop(&mut self) {
         if self.skipped > NAMED_BAD_LINES {
-            eprintln!("foretell: {}: {} more lines skipped", self.path.display(), self.skipped - NAMED_BAD_LINES);
+            say(format_args!("{}: {} more lines skipped", self.path.display(), self.skipped - NAMED_BAD_LINES));
         }
     }
 }
 
-/// Reads a file's reports and nothing else. What is wrong with other lines shows when they are read.
-///
-/// # Errors
-/// [`FlowsError`] where the file cannot be read.
-pub fn reports(path: &Path, mut take: impl FnMut(NodeReport)) -> Result<(), FlowsError> {
-    let mut lines = Lines::open(path, BadLines::Skip)?;
-    while let Some(text) = lines.advance()? {
-        if is_report(text)
-            && let Ok(Line::Report(report)) = Line::parse(text)
-        {
-            take(report);
-        }
-    }
-    Ok(())
+/// Flows that can be read more than once. Standard input and pipes are kept in a temporary file, which has no name and is
+/// gone with the process.
+pub struct Recording {
+    path: PathBuf,
+    copy: Option<File>,
 }
 
-/// Whether a file can be read twice.
-#[must_use]
-pub fn is_rereadable(path: &Path) -> bool {
-    path.metadata().is_ok_and(|metadata| metadata.is_file())
+impl Recording {
+    /// Of a file, of a pipe, or of standard input for `-`.
+    ///
+    /// # Errors
+    /// [`FlowsError`] where it cannot be read or kept.
+    pub fn open(path: &Path) -> Result<Self, FlowsError> {
+        let is_file = path != Path::new("-") && path.metadata().is_ok_and(|metadata| metadata.is_file());
+        let copy = if is_file { None } else { Some(keep(path)?) };
+        Ok(Self { path: path.to_owned(), copy })
+    }
+
+    /// Its lines, from the first.
+    ///
+    /// # Errors
+    /// [`FlowsError::Read`] where it cannot be opened.
+    pub fn lines(&self, on_bad_line: BadLines) -> Result<Lines, FlowsError> {
+        let Some(copy) = &self.copy else { return Lines::open(&self.path, on_bad_line) };
+        let reopened = || {
+            let mut copy = copy.try_clone()?;
+            copy.rewind()?;
+            decompressed(Box::new(BufReader::with_capacity(1 << 16, copy)))
+        };
+        let reader = reopened().map_err(|error| FlowsError::Keep { path: self.path.clone(), error })?;
+        Ok(Lines::of(&self.path, reader, on_bad_line))
+    }
+
+    /// Reads it through before anything is said of it: gives its reports to `take`, and where bad lines are refused fails at
+    /// the first.
+    ///
+    /// # Errors
+    /// [`FlowsError`] where it cannot be read, or a line cannot and such lines are refused.
+    pub fn look_through(&self, on_bad_line: BadLines, mut take: impl FnMut(NodeReport)) -> Result<(), FlowsError> {
+        let mut lines = self.lines(on_bad_line)?;
+        if on_bad_line == BadLines::Refuse {
+            while let Some((_, line)) = lines.read_next()? {
+                if let Line::Report(report) = line {
+                    take(report);
+                }
+            }
+        } else {
+            // What is wrong with a line shows when it is judged.
+            while let Some(text) = lines.advance()? {
+                if let Ok(text) = text
+                    && is_report(text)
+                    && let Ok(Line::Report(report)) = Line::parse(text)
+                {
+                    take(report);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Copies into a temporary file, compressed: that may lie in memory.
+fn keep(path: &Path) -> Result<File, FlowsError> {
+    let cannot_keep = |error| FlowsError::Keep { path: path.to_owned(), error };
+    let mut lines = 0;
+    let mut reader = open(path).map_err(|error| FlowsError::Read { path: path.to_owned(), lines, error })?;
+    let mut copy = zstd::Encoder::new(tempfile::tempfile().map_err(cannot_keep)?, 1).map_err(cannot_keep)?;
+    loop {
+        let read = match reader.fill_buf() {
+            Ok([]) => return copy.finish().map_err(cannot_keep),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(FlowsError::Read { path: path.to_owned(), lines, error }),
+        };
+        copy.write_all(read).map_err(cannot_keep)?;
+        lines += read.iter().filter(|&&byte| byte == b'\n').count() as u64;
+        let length = read.len();
+        reader.consume(length);
+    }
 }
 
 /// Opens a file or standard input (`-`) and takes the compression off, which the first bytes tell.
 ///
 /// # Errors
-/// [`FlowsError::Read`] where it cannot be opened.
-pub fn open(path: &Path) -> Result<Box<dyn BufRead>, FlowsError> {
-    let unreadable = |error| FlowsError::Read { path: path.to_owned(), error };
-    let mut plain: Box<dyn BufRead> = if path == Path::new("-") {
-        Box::new(BufReader::new(io::stdin()))
-    } else {
-        let file = File::open(path).map_err(unreadable)?;
-        if file.metadata().map_err(unreadable)?.is_dir() {
-            return Err(unreadable(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder; name its files")));
-        }
-        Box::new(BufReader::with_capacity(1 << 16, file))
-    };
-    let first = plain.fill_buf().map_err(unreadable)?;
+/// Where it cannot be opened.
+pub fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
+    if path == Path::new("-") {
+        return decompressed(Box::new(BufReader::with_capacity(1 << 16, io::stdin())));
+    }
+    let file = File::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    decompressed(Box::new(BufReader::with_capacity(1 << 16, file)))
+}
+
+fn decompressed(mut plain: Box<dyn BufRead>) -> io::Result<Box<dyn BufRead>> {
+    let first = plain.fill_buf()?;
     if first.starts_with(&[0x1f, 0x8b]) {
         return Ok(Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(plain))));
     }
     if first.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-        let decoder = zstd::Decoder::with_buffer(plain).map_err(unreadable)?;
-        return Ok(Box::new(BufReader::with_capacity(1 << 16, decoder)));
+        return Ok(Box::new(BufReader::with_capacity(1 << 16, zstd::Decoder::with_buffer(plain)?)));
     }
     Ok(plain)
 }

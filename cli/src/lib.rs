@@ -7,6 +7,7 @@ pub mod args;
 pub mod check;
 pub mod evaluate;
 pub mod flows;
+pub mod messages;
 pub mod progress;
 pub mod run;
 pub mod snapshot;

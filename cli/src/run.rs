@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::args::{Cli, Command};
+use crate::messages::say;
 use crate::{check, evaluate};
 
 /// The exit status where an input could not be used.
@@ -36,8 +37,7 @@ pub fn run() -> ExitCode {
         // Whoever read our output has seen enough.
         Err(Failure { broken_pipe: true, .. }) => ExitCode::SUCCESS,
         Err(Failure { message, .. }) => {
-            // Nothing can be done about a standard error that is closed.
-            let _ = writeln!(io::stderr(), "foretell: {message}");
+            say(message);
             ExitCode::from(UNUSABLE)
         }
     }

@@ -7,18 +7,32 @@ use std::path::{Path, PathBuf};
 use foretell_policy::manifest::{self, DocumentError};
 use foretell_policy::object::{self, Object, ObjectError, Origin};
 
-use crate::flows;
+use crate::{flows, messages};
 
 /// A snapshot could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
     /// A file or folder cannot be opened or read.
-    #[error("{}: cannot read the snapshot: {error}", path.display())]
+    #[error("{}: cannot read the snapshot: {error}; {}", path.display(), messages::mend(.error))]
     Read {
         /// Which.
         path: PathBuf,
         /// What the system says.
         error: io::Error,
+    },
+    /// A file is no text.
+    #[error("{}, line {line}: not UTF-8; a snapshot is plain YAML or JSON, as kubectl get prints it: save it as UTF-8", path.display())]
+    NotText {
+        /// Which file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// There is nothing to judge by.
+    #[error("{}: the snapshot holds no object that is read; make one with kubectl get namespaces,nodes,pods,services,networkpolicies --all-namespaces -o yaml (in folders .yaml, .yml and .json are read)", messages::listed(.paths))]
+    Empty {
+        /// What was named.
+        paths: Vec<PathBuf>,
     },
     /// A document is no YAML or JSON.
     #[error("{}, document {document}: {error}; a snapshot is plain YAML or JSON, as kubectl get prints it", path.display())]
@@ -59,17 +73,21 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<Object>, SnapshotError> {
             read_file(path, &mut objects)?;
         }
     }
+    if objects.is_empty() {
+        return Err(SnapshotError::Empty { paths: paths.to_owned() });
+    }
     Ok(objects)
 }
 
 fn read_file(path: &Path, objects: &mut Vec<Object>) -> Result<(), SnapshotError> {
     let unreadable = |error| SnapshotError::Read { path: path.to_owned(), error };
-    let mut text = String::new();
-    let mut reader = flows::open(path).map_err(|error| match error {
-        flows::FlowsError::Read { error, .. } => unreadable(error),
-        other => unreadable(io::Error::other(other.to_string())),
+    let mut text = Vec::new();
+    flows::open(path).and_then(|mut reader| reader.read_to_end(&mut text)).map_err(unreadable)?;
+    let text = String::from_utf8(text).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
+        SnapshotError::NotText { path: path.to_owned(), line }
     })?;
-    reader.read_to_string(&mut text).map_err(unreadable)?;
     for document in manifest::documents(&text) {
         let value = document.value.map_err(|error| SnapshotError::Document {
             path: path.to_owned(),
@@ -87,12 +105,18 @@ fn read_file(path: &Path, objects: &mut Vec<Object>) -> Result<(), SnapshotError
     Ok(())
 }
 
-/// The manifests below a folder, in order of their paths.
+/// The manifests below a folder, in order of their paths. What is hidden is passed over, as a mounted `ConfigMap` keeps its
+/// versions there, and links to folders may lead round in circles.
 fn manifests_below(folder: &Path) -> Result<Vec<PathBuf>, SnapshotError> {
     let unreadable = |error| SnapshotError::Read { path: folder.to_owned(), error };
     let mut entries: Vec<PathBuf> = Vec::new();
     for entry in fs::read_dir(folder).map_err(unreadable)? {
-        entries.push(entry.map_err(unreadable)?.path());
+        let entry = entry.map_err(unreadable)?;
+        let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+        let is_linked_folder = entry.file_type().map_err(unreadable)?.is_symlink() && entry.path().is_dir();
+        if !is_hidden && !is_linked_folder {
+            entries.push(entry.path());
+        }
     }
     entries.sort();
     let mut files = Vec::new();

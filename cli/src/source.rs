@@ -14,6 +14,7 @@ use foretell_policy::collation::{Change, Collation};
 
 pub use settings::{ExceptionSettings, Settings};
 
+use crate::messages;
 use git::Repository;
 use paths::PathFilter;
 
@@ -135,7 +136,7 @@ pub enum SourceError {
         why: String,
     },
     /// A file or folder that cannot be read.
-    #[error("cannot read {}: {source}", .path.display())]
+    #[error("cannot read {}: {source}; {}", .path.display(), messages::mend(.source))]
     Unreadable {
         /// Of the file or folder.
         path: PathBuf,

@@ -68,13 +68,14 @@ pub fn evaluate<'a>(world: &'a World<'_>, flow: &Flow, index: u64) -> Evaluated<
 }
 
 /// Of the verdicts on the backends of one Service the worst stands: a denial first, then an allow that not every enforcer
-/// gives.
+/// gives; of two exemptions that of the node, which not every enforcer gives either.
 fn rank(verdict: &Verdict) -> impl Ord + use<> {
     match verdict {
         Verdict::WouldDeny(reason) => (0, Some(*reason)),
         Verdict::Allow { by_block_alone: true, .. } => (1, None),
         Verdict::Allow { by_block_alone: false, .. } => (2, None),
-        Verdict::Exempt(_) => (3, None),
+        Verdict::Exempt(Exemption::Node) => (3, None),
+        Verdict::Exempt(Exemption::Itself) => (4, None),
     }
 }
 

@@ -8,7 +8,11 @@ use std::fmt;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
+
+/// A longer value is not repeated in a message.
+const LONGEST_SHOWN_VALUE: usize = 60;
 
 /// A transport protocol that NetworkPolicy knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
@@ -172,6 +176,9 @@ pub enum LineError {
     /// The text is not JSON.
     #[error("not JSON: {0}")]
     Syntax(String),
+    /// It is JSON, but no object.
+    #[error("no JSON object: a line is one flow or one report")]
+    NoObject,
     /// A field is missing or has a value that does not fit.
     #[error("{path}: {problem}")]
     Field {
@@ -231,19 +238,65 @@ pub fn is_report(text: &[u8]) -> bool {
 }
 
 fn read<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, LineError> {
+    // A list would be taken for the fields in their order.
+    if !text.trim_ascii_start().starts_with(b"{") && serde_json::from_slice::<IgnoredAny>(text).is_ok() {
+        return Err(LineError::NoObject);
+    }
     serde_json::from_slice(text).map_err(|error| explain::<T>(text, &error))
 }
 
 /// Reads the line once more, slowly, to say where it went wrong.
 fn explain<'a, T: Deserialize<'a>>(text: &'a [u8], error: &serde_json::Error) -> LineError {
+    let syntax = |error: &serde_json::Error| {
+        let problem = without_place(error);
+        LineError::Syntax(if error.column() > 0 { format!("{problem}, at column {}", error.column()) } else { problem })
+    };
     if !error.is_data() {
-        return LineError::Syntax(error.to_string());
+        return syntax(error);
     }
     let deserializer = &mut serde_json::Deserializer::from_slice(text);
     match serde_path_to_error::deserialize::<_, T>(deserializer) {
-        Ok(_) => LineError::Syntax(error.to_string()),
-        Err(error) => LineError::Field { path: error.path().to_string(), problem: error.inner().to_string() },
+        Ok(_) => syntax(error),
+        Err(error) => {
+            let path = error.path().to_string();
+            let said = without_place(error.inner());
+            match said.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
+                Some(field) if path == "." => {
+                    LineError::Field { path: field.to_owned(), problem: "required, and missing".to_owned() }
+                }
+                Some(field) => {
+                    LineError::Field { path: format!("{path}.{field}"), problem: "required, and missing".to_owned() }
+                }
+                None => LineError::Field { problem: problem(&path, said, text), path },
+            }
+        }
     }
+}
+
+/// What is wrong with a value, with the value and how to write it where that can be told.
+fn problem(path: &str, said: String, text: &[u8]) -> String {
+    let value: serde_json::Value = serde_json::from_slice(text).unwrap_or_default();
+    let pointer: String = path.split(['.', '[']).map(|step| format!("/{}", step.trim_end_matches(']'))).collect();
+    let found = value.pointer(&pointer).map(ToString::to_string).unwrap_or_default();
+    if found.is_empty() || found.len() > LONGEST_SHOWN_VALUE {
+        return said;
+    }
+    match path.rsplit('.').next().unwrap_or_default() {
+        "start" | "end" => format!("{found} is no time: write it as RFC 3339 does, \"2026-11-21T01:40:00Z\""),
+        "protocol" => format!("{found} is no protocol: write \"TCP\", \"UDP\" or \"SCTP\""),
+        "port" => format!("{found} is no port: write a number from 0 to {}", u16::MAX),
+        "outcome" => format!("{found} is no outcome: write \"established\", \"refused\" or \"unanswered\""),
+        "observed" => format!("{found} is no direction: write \"Egress\" or \"Ingress\""),
+        field if field == "ip" || field.starts_with("addresses[") => format!("{found} is no IP address"),
+        _ => said,
+    }
+}
+
+/// The message without its place: the caller names the line, and a line of NDJSON has no lines.
+fn without_place(error: &serde_json::Error) -> String {
+    let said = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    said.strip_suffix(&place).unwrap_or(&said).to_owned()
 }
 
 fn check_span(start: Timestamp, end: Timestamp) -> Result<(), LineError> {

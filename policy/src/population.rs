@@ -270,8 +270,9 @@ impl<'c> Population<'c> {
         let mut listeners = Vec::new();
         for group in &behind.groups {
             let is_client = |id: PodId| client.pod() == Some(id);
-            let alike = blocks.is_empty() && !group.iter().any(|id| is_client(*id));
-            let mut kinds: Vec<(bool, Vec<bool>)> = Vec::new();
+            let is_apart = |id: PodId| is_client(id) || self.cluster.pod(id).host_network;
+            let alike = blocks.is_empty() && !group.iter().any(|id| is_apart(*id));
+            let mut kinds: Vec<(bool, Option<IpAddr>, Vec<bool>)> = Vec::new();
             for id in group.iter().copied().filter(|id| self.serves(*id, at)) {
                 let pod = self.cluster.pod(id);
                 // A Service's IPv6 address leads to its pods' IPv6 addresses.
@@ -279,7 +280,9 @@ impl<'c> Population<'c> {
                     continue;
                 };
                 let Some(port) = port.target.on(port.protocol, &self.identity(id).ports) else { continue };
-                let kind = (is_client(id), blocks.iter().map(|block| block.contains(&ip)).collect());
+                // All that is seen of a hostNetwork pod is its address, which may be the client's own node's.
+                let host = pod.host_network.then_some(ip);
+                let kind = (is_client(id), host, blocks.iter().map(|block| block.contains(&ip)).collect());
                 if kinds.contains(&kind) {
                     continue;
                 }

@@ -191,7 +191,7 @@ fn wrong_values_are_refused_where_a_schema_can() {
     let spec = &schema(&crd)["properties"]["spec"];
     assert_eq!(spec["required"], json!(["direction", "peers", "policyRef", "reason"]));
     let spec = &spec["properties"];
-    assert_eq!(spec["direction"]["enum"], json!(["Ingress", "Egress"]));
+    assert_eq!(spec["direction"]["enum"], json!(["Egress", "Ingress"]));
     assert_eq!((&spec["reason"]["minLength"], &spec["peers"]["minItems"]), (&json!(1), &json!(1)));
     assert_eq!(spec["expiresAt"]["format"], json!("date-time"));
     assert_eq!(spec["policyRef"]["properties"]["kind"]["enum"].as_array().unwrap().len(), 6);

@@ -258,7 +258,7 @@ fn an_exception_says_what_it_lacks() {
         ),
         (
             "policyRef: {kind: NetworkPolicy, name: web}, direction: ingress, peers: [{podSelector: {}}], reason: known",
-            "spec.direction: unknown variant `ingress`, expected `Ingress` or `Egress`",
+            "spec.direction: unknown variant `ingress`, expected `Egress` or `Ingress`",
         ),
         (
             "policyRef: {kind: NetworkPolicy, name: web}, direction: Ingress, reason: known",

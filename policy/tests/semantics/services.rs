@@ -230,3 +230,37 @@ fn the_client_among_the_backends_reaches_itself_and_the_others_are_judged() {
     let stage = stage.and(&twin("twin", "app: web", "10.1.1.40", ""));
     assert_eq!(leaves(&stage, "web -> 10.96.0.1 TCP 80"), "allow 0");
 }
+
+#[test]
+fn of_two_exempt_backends_the_one_is_named_of_which_enforcers_differ() {
+    let stage = stage("{policyTypes: [Egress]}").and(
+        "apiVersion: v1
+kind: Pod
+metadata: {name: on-host, namespace: shop, labels: {app: web}}
+spec: {nodeName: n1, hostNetwork: true, containers: [{name: c, image: c}]}
+status: {phase: Running, podIP: 192.168.0.1}",
+    );
+    assert_eq!(leaves(&stage, "web -> 10.96.0.1 TCP 8080"), "exempt node, enforcers differ");
+}
+
+#[test]
+fn a_backend_on_its_nodes_network_is_told_apart_from_its_twin_in_the_pod_network() {
+    let pod = |name: &str, more: &str, ip: &str| {
+        format!(
+            "apiVersion: v1
+kind: Pod
+metadata:
+  {{name: {name}, namespace: shop, labels: {{app: many}},
+   ownerReferences: [{{apiVersion: apps/v1, kind: DaemonSet, name: many, uid: u, controller: true}}]}}
+spec: {{nodeName: n1, {more}containers: [{{name: c, image: c}}]}}
+status: {{phase: Running, podIP: {ip}}}"
+        )
+    };
+    let service = "{apiVersion: v1, kind: Service, metadata: {name: many, namespace: shop},
+ spec: {clusterIP: 10.96.0.7, selector: {app: many}, ports: [{port: 80}]}}";
+    let (on_host, in_network) = (pod("a", "hostNetwork: true, ", "192.168.0.1"), pod("b", "", "10.1.1.61"));
+    for pods in [[&on_host, &in_network], [&in_network, &on_host]] {
+        let stage = shop().and(pods[0]).and(pods[1]).and(service).and(&audit("{policyTypes: [Egress]}"));
+        assert_eq!(leaves(&stage, "web -> 10.96.0.7 TCP 80"), "deny NoRules", "the twin, not only the own node");
+    }
+}
