@@ -155,7 +155,10 @@ fn an_exception_of_the_change_counts_unless_the_base_requires_it_there() {
     repository.write("policies/exception.yaml", EXCEPTION);
     repository.commit();
     let report = checked(&place, &repository, "promote", "", 0);
-    assert_eq!((&report["exceptions"][0]["inChange"], &report["denials"][0]["state"]), (&true.into(), &"accepted".into()));
+    assert_eq!(
+        (&report["exceptions"][0]["inChange"], &report["denials"][0]["state"]),
+        (&true.into(), &"accepted".into())
+    );
 
     // The branch cannot lift what its base requires.
     repository.write(".foretell.yaml", "exceptions: {requireOnBase: false}\n");
@@ -184,7 +187,8 @@ fn window_and_clock_decide_which_traffic_and_watching_count() {
     repository.commit();
     let root = repository.path().display().to_string();
     let run = |more: &str| {
-        let ended = place.run(&format!("check --repo {root} --base main --head promote {OBSERVED} {more} --format json"));
+        let ended =
+            place.run(&format!("check --repo {root} --base main --head promote {OBSERVED} {more} --format json"));
         let report: Value = serde_json::from_str(&ended.stdout).unwrap_or_else(|_| panic!("{more}: {}", ended.stderr));
         assert_eq!(ended.status, Some(i32::try_from(report["exitStatus"].as_i64().unwrap()).unwrap()));
         report
@@ -299,7 +303,9 @@ fn a_report_that_nobody_reads_is_no_permission() {
 #[test]
 fn every_command_has_a_help() {
     let place = Place::new();
-    for words in ["--help", "-h", "help", "check --help", "evaluate -h", "help check", "crds --help", "report-schema --help"] {
+    for words in
+        ["--help", "-h", "help", "check --help", "evaluate -h", "help check", "crds --help", "report-schema --help"]
+    {
         let ended = place.run(words);
         assert_eq!((ended.status, ended.stderr.as_str()), (Some(0), ""), "{words}");
         assert!(ended.stdout.contains("Usage: foretell"), "{words}: {}", ended.stdout);
