@@ -22,9 +22,10 @@ pub fn decide(report: &mut Report, enforced: bool) {
                 .to_owned(),
         );
     }
-    reasons.extend(
-        report.undecided.iter().map(|part| format!("{}: {}. Mend: {}.", part.places.join(", "), part.what, part.mend)),
-    );
+    reasons.extend(report.undecided.iter().map(|part| {
+        let stop = if part.what.ends_with('?') { "" } else { "." };
+        format!("{}: {}{stop} Mend: {}.", part.places.join(", "), part.what, part.mend)
+    }));
     if unresolved > 0 {
         reasons.push(format!(
             "{} in use {} newly denied, and no exception accepts {}.",

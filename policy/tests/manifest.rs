@@ -88,8 +88,8 @@ fn an_error_names_its_document_and_line_and_stays_in_its_document() {
     assert!(error(text).starts_with("document 2, line "), "{}", error(text));
     assert_eq!(documents(text).iter().filter(|document| document.value.is_ok()).count(), 2);
     for (text, expected) in [
-        ("a: 1\nb: 2\na: 3\n", "document 1, line 3: duplicate mapping key: a"),
-        ("---\nx: 1\n---\na: {b: 1, b: 2}\n", "document 2, line 4: duplicate mapping key: b"),
+        ("a: 1\nb: 2\na: 3\n", "document 1, line 3: key `a` is given twice"),
+        ("---\nx: 1\n---\na: {b: 1, b: 2}\n", "document 2, line 4: key `b` is given twice"),
         ("a: .nan\n", "document 1, line 1: "),
         ("? [1, 2]\n: a\n", "document 1, line 1: "),
         ("? {a: b}\n: a\n", "document 1, line 1: "),

@@ -60,7 +60,10 @@ fn read(part: &Part<'_>) -> Result<Value, DocumentError> {
 fn problem(message: &str) -> String {
     let first = message.lines().next().unwrap_or_default();
     let end = first.rfind(" at line ").unwrap_or(first.len());
-    first[..end].trim_end_matches([',', ':', ' ']).to_owned()
+    let problem = first[..end].trim_end_matches([',', ':', ' ']);
+    // Ends with advice for programs.
+    let twice = problem.strip_prefix("duplicate mapping key: ").and_then(|rest| rest.rsplit_once(", set "));
+    twice.map_or_else(|| problem.to_owned(), |(key, _)| format!("key `{key}` is given twice"))
 }
 
 /// Budgets grow with the text, which is in memory already: only what aliases add to it is limited.
