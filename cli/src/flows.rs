@@ -225,7 +225,7 @@ fn keep(path: &Path) -> Result<File, FlowsError> {
             Err(error) => return Err(FlowsError::Read { path: path.to_owned(), lines, error }),
         };
         copy.write_all(read).map_err(cannot_keep)?;
-        lines += read.iter().filter(|&&byte| byte == b'\n').count() as u64;
+        lines += read.split(|&byte| byte == b'\n').skip(1).count() as u64;
         let length = read.len();
         reader.consume(length);
     }

@@ -85,7 +85,7 @@ fn read_file(path: &Path, objects: &mut Vec<Object>) -> Result<(), SnapshotError
     flows::open(path).and_then(|mut reader| reader.read_to_end(&mut text)).map_err(unreadable)?;
     let text = String::from_utf8(text).map_err(|error| {
         let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
+        let line = before.split(|&byte| byte == b'\n').count();
         SnapshotError::NotText { path: path.to_owned(), line }
     })?;
     for document in manifest::documents(&text) {

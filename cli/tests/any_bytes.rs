@@ -1,6 +1,7 @@
 //! Whatever the bytes are, the command ends with an answer, not with a crash.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+#[allow(dead_code, reason = "shared with other tests")]
 mod foretell;
 
 use std::fs;

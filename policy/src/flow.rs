@@ -276,7 +276,7 @@ fn explain<'a, T: Deserialize<'a>>(text: &'a [u8], error: &serde_json::Error) ->
 /// What is wrong with a value, with the value and how to write it where that can be told.
 fn problem(path: &str, said: String, text: &[u8]) -> String {
     let value: serde_json::Value = serde_json::from_slice(text).unwrap_or_default();
-    let pointer: String = path.split(['.', '[']).map(|step| format!("/{}", step.trim_end_matches(']'))).collect();
+    let pointer: String = path.split(['.', '[']).flat_map(|step| ["/", step.trim_end_matches(']')]).collect();
     let found = value.pointer(&pointer).map(ToString::to_string).unwrap_or_default();
     if found.is_empty() || found.len() > LONGEST_SHOWN_VALUE {
         return said;

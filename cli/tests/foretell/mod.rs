@@ -91,7 +91,7 @@ pub(crate) fn report(addresses: &str) -> String {
 
 /// `prod` with the pods web (10.1.0.5), client (10.1.0.6) and db (10.1.0.7) on the node n1; an audit policy denies web all
 /// ingress, an enforced one lets db be reached by client alone.
-pub(crate) const SNAPSHOT: &str = r#"apiVersion: v1
+pub(crate) const SNAPSHOT: &str = r"apiVersion: v1
 kind: Namespace
 metadata: {name: prod}
 ---
@@ -131,4 +131,4 @@ metadata: {name: db, namespace: prod}
 spec:
   podSelector: {matchLabels: {app: db}}
   ingress: [{from: [{podSelector: {matchLabels: {app: client}}}]}]
-"#;
+";
