@@ -94,7 +94,7 @@ pub struct Observed {
     /// The cluster's objects: files or folders of YAML or JSON; `-` is standard input
     #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
     pub snapshot: Vec<PathBuf>,
-    /// Recorded flows as NDJSON, plain, gzip or zstd; `-` is standard input
+    /// Recorded flows as NDJSON, plain, gzip or zstd; `-` is standard input, read to its end before anything is judged
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     pub flows: Vec<PathBuf>,
     /// What to do about a line that is no flow
