@@ -209,12 +209,14 @@ impl Page {
         if denials.is_empty() && others.is_empty() {
             return;
         }
-        self.folded(&format!("Accepted denials ({})", denials.len()), |page| {
+        self.folded(&format!("Accepted denials ({}), and exceptions that stood before", denials.len()), |page| {
             for exception in others {
                 page.exception(exception);
             }
-            page.line("");
-            page.denials(&denials, report);
+            if !denials.is_empty() {
+                page.line("");
+                page.denials(&denials, report);
+            }
         });
     }
 

@@ -38,7 +38,7 @@ impl Page {
             "accepts nothing that was seen".to_owned()
         } else {
             let ids: Vec<String> = exception.accepts.iter().map(|id| code(&id.to_string())).collect();
-            format!("accepts {}", ids.join(", "))
+            format!("accepts flows of {}", ids.join(", "))
         };
         self.line(format!("- {name}{until}: {accepts}. Reason: {}", text(&exception.reason)));
     }
