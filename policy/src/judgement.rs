@@ -1,6 +1,6 @@
 //! From a change and a window of traffic to the report: the worlds, what is asked of them, the gate.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -8,26 +8,27 @@ use jiff::{SignedDuration, Timestamp};
 use crate::assessment::{Assessment, Case, Cause, Counts, Denied, Told, assess};
 use crate::change::{Action, IdentityChange, Plan, PolicyChange};
 use crate::cluster::Cluster;
-use crate::cluster::ownership::Destination;
-use crate::cluster::pod::{Pod, PodId};
+use crate::cluster::pod::Pod;
 use crate::cluster::service::{Service, ServiceId};
 use crate::cluster::workload::Workload;
 use crate::collation::Change;
 use crate::compiled::PolicyRef;
 use crate::denial::{DenialId, DenialKey};
 use crate::effect::Worlds;
-use crate::evidence::{NodeWatch, Watch};
+use crate::evidence::Watch;
 use crate::gate;
 use crate::naming::Party;
 use crate::object::Object;
 use crate::population::Population;
 use crate::report::{
-    CauseReport, Decision, Denial, Evidence, ExceptionReport, NodeEvidence, NotJudgedFile, PolicyReport,
-    PromotionReport, Relation, Report, SCHEMA_VERSION, SeenTraffic, State, UndecidedPart, Verdicts,
+    CauseReport, Decision, Denial, ExceptionReport, NotJudgedFile, PolicyReport, PromotionReport, Relation, Report,
+    SCHEMA_VERSION, SeenTraffic, State, UndecidedPart, Verdicts,
 };
 use crate::sum::Sums;
 use crate::traffic::{Class, Traffic};
 use crate::world::World;
+
+mod evidence;
 
 /// Everything that an answer depends on.
 #[derive(Clone, Debug)]
@@ -218,52 +219,6 @@ impl Judgement<'_, '_, '_> {
         }
     }
 
-    /// The running pods that a changed policy selects; where it is removed, those that it selected.
-    fn selected(&self, change: &PolicyChange) -> BTreeSet<PodId> {
-        let world = if change.action == Action::Removed { self.before } else { self.after };
-        let population = world.population();
-        self.running()
-            .filter(|pod| {
-                let identity = population.identity(*pod);
-                let labels = population.namespace_labels(&identity.namespace);
-                change.policy.selects(&identity.namespace, labels, &identity.labels)
-            })
-            .collect()
-    }
-
-    fn running(&self) -> impl Iterator<Item = PodId> {
-        let (cluster, at) = (self.inputs.cluster, self.inputs.at);
-        cluster.pods().filter(move |(_, pod)| !pod.host_network && pod.life.contains(at)).map(|(id, _)| id)
-    }
-
-    /// The running pods that the enforced part of the change concerns: those that its policies select or selected, and those
-    /// of which selectors see something else, where there are policies at all.
-    fn subjects(&self) -> BTreeSet<PodId> {
-        let mut subjects: BTreeSet<PodId> =
-            self.plan.enforced.iter().flat_map(|change| self.selected(change)).collect();
-        if self.before.policies().next().is_some() || self.after.policies().next().is_some() {
-            let (old, new) = (self.before.population(), self.after.population());
-            let differs = |pod: &PodId| {
-                let (was, is) = (old.identity(*pod), new.identity(*pod));
-                was != is || old.namespace_labels(&was.namespace) != new.namespace_labels(&is.namespace)
-            };
-            subjects.extend(self.running().filter(differs));
-        }
-        for change in self.plan.enforced.iter().filter(|change| change.action == Action::Changed) {
-            // What it selected before and no longer does may have been open by it.
-            let old = self.before.policies().find(|policy| policy.reference == change.reference);
-            let population = self.before.population();
-            subjects.extend(old.into_iter().flat_map(|old| {
-                self.running().filter(|pod| {
-                    let identity = population.identity(*pod);
-                    let labels = population.namespace_labels(&identity.namespace);
-                    old.selects(&identity.namespace, labels, &identity.labels)
-                })
-            }));
-        }
-        subjects
-    }
-
     fn denials(&self, assessment: &Assessment) -> Vec<Denial> {
         let mut denials: Vec<Denial> =
             assessment.denied.iter().filter_map(|(key, denied)| self.denial(key, denied)).collect();
@@ -380,51 +335,6 @@ impl Judgement<'_, '_, '_> {
         }
         reports.sort_by_key(|report| !report.in_change);
         reports
-    }
-
-    fn evidence(&self) -> Evidence {
-        let Inputs { cluster, traffic, watch, .. } = *self.inputs;
-        let mut subjects_by_node: BTreeMap<&str, u64> = BTreeMap::new();
-        let subjects = self.subjects();
-        for pod in &subjects {
-            if let Some(node) = cluster.pod(*pod).node {
-                *subjects_by_node.entry(cluster.node_name(node)).or_default() += 1;
-            }
-        }
-        let names: BTreeSet<&str> =
-            watch.nodes().keys().map(String::as_str).chain(subjects_by_node.keys().copied()).collect();
-        let nodes = names.into_iter().map(|name| {
-            let watched = watch.nodes().get(name).filter(|_| watch.watched_since(name, self.inputs.from));
-            NodeEvidence {
-                node: name.to_owned(),
-                subjects: subjects_by_node.get(name).copied().unwrap_or_default(),
-                since: watched.and_then(NodeWatch::since),
-                until: watched.and_then(NodeWatch::until),
-                watched_seconds: watched.map_or(0, |watched| watched.watched().as_secs()),
-                gaps: watched.map_or(0, |watched| watched.gaps() as u64),
-                lost: watched.map(|watched| watched.lost.clone()).unwrap_or_default(),
-            }
-        });
-        let unresolved = traffic.select(|key| {
-            let dst = match key.dst {
-                Destination::Direct(end) => Some(end),
-                Destination::Service { .. } => None,
-            };
-            [Some(key.src), dst].into_iter().flatten().any(|end| self.after.is_unresolved(&end))
-        });
-        Evidence {
-            known: !watch.is_unknown(),
-            from: self.inputs.from,
-            to: self.inputs.at,
-            minimum_seconds: self.inputs.min_window.map(|window| window.as_secs()),
-            flows: traffic.flows(),
-            flows_outside_window: traffic.outside_window(),
-            bad_lines: self.inputs.bad_lines,
-            distinct: traffic.distinct() as u64,
-            unresolved: unresolved.len() as u64,
-            subjects: subjects.len() as u64,
-            nodes: nodes.collect(),
-        }
     }
 
     /// Services that the change leaves without any of the pods that stood behind them.
