@@ -31,12 +31,12 @@ pub struct FileWatch {
 }
 
 impl FileWatch {
-    /// Notes a report, unless it is from after `until`.
+    /// Notes a report. One from after `until` tells that the node reports, and of nothing that was watched.
     pub fn add_report(&mut self, report: &NodeReport, from: Timestamp, until: Timestamp) {
+        let node = self.reported.nodes.entry(report.node.clone()).or_default();
         if report.start > until {
             return;
         }
-        let node = self.reported.nodes.entry(report.node.clone()).or_default();
         node.add_span(report.start, report.end.min(until));
         if report.end >= from {
             for (cause, count) in report.lost.iter().filter(|(_, count)| **count > 0) {

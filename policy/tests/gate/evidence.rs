@@ -67,6 +67,18 @@ fn a_report_from_after_the_clock_is_no_evidence() {
 }
 
 #[test]
+fn a_file_whose_reports_are_all_from_after_the_clock_is_not_one_without_reports() {
+    let shop = open(unwatched_shop());
+    let shop =
+        ["n1", "n2"].iter().fold(shop, |shop, node| shop.watched(node, "2026-11-22T00:00:00Z", "2026-11-23T00:00:00Z"));
+    let report = shop
+        .flow_with("web -> cart TCP 8080", &json!({"node": "n1"}))
+        .flow_with("web -> cart TCP 8080", &json!({"node": "n2"}))
+        .judge();
+    assert_eq!((report.decision, report.exit_status), (Decision::Undecided, 2), "{:?}", report.reasons);
+}
+
+#[test]
 fn the_minimum_window_short_is_pending() {
     let stage = open(unwatched_shop()).watched("n2", "2026-11-20T12:00:00Z", AT);
     let report = stage.clone().min_window_hours(25).judge();
