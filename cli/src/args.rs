@@ -78,7 +78,7 @@ pub struct Compared {
 #[derive(Debug, Args)]
 pub struct Manifests {
     /// Read only files that match; a folder's name takes everything below it. May be given several times
-    #[arg(long = "path", value_name = "GLOB")]
+    #[arg(long = "path", value_name = "GLOB", conflicts_with = "render")]
     pub paths: Vec<String>,
     /// Namespace of objects that name none
     #[arg(long, value_name = "NS", default_value = "default")]

@@ -233,6 +233,7 @@ fn a_value_of_the_command_line_that_cannot_be_used_is_named() {
         ("--pod-cidr 10.0.0.0/33", &["--pod-cidr"]),
         ("--render false", &["--render failed at the base revision: \"false\" ended with exit status: 1"]),
         ("--repo .", &["--repo", "cannot be used with"]),
+        ("--path base --render true", &["--path", "cannot be used with", "--render"]),
         ("--no-such-flag", &["--no-such-flag"]),
     ] {
         let at = if words.starts_with("--at") { CHECK.split(" --at").next().unwrap() } else { CHECK };
