@@ -2,7 +2,7 @@
 #
 # The recipes are scripts in scripts/, each of which finds a Rust of its own accord (scripts/toolchain.sh).
 
-.PHONY: help setup demo demo-live test lint fmt bench golden check-golden deny advisories clean
+.PHONY: help setup demo demo-live test cluster cluster-down lint fmt bench golden check-golden deny advisories clean
 .DEFAULT_GOAL := help
 .SUFFIXES:
 
@@ -20,6 +20,12 @@ demo-live: ## the same over traffic captured here and now by eBPF (root, Linux >
 
 test: ## everything that has to hold: lints, tests, generated files, dependencies
 	@scripts/test
+
+cluster: ## a throwaway Kubernetes with real pods, in namespaces of its own; NODES=2 for two nodes (root, Linux, Go)
+	@scripts/cluster up --nodes $(or $(NODES),1)
+
+cluster-down: ## remove every trace of it
+	@scripts/cluster down
 
 lint: ## format, clippy, rustdoc, shellcheck; warnings are errors
 	@scripts/lint

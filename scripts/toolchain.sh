@@ -121,3 +121,27 @@ need_rust() {
     echo "No Rust >= $(minimum_rust) was found. \`make setup\` installs it, or says what is missing." >&2
     return 1
 }
+
+# The oldest Go that builds the cluster in a box: its go.mod is where it is written. A Go >= 1.21 gets itself a newer one.
+minimum_go() {
+    sed -n 's/^go \(.*\)$/\1/p' tests/cluster/go.mod
+}
+
+# Puts a Go that will do in front of PATH. Fails, silently, where there is none.
+use_go() {
+    _found=$({
+        printf '%s\n' "$PATH" | tr ':' '\n'
+        printf '%s\n' /usr/local/go/bin /usr/lib/go/bin
+        _homes | sed 's,$,/go/bin,'
+    } | awk 'NF && !seen[$0]++' | while IFS= read -r _folder; do
+        [ -x "$_folder/go" ] || continue
+        _version=$("$_folder/go" env GOVERSION 2>/dev/null | sed 's/^go//')
+        _wanted=$(minimum_go)
+        # What `go` is told in GOTOOLCHAIN decides whether an older one may get itself a newer one.
+        [ "$("$_folder/go" env GOTOOLCHAIN 2>/dev/null)" = local ] || _wanted=1.21
+        ! at_least "$_version" "$_wanted" || { echo "$_folder" && break; }
+    done)
+    [ -n "$_found" ] || return 1
+    [ "$(command -v go)" = "$_found/go" ] || PATH=$_found:$PATH
+    export PATH
+}
