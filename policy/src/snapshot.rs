@@ -15,8 +15,14 @@ use crate::manifest::Document;
 
 pub mod gone;
 pub mod resource;
+mod yaml;
 
 use resource::RESOURCES;
+
+/// What a person reads first.
+const TITLE: &str = "\
+# A cluster's objects, as far as `foretell check` and `foretell evaluate` read them. Made by `foretell snapshot`.
+";
 
 /// `apiVersion` of [`Header`].
 const API_VERSION: &str = "foretell.dev/v1alpha1";
@@ -85,29 +91,38 @@ pub enum SnapshotError {
 }
 
 impl Snapshot {
-    /// The documents that it is made of: the header, then the objects by kind, namespace, name and, of pods of one name, the
-    /// time they went, those that are there last. The same objects give the same documents.
+    /// Its text: the header, then the objects by kind, namespace, name and, of pods of one name, the time they went, those
+    /// that are there last. The same objects give the same text.
     #[must_use]
-    pub fn into_documents(self) -> Vec<Value> {
+    pub fn into_text(self) -> String {
         let Self { taken, cluster, server, mut not_served, mut objects } = self;
         not_served.sort();
         objects.sort_by(order);
-        let counts = counts(&objects);
         let header = Header {
             api_version: API_VERSION.to_owned(),
             kind: KIND.to_owned(),
             taken,
             cluster,
             server,
-            objects: counts,
+            objects: counts(&objects),
             not_served,
         };
-        // Text, numbers and maps with text for keys are always JSON.
-        let header = serde_json::to_value(header).unwrap_or_default();
-        std::iter::once(header).chain(objects).collect()
+        let mut text = TITLE.to_owned();
+        // Texts, numbers and maps with texts for keys are always JSON.
+        yaml::write(&mut text, &serde_json::to_value(header).unwrap_or_default());
+        for object in &objects {
+            yaml::write(&mut text, object);
+        }
+        text
     }
 
-    /// Reads documents as [`Snapshot::into_documents`] made them.
+    /// How many of its pods had gone when it was taken.
+    #[must_use]
+    pub fn gone_pods(&self) -> u64 {
+        self.objects.iter().filter(|object| kind(object) == "Pod" && gone_at(object).is_some()).count() as u64
+    }
+
+    /// Reads the documents of what [`Snapshot::into_text`] made.
     ///
     /// # Errors
     /// [`SnapshotError`] where something else made them, or something is missing.
