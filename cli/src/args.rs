@@ -1,6 +1,7 @@
 //! Command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
@@ -22,6 +23,8 @@ pub enum Command {
     Check(Box<Check>),
     /// Judge every flow by every policy of a snapshot and print the verdicts, a line each
     Evaluate(Evaluate),
+    /// Print a live cluster's objects, as far as `check` and `evaluate` read them
+    Snapshot(Snapshot),
     /// Print the definitions of AuditNetworkPolicy, AuditClusterNetworkPolicy and AuditException, for kubectl apply
     Crds,
     /// Print the JSON Schema of the report that `check --format json` prints
@@ -140,6 +143,29 @@ pub struct Evaluate {
     pub format: VerdictFormat,
 }
 
+/// `foretell snapshot`
+#[derive(Debug, Args)]
+pub struct Snapshot {
+    /// The kubeconfig [default: as kubectl finds it: KUBECONFIG, ~/.kube/config, a pod's service account]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The context in the kubeconfig [default: its current one]
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Where to write it; a file is replaced at once and whole, `-` is standard output
+    #[arg(long, value_name = "FILE", default_value = "-", conflicts_with = "append")]
+    pub output: PathBuf,
+    /// Renew the snapshot in this file and keep in it the pods that have gone since; without such a file it is made
+    #[arg(long, value_name = "FILE", value_parser = parse_file)]
+    pub append: Option<PathBuf>,
+    /// How long --append keeps pods that have gone: no shorter than the --window and --min-window of your checks
+    #[arg(long, value_name = "SPAN", default_value = "14d", value_parser = parse_span, requires = "append")]
+    pub keep: SignedDuration,
+    /// How long to wait for each answer of the API server
+    #[arg(long, value_name = "SPAN", default_value = "60s", value_parser = parse_timeout)]
+    pub request_timeout: Duration,
+}
+
 /// Form of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ReportFormat {
@@ -181,6 +207,17 @@ fn parse_span(text: &str) -> Result<SignedDuration, String> {
         .to_duration(SpanRelativeTo::days_are_24_hours())
         .map_err(|_| format!("months and years differ in length; {example}"))?;
     if duration.is_negative() { Err(format!("is negative; {example}")) } else { Ok(duration) }
+}
+
+/// Reads the name of a file that is read and then written.
+fn parse_file(text: &str) -> Result<PathBuf, String> {
+    if text == "-" { Err("standard input cannot be written to; name a file".to_owned()) } else { Ok(text.into()) }
+}
+
+/// Reads how long to wait; waiting for nothing gets no answer.
+fn parse_timeout(text: &str) -> Result<Duration, String> {
+    let wait = parse_span(text)?.unsigned_abs();
+    if wait.is_zero() { Err("no answer comes in no time; write for example 60s".to_owned()) } else { Ok(wait) }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Reads a cluster's snapshot: YAML or JSON out of files, folders or standard input.
+//! Reads a cluster's snapshot: YAML or JSON out of files, folders or standard input. `take` makes one.
 
 use std::fs;
 use std::io::{self, Read as _};
@@ -6,8 +6,17 @@ use std::path::{Path, PathBuf};
 
 use foretell_policy::manifest::{self, DocumentError};
 use foretell_policy::object::{self, Object, ObjectError, Origin};
+use foretell_policy::snapshot;
 
 use crate::{flows, messages};
+
+pub mod connection;
+pub mod file;
+pub mod list;
+mod proxy;
+pub mod request;
+mod served;
+pub mod take;
 
 /// A snapshot could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +30,7 @@ pub enum SnapshotError {
         error: io::Error,
     },
     /// A file is no text.
-    #[error("{}, line {line}: not UTF-8; a snapshot is plain YAML or JSON, as kubectl get prints it: save it as UTF-8", path.display())]
+    #[error("{}, line {line}: not UTF-8; a snapshot is plain YAML or JSON, as foretell snapshot and kubectl get print it: save it as UTF-8", path.display())]
     NotText {
         /// Which file.
         path: PathBuf,
@@ -29,13 +38,13 @@ pub enum SnapshotError {
         line: usize,
     },
     /// There is nothing to judge by.
-    #[error("{}: the snapshot holds no object that is read; make one with kubectl get namespaces,nodes,pods,services,networkpolicies --all-namespaces -o yaml (in folders .yaml, .yml and .json are read)", messages::listed(.paths))]
+    #[error("{}: the snapshot holds no object that is read; make one with foretell snapshot --output FILE (in folders .yaml, .yml and .json are read)", messages::listed(.paths))]
     Empty {
         /// What was named.
         paths: Vec<PathBuf>,
     },
     /// A document is no YAML or JSON.
-    #[error("{}, document {document}: {error}; a snapshot is plain YAML or JSON, as kubectl get prints it", path.display())]
+    #[error("{}, document {document}: {error}; a snapshot is plain YAML or JSON, as foretell snapshot and kubectl get print it", path.display())]
     Document {
         /// Which file.
         path: PathBuf,
@@ -43,6 +52,14 @@ pub enum SnapshotError {
         document: usize,
         /// What is wrong with it.
         error: DocumentError,
+    },
+    /// Something is missing.
+    #[error("{}: {error}; take it again", path.display())]
+    Incomplete {
+        /// Which file.
+        path: PathBuf,
+        /// What is missing.
+        error: snapshot::SnapshotError,
     },
     /// An object is not valid.
     #[error("{}, document {document}{item}: {error}", path.display())]
@@ -88,7 +105,10 @@ fn read_file(path: &Path, objects: &mut Vec<Object>) -> Result<(), SnapshotError
         let line = before.split(|&byte| byte == b'\n').count();
         SnapshotError::NotText { path: path.to_owned(), line }
     })?;
-    for document in manifest::documents(&text) {
+    let documents = manifest::documents(&text);
+    snapshot::check_complete(documents.iter().filter_map(|document| document.value.as_ref().ok()))
+        .map_err(|error| SnapshotError::Incomplete { path: path.to_owned(), error })?;
+    for document in documents {
         let value = document.value.map_err(|error| SnapshotError::Document {
             path: path.to_owned(),
             document: document.number,

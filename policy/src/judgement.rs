@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::assessment::{Assessment, Case, Cause, Counts, Denied, Told, assess};
 use crate::change::{Action, IdentityChange, Plan, PolicyChange};
 use crate::cluster::Cluster;
-use crate::cluster::pod::Pod;
+use crate::cluster::pod::{Pod, gone_at};
 use crate::cluster::service::{Service, ServiceId};
 use crate::cluster::workload::Workload;
 use crate::collation::Change;
@@ -121,7 +121,8 @@ fn not_judged(change: &Change) -> Vec<NotJudgedFile> {
 fn existing(inputs: &Inputs<'_>, plan: &Plan) -> HashSet<Workload> {
     let Inputs { cluster, snapshot, at, .. } = *inputs;
     let mut workloads: HashSet<Workload> = plan.head.templates.keys().cloned().collect();
-    workloads.extend(snapshot.iter().flat_map(Workload::controllers));
+    let there = snapshot.iter().filter(|object| gone_at(object.metadata()).is_none_or(|gone| at < gone));
+    workloads.extend(there.flat_map(Workload::controllers));
     let knows_cron_jobs = snapshot.iter().any(|object| matches!(object, Object::CronJob(_)));
     let remains = |pod: &Pod| pod.life.contains(at) || (!knows_cron_jobs && pod.workload.kind == "CronJob");
     workloads.extend(cluster.pods().filter(|(_, pod)| remains(pod)).map(|(_, pod)| pod.workload.clone()));

@@ -29,6 +29,7 @@ pub mod peer;
 pub mod population;
 pub mod port;
 pub mod report;
+pub mod snapshot;
 pub mod sum;
 pub mod traffic;
 mod validation;

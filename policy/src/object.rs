@@ -15,6 +15,7 @@ use crate::validation;
 
 mod cidrs;
 mod decode;
+pub mod kept;
 mod kind;
 mod known_fields;
 mod naming;

@@ -4,13 +4,14 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::node::{NodeId, Nodes};
 use super::workload::{Owners, Workload};
 use crate::labels::Labels;
 use crate::port::{NamedPort, protocol_or_tcp};
 
-/// Tells when a pod of a kept snapshot was last there: it has gone since, and the cluster no longer says when.
+/// Tells when an object of a kept snapshot was last there: it has gone since, and the cluster no longer says when.
 pub const GONE_AT: &str = "foretell.dev/gone-at";
 
 /// The kubelet's hash of a static pod's manifest. The pod's cgroup is named after it, not after the API's UID.
@@ -132,10 +133,15 @@ impl Pod {
             node: node_id,
             addresses: pod_addresses(status),
             workload: owners.workload_of(pod),
-            life: life(pod, annotation(GONE_AT).and_then(|at| at.parse().ok())),
+            life: life(pod, gone_at(&pod.metadata)),
             ready: status.is_none_or(is_ready),
         }
     }
+}
+
+/// When an object was last there, if it has gone since.
+pub(crate) fn gone_at(metadata: &ObjectMeta) -> Option<Timestamp> {
+    metadata.annotations.as_ref()?.get(GONE_AT)?.parse().ok()
 }
 
 fn pod_addresses(status: Option<&core::PodStatus>) -> Vec<IpAddr> {

@@ -40,7 +40,7 @@ impl Kind {
 
     /// As `kind` has it.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Namespace => "Namespace",
             Self::Node => "Node",
@@ -62,7 +62,7 @@ impl Kind {
 
     /// As `apiVersion` has it, in the version that is read.
     #[must_use]
-    pub fn api_version(self) -> &'static str {
+    pub const fn api_version(self) -> &'static str {
         match self {
             Self::Namespace | Self::Node | Self::Pod | Self::Service => "v1",
             Self::EndpointSlice => "discovery.k8s.io/v1",
@@ -86,7 +86,7 @@ impl Kind {
     }
 
     /// Whether it is a custom resource of ours.
-    pub(super) fn is_custom(self) -> bool {
+    pub(crate) const fn is_custom(self) -> bool {
         matches!(self, Self::AuditNetworkPolicy | Self::AuditClusterNetworkPolicy | Self::AuditException)
     }
 

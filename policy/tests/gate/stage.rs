@@ -11,9 +11,12 @@ use foretell_policy::collation::{Collation, Versions};
 use foretell_policy::evidence::{FileWatch, Watch};
 use foretell_policy::flow::{Direction, Line};
 use foretell_policy::judgement::{Inputs, judge};
+use foretell_policy::manifest;
 use foretell_policy::naming::Party;
-use foretell_policy::object::{Object, Origin, read};
+use foretell_policy::object::kept::strip;
+use foretell_policy::object::{Kind, Object, Origin, read};
 use foretell_policy::report::{Denial, Relation, Report};
+use foretell_policy::snapshot::Snapshot;
 use foretell_policy::traffic::Traffic;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -79,7 +82,7 @@ pub(crate) const EVERYBODY: &str = "{podSelector: {matchLabels: {app: cart}}, in
 
 #[derive(Clone)]
 pub(crate) struct Stage {
-    snapshot: Vec<Object>,
+    snapshot: Vec<Value>,
     base: BTreeMap<String, String>,
     head: BTreeMap<String, String>,
     recordings: Vec<Vec<Value>>,
@@ -123,7 +126,7 @@ impl Stage {
     pub(crate) fn live(mut self, manifests: &str) -> Self {
         for document in manifests.split("\n---\n") {
             let value: Value = serde_saphyr::from_str(document).unwrap_or_else(|error| panic!("{error}\n{document}"));
-            self.snapshot.push(object(value));
+            self.snapshot.push(value);
         }
         self
     }
@@ -183,7 +186,7 @@ impl Stage {
             "spec": {"nodeName": node, "containers": [{"name": "c", "image": "c", "ports": [port]}]},
             "status": status,
         });
-        self.snapshot.push(object(value));
+        self.snapshot.push(value);
         self
     }
 
@@ -270,8 +273,16 @@ impl Stage {
         self
     }
 
-    /// As `foretell check` does it.
+    /// As `foretell check` does it. By what `foretell snapshot` keeps of the objects, written down and read again, the answer is
+    /// the same.
     pub(crate) fn judge(&self) -> Report {
+        let report = self.judge_by(&self.snapshot.iter().cloned().map(object).collect::<Vec<_>>());
+        let by_kept = self.judge_by(&kept(&self.snapshot));
+        assert_eq!(serde_json::to_value(&by_kept).unwrap(), serde_json::to_value(&report).unwrap());
+        report
+    }
+
+    fn judge_by(&self, snapshot: &[Object]) -> Report {
         let mut collation = Collation::new("default");
         let paths: BTreeSet<&String> = self.base.keys().chain(self.head.keys()).collect();
         for path in paths {
@@ -286,7 +297,7 @@ impl Stage {
             collation.file(path, versions);
         }
         let change = collation.finish();
-        let mut cluster = Cluster::build(&self.snapshot);
+        let mut cluster = Cluster::build(snapshot);
         let from = self.at - self.window;
         let (mut traffic, mut watch) = (Traffic::default(), Watch::default());
         let mut addresses: Vec<(String, Vec<IpAddr>)> = Vec::new();
@@ -311,7 +322,7 @@ impl Stage {
         }
         let report = judge(&Inputs {
             cluster: &cluster,
-            snapshot: &self.snapshot,
+            snapshot,
             change: &change,
             traffic: &traffic,
             watch: &watch,
@@ -326,6 +337,23 @@ impl Stage {
         assert_eq!(report.exit_status, report.decision.exit_status());
         report
     }
+}
+
+fn kept(objects: &[Value]) -> Vec<Object> {
+    let stripped = objects.iter().map(|object| {
+        let kind = Kind::ALL.into_iter().find(|kind| object["kind"] == kind.name());
+        strip(object.clone(), kind)
+    });
+    let snapshot = Snapshot {
+        taken: AT.parse().unwrap(),
+        cluster: None,
+        server: String::new(),
+        not_served: Vec::new(),
+        objects: stripped.collect(),
+    };
+    let documents = manifest::documents(&snapshot.into_text());
+    let objects = Snapshot::from_documents(documents).unwrap().objects;
+    objects.into_iter().map(object).collect()
 }
 
 fn object(value: Value) -> Object {

@@ -1,0 +1,75 @@
+//! What of a snapshot's resources an API server serves.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use foretell_policy::snapshot::resource::{Presence, RESOURCES, Resource, Version};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::connection::Connection;
+use super::request::{RequestError, get};
+
+const JSON: &str = "application/json";
+
+/// What there is to list.
+pub(super) struct Served {
+    /// When the server was asked, by its clock: everything that is listed from now on was there then or is newer.
+    pub(super) at: Timestamp,
+    /// Each with its `apiVersion`.
+    pub(super) resources: Vec<(Resource, String)>,
+    /// Kinds without a definition in this cluster.
+    pub(super) not_served: Vec<String>,
+}
+
+/// Asks the server which of the optional kinds it has.
+pub(super) async fn served(connection: &Connection, timeout: Duration) -> Result<Served, RequestError> {
+    let groups = get(connection, "/apis", JSON, timeout).await?;
+    let now = Timestamp::now();
+    let at = groups.date.map_or(now, |date| date.min(now));
+    let groups: BTreeMap<&str, &Value> =
+        items(&groups.body["groups"]).filter_map(|group| Some((group["name"].as_str()?, group))).collect();
+    let mut plurals_of: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let (mut resources, mut not_served) = (Vec::new(), Vec::new());
+    for resource in RESOURCES {
+        let group = groups.get(resource.group()).copied();
+        let wanted: Vec<&str> = match resource.version {
+            Version::Exactly(version) if resource.presence == Presence::Always => {
+                resources.push((resource, version.to_owned()));
+                continue;
+            }
+            Version::Exactly(version) => served_versions(group).filter(|served| *served == version).collect(),
+            // In order of preference; a kind may be served in one that is not the group's favourite.
+            Version::Preferred { .. } => served_versions(group).collect(),
+        };
+        let mut found = None;
+        for api_version in wanted {
+            if !plurals_of.contains_key(api_version) {
+                plurals_of.insert(api_version.to_owned(), plurals(connection, api_version, timeout).await?);
+            }
+            if plurals_of[api_version].iter().any(|plural| plural == resource.plural) {
+                found = Some(api_version.to_owned());
+                break;
+            }
+        }
+        match found {
+            Some(api_version) => resources.push((resource, api_version)),
+            None => not_served.push(resource.kind.to_owned()),
+        }
+    }
+    Ok(Served { at, resources, not_served })
+}
+
+fn served_versions<'g>(group: Option<&'g Value>) -> impl Iterator<Item = &'g str> {
+    let versions = group.and_then(|group| group["versions"].as_array());
+    versions.into_iter().flatten().filter_map(|version| version["groupVersion"].as_str())
+}
+
+async fn plurals(connection: &Connection, api_version: &str, timeout: Duration) -> Result<Vec<String>, RequestError> {
+    let answer = get(connection, &format!("/apis/{api_version}"), JSON, timeout).await?;
+    Ok(items(&answer.body["resources"]).filter_map(|it| it["name"].as_str()).map(str::to_owned).collect())
+}
+
+fn items(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_array().into_iter().flatten()
+}

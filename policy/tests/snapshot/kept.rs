@@ -1,0 +1,106 @@
+//! What is left of objects as a cluster holds them.
+
+use foretell_policy::cluster::Cluster;
+use foretell_policy::cluster::workload::Workload;
+use foretell_policy::manifest::documents;
+use foretell_policy::object::kept::strip;
+use foretell_policy::object::{Kind, Object, Origin, read};
+use foretell_policy::snapshot::resource::{Detail, RESOURCES};
+use serde_json::Value;
+
+const RICH: &str = include_str!("rich.yaml");
+
+fn rich() -> Vec<Value> {
+    documents(RICH).into_iter().map(|document| document.value.unwrap()).collect()
+}
+
+fn kind(object: &Value) -> Option<Kind> {
+    Kind::ALL.into_iter().find(|kind| object["kind"] == kind.name())
+}
+
+fn stripped() -> Vec<Value> {
+    rich().into_iter().map(|object| strip(object.clone(), kind(&object))).collect()
+}
+
+fn typed(objects: Vec<Value>) -> Vec<Object> {
+    objects.into_iter().filter_map(|object| read(object, &Origin::Cluster).unwrap()).collect()
+}
+
+#[test]
+fn every_kind_is_among_the_objects_of_these_tests() {
+    let kinds: Vec<Value> = rich().into_iter().map(|mut object| object["kind"].take()).collect();
+    for resource in RESOURCES {
+        assert!(kinds.iter().any(|kind| kind == resource.kind), "{}", resource.kind);
+    }
+}
+
+#[test]
+fn the_engine_sees_the_same_cluster() {
+    let (before, after) = (typed(rich()), typed(stripped()));
+    let ids = |objects: &[Object]| objects.iter().map(Object::id).collect::<Vec<_>>();
+    assert_eq!(ids(&before), ids(&after));
+    let workloads = |objects: &[Object]| objects.iter().flat_map(Workload::controllers).collect::<Vec<_>>();
+    assert_eq!(workloads(&before), workloads(&after));
+
+    let (one, other) = (Cluster::build(&before), Cluster::build(&after));
+    assert_eq!(one.namespaces(), other.namespaces());
+    assert!(one.pods().count() > 3 && one.services().count() > 1);
+    assert_eq!(format!("{:#?}", one.pods().collect::<Vec<_>>()), format!("{:#?}", other.pods().collect::<Vec<_>>()));
+    assert_eq!(one.services().collect::<Vec<_>>(), other.services().collect::<Vec<_>>());
+    for ip in ["10.1.1.9", "10.9.9.9", "fd00:1::9", "192.0.2.10", "198.51.100.7", "203.0.113.4"] {
+        let ip = ip.parse().unwrap();
+        assert_eq!(one.in_pod_range(ip), other.in_pod_range(ip), "{ip}");
+        assert_eq!(one.nodes().by_address(ip), other.nodes().by_address(ip), "{ip}");
+    }
+}
+
+#[test]
+fn what_is_read_of_objects_is_kept_to_the_letter() {
+    for (before, after) in typed(rich()).iter().zip(&typed(stripped())) {
+        // Of controllers nothing but whose they are is read in a cluster; their templates are Git's.
+        let resource = RESOURCES.iter().find(|resource| resource.read_as() == Some(before.kind()));
+        if resource.is_some_and(|resource| resource.detail == Detail::Whole) || before.kind() == Kind::Namespace {
+            assert_eq!(before.substance(), after.substance(), "{}", before.id());
+        }
+    }
+}
+
+#[test]
+fn no_secret_leaves_the_cluster() {
+    // Whatever must not survive holds this word: environments, commands, images, others' annotations, probes, volumes.
+    assert!(RICH.matches("hunter2").count() > 30);
+    for object in stripped() {
+        let text = object.to_string();
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[test]
+fn what_is_kept_of_a_pod_is_this_and_no_more() {
+    let pod = stripped().into_iter().find(|object| object["metadata"]["name"] == "web-7d9-x5z2w").unwrap();
+    let expected = documents(
+        r#"
+apiVersion: v1
+kind: Pod
+metadata:
+  name: web-7d9-x5z2w
+  namespace: shop
+  uid: 6f1c0000-0000-4000-8000-000000000001
+  labels: {app: web, pod-template-hash: 7d9}
+  ownerReferences: [{kind: ReplicaSet, name: web-7d9, controller: true}]
+spec:
+  nodeName: n1
+  containers: [{ports: [{name: http, containerPort: 8080, protocol: TCP}, {containerPort: 9000, protocol: TCP}]}]
+  initContainers: [{restartPolicy: Always, ports: [{name: admin, containerPort: 15000, protocol: TCP}]}]
+status:
+  phase: Running
+  startTime: "2026-11-21T08:00:00Z"
+  podIP: 10.1.1.5
+  podIPs: [{ip: 10.1.1.5}, {ip: "fd00:1::5"}]
+  hostIP: 192.0.2.10
+  hostIPs: [{ip: 192.0.2.10}]
+  conditions: [{type: Ready, status: "True"}]
+"#,
+    );
+    assert_eq!(pod, expected.into_iter().next().unwrap().value.unwrap());
+}

@@ -1,0 +1,28 @@
+//! What a snapshot keeps: of objects, and of pods that have gone.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test panics on what it does not expect")]
+
+mod gone;
+mod kept;
+mod text;
+
+use foretell_policy::snapshot::Snapshot;
+use serde_json::Value;
+
+/// A snapshot of these documents.
+fn snapshot(taken: &str, documents: &str) -> Snapshot {
+    let read = foretell_policy::manifest::documents(documents);
+    Snapshot {
+        taken: taken.parse().unwrap(),
+        cluster: Some("one".to_owned()),
+        server: "https://one.example:6443".to_owned(),
+        not_served: vec!["AuditException".to_owned()],
+        objects: read.into_iter().map(|document| document.value.unwrap()).collect(),
+    }
+}
+
+/// `Pod shop/web-1`
+fn title(object: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let metadata = &object["metadata"];
+    format!("{} {}/{}", text(&object["kind"]), text(&metadata["namespace"]), text(&metadata["name"]))
+}
