@@ -226,7 +226,7 @@ func furnish(box *Box) error {
 	if err := issueAll(box); err != nil {
 		return err
 	}
-	if err := os.Symlink(box.bin("foretell-box"), box.path("bin", "kubectl")); err != nil {
+	if err := os.Symlink(box.bin("kubectl"), box.path("bin", "kubectl")); err != nil {
 		return err
 	}
 	return box.save()

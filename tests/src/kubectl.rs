@@ -1,0 +1,92 @@
+//! The cluster as a user handles it.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// kubectl, for one cluster.
+#[derive(Debug, Clone)]
+pub struct Kubectl {
+    pub(crate) program: PathBuf,
+    pub(crate) kubeconfig: PathBuf,
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Whether its exit status was 0.
+    pub is_success: bool,
+    /// What it printed.
+    pub stdout: String,
+    /// What it complained of.
+    pub stderr: String,
+}
+
+impl Kubectl {
+    /// The configuration that it uses.
+    #[must_use]
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// A command line of this kubectl.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg("--kubeconfig").arg(&self.kubeconfig).args(arguments).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs it, however it ends.
+    #[must_use]
+    pub fn attempt(&self, arguments: &[&str]) -> Ended {
+        ended(self.command(arguments).output().unwrap())
+    }
+
+    /// Runs it and returns what it printed.
+    ///
+    /// # Panics
+    /// If it fails.
+    pub fn run(&self, arguments: &[&str]) -> String {
+        let ended = self.attempt(arguments);
+        assert!(ended.is_success, "kubectl {}: {}", arguments.join(" "), ended.stderr);
+        ended.stdout
+    }
+
+    /// Runs it with `--output json` and returns what it printed.
+    ///
+    /// # Panics
+    /// If it fails.
+    #[must_use]
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.run(&[arguments, &["--output", "json"]].concat())).unwrap()
+    }
+
+    /// Runs it with text on its standard input, however it ends.
+    #[must_use]
+    pub fn attempt_with(&self, arguments: &[&str], input: &str) -> Ended {
+        let mut command = self.command(arguments);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        ended(child.wait_with_output().unwrap())
+    }
+
+    /// Applies manifests.
+    ///
+    /// # Panics
+    /// If one is refused.
+    pub fn apply(&self, manifests: &str) {
+        let ended = self.attempt_with(&["apply", "--filename", "-"], manifests);
+        assert!(ended.is_success, "{}\nof\n{manifests}", ended.stderr);
+    }
+}
+
+fn ended(output: Output) -> Ended {
+    Ended {
+        is_success: output.status.success(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
