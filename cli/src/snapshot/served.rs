@@ -25,8 +25,7 @@ pub(super) struct Served {
 /// Asks the server which of the optional kinds it has.
 pub(super) async fn served(connection: &Connection, timeout: Duration) -> Result<Served, RequestError> {
     let groups = get(connection, "/apis", JSON, timeout).await?;
-    let now = Timestamp::now();
-    let at = groups.date.map_or(now, |date| date.min(now));
+    let at = groups.date.unwrap_or_else(Timestamp::now);
     let groups: BTreeMap<&str, &Value> =
         items(&groups.body["groups"]).filter_map(|group| Some((group["name"].as_str()?, group))).collect();
     let mut plurals_of: BTreeMap<String, Vec<String>> = BTreeMap::new();

@@ -166,7 +166,7 @@ impl Told {
         let counts: Vec<String> = self.counts.iter().map(|(kind, number)| format!("{number} {kind}")).collect();
         say(format_args!("Snapshot of {}: {}.", self.server, counts.join(", ")));
         if self.gone > 0 {
-            say(format_args!("{} gone and kept.", count(self.gone, "of its pods has", "of its pods have")));
+            say(format_args!("{} kept.", count(self.gone, "pod that has gone is", "pods that have gone are")));
         }
         if !self.not_served.is_empty() {
             say(format_args!("Not defined in this cluster, so it has none: {}.", self.not_served.join(", ")));
