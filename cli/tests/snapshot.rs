@@ -85,9 +85,12 @@ fn what_is_printed_is_what_evaluate_reads() {
     server.list("/api/v1/pods", &pods(1..3));
     let deny = json!({"metadata": {"name": "deny", "namespace": "shop"}, "spec": {"podSelector": {}, "policyTypes": ["Ingress"]}});
     server.list("/apis/kguardian.dev/v1alpha1/auditnetworkpolicies", &[deny]);
-    place.write("flows.ndjson", foretell::flow("10.1.0.1", "10.1.0.2").replace("01:40", "11:40"));
-    assert_eq!(run(&place, &format!("{SNAPSHOT} --output s.yaml")).status, Some(0));
-    let ended = run(&place, "evaluate --snapshot s.yaml --flows flows.ndjson");
+    place.write(
+        "flows.ndjson",
+        foretell::report("") + &foretell::flow("10.1.0.1", "10.1.0.2").replace("01:40", "11:40"),
+    );
+    let printed = run(&place, SNAPSHOT).stdout;
+    let ended = place.run_with_input("evaluate --snapshot - --flows flows.ndjson", printed.as_bytes());
     assert!(ended.stdout.contains(r#""name":"deny"},"direction":"Ingress","verdict":"WouldDeny""#), "{}", ended.stderr);
 }
 
@@ -271,7 +274,8 @@ fn with_append_pods_that_have_gone_stay_in_the_file() {
 
 #[test]
 fn a_file_that_cannot_be_added_to_is_left_as_it_is() {
-    let (server, place) = cluster();
+    let (server, place) = (ApiServer::start(), Place::furnished());
+    place.write("kubeconfig", server.kubeconfig());
     server.list("/api/v1/pods", &pods(0..3));
     run(&place, APPEND);
     let whole = fs::read_to_string(place.path().join("s.yaml")).unwrap();
@@ -287,8 +291,7 @@ fn a_file_that_cannot_be_added_to_is_left_as_it_is() {
         assert_eq!(fs::read_to_string(place.path().join("s.yaml")).unwrap(), text);
     }
     place.write("s.yaml", &short);
-    place.write("flows.ndjson", foretell::flow("10.1.0.1", "10.1.0.2"));
-    let ended = run(&place, "evaluate --snapshot s.yaml --flows flows.ndjson");
+    let ended = place.run("evaluate --snapshot s.yaml --flows flows.ndjson");
     refused(
         &ended,
         "s.yaml: holds 2 of kind Pod where its first document says 3: it was cut short or changed; take it again",

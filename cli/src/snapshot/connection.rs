@@ -122,9 +122,11 @@ fn read(named: Option<&Path>) -> Result<Option<(Kubeconfig, String)>, Connection
             Some(before) => before.merge(read).map_err(failed(source_name))?,
         });
     }
-    let names: Vec<String> = existing.iter().map(|path| path.display().to_string()).collect();
     match merged {
-        Some(merged) => Ok(Some((merged, names.join(", ")))),
+        Some(merged) => {
+            let all: Vec<String> = existing.iter().map(|path| path.display().to_string()).collect();
+            Ok(Some((merged, all.join(", "))))
+        }
         None if env::var_os("KUBERNETES_SERVICE_HOST").is_some() => Ok(None),
         None => Err(ConnectionError::NoKubeconfig { default: paths.into_iter().next().unwrap_or_else(default_path) }),
     }

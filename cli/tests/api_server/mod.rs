@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -120,7 +121,7 @@ impl ApiServer {
     /// Waits until a path has been asked for so often.
     pub(crate) fn wait_for(&self, path: &str, times: usize) {
         let too_few = |state: &mut State| state.asked.iter().filter(|asked| asked.path == path).count() < times;
-        let limit = std::time::Duration::from_secs(60);
+        let limit = Duration::from_mins(1);
         let (_guard, waited) = self.state.1.wait_timeout_while(self.state(), limit, too_few).unwrap();
         assert!(!waited.timed_out(), "nobody asked for {path}");
     }
