@@ -76,6 +76,8 @@ pub struct Connection {
     pub client: Client,
     /// URL of the API server, without anybody's name or password.
     pub server: String,
+    /// The program that gives credentials, where one does.
+    pub plugin: Option<String>,
 }
 
 /// Finds the cluster as kubectl does: the named kubeconfig, those in `KUBECONFIG`, `~/.kube/config`, the pod's own.
@@ -89,9 +91,12 @@ pub async fn connect(kubeconfig: Option<&Path>, context: Option<&str>) -> Result
     };
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     let server = url(&config.cluster_url);
-    let client = Client::try_from(config)
-        .map_err(|error| ConnectionError::Credentials { source_name, problem: credentials_problem(&error) })?;
-    Ok(Connection { client, server })
+    let plugin = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone());
+    let client = Client::try_from(config).map_err(|error| ConnectionError::Credentials {
+        source_name,
+        problem: credentials_problem(&error, plugin.as_deref()),
+    })?;
+    Ok(Connection { client, server, plugin })
 }
 
 /// `None`: this is a pod, and nothing else is named.
@@ -117,9 +122,11 @@ fn read(named: Option<&Path>) -> Result<Option<(Kubeconfig, String)>, Connection
             Some(before) => before.merge(read).map_err(failed(source_name))?,
         });
     }
-    let names: Vec<String> = existing.iter().map(|path| path.display().to_string()).collect();
     match merged {
-        Some(merged) => Ok(Some((merged, names.join(", ")))),
+        Some(merged) => {
+            let all: Vec<String> = existing.iter().map(|path| path.display().to_string()).collect();
+            Ok(Some((merged, all.join(", "))))
+        }
         None if env::var_os("KUBERNETES_SERVICE_HOST").is_some() => Ok(None),
         None => Err(ConnectionError::NoKubeconfig { default: paths.into_iter().next().unwrap_or_else(default_path) }),
     }
@@ -184,21 +191,20 @@ fn problem(error: &KubeconfigError) -> String {
     }
 }
 
-/// Why there are no credentials. What a plugin printed on its standard output may be one.
-pub(super) fn credentials_problem(error: &kube::Error) -> String {
+/// Why there are no credentials. What a plugin printed on its standard output may be one, and its environment too.
+pub(super) fn credentials_problem(error: &kube::Error, plugin: Option<&str>) -> String {
     let kube::Error::Auth(error) = error else { return super::request::one_line(error) };
+    let plugin = plugin.unwrap_or("of the kubeconfig");
     match error {
         AuthError::AuthExecStart(error) => {
-            format!("the credential plugin cannot be started: {error}; install it, and see that it is on PATH")
+            format!("the credential plugin {plugin} cannot be started: {error}; install it, and see that it is on PATH")
         }
-        AuthError::AuthExecRun { cmd, out } => {
-            let program = cmd.split_whitespace().next().unwrap_or_default().trim_matches('"');
+        AuthError::AuthExecRun { out, .. } => {
             let said = String::from_utf8_lossy(&out.stderr);
-            let said =
-                said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing").trim().to_owned();
-            format!("the credential plugin {program} failed ({}): {said}; log in again", out.status)
+            let last = said.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it said nothing");
+            format!("the credential plugin {plugin} failed ({}): {last}; log in again", out.status)
         }
-        AuthError::AuthExecParse(_) => "what the credential plugin printed is no ExecCredential".to_owned(),
+        AuthError::AuthExecParse(_) => format!("what the credential plugin {plugin} printed is no ExecCredential"),
         other => format!("{}; log in again", other.to_string().replace('\n', " ")),
     }
 }

@@ -1,5 +1,6 @@
 //! Whole lists of objects, page by page.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use foretell_policy::object::kept::strip;
@@ -29,7 +30,7 @@ const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s
 pub enum ListError {
     /// A snapshot without it would give wrong answers.
     #[error(
-        "{server}: may not list {resource} of all namespaces, and a snapshot without them gives wrong answers: have somebody who may bind the ClusterRole of manifests/snapshot to you (the server says: {message})"
+        "{server}: may not list {resource} of all namespaces, and a snapshot without them gives wrong answers: let an administrator apply manifests/snapshot (kubectl apply -k) and bind its ClusterRole to you (the server says: {message})"
     )]
     Forbidden {
         /// Which API server.
@@ -101,7 +102,7 @@ async fn pages(
         Detail::Metadata => METADATA,
     };
     let mut listed = Listed::default();
-    let mut next = page.map(|page| format!("{path}?limit={page}")).unwrap_or_else(|| path.clone());
+    let mut next = page.map_or_else(|| path.clone(), |page| format!("{path}?limit={page}"));
     loop {
         let answer = get(connection, &next, accept, timeout).await;
         let mut body = answer.map_err(|error| explained(error, connection, resource, api_version))?.body;
@@ -157,7 +158,7 @@ fn escaped(token: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
             text.push(char::from(byte));
         } else {
-            text.push_str(&format!("%{byte:02X}"));
+            let _ = write!(text, "%{byte:02X}");
         }
     }
     text

@@ -151,7 +151,7 @@ async fn send(
     let unusable =
         |error: &dyn StdError| RequestError::Unreachable { server: server.clone(), problem: one_line(error) };
     let request = Request::get(path).header(ACCEPT, accept).body(Body::empty()).map_err(|error| unusable(&error))?;
-    let response = connection.client.send(request).await.map_err(|error| unsent(server, &error))?;
+    let response = connection.client.send(request).await.map_err(|error| unsent(connection, &error))?;
     let status = response.status();
     let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
     let date = date.and_then(|date| rfc2822::parse(date).ok()).map(|date| date.timestamp());
@@ -159,10 +159,10 @@ async fn send(
     Ok((status, date, body.to_bytes().into()))
 }
 
-fn unsent(server: &str, error: &kube::Error) -> RequestError {
-    let server = server.to_owned();
+fn unsent(connection: &Connection, error: &kube::Error) -> RequestError {
+    let server = connection.server.clone();
     if matches!(error, kube::Error::Auth(_)) {
-        return RequestError::Credentials { server, problem: credentials_problem(error) };
+        return RequestError::Credentials { server, problem: credentials_problem(error, connection.plugin.as_deref()) };
     }
     let problem = one_line(error);
     // The TLS library's errors come through three layers that do not show their types.

@@ -19,18 +19,17 @@ pub(super) struct Served {
     /// Each with its `apiVersion`.
     pub(super) resources: Vec<(Resource, String)>,
     /// Kinds without a definition in this cluster.
-    pub(super) not_served: Vec<String>,
+    pub(super) missing: Vec<String>,
 }
 
 /// Asks the server which of the optional kinds it has.
 pub(super) async fn served(connection: &Connection, timeout: Duration) -> Result<Served, RequestError> {
     let groups = get(connection, "/apis", JSON, timeout).await?;
-    let now = Timestamp::now();
-    let at = groups.date.map_or(now, |date| date.min(now));
+    let at = groups.date.unwrap_or_else(Timestamp::now);
     let groups: BTreeMap<&str, &Value> =
         items(&groups.body["groups"]).filter_map(|group| Some((group["name"].as_str()?, group))).collect();
     let mut plurals_of: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let (mut resources, mut not_served) = (Vec::new(), Vec::new());
+    let (mut resources, mut missing) = (Vec::new(), Vec::new());
     for resource in RESOURCES {
         let group = groups.get(resource.group()).copied();
         let wanted: Vec<&str> = match resource.version {
@@ -54,13 +53,13 @@ pub(super) async fn served(connection: &Connection, timeout: Duration) -> Result
         }
         match found {
             Some(api_version) => resources.push((resource, api_version)),
-            None => not_served.push(resource.kind.to_owned()),
+            None => missing.push(resource.kind.to_owned()),
         }
     }
-    Ok(Served { at, resources, not_served })
+    Ok(Served { at, resources, missing })
 }
 
-fn served_versions<'g>(group: Option<&'g Value>) -> impl Iterator<Item = &'g str> {
+fn served_versions(group: Option<&Value>) -> impl Iterator<Item = &str> {
     let versions = group.and_then(|group| group["versions"].as_array());
     versions.into_iter().flatten().filter_map(|version| version["groupVersion"].as_str())
 }

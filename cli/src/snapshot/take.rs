@@ -12,7 +12,7 @@ use jiff::SignedDuration;
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::connection::{ConnectionError, connect};
+use super::connection::{Connection, ConnectionError, connect};
 use super::file::{self, FileError};
 use super::list::{ListError, list};
 use super::request::RequestError;
@@ -72,10 +72,11 @@ pub fn run(args: args::Snapshot) -> Result<u8, TakeError> {
     let args::Snapshot { kubeconfig, context, output, append, keep, request_timeout } = args;
     // Before the cluster is asked for anything: a file that cannot be added to is found at once.
     let former = append.as_deref().map(file::read).transpose()?.flatten();
-    let progress = Progress::begin("Connecting");
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(TakeError::Runtime)?;
-    let taken =
-        runtime.block_on(interruptible(take(kubeconfig.as_deref(), context.as_deref(), request_timeout, &progress)));
+    // A credential plugin may ask something: nothing else is shown while it does.
+    let connection = runtime.block_on(connect(kubeconfig.as_deref(), context.as_deref()))?;
+    let progress = Progress::begin("Asking what there is");
+    let taken = runtime.block_on(interruptible(take(&connection, request_timeout, &progress)));
     // A name that is still being looked up is not waited for.
     runtime.shutdown_background();
     let mut snapshot = taken?;
@@ -115,25 +116,19 @@ async fn interruptible(work: impl Future<Output = Result<Snapshot, TakeError>>) 
     .await
 }
 
-async fn take(
-    kubeconfig: Option<&Path>,
-    context: Option<&str>,
-    timeout: Duration,
-    progress: &Progress,
-) -> Result<Snapshot, TakeError> {
-    let connection = connect(kubeconfig, context).await?;
-    let Served { at, mut resources, not_served } = served(&connection, timeout).await?;
+async fn take(connection: &Connection, timeout: Duration, progress: &Progress) -> Result<Snapshot, TakeError> {
+    let Served { at, mut resources, missing } = served(connection, timeout).await?;
     // Pods first: what they refer to was there before them.
     resources.sort_by_key(|(resource, _)| resource.kind != "Pod");
     let mut objects = Vec::new();
     let mut cluster = None;
     for (resource, api_version) in &resources {
         progress.next(format!("Listing {}", resource.plural));
-        let listed = list(&connection, resource, api_version, timeout).await?;
+        let listed = list(connection, resource, api_version, timeout).await?;
         cluster = cluster.or(listed.cluster);
         objects.extend(listed.objects);
     }
-    Ok(Snapshot { taken: at, cluster, server: connection.server, not_served, objects })
+    Ok(Snapshot { taken: at, cluster, server: connection.server.clone(), not_served: missing, objects })
 }
 
 fn add(now: &mut Snapshot, former: Snapshot, path: &Path, keep: SignedDuration) -> Result<(), TakeError> {
@@ -166,7 +161,7 @@ impl Told {
         let counts: Vec<String> = self.counts.iter().map(|(kind, number)| format!("{number} {kind}")).collect();
         say(format_args!("Snapshot of {}: {}.", self.server, counts.join(", ")));
         if self.gone > 0 {
-            say(format_args!("{} gone and kept.", count(self.gone, "of its pods has", "of its pods have")));
+            say(format_args!("{} kept.", count(self.gone, "pod that has gone is", "pods that have gone are")));
         }
         if !self.not_served.is_empty() {
             say(format_args!("Not defined in this cluster, so it has none: {}.", self.not_served.join(", ")));

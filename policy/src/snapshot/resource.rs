@@ -49,8 +49,8 @@ pub enum Presence {
 
 /// All of them, in the order in which they stand in a snapshot.
 ///
-/// Deployments are not among them: each has a ReplicaSet, also when it is scaled to zero, and that names it. A StatefulSet or
-/// DaemonSet without pods would look as if it were gone.
+/// Deployments are not among them: each has a ReplicaSet, also when it is scaled to zero, and that names it. A `StatefulSet` or
+/// `DaemonSet` without pods would look as if it were gone.
 pub const RESOURCES: [Resource; 17] = [
     of(Kind::Namespace, "namespaces", Detail::Metadata),
     of(Kind::Node, "nodes", Detail::Whole),

@@ -3,6 +3,7 @@
 
 mod gone;
 mod kept;
+mod rights;
 mod text;
 
 use foretell_policy::snapshot::Snapshot;
