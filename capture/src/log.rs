@@ -36,7 +36,8 @@ pub fn last_words(destination: Destination, error: &anyhow::Error) {
     match destination {
         Destination::Stderr => eprintln!("foretell-capture: {error:#}"),
         Destination::Stdout => {
-            let words = json!({"timestamp": Timestamp::now(), "level": "ERROR", "fields": {"message": format!("{error:#}")}});
+            let words =
+                json!({"timestamp": Timestamp::now(), "level": "ERROR", "fields": {"message": format!("{error:#}")}});
             // Where nobody reads any more, there is nobody to tell.
             let _unread = Lines(io::stdout()).write_all(words.to_string().as_bytes());
         }

@@ -140,7 +140,10 @@ mod tests {
         assert_eq!(call.every, Duration::from_millis(1500));
         assert_eq!((call.whom, call.connection, call.expected), (Whom::Each, Connection::New, Expected::Answer));
         let call: Call = "[fd00::1]:53/UDP,refused".parse().unwrap();
-        assert_eq!((call.name.as_str(), call.port.protocol, call.expected), ("fd00::1", Protocol::Udp, Expected::Refusal));
+        assert_eq!(
+            (call.name.as_str(), call.port.protocol, call.expected),
+            ("fd00::1", Protocol::Udp, Expected::Refusal)
+        );
         for bad in ["", "payments", ":80", "a:0", "a:1,often", "a:1,every=", "a:1,every=-1s", "a:1,each,held", "a:1,"] {
             assert!(bad.parse::<Call>().is_err(), "{bad}");
         }
