@@ -2,7 +2,7 @@
 #
 # The recipes are scripts in scripts/, each of which finds a Rust of its own accord (scripts/toolchain.sh).
 
-.PHONY: help setup demo demo-live test cluster cluster-down lint fmt bench golden check-golden deny advisories clean
+.PHONY: help setup demo demo-live record images test cluster cluster-down lint fmt bench golden check-golden deny advisories clean
 .DEFAULT_GOAL := help
 .SUFFIXES:
 
@@ -15,8 +15,15 @@ setup: ## find or install what demo and test need; name what only root can insta
 demo: ## play a pull request through the gate, over recorded traffic (no root, no cluster)
 	@scripts/demo
 
-demo-live: ## the same over traffic captured here and now by eBPF (root, Linux >= 5.8 with BTF)
+demo-live: ## the same over traffic of a cluster on this machine, captured by eBPF (root, Linux >= 5.8 with BTF)
 	@scripts/demo --live
+
+record: ## a new recording of that traffic for `make demo` (root, Linux >= 5.8 with BTF)
+	@scripts/demo --record
+
+images: ## container images as OCI archives, target/images/*.tar (no Docker, no root)
+	@scripts/setup live
+	@scripts/images
 
 test: ## everything that has to hold: lints, tests, generated files, dependencies
 	@scripts/test

@@ -36,8 +36,12 @@ fn compile(clang: &OsStr, source: &Path, object: &Path) -> Result<(), Box<dyn Er
     if env::var("CARGO_CFG_TARGET_ENDIAN")? != "little" {
         return Err("the eBPF programs read headers as little-endian machines do".into());
     }
+    // Where it was built is nobody's business, and no reason for two builds of one source to differ.
+    let folder = source.parent().ok_or("the eBPF sources are in a folder")?;
     let status = Command::new(clang)
         .args(["-target", "bpfel", "-mcpu=v3", "-O2", "-g", "-nostdinc", "-Wall", "-Wextra", "-Werror", "-c"])
+        .arg(format!("-ffile-prefix-map={}=bpf", folder.display()))
+        .args(["-fdebug-compilation-dir", "."])
         .arg(source)
         .arg("-o")
         .arg(object)

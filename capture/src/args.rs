@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use crate::log::Destination;
+
 /// Watches the flows of this node's pods and writes them as NDJSON. Drops nothing, changes nothing.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "foretell-capture", version)]
@@ -38,9 +40,14 @@ pub struct Args {
     #[arg(long, env = "FORETELL_RING_BYTES", value_name = "BYTES", default_value_t = 4 << 20, value_parser = clap::value_parser!(u32).range(4096..=1 << 30), hide_short_help = true)]
     pub ring_bytes: u32,
 
-    /// What is logged to standard error: a level, or tracing's filter syntax.
+    /// What is logged: a level, or tracing's filter syntax.
     #[arg(long, env = "FORETELL_LOG", value_name = "FILTER", default_value = "info")]
     pub log: String,
+
+    /// Where the log goes: `stdout` is for containers, which have one log for everything: as lines {"log":…} that
+    /// readers of flows pass over.
+    #[arg(long, env = "FORETELL_LOG_TO", value_name = "WHERE", default_value = "stderr")]
+    pub log_to: Destination,
 }
 
 /// Where lines go.

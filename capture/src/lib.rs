@@ -54,6 +54,7 @@ pub mod args;
 pub mod clock;
 pub mod handle;
 pub mod host;
+pub mod log;
 pub mod mount;
 pub mod output;
 pub mod pod;

@@ -2,13 +2,15 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use foretell_capture::{args::Args, run::run};
+use foretell_capture::{args::Args, log, run::run};
 
 fn main() -> ExitCode {
-    match run(Args::parse()) {
+    let args = Args::parse();
+    let log_to = args.log_to;
+    match run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("foretell-capture: {error:#}");
+            log::last_words(log_to, &error);
             ExitCode::FAILURE
         }
     }

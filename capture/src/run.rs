@@ -1,6 +1,6 @@
 //! Puts the agent together from its arguments and runs it until it is asked to stop.
 
-use std::io::{self, IsTerminal as _};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -9,7 +9,6 @@ use anyhow::Context as _;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use tracing::info;
-use tracing_subscriber::EnvFilter;
 
 use crate::agent::{Agent, Parts};
 use crate::args::Args;
@@ -17,7 +16,7 @@ use crate::clock::Moment;
 use crate::output::Writer;
 use crate::probe::{self, Probe, Sizes};
 use crate::registry::Registry;
-use crate::{host, mount};
+use crate::{host, log, mount};
 
 /// For so long after attaching, a first datagram may be the answer to one that was not seen. Connection tracking forgets an
 /// unanswered datagram after 30 s and a conversation after 120 s.
@@ -28,13 +27,8 @@ const UNSETTLED_NANOSECONDS: u64 = 120_000_000_000;
 /// # Errors
 /// Where there is nothing to attach at, the kernel refuses, or lines cannot be written.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let Args { output, cgroup, node: name, window, duration, max_flows, ring_bytes, log } = args;
-    let filter = EnvFilter::try_new(&log).with_context(|| format!("--log {log}"))?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .init();
+    let Args { output, cgroup, node: name, window, duration, max_flows, ring_bytes, log: filter, log_to } = args;
+    log::begin(log_to, &filter)?;
 
     probe::must_be_built_in()?;
     let stop = stop_on_signals().context("cannot listen for signals")?;

@@ -9,6 +9,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use foretell_policy::flow::{Line, is_log};
 use rustix::process::{Pid, Signal, kill_process};
 use stage::{ADDRESSES, Record, Stage, actor, skipped, wait_for};
 
@@ -151,6 +152,28 @@ fn it_stops_by_itself_after_its_duration() {
     assert!(output.status.success(), "{output:?}");
     let lines = String::from_utf8(output.stdout).unwrap();
     assert!(lines.lines().count() >= 3 && lines.ends_with('\n'), "{lines}");
+}
+
+#[test]
+fn with_its_log_among_the_flows_every_line_is_one_or_the_other() {
+    if skipped() {
+        return;
+    }
+    let stage = Stage::new();
+    let options = ["--output", "-", "--duration", "300ms", "--window", "100ms", "--log", "trace", "--log-to", "stdout"];
+    let output = once(&stage, &[], &options);
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    let (logged, lines): (Vec<_>, Vec<_>) =
+        output.stdout.trim_ascii_end().split(|byte| *byte == b'\n').partition(|line| is_log(line));
+    assert!(Record::of(lines.into_iter().map(|line| Line::parse(line).unwrap()).collect()).reports.len() >= 3);
+    let entries = logged.iter().map(|line| serde_json::from_slice::<serde_json::Value>(line).unwrap()["log"].clone());
+    assert!(entries.into_iter().any(|entry| entry["fields"]["node.name"].is_string()), "{output:?}");
+
+    let output = once(&stage, &[], &["--output", "/nowhere/at/all", "--log-to", "stdout"]);
+    let line = serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap();
+    assert_eq!(line["log"]["level"], "ERROR");
+    assert!(line["log"]["fields"]["message"].as_str().unwrap().contains("--output /nowhere/at/all"), "{line}");
+    assert_eq!(output.status.code(), Some(1));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
-use foretell_policy::flow::{Line, LineError, NodeReport, is_report};
+use foretell_policy::flow::{Line, LineError, NodeReport, is_log, is_report};
 
 use crate::args::BadLines;
 use crate::messages::{self, say};
@@ -96,6 +96,7 @@ impl Lines {
         while let Some(text) = self.advance()? {
             let parsed = match text {
                 Ok([]) => continue,
+                Ok(text) if is_log(text) => continue,
                 Ok(text) => Line::parse(text).map_err(BadLine::from),
                 Err(problem) => Err(problem),
             };

@@ -51,6 +51,16 @@ fn a_flow_is_known_by_its_line_number_less_one_also_between_reports_and_blank_li
 }
 
 #[test]
+fn what_an_agent_logged_among_its_flows_is_passed_over() {
+    let place = Place::furnished();
+    let log = "{\"log\":{\"level\":\"INFO\",\"fields\":{\"message\":\"Watching\"}}}\n";
+    place.write("flows.ndjson", [log, &flow("10.1.0.6", "10.1.0.5"), " ", log].concat());
+    let ended = place.run(EVALUATE);
+    assert_eq!((ended.status, ended.stdout), (Some(0), WEB_DENIED.replace("\"flow\":0", "\"flow\":1")));
+    assert!(ended.stderr.starts_with("foretell: 1 flow judged"), "{}", ended.stderr);
+}
+
+#[test]
 fn verdicts_stand_in_order_of_flow_namespace_name_and_direction() {
     let place = Place::furnished();
     let policy = |kind: &str, place: &str, name: &str, selector: &str| {

@@ -233,8 +233,19 @@ impl Line {
 /// Whether a line is a report: its first key says so, and a flow has no such key.
 #[must_use]
 pub fn is_report(text: &[u8]) -> bool {
+    first_key_is(text, b"\"report\"")
+}
+
+/// Whether a line is what an agent had to say, among its flows because a container has one log for both. It is about no
+/// traffic: whoever reads a recording passes over it.
+#[must_use]
+pub fn is_log(text: &[u8]) -> bool {
+    first_key_is(text, b"\"log\"")
+}
+
+fn first_key_is(text: &[u8], quoted: &[u8]) -> bool {
     let Some(rest) = text.trim_ascii_start().strip_prefix(b"{") else { return false };
-    rest.trim_ascii_start().starts_with(b"\"report\"")
+    rest.trim_ascii_start().starts_with(quoted)
 }
 
 fn read<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, LineError> {
