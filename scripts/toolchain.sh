@@ -122,6 +122,11 @@ need_rust() {
     return 1
 }
 
+# Where tools are kept that are built or downloaded once for all checkouts.
+tools() {
+    printf '%s\n' "${FORETELL_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/foretell/tools}"
+}
+
 # The oldest Go that builds the cluster in a box: its go.mod is where it is written. A Go >= 1.21 gets itself a newer one.
 minimum_go() {
     sed -n 's/^go \(.*\)$/\1/p' tests/cluster/go.mod
@@ -131,7 +136,7 @@ minimum_go() {
 use_go() {
     _found=$({
         printf '%s\n' "$PATH" | tr ':' '\n'
-        printf '%s\n' /usr/local/go/bin /usr/lib/go/bin
+        printf '%s\n' /usr/local/go/bin /usr/lib/go/bin "$(tools)/go-$(minimum_go)/bin"
         _homes | sed 's,$,/go/bin,'
     } | awk 'NF && !seen[$0]++' | while IFS= read -r _folder; do
         [ -x "$_folder/go" ] || continue

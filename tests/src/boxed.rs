@@ -87,18 +87,8 @@ impl Drop for Running {
     }
 }
 
-/// The programs for it, or a word of why there are none.
+/// The programs for it. Where there are none, why not was said aloud.
 pub(crate) fn programs_for(part: &str, obstacle: Option<String>) -> Option<&'static Path> {
-    let found = obstacle.map_or_else(machine::programs, |reason| {
-        machine::skip(part, &reason);
-        Err("")
-    });
-    match found {
-        Ok(programs) => Some(programs),
-        Err("") => None,
-        Err(reason) => {
-            machine::skip(part, reason);
-            None
-        }
-    }
+    let found = obstacle.map_or_else(|| machine::programs().map_err(str::to_owned), Err);
+    found.map_err(|reason| machine::skip(part, &reason)).ok()
 }

@@ -53,7 +53,7 @@ fn build() -> Result<PathBuf, String> {
     }
     let said = String::from_utf8_lossy(&built.stderr);
     assert_eq!(built.status.code(), Some(LACKING), "{} failed:\n{said}", script.display());
-    Err(said.trim().to_owned())
+    Err(said.lines().last().unwrap_or("scripts/box does not say why").to_owned())
 }
 
 /// Why no pod can run here, if that is so.
