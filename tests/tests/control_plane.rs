@@ -1,0 +1,80 @@
+//! An API server takes what Foretell defines, and kwok plays pods.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
+use std::collections::BTreeSet;
+
+use foretell_tests::control_plane::ControlPlane;
+use foretell_tests::machine;
+use foretell_tests::patience::until;
+use serde_json::Value;
+
+const POLICY: &str = r#"
+apiVersion: kguardian.dev/v1alpha1
+kind: AuditNetworkPolicy
+metadata: {name: web}
+spec:
+  podSelector: {matchLabels: {app: web}}
+  ingress: [{from: [{podSelector: {matchLabels: {app: client}}}], ports: [{port: 8080}]}]
+"#;
+
+#[test]
+fn the_definitions_are_served_and_their_objects_kept_as_written() {
+    let Some(control_plane) = ControlPlane::shared() else { return };
+    let kubectl = control_plane.kubectl();
+    let definitions = machine::root().join("manifests/crds");
+    let definitions = definitions.to_str().unwrap();
+    kubectl.run(&["apply", "--server-side", "--force-conflicts", "--filename", definitions]);
+    kubectl.run(&["wait", "--for=condition=Established", "--timeout=60s", "--filename", definitions]);
+    let namespace = control_plane.namespace("definitions");
+    let create =
+        |manifest: &str| kubectl.attempt_with(&["create", "--namespace", namespace.name(), "--filename=-"], manifest);
+
+    let created = create(POLICY);
+    assert!(created.is_success, "{}", created.stderr);
+    let kept = kubectl.json(&["get", "auditnetworkpolicies.kguardian.dev", "web", "--namespace", namespace.name()]);
+    // Defaults within lists would make GitOps tools see a difference for ever, so the definition has none.
+    assert_eq!(kept["spec"]["ingress"][0]["ports"][0], serde_json::json!({"port": 8080}));
+
+    for (what, manifest, said) in [
+        (
+            "a field that no NetworkPolicy has",
+            POLICY.replace("ports:", "port:"),
+            "unknown field \"spec.ingress[0].port\"",
+        ),
+        ("a selector of the wrong type", POLICY.replace("{matchLabels: {app: web}}", "web"), "must be of type object"),
+        ("no spec", POLICY.split("spec:").next().unwrap().replace("web", "other"), "spec: Required value"),
+    ] {
+        let refused = create(&manifest.replace("name: web}", "name: other}"));
+        assert!(!refused.is_success && refused.stderr.contains(said), "{what}: {}", refused.stderr);
+    }
+}
+
+#[test]
+fn simulated_pods_run_and_have_addresses_of_their_own() {
+    let Some(control_plane) = ControlPlane::with_simulated_nodes(2) else { return };
+    let (kubectl, namespace) = (control_plane.kubectl(), control_plane.namespace("simulated"));
+    let replicas = 60;
+    kubectl.run(&[
+        "create",
+        "deployment",
+        "many",
+        "--image=none",
+        &format!("--replicas={replicas}"),
+        "--namespace",
+        namespace.name(),
+    ]);
+    until("all pods run", || {
+        let pods = kubectl.json(&["get", "pods", "--namespace", namespace.name(), "--selector=app=many"]);
+        let addresses: BTreeSet<&str> = pods["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|pod| pod["status"]["phase"] == "Running")
+            .filter_map(|pod| pod["status"]["podIP"].as_str())
+            .collect();
+        if addresses.len() == replicas { Ok(()) } else { Err(format!("{} of {replicas}", addresses.len())) }
+    });
+    let nodes = kubectl.json(&["get", "nodes"]);
+    let names: Vec<&Value> = nodes["items"].as_array().unwrap().iter().map(|node| &node["metadata"]["name"]).collect();
+    assert_eq!(names, ["simulated-1", "simulated-2"]);
+}
