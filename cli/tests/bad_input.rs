@@ -181,7 +181,7 @@ fn a_snapshot_that_is_none_is_refused() {
         ("no YAML", format!("{SNAPSHOT}---\nkind: ["), &["document 6: line 4", "plain YAML or JSON"][..]),
         ("no JSON", "{\"kind\": \"Pod\",\n \"metadata\": [}".to_owned(), &["document 1: line 2"]),
         ("a key twice", "kind: Pod\nkind: Pod\n".to_owned(), &["document 1: line 2: key `kind` is given twice;"]),
-        ("empty", String::new(), &["holds no object that is read", "kubectl get"]),
+        ("empty", String::new(), &["holds no object that is read", "foretell snapshot --output"]),
         ("other things", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n".to_owned(), &["holds no object"]),
         (
             "a CIDR",

@@ -17,7 +17,7 @@ const ACCOUNT: &str = "system:serviceaccount:foretell:foretell-snapshot";
 /// Whatever must not leave the cluster holds this word.
 const SECRET: &str = "hunter2";
 
-const SHOP: &str = r#"
+const SHOP: &str = r"
 {apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {team: shop}}}
 ---
 apiVersion: apps/v1
@@ -39,7 +39,7 @@ spec:
 {apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: web, namespace: shop}, spec: {podSelector: {matchLabels: {app: web}}, ingress: [{}]}}
 ---
 {apiVersion: kguardian.dev/v1alpha1, kind: AuditNetworkPolicy, metadata: {name: web, namespace: shop}, spec: {podSelector: {matchLabels: {app: web}}, policyTypes: [Ingress]}}
-"#;
+";
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()

@@ -102,13 +102,20 @@ impl<'a> Needed<'a> {
     }
 }
 
-/// A pod that was evicted or whose node was lost finishes without a word on when its containers ended: it is known to have
-/// lived when it was last seen running.
+/// A pod that was evicted or whose node was lost may finish without a word on when its containers ended, or which address it
+/// had: it is known to have lived when it was last seen running.
 fn mark_finished(pod: &mut Value, was: Option<&Value>, seen: Timestamp) {
-    if !is_finished(pod) || last_container_end(pod).is_some() {
+    let Some(was) = was.filter(|_| is_finished(pod)) else { return };
+    if let (Some(status), Some(before)) = (pod["status"].as_object_mut(), was["status"].as_object()) {
+        for field in ["podIP", "podIPs", "hostIP", "hostIPs", "startTime"] {
+            if let (false, Some(value)) = (status.contains_key(field), before.get(field)) {
+                status.insert(field.to_owned(), value.clone());
+            }
+        }
+    }
+    if last_container_end(pod).is_some() {
         return;
     }
-    let Some(was) = was else { return };
     if let Some(end) = if is_finished(was) { gone_at(was) } else { Some(seen) } {
         mark(pod, end);
     }

@@ -220,6 +220,18 @@ fn a_pod_that_finishes_without_saying_when_lived_until_it_was_last_seen_running(
 }
 
 #[test]
+fn a_pod_that_finishes_and_forgets_its_address_had_it_all_the_same() {
+    let pod = r#"status: {phase: Running, podIP: 10.1.1.5, startTime: "2026-11-20T00:00:00Z"}"#;
+    assert!(FIRST.contains(pod));
+    let evicted = FIRST.replace(pod, "status: {phase: Failed, reason: Evicted}");
+    let later = over(first(), "2026-11-21T13:00:00Z", &evicted);
+    assert_eq!(gone(&later), ["Pod shop/web-old-1 2026-11-21T12:00:00Z"]);
+    for (at, owner) in [("2026-11-21T11:00:00Z", "Deployment/web on n1"), ("2026-11-21T12:30:00Z", "10.1.1.5")] {
+        assert_eq!(source(&later, at, &json!({"ip": "10.1.1.5"})), owner, "{at}");
+    }
+}
+
+#[test]
 fn of_a_pod_that_was_only_seen_finished_its_start_is_all_that_is_sure() {
     let former = snapshot("2026-11-21T12:00:00Z", &FIRST.replace("phase: Running", "phase: Failed"));
     let later = over(former, "2026-11-21T13:00:00Z", EMPTY);
