@@ -42,13 +42,14 @@ impl Kubectl {
     /// Runs it, however it ends.
     #[must_use]
     pub fn attempt(&self, arguments: &[&str]) -> Ended {
-        ended(self.command(arguments).output().unwrap())
+        ended(&self.command(arguments).output().unwrap())
     }
 
     /// Runs it and returns what it printed.
     ///
     /// # Panics
     /// If it fails.
+    #[expect(clippy::must_use_candidate, reason = "called as often for what it does as for what it says")]
     pub fn run(&self, arguments: &[&str]) -> String {
         let ended = self.attempt(arguments);
         assert!(ended.is_success, "kubectl {}: {}", arguments.join(" "), ended.stderr);
@@ -70,7 +71,7 @@ impl Kubectl {
         let mut command = self.command(arguments);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        ended(child.wait_with_output().unwrap())
+        ended(&child.wait_with_output().unwrap())
     }
 
     /// Applies manifests.
@@ -83,7 +84,7 @@ impl Kubectl {
     }
 }
 
-fn ended(output: Output) -> Ended {
+fn ended(output: &Output) -> Ended {
     Ended {
         is_success: output.status.success(),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

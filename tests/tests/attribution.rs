@@ -111,7 +111,7 @@ fn written(cluster: &Cluster) -> (Vec<Flow>, Vec<NodeReport>) {
         let log = cluster.kubectl().run(&["logs", "--namespace=foretell", agent]);
         for line in log.lines().filter(|line| !is_log(line.as_bytes())) {
             match Line::parse(line.as_bytes()).unwrap_or_else(|error| panic!("{agent}: {line}: {error}")) {
-                Line::Flow(flow) => flows.push(flow),
+                Line::Flow(flow) => flows.push(*flow),
                 Line::Report(report) => reports.push(report),
             }
         }

@@ -8,14 +8,14 @@ use foretell_tests::machine;
 use foretell_tests::patience::until;
 use serde_json::Value;
 
-const POLICY: &str = r#"
+const POLICY: &str = r"
 apiVersion: kguardian.dev/v1alpha1
 kind: AuditNetworkPolicy
 metadata: {name: web}
 spec:
   podSelector: {matchLabels: {app: web}}
   ingress: [{from: [{podSelector: {matchLabels: {app: client}}}], ports: [{port: 8080}]}]
-"#;
+";
 
 #[test]
 fn the_definitions_are_served_and_their_objects_kept_as_written() {
