@@ -28,15 +28,23 @@ const WORLD: &str = "203.0.113.200";
 enum End {
     /// Known as the pod of this UID.
     Pod(String),
-    /// Known by its address alone, one of these.
-    Address(Vec<IpAddr>),
+    /// Known by its address alone.
+    Address(IpAddr),
+    /// Known by its address alone, one of those that the agent of this node says are its host's.
+    Node(&'static str),
 }
 
+/// The addresses of each node's own, by what its agent has reported so far. A bridge comes with the first pod.
+type Hosts = BTreeMap<String, BTreeSet<IpAddr>>;
+
 impl End {
-    fn is(&self, endpoint: &Endpoint) -> bool {
+    fn is(&self, endpoint: &Endpoint, hosts: &Hosts) -> bool {
         match self {
             Self::Pod(uid) => endpoint.pod_uid.as_ref() == Some(uid),
-            Self::Address(addresses) => endpoint.pod_uid.is_none() && addresses.contains(&endpoint.ip),
+            Self::Address(address) => endpoint.pod_uid.is_none() && endpoint.ip == *address,
+            Self::Node(node) => {
+                endpoint.pod_uid.is_none() && hosts.get(*node).is_some_and(|own| own.contains(&endpoint.ip))
+            }
         }
     }
 }
@@ -53,11 +61,11 @@ struct Expected {
 }
 
 impl Expected {
-    fn is(&self, flow: &Flow) -> bool {
+    fn is(&self, flow: &Flow, hosts: &Hosts) -> bool {
         flow.observed == Some(self.observed)
             && flow.node.as_deref() == Some(self.node)
-            && self.src.is(&flow.src)
-            && self.dst.is(&flow.dst)
+            && self.src.is(&flow.src, hosts)
+            && self.dst.is(&flow.dst, hosts)
             && (flow.protocol, flow.port) == (self.protocol, self.port)
             && flow.outcome == Some(Outcome::Established)
     }
@@ -127,7 +135,7 @@ impl Outside {
         let demo = machine::root().join("target/images/foretell-demo");
         // The child is a program that has become this one, so that it is the one to be killed.
         let mut command: Command = cluster.exec("outside");
-        Self(command.arg(demo).args(["--from", WORLD, "--listen", "443"]).stdout(Stdio::null()).spawn().unwrap())
+        Self(command.arg(demo).args(["--from", WORLD, "--listen", "9443"]).stdout(Stdio::null()).spawn().unwrap())
     }
 }
 
@@ -179,7 +187,7 @@ fn flows_are_attributed_to_the_pods_that_the_api_server_knows() {
         format!("{}:5353/UDP", near.ip),
         format!("{of_near}:80"),
         format!("{}:8080", far.ip),
-        format!("{WORLD}:443"),
+        format!("{WORLD}:9443"),
         format!("client-90.{ns}.svc.cluster.local:90"),
     ]);
     let mut of_client: Vec<&str> = of_client.iter().map(String::as_str).collect();
@@ -227,15 +235,8 @@ fn flows_are_attributed_to_the_pods_that_the_api_server_knows() {
     println!("the brief pod's container ran from {} to {}", state["startedAt"], state["finishedAt"]);
     let brief = brief["metadata"]["uid"].as_str().unwrap().to_owned();
 
-    let hosts: BTreeMap<String, Vec<IpAddr>> = until("every node has reported", || {
-        let (_, reports) = written(&cluster);
-        let hosts: BTreeMap<_, _> = reports.into_iter().map(|report| (report.node, report.addresses)).collect();
-        if hosts.len() == 2 { Ok(hosts) } else { Err(format!("{:?}", hosts.keys())) }
-    });
     let uid = |known: &Known| End::Pod(known.uid.clone());
-    let at = |known: &Known| End::Address(vec![known.ip]);
-    let only = |address: IpAddr| End::Address(vec![address]);
-    let of_node = |node: &str| End::Address(hosts[node].clone());
+    let at = |known: &Known| End::Address(known.ip);
     let (tcp, udp) = (Protocol::Tcp, Protocol::Udp);
     let (leaving, arriving) = (Direction::Egress, Direction::Ingress);
     let row =
@@ -245,45 +246,66 @@ fn flows_are_attributed_to_the_pods_that_the_api_server_knows() {
         row("pod to pod, arriving", arriving, "node-1", at(&client), uid(&near), tcp, 8080),
         row("pod to pod by UDP, leaving", leaving, "node-1", uid(&client), at(&near), udp, 5353),
         row("pod to pod by UDP, arriving", arriving, "node-1", at(&client), uid(&near), udp, 5353),
-        row("pod to ClusterIP, leaving", leaving, "node-1", uid(&client), only(of_near), tcp, 80),
+        row("pod to ClusterIP, leaving", leaving, "node-1", uid(&client), End::Address(of_near), tcp, 80),
         row("ClusterIP to pod, arriving", arriving, "node-1", at(&client), uid(&near), tcp, 8081),
         row("pod to pod of another node, leaving", leaving, "node-1", uid(&client), at(&far), tcp, 8080),
         row("pod to pod of another node, arriving", arriving, "node-2", at(&client), uid(&far), tcp, 8080),
         row("hostNetwork pod to pod, leaving", leaving, "node-1", uid(&host), at(&near), tcp, 8082),
-        row("hostNetwork pod to pod, arriving: the node", arriving, "node-1", of_node("node-1"), uid(&near), tcp, 8082),
+        row(
+            "hostNetwork pod to pod, arriving: the node",
+            arriving,
+            "node-1",
+            End::Node("node-1"),
+            uid(&near),
+            tcp,
+            8082,
+        ),
         row("hostNetwork pod to pod of another node, leaving", leaving, "node-1", uid(&host), at(&far), tcp, 8082),
         row(
             "hostNetwork pod to pod of another node, arriving: its node",
             arriving,
             "node-2",
-            only(host.ip),
+            at(&host),
             uid(&far),
             tcp,
             8082,
         ),
-        row("kubelet's probe, arriving: the node", arriving, "node-1", of_node("node-1"), uid(&near), tcp, 8087),
+        row("kubelet's probe, arriving: the node", arriving, "node-1", End::Node("node-1"), uid(&near), tcp, 8087),
         row("static pod, leaving: by its hash", leaving, "node-1", End::Pod(hash.clone()), at(&near), tcp, 8086),
         row("static pod, arriving", arriving, "node-1", at(&shown), uid(&near), tcp, 8086),
-        row("pod to itself through its Service, leaving", leaving, "node-1", uid(&client), only(itself), tcp, 90),
+        row(
+            "pod to itself through its Service, leaving",
+            leaving,
+            "node-1",
+            uid(&client),
+            End::Address(itself),
+            tcp,
+            90,
+        ),
         row(
             "pod to itself through its Service, arriving: the node",
             arriving,
             "node-1",
-            of_node("node-1"),
+            End::Node("node-1"),
             uid(&client),
             tcp,
             9090,
         ),
-        row("pod outwards, leaving", leaving, "node-1", uid(&client), only(WORLD.parse().unwrap()), tcp, 443),
+        row("pod outwards, leaving", leaving, "node-1", uid(&client), End::Address(WORLD.parse().unwrap()), tcp, 9443),
         row("a pod of one call, leaving", leaving, "node-1", End::Pod(brief.clone()), at(&near), tcp, 8083),
         row("one container of a pod, leaving", leaving, "node-1", uid(&twin), at(&near), tcp, 8084),
         row("the other container of it, leaving", leaving, "node-1", uid(&twin), at(&near), tcp, 8085),
     ];
-    let flows = until("all flows are written", || {
-        let (flows, _) = written(&cluster);
+    let (flows, hosts) = until("all flows are written", || {
+        let (flows, reports) = written(&cluster);
+        let mut hosts = Hosts::new();
+        for report in reports {
+            assert_eq!(report.lost, BTreeMap::new(), "{report:?}");
+            hosts.entry(report.node).or_default().extend(report.addresses);
+        }
         let missing: Vec<&str> =
-            expected.iter().filter(|row| !flows.iter().any(|flow| row.is(flow))).map(|row| row.what).collect();
-        if missing.is_empty() { Ok(flows) } else { Err(format!("{missing:#?} among {flows:#?}")) }
+            expected.iter().filter(|row| !flows.iter().any(|flow| row.is(flow, &hosts))).map(|row| row.what).collect();
+        if missing.is_empty() { Ok((flows, hosts)) } else { Err(format!("{missing:#?} among {flows:#?}")) }
     });
 
     // No flow of anybody that the API server does not know, and none of a case's port by anybody else.
@@ -304,12 +326,8 @@ fn flows_are_attributed_to_the_pods_that_the_api_server_knows() {
             .iter()
             .filter(|row| (row.observed, row.port, row.protocol) == (flow.observed.unwrap(), flow.port, flow.protocol))
             .collect();
-        let is_expected =
-            cases.is_empty() || cases.iter().any(|row| row.is(flow) || flow.outcome != Some(Outcome::Established));
+        let is_expected = cases.is_empty()
+            || cases.iter().any(|row| row.is(flow, &hosts) || flow.outcome != Some(Outcome::Established));
         assert!(is_expected, "none of {cases:#?} is {flow:#?}");
-    }
-    let (_, reports) = written(&cluster);
-    for report in reports {
-        assert_eq!(report.lost, BTreeMap::new(), "{report:?}");
     }
 }
