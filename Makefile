@@ -34,7 +34,7 @@ cluster: ## a throwaway Kubernetes with real pods, in namespaces of its own; NOD
 cluster-down: ## remove every trace of it
 	@scripts/cluster down
 
-lint: ## format, clippy, rustdoc, shellcheck; warnings are errors
+lint: ## format, clippy, rustdoc, go vet, shellcheck; warnings are errors
 	@scripts/lint
 
 fmt: ## format the sources
