@@ -9,6 +9,8 @@ mod identities;
 use std::collections::BTreeSet;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::object::{Object, Origin};
 use files::Entry;
 
@@ -38,7 +40,8 @@ pub struct Sourced {
 }
 
 /// Where an object stands.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Place {
     /// Path of the file from the root of the tree, with `/`.
     pub file: String,
@@ -56,7 +59,8 @@ impl fmt::Display for Place {
 }
 
 /// A reason why the change could not be judged.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Undecided {
     /// Where, in order: `policies/web.yaml`, `policies/web.yaml, document 2`, `policies/web.yaml, document 2 (base)`.
     pub places: Vec<String>,
@@ -73,7 +77,8 @@ impl fmt::Display for Undecided {
 }
 
 /// A file that the answer does not speak of.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct NotJudged {
     /// Path of the file from the root of the tree.
     pub file: String,

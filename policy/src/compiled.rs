@@ -5,7 +5,7 @@ use std::fmt;
 use ipnet::IpNet;
 use k8s_openapi::api::networking::v1::NetworkPolicySpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::defaults::defaulted;
 use crate::flow::Direction;
@@ -15,7 +15,7 @@ use crate::peer::{Peer, PeerMatch, PeerSet};
 use crate::port::{Port, PortSet};
 
 /// The kinds of policy that are judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, schemars::JsonSchema)]
 #[expect(missing_docs, reason = "each variant is the kind of its name")]
 pub enum PolicyKind {
     AuditClusterNetworkPolicy,
@@ -42,7 +42,7 @@ impl fmt::Display for PolicyKind {
 }
 
 /// Names a policy.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, schemars::JsonSchema)]
 pub struct PolicyRef {
     /// Its kind.
     pub kind: PolicyKind,

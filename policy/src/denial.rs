@@ -4,7 +4,7 @@ use std::fmt;
 use std::fmt::Write as _;
 
 use data_encoding::BASE32_NOPAD;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::flow::{Direction, Protocol};
@@ -32,7 +32,8 @@ pub struct DenialKey {
 
 /// Names a denial: `D-` and characters of base32 (RFC 4648), a hash of the [`DenialKey`]. It stays the same from run to run,
 /// and over a promotion.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(transparent)]
 #[schemars(transparent)]
 pub struct DenialId(String);
 
@@ -72,11 +73,5 @@ impl DenialId {
 impl fmt::Display for DenialId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-impl Serialize for DenialId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
     }
 }

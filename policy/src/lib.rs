@@ -28,6 +28,7 @@ pub mod overlay;
 pub mod peer;
 pub mod population;
 pub mod port;
+pub mod preview;
 pub mod report;
 pub mod snapshot;
 pub mod sum;

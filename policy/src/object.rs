@@ -210,6 +210,34 @@ fn decode(value: Value, kind: Kind, origin: &Origin) -> Result<Object, Vec<Field
 }
 
 impl Object {
+    /// As JSON, less what the engine does not read, `apiVersion` and `kind` included: [`read`] reads it again.
+    ///
+    /// # Errors
+    /// Never for what [`read`] gave.
+    pub fn to_manifest(&self) -> Result<Value, serde_json::Error> {
+        let mut value = match self {
+            Self::Namespace(object) => serde_json::to_value(object),
+            Self::Node(object) => serde_json::to_value(object),
+            Self::Pod(object) => serde_json::to_value(object),
+            Self::Service(object) => serde_json::to_value(object),
+            Self::EndpointSlice(object) => serde_json::to_value(object),
+            Self::Deployment(object) => serde_json::to_value(object),
+            Self::StatefulSet(object) => serde_json::to_value(object),
+            Self::DaemonSet(object) => serde_json::to_value(object),
+            Self::ReplicaSet(object) => serde_json::to_value(object),
+            Self::Job(object) => serde_json::to_value(object),
+            Self::CronJob(object) => serde_json::to_value(object),
+            Self::NetworkPolicy(object) => serde_json::to_value(object),
+            Self::AuditNetworkPolicy(object) => serde_json::to_value(object),
+            Self::AuditClusterNetworkPolicy(object) => serde_json::to_value(object),
+            Self::AuditException(object) => serde_json::to_value(object),
+        }?;
+        let kind = self.kind();
+        value["apiVersion"] = kind.api_version().into();
+        value["kind"] = kind.name().into();
+        Ok(kept::strip_manifest(value, kind))
+    }
+
     /// Its kind.
     #[must_use]
     pub fn kind(&self) -> Kind {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::change::{Action, IdentityChange};
 use crate::compiled::PolicyRef;
@@ -23,7 +23,7 @@ pub mod words;
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// What a change of policies would do to the traffic of a window, and whether it may merge.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// Version of this form.
@@ -66,7 +66,7 @@ pub struct Report {
 }
 
 /// Whether a change may merge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Decision {
     /// Nothing in use is newly denied, as far as is known.
@@ -92,7 +92,7 @@ impl Decision {
 }
 
 /// Something that the change touches and that could not be judged.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UndecidedPart {
     /// Files with document, or what else it is about.
@@ -104,7 +104,7 @@ pub struct UndecidedPart {
 }
 
 /// A file that the answer does not speak of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NotJudgedFile {
     /// Path from the root of the repository.
@@ -114,7 +114,7 @@ pub struct NotJudgedFile {
 }
 
 /// A policy that the change touches.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyReport {
     /// Which.
@@ -142,7 +142,7 @@ pub struct PolicyReport {
 }
 
 /// How an enforced policy comes from an audited one.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PromotionReport {
     /// The audited one.
@@ -155,7 +155,7 @@ pub struct PromotionReport {
 }
 
 /// Relations in use, by what one policy says of them alone. A relation is subject, peer, protocol and port.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Verdicts {
     /// It allows them.
@@ -173,7 +173,7 @@ pub struct Verdicts {
 }
 
 /// A newly denied relation.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Denial {
     /// Its id, the same from run to run and over a promotion.
@@ -209,7 +209,7 @@ pub struct Denial {
 }
 
 /// Whether a denial holds the change up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum State {
     /// It is in use, and no live exception covers all of that.
@@ -225,7 +225,7 @@ pub enum State {
 }
 
 /// What of a change causes a denial.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum CauseReport {
     /// A policy that is added or changed.
@@ -237,7 +237,7 @@ pub enum CauseReport {
 }
 
 /// A relation that is told and blocks nothing.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Relation {
     /// The changed policy.
@@ -259,7 +259,7 @@ pub struct Relation {
 }
 
 /// What was seen of a relation in the window. Seen at both ends it counts once.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SeenTraffic {
     /// Established connections and answered exchanges of datagrams.
@@ -283,7 +283,7 @@ pub struct SeenTraffic {
 }
 
 /// An exception that accepts a denial.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExceptionReport {
     /// Namespace.
@@ -303,7 +303,7 @@ pub struct ExceptionReport {
 }
 
 /// How far the answer can be trusted.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Evidence {
     /// Whether anything is known of who watched: `false` where no report and no flow names a node.
@@ -334,7 +334,7 @@ pub struct Evidence {
 }
 
 /// What is known of one node.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeEvidence {
     /// Its name.

@@ -1,6 +1,8 @@
 //! What a snapshot keeps of an object: the fields that the engine reads, and no other. Commands, environments, images,
 //! annotations of others and all that a controller notes down stay in the cluster.
 //!
+//! Of a manifest that is to be judged elsewhere a pod template is kept besides: it is what the manifest says of pods.
+//!
 //! Whoever teaches the engine to read another field of a live object adds it here; `tests/snapshot` compares what the engine
 //! makes of objects before and after.
 
@@ -85,6 +87,36 @@ const CONTROLLER: Fields = &[
     &["metadata", "ownerReferences", "*", "controller"],
 ];
 const POLICY: Fields = &[&["spec"]];
+
+/// What a manifest says of the pods that are to come, below their template.
+const TEMPLATE: Fields = &[
+    &["metadata", "labels"],
+    &["spec", "hostNetwork"],
+    &["spec", "containers", "*", "name"],
+    &["spec", "containers", "*", "ports"],
+    &["spec", "initContainers", "*", "name"],
+    &["spec", "initContainers", "*", "restartPolicy"],
+    &["spec", "initContainers", "*", "ports"],
+];
+
+/// What is kept of a manifest of this kind.
+#[must_use]
+pub fn strip_manifest(object: Value, kind: Kind) -> Value {
+    let place: &[&str] = match kind {
+        Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet | Kind::ReplicaSet | Kind::Job => &["spec", "template"],
+        Kind::CronJob => &["spec", "jobTemplate", "spec", "template"],
+        Kind::Pod => &[],
+        _ => return strip(object, Some(kind)),
+    };
+    let below: Vec<Vec<&str>> = TEMPLATE.iter().map(|path| [place, path].concat()).collect();
+    let fields: Vec<&[&str]> = EVERY_KIND
+        .iter()
+        .chain(fields(Some(kind)))
+        .copied()
+        .chain(below.iter().map(Vec::as_slice))
+        .collect();
+    keep(object, &fields).unwrap_or_default()
+}
 
 /// What a snapshot keeps of an object of this kind. `None`: a policy of a kind that the engine does not read.
 #[must_use]

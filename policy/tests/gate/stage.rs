@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use foretell_policy::cluster::Cluster;
-use foretell_policy::collation::{Collation, Versions};
+use foretell_policy::collation::{Change, Collation, Versions};
 use foretell_policy::evidence::{FileWatch, Watch};
 use foretell_policy::flow::{Direction, Line};
 use foretell_policy::judgement::{Inputs, judge};
@@ -15,6 +15,7 @@ use foretell_policy::manifest;
 use foretell_policy::naming::Party;
 use foretell_policy::object::kept::strip;
 use foretell_policy::object::{Kind, Object, Origin, read};
+use foretell_policy::preview::WireChange;
 use foretell_policy::report::{Denial, Relation, Report};
 use foretell_policy::snapshot::Snapshot;
 use foretell_policy::traffic::Traffic;
@@ -273,16 +274,22 @@ impl Stage {
         self
     }
 
-    /// As `foretell check` does it. By what `foretell snapshot` keeps of the objects, written down and read again, the answer is
-    /// the same.
+    /// As `foretell check` does it. The answer is the same by what `foretell snapshot` keeps of the objects, written down and
+    /// read again, and where the change is sent to an evaluator and its report comes back.
     pub(crate) fn judge(&self) -> Report {
-        let report = self.judge_by(&self.snapshot.iter().cloned().map(object).collect::<Vec<_>>());
-        let by_kept = self.judge_by(&kept(&self.snapshot));
-        assert_eq!(serde_json::to_value(&by_kept).unwrap(), serde_json::to_value(&report).unwrap());
+        let change = self.change();
+        let report = self.judge_by(&self.snapshot.iter().cloned().map(object).collect::<Vec<_>>(), &change);
+        let json = serde_json::to_value(&report).unwrap();
+        let by_kept = self.judge_by(&kept(&self.snapshot), &change);
+        assert_eq!(serde_json::to_value(&by_kept).unwrap(), json);
+        let from_afar = self.judge_by(&kept(&self.snapshot), &sent(&change));
+        assert_eq!(serde_json::to_value(&from_afar).unwrap(), json);
+        let back: Report = serde_json::from_value(json.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&back).unwrap(), json);
         report
     }
 
-    fn judge_by(&self, snapshot: &[Object]) -> Report {
+    fn change(&self) -> Change {
         let mut collation = Collation::new("default");
         let paths: BTreeSet<&String> = self.base.keys().chain(self.head.keys()).collect();
         for path in paths {
@@ -296,7 +303,10 @@ impl Stage {
             };
             collation.file(path, versions);
         }
-        let change = collation.finish();
+        collation.finish()
+    }
+
+    fn judge_by(&self, snapshot: &[Object], change: &Change) -> Report {
         let mut cluster = Cluster::build(snapshot);
         let from = self.at - self.window;
         let (mut traffic, mut watch) = (Traffic::default(), Watch::default());
@@ -323,7 +333,7 @@ impl Stage {
         let report = judge(&Inputs {
             cluster: &cluster,
             snapshot,
-            change: &change,
+            change,
             traffic: &traffic,
             watch: &watch,
             base: "main".to_owned(),
@@ -337,6 +347,12 @@ impl Stage {
         assert_eq!(report.exit_status, report.decision.exit_status());
         report
     }
+}
+
+fn sent(change: &Change) -> Change {
+    let text = serde_json::to_string(&WireChange::of(change).unwrap()).unwrap();
+    let received: WireChange = serde_json::from_str(&text).unwrap();
+    received.read().unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
 fn kept(objects: &[Value]) -> Vec<Object> {
