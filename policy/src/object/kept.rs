@@ -109,12 +109,8 @@ pub fn strip_manifest(object: Value, kind: Kind) -> Value {
         _ => return strip(object, Some(kind)),
     };
     let below: Vec<Vec<&str>> = TEMPLATE.iter().map(|path| [place, path].concat()).collect();
-    let fields: Vec<&[&str]> = EVERY_KIND
-        .iter()
-        .chain(fields(Some(kind)))
-        .copied()
-        .chain(below.iter().map(Vec::as_slice))
-        .collect();
+    let fields: Vec<&[&str]> =
+        EVERY_KIND.iter().chain(fields(Some(kind))).copied().chain(below.iter().map(Vec::as_slice)).collect();
     keep(object, &fields).unwrap_or_default()
 }
 
