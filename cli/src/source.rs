@@ -11,8 +11,7 @@ mod trees;
 use std::path::PathBuf;
 
 use foretell_policy::collation::{Change, Collation};
-
-pub use settings::{ExceptionSettings, Settings};
+use foretell_policy::settings::Settings;
 
 use crate::messages;
 use git::Repository;

@@ -92,6 +92,31 @@ impl fmt::Display for NotJudged {
     }
 }
 
+/// Larger files are not read into memory: [`Versions::TooLarge`] where the change touches one, and passed over where not.
+pub const MOST_READ: u64 = 64 << 20;
+
+/// Whether a file is to be read at all, by its name alone: YAML, JSON, and templates that make them.
+#[must_use]
+pub fn may_hold_manifests(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+    ["yaml", "yml", "json", "tpl", "gotmpl", "tmpl"].contains(&extension) || name == "Kustomization"
+}
+
+impl Change {
+    /// Whether it leaves every object as it is, and nothing of it is undecided: then no policy is changed by it, and nothing
+    /// that policies look at.
+    #[must_use]
+    pub fn leaves_objects_alone(&self) -> bool {
+        let same = |(before, after): (&Sourced, &Sourced)| {
+            before.object.id() == after.object.id() && before.object.substance() == after.object.substance()
+        };
+        self.undecided.is_empty()
+            && self.before.len() == self.after.len()
+            && self.before.iter().zip(&self.after).all(same)
+    }
+}
+
 /// A file at the two revisions.
 #[derive(Clone, Copy, Debug)]
 pub enum Versions<'a> {

@@ -30,6 +30,7 @@ pub mod population;
 pub mod port;
 pub mod preview;
 pub mod report;
+pub mod settings;
 pub mod snapshot;
 pub mod sum;
 pub mod traffic;

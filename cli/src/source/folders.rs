@@ -5,14 +5,12 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use foretell_policy::collation::{Collation, Versions};
+use foretell_policy::collation::{Collation, MOST_READ, Versions};
+use foretell_policy::settings::{FILE, Settings};
 
 use super::SourceError;
 use super::paths::PathFilter;
-use super::settings::{self, Settings};
-
-/// Larger files are not read into memory.
-const MAX_SIZE: u64 = 64 << 20;
+use super::settings;
 
 /// Gives the files of two folders to a collation.
 pub(super) fn collate(
@@ -44,9 +42,9 @@ pub(super) fn collate(
 
 /// The settings in a folder.
 pub(super) fn settings(base: &Path) -> Result<Settings, SourceError> {
-    let path = base.join(settings::FILE);
+    let path = base.join(FILE);
     match fs::read(&path) {
-        Ok(text) => Settings::read(&text),
+        Ok(text) => settings::read(&text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Settings::default()),
         Err(source) => Err(SourceError::Unreadable { path, source }),
     }
@@ -74,7 +72,7 @@ fn walk(root: &Path, folder: &str, filter: &mut PathFilter, found: &mut BTreeSet
 /// `None`: too large.
 fn read(path: &Path) -> Result<Option<Vec<u8>>, SourceError> {
     let unreadable = |source| SourceError::Unreadable { path: path.to_owned(), source };
-    if fs::metadata(path).map_err(unreadable)?.len() > MAX_SIZE {
+    if fs::metadata(path).map_err(unreadable)?.len() > MOST_READ {
         return Ok(None);
     }
     fs::read(path).map(Some).map_err(unreadable)

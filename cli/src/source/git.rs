@@ -5,8 +5,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use foretell_policy::settings::{FILE, Settings};
+
 use super::SourceError;
-use super::settings::{self, Settings};
+use super::settings;
 
 /// A repository that git can read.
 pub(super) struct Repository {
@@ -147,16 +149,16 @@ impl Repository {
 
 /// The settings of a commit.
 pub(super) fn settings(repository: &Repository, commit: &Commit) -> Result<Settings, SourceError> {
-    let listed = repository.checked(&["ls-tree", "-z", "--full-tree", &commit.id, "--", settings::FILE])?.stdout;
+    let listed = repository.checked(&["ls-tree", "-z", "--full-tree", &commit.id, "--", FILE])?.stdout;
     if listed.is_empty() {
         return Ok(Settings::default());
     }
     if !listed.starts_with(b"100") {
         let why = "is not a plain file; write the settings into it".to_owned();
-        return Err(SourceError::Settings { file: settings::FILE, why });
+        return Err(SourceError::Settings { file: FILE, why });
     }
-    let name = format!("{}:{}", commit.id, settings::FILE);
-    Settings::read(&repository.checked(&["cat-file", "blob", &name])?.stdout)
+    let name = format!("{}:{}", commit.id, FILE);
+    settings::read(&repository.checked(&["cat-file", "blob", &name])?.stdout)
 }
 
 fn checked(output: Output, args: &[&str]) -> Result<Output, SourceError> {

@@ -1,5 +1,6 @@
 //! Which files of a tree are read: by their names, and by `--path`.
 
+use foretell_policy::collation::may_hold_manifests;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::SourceError;
@@ -68,11 +69,4 @@ impl Pattern {
         let globs = globs.build().map_err(|error| bad(error.kind().to_string()))?;
         Ok(Self { given: given.to_owned(), globs, matched: false })
     }
-}
-
-/// By name alone: YAML, JSON, and templates that make them.
-fn may_hold_manifests(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or_default();
-    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-    ["yaml", "yml", "json", "tpl", "gotmpl", "tmpl"].contains(&extension) || name == "Kustomization"
 }

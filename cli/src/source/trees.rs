@@ -6,14 +6,11 @@ use std::process::{Child, ChildStdout, Stdio};
 use std::rc::Rc;
 use std::thread::JoinHandle;
 
-use foretell_policy::collation::{Collation, Versions};
+use foretell_policy::collation::{Collation, MOST_READ, Versions};
 
 use super::SourceError;
 use super::git::Repository;
 use super::paths::PathFilter;
-
-/// Larger blobs are not read into memory.
-const MAX_SIZE: u64 = 64 << 20;
 
 /// The blobs of a path at the two revisions.
 #[derive(Default)]
@@ -159,7 +156,7 @@ impl BlobReader {
         if id != blob {
             return Err(failed(format!("asked for {blob} it answered with {id}")));
         }
-        let content = if size > MAX_SIZE {
+        let content = if size > MOST_READ {
             io::copy(&mut (&mut self.output).take(size), &mut io::sink()).map_err(lost)?;
             Content::TooLarge
         } else {

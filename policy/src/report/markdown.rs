@@ -14,23 +14,76 @@ use crate::compiled::PolicyRef;
 
 mod page;
 
+/// A part of the page. The first ones are what has to be read; the later, the easier it is missed.
+type Section = fn(&mut Page, &Report);
+
+const SECTIONS: [Section; 12] = [
+    Page::head,
+    Page::accepted_by_change,
+    Page::unresolved,
+    Page::evidence,
+    Page::policies,
+    Page::identities,
+    Page::previews,
+    Page::accepted,
+    Page::harmless,
+    Page::newly_allowed,
+    Page::not_judged,
+    Page::notes,
+];
+
+/// How many of the sections are kept whatever room there is: verdict, what was accepted, what would be denied.
+const KEPT: usize = 3;
+
 /// Renders the report.
 #[must_use]
 pub fn render(report: &Report) -> String {
-    let mut page = Page(String::new());
-    page.head(report);
-    page.accepted_by_change(report);
-    page.unresolved(report);
-    page.evidence(&report.evidence, report);
-    page.policies(report);
-    page.identities(report);
-    page.previews(report);
-    page.accepted(report);
-    page.harmless(report);
-    page.newly_allowed(report);
-    page.not_judged(report);
-    page.notes(report);
-    page.0
+    SECTIONS.map(|section| written(section, report, MOST_ROWS)).concat()
+}
+
+/// Renders the report in at most so many bytes. What has no room is left out by whole sections, the last ones first, and said
+/// to be; where even that does not do, tables and lists have fewer rows. Verdict and table stay.
+#[must_use]
+pub fn render_within(report: &Report, most: usize) -> String {
+    let mut rows = MOST_ROWS;
+    loop {
+        let sections = SECTIONS.map(|section| written(section, report, rows));
+        let whole: usize = sections.iter().map(String::len).sum();
+        if whole <= most {
+            return sections.concat();
+        }
+        let room = most.saturating_sub(LEFT_OUT.len());
+        let kept: usize = sections[..KEPT].iter().map(String::len).sum();
+        if kept <= room || rows == 1 {
+            return within(&sections, room);
+        }
+        rows /= 2;
+    }
+}
+
+const LEFT_OUT: &str = "> There is more than fits here: `foretell check` shows all of it.\n";
+
+/// The first sections, as many as have room.
+fn within(sections: &[String], room: usize) -> String {
+    let mut page = String::new();
+    for section in sections {
+        if page.len() + section.len() > room {
+            if page.is_empty() {
+                // Not even the verdict with its first reason has room: its beginning is all that can be said.
+                page.push_str(&section[..section.floor_char_boundary(room.saturating_sub(1))]);
+                page.push('\n');
+            }
+            break;
+        }
+        page.push_str(section);
+    }
+    page + LEFT_OUT
+}
+
+fn written(section: Section, report: &Report, most_rows: usize) -> String {
+    let mut page = Page { text: String::new(), most_rows };
+    section(&mut page, report);
+    page.text
 }
 
 impl Page {
@@ -42,16 +95,17 @@ impl Page {
             Decision::Undecided => "❓",
         };
         self.line(format!("## {sign} Foretell: {}\n", report.headline));
-        for reason in &report.reasons {
+        for reason in report.reasons.iter().take(self.most_rows) {
             self.line(format!("- {}", text(reason)));
         }
+        self.rest(report.reasons.len());
         if !report.reasons.is_empty() {
             self.line("");
         }
-        let changes: Vec<String> = report.policies.iter().map(summary).collect();
-        for change in changes {
+        for change in report.policies.iter().take(self.most_rows).map(summary) {
             self.line(format!("{change}\n"));
         }
+        self.rest(report.policies.len());
     }
 
     fn accepted_by_change(&mut self, report: &Report) {
@@ -60,9 +114,10 @@ impl Page {
             return;
         }
         self.line("### Accepted by this pull request\n");
-        for exception in own {
+        for exception in own.iter().take(self.most_rows) {
             self.exception(exception);
         }
+        self.rest(own.len());
         self.line("");
     }
 
@@ -79,7 +134,8 @@ impl Page {
         );
     }
 
-    fn evidence(&mut self, evidence: &Evidence, report: &Report) {
+    fn evidence(&mut self, report: &Report) {
+        let evidence: &Evidence = &report.evidence;
         self.line("### Evidence\n");
         let watched = if evidence.known {
             count(evidence.nodes.iter().filter(|node| node.until.is_some()).count() as u64, "node", "nodes")
@@ -136,7 +192,7 @@ impl Page {
             self.folded("Nodes", |page| {
                 page.line("| Node | Pods concerned | Watched | Until | Gaps | Lost |");
                 page.line("|---|---|---|---|---|---|");
-                for node in evidence.nodes.iter().take(MOST_ROWS) {
+                for node in evidence.nodes.iter().take(page.most_rows) {
                     page.line(format!(
                         "| {} | {} | {} | {} | {} | {} |",
                         code(&node.node),
@@ -169,7 +225,7 @@ impl Page {
         }
         let title = format!("Workloads, Namespaces and Services of this change ({})", report.identities.len());
         self.folded(&title, |page| {
-            for change in report.identities.iter().take(MOST_ROWS) {
+            for change in report.identities.iter().take(page.most_rows) {
                 let differences = change.differences.join("; ");
                 let differences =
                     if differences.is_empty() { String::new() } else { format!(": {}", text(&differences)) };
@@ -251,7 +307,7 @@ impl Page {
             return;
         }
         self.folded(&format!("Files of this change that were not judged ({})", report.not_judged.len()), |page| {
-            for file in report.not_judged.iter().take(MOST_ROWS) {
+            for file in report.not_judged.iter().take(page.most_rows) {
                 page.line(format!("- {}: {}", code(&file.file), text(&file.why)));
             }
             page.rest(report.not_judged.len());

@@ -12,16 +12,20 @@ use crate::compiled::PolicyRef;
 use crate::flow::Direction;
 use crate::naming::Party;
 
-/// How many rows a table shows; the rest is counted. The JSON form holds all.
+/// How many rows a table shows where there is room; the rest is counted. The JSON form holds all.
 pub(super) const MOST_ROWS: usize = 100;
 
 /// The page as far as it is written.
-pub(super) struct Page(pub(super) String);
+pub(super) struct Page {
+    pub(super) text: String,
+    /// How many rows a table shows.
+    pub(super) most_rows: usize,
+}
 
 impl Page {
     pub(super) fn line(&mut self, line: impl AsRef<str>) {
-        self.0.push_str(line.as_ref());
-        self.0.push('\n');
+        self.text.push_str(line.as_ref());
+        self.text.push('\n');
     }
 
     /// A part that is folded until somebody asks for it.
@@ -46,7 +50,7 @@ impl Page {
     pub(super) fn denials(&mut self, denials: &[&Denial], report: &Report) {
         self.line("| Denial | From | To | Port | Seen | Last seen | Why |");
         self.line("|---|---|---|---|---|---|---|");
-        for denial in denials.iter().take(MOST_ROWS) {
+        for denial in denials.iter().take(self.most_rows) {
             let (from, to) = from_to(denial.direction, &denial.subject, &denial.peer);
             let mut why = format!("{}, {}: {}", policy(&denial.policy), denial.direction, text(&denial.message));
             match denial.cause {
@@ -77,14 +81,14 @@ impl Page {
     }
 
     pub(super) fn rest(&mut self, rows: usize) {
-        if rows > MOST_ROWS {
-            self.line(format!("\nAnd {} more; `--format json` lists all.", rows - MOST_ROWS));
+        if rows > self.most_rows {
+            self.line(format!("\nAnd {} more; `--format json` lists all.", rows - self.most_rows));
         }
     }
 
     pub(super) fn policy(&mut self, it: &PolicyReport) {
         self.line(format!("**{}**, {}, in {}\n", policy(&it.policy), action(it.action), code(&it.place)));
-        let workloads: Vec<String> = it.selected_workloads.iter().take(MOST_ROWS).map(party).collect();
+        let workloads: Vec<String> = it.selected_workloads.iter().take(self.most_rows).map(party).collect();
         let pods = count(it.selected_pods, "running pod", "running pods");
         if workloads.is_empty() {
             self.line(format!("- Selects {pods}."));
@@ -116,7 +120,7 @@ impl Page {
     pub(super) fn relations(&mut self, relations: &[Relation]) {
         self.line("| From | To | Port | Seen | How |");
         self.line("|---|---|---|---|---|");
-        for relation in relations.iter().take(MOST_ROWS) {
+        for relation in relations.iter().take(self.most_rows) {
             let (from, to) = from_to(relation.direction, &relation.subject, &relation.peer);
             self.line(format!(
                 "| {} | {} | {} {} | {} | {} |",

@@ -1,0 +1,128 @@
+//! Puts the reporter together from its arguments and runs it until it is asked to stop.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum_server::tls_rustls::RustlsConfig;
+use foretell_service::access::Access;
+use foretell_service::authority::{Authority, Identity, LOOK_AGAIN};
+use foretell_service::evaluator::Evaluator;
+use foretell_service::health::Health;
+use foretell_service::tasks::Tasks;
+use foretell_service::{files, kubernetes, metrics, serve, tls};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::answer::Reporter;
+use crate::args::{Args, WebhookArgs};
+use crate::github::GitHub;
+use crate::metrics::Metrics;
+use crate::queue::Queue;
+use crate::webhook::{self, Webhook};
+use crate::{heal, work};
+
+/// The audience of tokens for the reporter.
+pub const AUDIENCE: &str = "foretell-reporter";
+/// Where it keeps the certificate that it makes for itself.
+const SECRET: &str = "foretell-reporter-tls";
+
+/// Runs the reporter. Returns when it was asked to stop.
+///
+/// # Errors
+/// Where it cannot begin, or a part of it ends unasked.
+pub fn run_until_asked_to_stop(args: Args) -> anyhow::Result<()> {
+    args.log.begin()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async { run(args, Tasks::new()?).await })
+}
+
+/// Runs the reporter among these tasks.
+///
+/// # Errors
+/// Where it cannot begin, or a part of it ends unasked.
+pub async fn run(args: Args, mut tasks: Tasks) -> anyhow::Result<()> {
+    let Args { listen, access_token_file, github, webhook, judging, evaluator, tls, log: _ } = args;
+    let WebhookArgs { webhook_secret_file: secret_file, most_waiting } = webhook;
+    kubernetes::use_one_tls_provider();
+    // What has to be there before a delivery can be taken is said at once, and not at the first delivery.
+    files::read_token(&secret_file).context("no secret of the webhook")?;
+    files::read(&github.github_key_file).context("no private key of the GitHub App")?;
+
+    let registered = metrics::Metrics::default();
+    let metrics = Metrics::registered(&registered);
+    let health = Health::default();
+    let queue = Arc::new(Queue::new(most_waiting as usize));
+    let github = GitHub::new(github, metrics.clone());
+    let reporter = Arc::new(Reporter::new(github, Evaluator::new(evaluator), judging, metrics.clone()));
+    let stop = tasks.stop();
+
+    let client =
+        if access_token_file.is_some() && tls.files().is_some() { None } else { Some(kubernetes::client().await?) };
+    let access = match (access_token_file, &client) {
+        (None, Some(client)) => Access::by_cluster(client.clone(), AUDIENCE),
+        (Some(file), _) => Access::by_token_file(file),
+        (None, None) => anyhow::bail!("neither a cluster nor --access-token-file tells who may read metrics"),
+    };
+    let shown = match (tls.files(), client) {
+        (Some(files), _) => {
+            let shown = files.load()?;
+            tasks.spawn("following the certificate", files.follow(shown.clone(), stop.clone()));
+            shown
+        }
+        (None, Some(client)) => {
+            let namespace = kubernetes::own_namespace().unwrap_or_else(|| "foretell".to_owned());
+            let names = ["", ".cluster.local"].map(|end| format!("foretell-reporter.{namespace}.svc{end}"));
+            let authority = Authority::new(client, &namespace, SECRET, names.into());
+            let first = authority.current().await?;
+            let shown = RustlsConfig::from_config(config(&first)?);
+            tasks.spawn("following the certificate", follow(authority, first, shown.clone(), stop.clone()));
+            shown
+        }
+        (None, None) => anyhow::bail!("neither a cluster nor --tls-cert-file gives a certificate"),
+    };
+
+    let hook = Webhook { secret_file, queue: Arc::clone(&queue), metrics: metrics.clone() };
+    let routes = serve::health_routes(&health).merge(webhook::routes(Arc::new(hook))).merge(serve::guarded(
+        axum::Router::new(),
+        registered,
+        access,
+    ));
+    tasks.spawn("serving", serve::serve("reporter", listen, shown, routes, stop.clone()));
+    for _ in 0..work::AT_ONCE {
+        let (reporter, queue) = (Arc::clone(&reporter), Arc::clone(&queue));
+        tasks.spawn("answering", work::work(reporter, queue, metrics.clone(), stop.clone()));
+    }
+    tasks.spawn("looking for what was missed", heal::heal(reporter, queue, stop));
+    tasks.run().await
+}
+
+fn config(identity: &Identity) -> Result<Arc<rustls::ServerConfig>, tls::TlsError> {
+    tls::server_config(identity.certificate.as_bytes(), identity.key.as_bytes(), SECRET)
+}
+
+/// Shows the certificate that the Secret holds, as it is renewed.
+async fn follow(
+    authority: Authority,
+    mut last: Identity,
+    shown: RustlsConfig,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(LOOK_AGAIN) => {}
+        }
+        match authority.current().await {
+            Ok(now) if now == last => {}
+            Ok(now) => match config(&now) {
+                Ok(config) => {
+                    shown.reload_from_config(config);
+                    last = now;
+                    info!("Shows a new certificate");
+                }
+                Err(error) => warn!(%error, "Shows the former certificate on: {error}"),
+            },
+            Err(error) => warn!(%error, "The certificate cannot be looked at: {error}"),
+        }
+    }
+}
