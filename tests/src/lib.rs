@@ -17,6 +17,8 @@ mod artefacts;
 mod boxed;
 pub mod cluster;
 pub mod control_plane;
+pub mod engine;
+pub mod github;
 pub mod images;
 pub mod kubectl;
 pub mod machine;

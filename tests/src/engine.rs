@@ -1,0 +1,155 @@
+//! An evaluator that knows one recording: `POST /v1/preview` behind TLS, answered by the real engine.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use axum_server::Handle;
+use axum_server::tls_rustls::RustlsConfig;
+use foretell_policy::cluster::Cluster;
+use foretell_policy::evidence::{FileWatch, Watch};
+use foretell_policy::flow::Line;
+use foretell_policy::judgement::{Inputs, judge};
+use foretell_policy::manifest;
+use foretell_policy::object::{self, Object, Origin};
+use foretell_policy::preview::Preview;
+use foretell_policy::report::Report;
+use foretell_policy::traffic::Traffic;
+use jiff::{SignedDuration, Timestamp};
+
+/// A certificate for this machine, and its key.
+pub struct Certificate {
+    /// PEM; it is its own authority.
+    pub certificate: String,
+    /// PEM.
+    pub key: String,
+}
+
+impl Certificate {
+    /// Makes one.
+    #[must_use]
+    pub fn make() -> Self {
+        let names = ["localhost", "127.0.0.1"].map(str::to_owned);
+        let made = rcgen::generate_simple_self_signed(names).unwrap();
+        Self { certificate: made.cert.pem(), key: made.signing_key.serialize_pem() }
+    }
+
+    /// What a server shows it with.
+    #[must_use]
+    pub fn shown(&self) -> RustlsConfig {
+        let config = foretell_service::tls::server_config(self.certificate.as_bytes(), self.key.as_bytes(), "the test");
+        RustlsConfig::from_config(config.unwrap())
+    }
+}
+
+/// What was recorded of a cluster.
+pub struct Recording {
+    objects: Vec<Object>,
+    cluster: Cluster,
+    traffic: Traffic,
+    watch: Watch,
+    at: Timestamp,
+    from: Timestamp,
+}
+
+impl Recording {
+    /// The demo's.
+    #[must_use]
+    pub fn demo() -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../demo/recorded");
+        Self::read(&folder.join("snapshot.yaml"), &folder.join("flows.ndjson"))
+    }
+
+    fn read(snapshot: &PathBuf, flows: &PathBuf) -> Self {
+        let text = std::fs::read_to_string(snapshot).unwrap();
+        let documents = manifest::documents(&text).into_iter();
+        let objects: Vec<Object> =
+            documents.filter_map(|document| object::read(document.value.unwrap(), &Origin::Cluster).unwrap()).collect();
+        let mut cluster = Cluster::build(&objects);
+        let text = std::fs::read_to_string(flows).unwrap();
+        let lines: Vec<Line> = text.lines().map(|line| Line::parse(line.as_bytes()).unwrap()).collect();
+        let ends =
+            lines.iter().filter_map(|line| if let Line::Report(report) = line { Some(report.end) } else { None });
+        let at = ends.max().unwrap();
+        let from = at - SignedDuration::from_hours(7 * 24);
+        let (mut traffic, mut watch, mut file) = (Traffic::default(), Watch::default(), FileWatch::default());
+        for line in lines {
+            match line {
+                Line::Flow(flow) => {
+                    file.add_flow(&flow, at);
+                    traffic.add(&flow, &cluster, from, at);
+                }
+                Line::Report(report) => {
+                    file.add_report(&report, from, at);
+                    cluster.add_node_addresses(&report.node, &report.addresses);
+                }
+            }
+        }
+        watch.add_file(file);
+        Self { objects, cluster, traffic, watch, at, from }
+    }
+
+    fn judge(&self, preview: Preview) -> Result<Report, String> {
+        let Preview { base, head, exceptions_on_base_only, min_window_seconds, change, .. } = preview;
+        let change = change.read().map_err(|error| error.to_string())?;
+        Ok(judge(&Inputs {
+            cluster: &self.cluster,
+            snapshot: &self.objects,
+            change: &change,
+            traffic: &self.traffic,
+            watch: &self.watch,
+            base,
+            head,
+            at: self.at,
+            from: self.from,
+            min_window: min_window_seconds.map(|seconds| SignedDuration::from_secs(seconds.into())),
+            exceptions_on_base_only,
+            bad_lines: 0,
+        }))
+    }
+}
+
+/// A running evaluator.
+pub struct Engine {
+    asked: Arc<AtomicUsize>,
+    handle: Handle<SocketAddr>,
+}
+
+impl Engine {
+    /// Starts one at this port.
+    #[must_use]
+    pub fn start(port: u16, certificate: &Certificate, recording: Arc<Recording>) -> Self {
+        foretell_service::kubernetes::use_one_tls_provider();
+        let (asked, handle) = (Arc::new(AtomicUsize::new(0)), Handle::new());
+        let counted = Arc::clone(&asked);
+        let preview = async move |Json(preview): Json<Preview>| -> Response {
+            counted.fetch_add(1, Ordering::Relaxed);
+            match recording.judge(preview) {
+                Ok(report) => Json(report).into_response(),
+                Err(error) => (StatusCode::BAD_REQUEST, error).into_response(),
+            }
+        };
+        let routes = Router::new().route("/v1/preview", post(preview));
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let server = axum_server::bind_rustls(address, certificate.shown()).handle(handle.clone());
+        tokio::spawn(async move { server.serve(routes.into_make_service()).await });
+        Self { asked, handle }
+    }
+
+    /// How often it was asked.
+    #[must_use]
+    pub fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.handle.shutdown();
+    }
+}
