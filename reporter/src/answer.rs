@@ -71,6 +71,9 @@ impl Reporter {
             return Ok(Done::Answered);
         }
         let (verdict, done) = self.verdict(key, &pull).await?;
+        if done == Done::Moved {
+            return Ok(done);
+        }
         let now = self.github.pull(&key.repo, key.number).await?;
         if now.state != "open" || now.head.sha != pull.head.sha || now.base.branch != pull.base.branch {
             return Ok(Done::Moved);
@@ -93,10 +96,10 @@ impl Reporter {
         let Reading { change, settings, base, head } = match reading {
             Ok(reading) => reading,
             Err(ReadError::GitHub(error)) => return Err(error),
-            Err(ReadError::NotYet) => {
+            Err(error @ ReadError::Moved) => return Ok((Verdict::not_now(&error.to_string()), Done::Moved)),
+            Err(error @ ReadError::NotYet) => {
                 self.metrics.failure("merge");
-                let verdict = Verdict::not_now("GitHub has not merged base and head for a test yet");
-                return Ok((verdict, Done::Failed(None)));
+                return Ok((Verdict::not_now(&error.to_string()), Done::Failed(None)));
             }
             Err(ReadError::Undecided(why)) => {
                 return Ok((Verdict::undecided(&head, &why), Done::AnsweredUntil(LOOK_AGAIN)));

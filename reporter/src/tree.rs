@@ -50,6 +50,9 @@ pub enum ReadError {
     /// GitHub has not made its test merge yet.
     #[error("GitHub has not merged base and head for a test yet")]
     NotYet,
+    /// The pull request is another one by now.
+    #[error("the pull request moved while it was read")]
+    Moved,
     /// Nothing can be said of it, as a sentence without its end.
     #[error("{0}")]
     Undecided(String),
@@ -118,6 +121,9 @@ async fn merge(github: &GitHub, repo: &Repo, pull: &Pull) -> Result<Merge, ReadE
         if poll > 0 {
             tokio::time::sleep(MERGE_PAUSE * poll).await;
             now = github.pull(repo, pull.number).await?;
+        }
+        if now.head.sha != pull.head.sha {
+            return Err(ReadError::Moved);
         }
         match (now.mergeable, &now.merge_commit_sha) {
             (Some(false), _) => {

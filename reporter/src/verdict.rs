@@ -156,6 +156,8 @@ fn hash(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -164,6 +166,57 @@ mod tests {
         let cut = description(&"ü".repeat(200));
         assert_eq!(cut.chars().count(), MOST_DESCRIPTION);
         assert!(cut.ends_with('…'));
+    }
+
+    fn blocked(denials: usize, label: &str) -> Report {
+        let time = "2026-11-21T12:00:00Z";
+        let party = json!({"type": "workload", "namespace": "shop", "kind": "Deployment", "name": label});
+        let denial = |number: usize| {
+            json!({
+                "id": format!("D-{number:0>10}").replace(['0', '1', '8', '9'], "A"), "state": "unresolved", "direction": "Ingress",
+                "policy": {"kind": "NetworkPolicy", "namespace": "shop", "name": "web"},
+                "subject": party, "peer": party, "protocol": "TCP", "port": 80, "reason": "NoRuleMatched", "message": label,
+                "seen": {"inUse": number, "guessed": 0, "refused": 0, "unanswered": 0, "packets": 0, "bytes": 0, "firstSeen": time, "lastSeen": time},
+                "cause": "policy", "causedBy": [], "acceptedBy": [], "expiredExceptions": []
+            })
+        };
+        let report = json!({
+            "schemaVersion": 1, "decision": "blocked", "exitStatus": 1, "headline": "Blocked: it is.", "reasons": [],
+            "base": "a", "head": "b", "at": time, "undecided": [], "policies": [], "previews": [], "identities": [], "exceptions": [],
+            "denials": (0..denials).map(denial).collect::<Vec<_>>(), "newlyAllowed": [],
+            "evidence": {"known": true, "from": time, "to": time, "flows": 0, "flowsOutsideWindow": 0, "badLines": 0, "distinct": 0, "unresolved": 0, "subjects": 0, "nodes": []},
+            "notJudged": [], "notes": ["it ends here"]
+        });
+        serde_json::from_value(report).unwrap()
+    }
+
+    #[test]
+    fn what_has_no_room_is_left_out_and_verdict_and_table_stay() {
+        let body = |report: &Report| match Verdict::of_report(report).comment {
+            Said::Written(text) => text.body,
+            other => panic!("{other:?}"),
+        };
+        assert!(body(&blocked(3, "short")).contains("> it ends here."));
+        for length in [200, 400, 2000, 20_000, 100_000] {
+            let body = body(&blocked(300, &"x".repeat(length)));
+            assert!(body.len() <= MOST_COMMENT, "{length}: {}", body.len());
+            assert!(body.contains("Blocked: it is."), "{length}");
+            assert!(
+                body.ends_with("shows all of it.\n") || body.contains("more; `--format json` lists all"),
+                "{length}"
+            );
+            assert_eq!(body.contains("| `D-"), length <= 2000, "{length}");
+        }
+    }
+
+    #[test]
+    fn counts_that_moved_on_tell_nothing_new() {
+        let (mut report, other) = (blocked(2, "a"), blocked(3, "a"));
+        let first = fingerprint(&report);
+        report.denials[0].seen.in_use += 1;
+        report.at = "2026-11-22T00:00:00Z".parse().unwrap();
+        assert_eq!(fingerprint(&report), first);
+        assert_ne!(fingerprint(&other), first);
     }
 
     #[test]

@@ -325,6 +325,22 @@ async fn github_that_fails_is_asked_again_and_no_comment_is_written_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_moves_while_it_is_judged_is_not_spoken_of() {
+    let mut scene = Scene::set().await;
+    let _evaluator = scene.evaluator();
+    scene.reporter().await;
+    let number = scene.promotion("promote");
+    let former = scene.shop.tip("promote");
+    scene.deliver("d-1", number, "opened").await;
+    // The double has not made its test merge yet, so that the reporter waits; of this push nobody tells it.
+    scene.mend("promote");
+    scene.status("promote", "success").await;
+    assert!(scene.shop.statuses(&former).is_empty());
+    assert_eq!(scene.shop.comments(number).iter().map(|comment| comment.edits).collect::<Vec<_>>(), [0]);
+    scene.github.assert_clean();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_two_pull_requests_with_one_head_the_worse_status_stands() {
     let mut scene = Scene::set().await;
     let _evaluator = scene.evaluator();
