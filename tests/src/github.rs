@@ -185,11 +185,12 @@ impl State {
 impl RepositoryHandle {
     /// Commits onto a branch: files with their new text, or `None` where they go. A branch that is not there yet begins at
     /// `from`, or from nothing.
-    pub fn commit(&self, branch: &str, from: Option<&str>, files: &[(&str, Option<&str>)]) -> String {
-        self.with(|repository| repository.history.commit(branch, from, files))
+    pub fn commit(&self, branch: &str, from: Option<&str>, files: &[(&str, Option<&str>)]) {
+        self.with(|repository| repository.history.commit(branch, from, files));
     }
 
     /// Opens a pull request.
+    #[must_use]
     pub fn open(&self, head: &str, base: &str) -> u64 {
         self.with(|repository| {
             let number = repository.pulls.len() as u64 + 1;
@@ -228,11 +229,10 @@ impl RepositoryHandle {
     }
 
     /// Writes a comment as somebody.
-    pub fn write_comment(&self, number: u64, login: &str, body: &str) -> u64 {
+    pub fn write_comment(&self, number: u64, login: &str, body: &str) {
         let id = self.state.lock().new_id();
         let comment = Comment { id, login: login.to_owned(), body: body.to_owned(), edits: 0 };
         self.with(|repository| repository.comments.push((number, comment)));
-        id
     }
 
     /// The comments of a pull request, the oldest first.

@@ -1,4 +1,5 @@
 //! The reporter against a double of GitHub and an evaluator that asks the real engine about the demo's recording.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -45,8 +46,18 @@ impl Scene {
         let client = reqwest::Client::builder().tls_certs_only([authority]).no_proxy().build().unwrap();
         let (evaluator_port, reporter_port) = (free_port(), free_port());
         let folder = tempfile::tempdir().unwrap();
-        let (recording, stop) = (Arc::new(Recording::demo()), CancellationToken::new());
-        Self { github, shop, certificate, recording, evaluator_port, reporter_port, client, stop, folder }
+        let recording = Arc::new(Recording::demo());
+        Self {
+            github,
+            shop,
+            certificate,
+            recording,
+            evaluator_port,
+            reporter_port,
+            client,
+            stop: CancellationToken::new(),
+            folder,
+        }
     }
 
     fn evaluator(&self) -> Engine {
@@ -359,6 +370,24 @@ async fn of_two_pull_requests_with_one_head_the_worse_status_stands() {
     scene.deliver("d-3", blocked, "closed").await;
     scene.status("promote", "success").await;
     scene.github.assert_clean();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_double_remembers_what_breaks_the_contract() {
+    let scene = Scene::set().await;
+    let ask = async |path: &str, token: Option<&str>| {
+        let mut request =
+            reqwest::Client::new().get(format!("{}{path}", scene.github.url)).header("user-agent", "a test");
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(ask("/app", None).await, 401);
+    assert_eq!(ask("/app", Some("a.forged.token")).await, 401);
+    assert_eq!(ask("/repos/acme/shop/pulls/1", Some("guessed")).await, 401);
+    assert_eq!(ask("/repos/acme/shop/pulls/1/no-such-thing", None).await, 404);
+    assert_eq!(scene.github.breaches().len(), 4, "{:?}", scene.github.breaches());
 }
 
 fn demo() -> std::path::PathBuf {

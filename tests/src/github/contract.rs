@@ -53,7 +53,7 @@ impl Contract {
             (None, _) => faults.push("it takes no body".to_owned()),
             (Some(schema), body) => match serde_json::from_slice::<Value>(body) {
                 Ok(body) => {
-                    faults.extend(schema.iter_errors(&body).map(|error| format!("{}: {error}", error.instance_path())))
+                    faults.extend(schema.iter_errors(&body).map(|error| format!("{}: {error}", error.instance_path())));
                 }
                 Err(error) => faults.push(format!("the body is no JSON: {error}")),
             },

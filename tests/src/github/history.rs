@@ -20,7 +20,8 @@ pub(super) struct Commit {
 }
 
 impl History {
-    pub(super) fn commit(&mut self, branch: &str, from: Option<&str>, files: &[(&str, Option<&str>)]) -> String {
+    /// Commits onto a branch.
+    pub(super) fn commit(&mut self, branch: &str, from: Option<&str>, files: &[(&str, Option<&str>)]) {
         let start = self.branches.get(branch).cloned().or_else(|| from.map(|from| self.tip(from)));
         let mut tree = start.as_ref().map(|start| self.commits[start].files.clone()).unwrap_or_default();
         for (path, text) in files {
@@ -35,8 +36,7 @@ impl History {
             }
         }
         let sha = self.add(start.into_iter().collect(), tree);
-        self.branches.insert(branch.to_owned(), sha.clone());
-        sha
+        self.branches.insert(branch.to_owned(), sha);
     }
 
     pub(super) fn tip(&self, branch: &str) -> String {

@@ -112,9 +112,9 @@ fn app_token(shared: &Shared, token: &str) -> Result<(), String> {
     let claims = claims.map_err(|error| format!("A JSON web token could not be decoded: {error}"))?.claims;
     let now = Timestamp::now().as_second();
     let time = |name: &str| claims[name].as_i64().ok_or_else(|| format!("'{name}' is missing"));
-    let (issued, end) = (time("iat")?, time("exp")?);
-    if issued > now {
-        return Err(format!("'iat' lies {} s ahead", issued - now));
+    let (begin, end) = (time("iat")?, time("exp")?);
+    if begin > now {
+        return Err(format!("'iat' lies {} s ahead", begin - now));
     }
     if end > now + 600 {
         return Err("'exp' is too far in the future".to_owned());
