@@ -11,7 +11,8 @@ use tracing::{info, warn};
 
 use crate::api::{Pull, Repo, Status};
 use crate::args::JudgingArgs;
-use crate::github::{GitHub, GitHubError};
+use crate::github::GitHub;
+use crate::github::error::GitHubError;
 use crate::metrics::Metrics;
 use crate::post;
 use crate::queue::{Done, PullKey};

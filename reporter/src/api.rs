@@ -6,7 +6,8 @@ use data_encoding::BASE64;
 use http::Method;
 use serde::{Deserialize, Serialize};
 
-use crate::github::{GitHub, GitHubError, Speaker};
+use crate::github::error::GitHubError;
+use crate::github::{GitHub, Speaker};
 
 /// Comments of one pull request that are looked through for ours.
 const MOST_COMMENTS: usize = 3000;

@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::answer::Reporter;
-use crate::github::{GitHub, GitHubError};
+use crate::github::GitHub;
+use crate::github::error::GitHubError;
 use crate::queue::{Offered, PullKey, Queue};
 
 /// How much is looked through: of an installation, the pull requests of a repository that changed last.

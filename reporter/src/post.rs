@@ -4,7 +4,8 @@ use tracing::info;
 
 use crate::api::{Repo, Status};
 use crate::comment::{find, marked};
-use crate::github::{GitHub, GitHubError};
+use crate::github::GitHub;
+use crate::github::error::GitHubError;
 use crate::queue::PullKey;
 use crate::verdict::Said;
 

@@ -13,7 +13,8 @@ use foretell_policy::settings::{FILE, Settings};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::api::{Pull, Repo, Tree};
-use crate::github::{GitHub, GitHubError};
+use crate::github::GitHub;
+use crate::github::error::GitHubError;
 
 /// How often GitHub is asked whether it has made the test merge, and the pause before the second time; it grows by itself.
 const MERGE_POLLS: u32 = 6;
