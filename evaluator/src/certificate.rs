@@ -34,6 +34,8 @@ impl OwnCertificate {
             format!("{service}.{namespace}.svc"),
             format!("{service}.{namespace}.svc.cluster.local"),
             format!("{service}.{namespace}"),
+            // Through `kubectl port-forward`.
+            "localhost".to_owned(),
         ];
         let authority = Authority::new(client.clone(), namespace, &format!("{service}-tls"), names);
         Self { client, namespace: namespace.to_owned(), service: service.to_owned(), authority }

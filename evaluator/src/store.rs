@@ -88,6 +88,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::Url`].
     pub fn new(url: &str) -> Result<Self, StoreError> {
+        if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
+            return Err(StoreError::Url("is no URL of a Postgres".to_owned()));
+        }
         let options = PgConnectOptions::from_str(url).map_err(|error| StoreError::Url(error.to_string()))?;
         let options = options.application_name("foretell-evaluator");
         let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(PATIENCE);

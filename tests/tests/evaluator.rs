@@ -1,0 +1,303 @@
+//! The evaluator with a real Postgres and a real API server. Its pods are objects alone: agents' lines are written here.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+
+use foretell_policy::preview::{Preview, WireChange};
+use foretell_policy::report::{Decision, State};
+use foretell_service::contract::{Accepted, DenialPage, VerdictRow};
+use foretell_service::evaluator::{Batch, Evaluator, EvaluatorArgs, EvaluatorError};
+use foretell_tests::control_plane::ControlPlane;
+use foretell_tests::machine;
+use foretell_tests::namespace::Namespace;
+use foretell_tests::patience::until;
+use foretell_tests::postgres::Database;
+use foretell_tests::program::{self, Running};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+const TOKEN: &str = "only for this test";
+
+/// An evaluator on this machine, known by a token file, with a certificate of its own making.
+struct Stage {
+    evaluator: Option<Running>,
+    /// Where its Secret and its ConfigMap are.
+    home: Namespace,
+    shop: Namespace,
+    files: TempDir,
+    runtime: Runtime,
+    port: u16,
+    /// The last to go: namespaces are removed by it.
+    control_plane: Arc<ControlPlane>,
+}
+
+impl Stage {
+    fn new() -> Option<Self> {
+        let control_plane = ControlPlane::shared()?;
+        let kubectl = control_plane.kubectl();
+        let definitions = machine::root().join("manifests/crds");
+        kubectl.run(&["apply", "--server-side", "--force-conflicts", "--filename", definitions.to_str().unwrap()]);
+        let files = tempfile::Builder::new().prefix("foretell-").tempdir().unwrap();
+        fs::write(files.path().join("token"), TOKEN).unwrap();
+        let free = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = free.local_addr().unwrap().port();
+        let (home, shop) = (control_plane.namespace("evaluator"), control_plane.namespace("shop"));
+        let runtime = Runtime::new().unwrap();
+        let stage = Self { control_plane, home, shop, files, runtime, evaluator: None, port };
+        for (name, ip) in [("web", "10.9.0.1"), ("batch", "10.9.0.2"), ("scraper", "10.9.0.3")] {
+            stage.pod(name, ip);
+        }
+        Some(stage)
+    }
+
+    fn kubectl(&self, arguments: &[&str]) -> String {
+        self.control_plane.kubectl().run(arguments)
+    }
+
+    /// A pod that runs, by its status.
+    fn pod(&self, name: &str, ip: &str) {
+        let pod = json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "namespace": self.shop.name(), "labels": {"app": name}},
+            "spec": {"nodeName": "n1", "containers": [{"name": "it", "image": "none"}]},
+        });
+        self.control_plane.kubectl().apply(&pod.to_string());
+        let started = Timestamp::now().to_string();
+        let status = json!({"status": {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "startTime": started}});
+        self.kubectl(&[
+            "patch",
+            "pod",
+            name,
+            "--namespace",
+            self.shop.name(),
+            "--subresource=status",
+            "--type=merge",
+            "--patch",
+            &status.to_string(),
+        ]);
+    }
+
+    fn start(&mut self, database: &Database) {
+        let mut command = Command::new(program::path("foretell-evaluator"));
+        command
+            .env("KUBECONFIG", self.control_plane.kubeconfig())
+            .arg(format!("--listen=127.0.0.1:{}", self.port))
+            .arg(format!("--database-url={}", database.url()))
+            .arg(format!("--namespace={}", self.home.name()))
+            // Under the name by which this machine calls itself.
+            .arg("--service=localhost")
+            .arg("--token-file")
+            .arg(self.files.path().join("token"));
+        self.evaluator = Some(Running::start("evaluator", command));
+    }
+
+    /// What clients trust, as it is published.
+    fn authorities(&self) -> PathBuf {
+        let path = self.files.path().join("ca.crt");
+        let text = until("the evaluator publishes its authorities", || {
+            let get = ["get", "configmap", "localhost-ca", "--namespace", self.home.name(), "--output=json"];
+            let ended = self.control_plane.kubectl().attempt(&get);
+            let map: Value = serde_json::from_str(&ended.stdout).map_err(|_| ended.stderr)?;
+            map["data"]["ca.crt"].as_str().map(str::to_owned).ok_or_else(|| map.to_string())
+        });
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn client(&self) -> Evaluator {
+        let url = format!("https://localhost:{}", self.port).parse().unwrap();
+        let token_file = self.files.path().join("token");
+        Evaluator::new(EvaluatorArgs { url, token_file, ca_file: Some(self.authorities()) })
+    }
+
+    fn http(&self, token: Option<&str>, method: &str, path: &str, body: Option<&str>) -> (u16, String) {
+        let bundle = fs::read(self.authorities()).unwrap();
+        let client = reqwest::Client::builder()
+            .tls_certs_only(reqwest::Certificate::from_pem_bundle(&bundle).unwrap())
+            .no_proxy()
+            .build()
+            .unwrap();
+        let mut request = client.request(method.parse().unwrap(), format!("https://localhost:{}{path}", self.port));
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_owned());
+        }
+        self.runtime.block_on(async {
+            let answer = request.send().await.map_err(|error| format!("{error:?}"));
+            match answer {
+                Ok(answer) => (answer.status().as_u16(), answer.text().await.unwrap_or_default()),
+                Err(problem) => (0, problem),
+            }
+        })
+    }
+
+    fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> T {
+        let (status, body) = self.http(Some(TOKEN), "GET", path, None);
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"))
+    }
+
+    fn becomes_ready(&self) {
+        until("the evaluator is ready", || match self.http(None, "GET", "/readyz", None) {
+            (200, _) => Ok(()),
+            (_, reasons) => Err(reasons),
+        });
+    }
+
+    /// Sends lines of the agent of n1.
+    fn send(&self, boot: &str, sequence: u64, lines: &[Value]) -> Result<Accepted, EvaluatorError> {
+        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let batch = Batch { agent: "n1".to_owned(), boot: boot.to_owned(), sequence, lines: text.into_bytes() };
+        self.runtime.block_on(self.client().send(&batch))
+    }
+
+    /// Waits until the status of the policy `web` satisfies.
+    fn status(&self, what: &str, test: impl Fn(&Value) -> bool) -> Value {
+        until(what, || {
+            let get = ["get", "auditnetworkpolicies.kguardian.dev", "web", "--namespace", self.shop.name()];
+            let status = self.control_plane.kubectl().json(&get)["status"].take();
+            if test(&status) { Ok(status) } else { Err(status.to_string()) }
+        })
+    }
+
+    fn apply(&self, manifest: &Value) {
+        let mut manifest = manifest.clone();
+        manifest["metadata"]["namespace"] = self.shop.name().into();
+        self.control_plane.kubectl().apply(&manifest.to_string());
+    }
+}
+
+fn flow(src: &str, dst: &str, port: u16) -> Value {
+    let now = Timestamp::now().to_string();
+    json!({
+        "start": now, "end": now, "node": "n1", "observed": "Ingress", "src": {"ip": src}, "dst": {"ip": dst},
+        "protocol": "TCP", "port": port, "outcome": "established", "connections": 3,
+    })
+}
+
+fn report() -> Value {
+    let now = Timestamp::now();
+    let start = (now - jiff::SignedDuration::from_secs(10)).to_string();
+    let report = json!({"node": "n1", "start": start, "end": now.to_string(), "addresses": ["192.0.2.1"], "lost": {}});
+    json!({ "report": report })
+}
+
+/// Lets in whom it names.
+fn policy(callers: &[&str]) -> Value {
+    let from: Vec<Value> = callers.iter().map(|name| json!({"podSelector": {"matchLabels": {"app": name}}})).collect();
+    json!({
+        "apiVersion": "kguardian.dev/v1alpha1",
+        "kind": "AuditNetworkPolicy",
+        "metadata": {"name": "web"},
+        "spec": {"podSelector": {"matchLabels": {"app": "web"}}, "ingress": [{"from": from}]},
+    })
+}
+
+fn condition<'a>(status: &'a Value, name: &str) -> &'a str {
+    let conditions = status["conditions"].as_array().into_iter().flatten();
+    let found = conditions.filter(|condition| condition["type"] == name).find_map(|found| found["status"].as_str());
+    found.unwrap_or_default()
+}
+
+#[test]
+fn what_a_policy_would_deny_is_told_and_outlives_database_and_evaluator() {
+    let Some(mut database) = Database::stopped() else { return };
+    let Some(mut stage) = Stage::new() else { return };
+    stage.apply(&policy(&["nobody"]));
+
+    // Before there is a database it waits, and says for what; flows are not taken, so that agents keep them.
+    stage.start(&database);
+    until("the evaluator listens", || match stage.http(None, "GET", "/livez", None) {
+        (200, _) => Ok(()),
+        (_, problem) => Err(problem),
+    });
+    let (status, reasons) = stage.http(None, "GET", "/readyz", None);
+    assert_eq!(status, 503);
+    assert!(reasons.contains("waits for Postgres"), "{reasons}");
+    let refused = stage.send("one", 1, &[report()]).unwrap_err();
+    assert!(refused.is_transient() && refused.to_string().contains("503"), "{refused}");
+    database.resume();
+    stage.becomes_ready();
+
+    // Two callers that the policy does not name, one of them twice over: a batch that comes again counts once.
+    let lines = [report(), flow("10.9.0.2", "10.9.0.1", 8080), flow("10.9.0.3", "10.9.0.1", 9090)];
+    let accepted = stage.send("one", 1, &lines).unwrap();
+    assert_eq!(accepted, Accepted { flows: 2, reports: 1, duplicate: false });
+    assert!(stage.send("one", 1, &lines).unwrap().duplicate);
+    let status = stage.status("the status counts both", |status| status["evaluation"]["flowsWouldDeny"] == 2);
+    assert_eq!(status["evaluation"]["unresolvedDenials"], 2);
+    assert_eq!(status["observedGeneration"], 1);
+    assert_eq!((condition(&status, "Ready"), condition(&status, "Promotable")), ("True", "False"));
+    let page: DenialPage = stage.get(&format!("/v1/denials?namespace={}", stage.shop.name()));
+    let callers: Vec<String> = page.denials.iter().map(|denial| denial.peer.to_string()).collect();
+    assert_eq!(page.denials.len(), 2, "{callers:?}");
+    assert!(page.denials.iter().all(|denial| denial.state == State::Unresolved && denial.seen.in_use == 3));
+    let rows = |stage: &Stage, count: u64| -> Vec<VerdictRow> {
+        until("the rows are there", || {
+            let path = format!("/audit/verdicts?policy=web&namespace={}&verdict=WouldDeny", stage.shop.name());
+            let rows: Vec<VerdictRow> = stage.get(&path);
+            let of_batch = rows.iter().find(|row| row.src_pod.as_deref() == Some("batch"));
+            let is_there = rows.len() == 2 && of_batch.is_some_and(|row| row.count == count);
+            if is_there { Ok(rows) } else { Err(format!("{rows:?}")) }
+        })
+    };
+    let before = rows(&stage, 3);
+    let named: Vec<_> = before.iter().map(|row| (row.src_pod.as_deref(), row.dst_port, row.count)).collect();
+    assert!(named.contains(&(Some("batch"), 8080, 3)) && named.contains(&(Some("scraper"), 9090, 3)), "{named:?}");
+
+    // A database that goes away: nothing is taken, and nothing that was taken is lost.
+    database.stop();
+    let refused = stage.send("one", 2, &[flow("10.9.0.2", "10.9.0.1", 8080)]).unwrap_err();
+    assert!(refused.is_transient(), "{refused}");
+    database.resume();
+    let accepted = until("the database is used again", || {
+        stage.send("one", 2, &[flow("10.9.0.2", "10.9.0.1", 8080)]).map_err(|error| error.to_string())
+    });
+    assert!(!accepted.duplicate);
+
+    // Another process knows what this one knew, who had an address included: the pod goes while nobody looks.
+    stage.evaluator.take().unwrap().kill();
+    stage.kubectl(&["delete", "pod", "scraper", "--namespace", stage.shop.name(), "--force", "--grace-period=0"]);
+    stage.start(&database);
+    stage.becomes_ready();
+    assert!(stage.send("one", 2, &[flow("10.9.0.2", "10.9.0.1", 8080)]).unwrap().duplicate);
+    let after = rows(&stage, 6);
+    let ids = |rows: &[VerdictRow]| rows.iter().map(|row| row.id).collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(ids(&after), ids(&before), "{after:?}");
+    assert!(after.iter().any(|row| row.src_pod.as_deref() == Some("scraper")), "{after:?}");
+
+    // A policy that changes is judged again, over the same traffic.
+    stage.apply(&policy(&["batch", "scraper"]));
+    let status = stage.status("the new generation is judged", |status| status["observedGeneration"] == 2);
+    assert_eq!(status["evaluation"]["flowsWouldDeny"], 0, "{status}");
+    assert_eq!(condition(&status, "Promotable"), "True");
+
+    // A change that is asked about is judged by the same engine: enforcing what names nobody.
+    let mut enforced = policy(&["nobody"]);
+    enforced["apiVersion"] = "networking.k8s.io/v1".into();
+    enforced["kind"] = "NetworkPolicy".into();
+    enforced["metadata"]["namespace"] = stage.shop.name().into();
+    let wire = json!({
+        "before": [],
+        "after": [{"object": enforced, "place": {"file": "web.yaml", "document": 1, "item": ""}}],
+    });
+    let preview = Preview {
+        base: "main".to_owned(),
+        head: "topic".to_owned(),
+        window_seconds: None,
+        min_window_seconds: None,
+        exceptions_on_base_only: false,
+        change: serde_json::from_value::<WireChange>(wire).unwrap(),
+    };
+    let report = stage.runtime.block_on(stage.client().preview(&preview)).unwrap();
+    assert_eq!((report.decision, report.exit_status), (Decision::Blocked, 1), "{report:#?}");
+    assert_eq!(report.denials.len(), 2, "{report:#?}");
+}
