@@ -4,17 +4,27 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{ArgGroup, Parser};
+use foretell_service::evaluator::EvaluatorArgs;
 
 use crate::log::Destination;
 
 /// Watches the flows of this node's pods and writes them as NDJSON. Drops nothing, changes nothing.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "foretell-capture", version)]
+#[command(group = ArgGroup::new("destination").args(["output", "url"]).required(true).multiple(true))]
 pub struct Args {
     /// File that flows and reports are appended to; `-` is standard output.
     #[arg(long, env = "FORETELL_OUTPUT", value_name = "FILE")]
-    pub output: Output,
+    pub output: Option<Output>,
+
+    /// Where they are sent to.
+    #[command(flatten)]
+    pub evaluator: Option<EvaluatorArgs>,
+
+    /// Bytes of batches that are kept while the evaluator does not take them. What comes then is counted as lost.
+    #[arg(long, env = "FORETELL_QUEUE_BYTES", value_name = "BYTES", default_value_t = 32 << 20, value_parser = clap::value_parser!(u32).range(1 << 16..), hide_short_help = true)]
+    pub queue_bytes: u32,
 
     /// Cgroup-v2 folder below which everything is watched [default: kubelet's kubepods under the cgroup2 mount]
     #[arg(long, env = "FORETELL_CGROUP", value_name = "PATH")]
