@@ -104,7 +104,7 @@ check "it refuses: a control character" refuses "control character" --label "a=$
 
 # The project's own images, out of programs that are none.
 mkdir "$scratch/binaries" "$scratch/images"
-for name in foretell foretell-capture foretell-demo; do
+for name in foretell foretell-capture foretell-demo foretell-evaluator; do
     cp "$scratch/program" "$scratch/binaries/$name"
 done
 scripts/images --binaries "$scratch/binaries" --output "$scratch/images" >"$scratch/said" || bad=1
@@ -125,7 +125,7 @@ configured() {
     grep -oE '"(User|WorkingDir|org\.opencontainers\.[a-z.]*)":"[^"]*"|"Entrypoint":\[[^]]*\]' "$1/config" |
         grep -v revision | sort
 }
-for program in foretell foretell-capture foretell-demo; do
+for program in foretell foretell-capture foretell-demo foretell-evaluator; do
     image=$(unpacked "$scratch/images/$program.tar")
     dockerfile "$program" >"$scratch/dockerfile"
     configured "$image" >"$scratch/configured"

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use foretell_policy::preview::{Preview, WireChange};
 use foretell_policy::report::{Decision, State};
@@ -21,6 +22,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+/// Pods of the shop, each with the last number of its address.
+const PODS: [(&str, u8); 3] = [("web", 1), ("batch", 2), ("scraper", 3)];
+
 const TOKEN: &str = "only for this test";
 
 /// An evaluator on this machine, known by a token file, with a certificate of its own making.
@@ -32,6 +36,8 @@ struct Stage {
     files: TempDir,
     runtime: Runtime,
     port: u16,
+    /// Addresses of this stage alone: those of two clusters would be taken for one another's.
+    range: u8,
     /// The last to go: namespaces are removed by it.
     control_plane: Arc<ControlPlane>,
 }
@@ -48,11 +54,18 @@ impl Stage {
         let port = free.local_addr().unwrap().port();
         let (home, shop) = (control_plane.namespace("evaluator"), control_plane.namespace("shop"));
         let runtime = Runtime::new().unwrap();
-        let stage = Self { control_plane, home, shop, files, runtime, evaluator: None, port };
-        for (name, ip) in [("web", "10.9.0.1"), ("batch", "10.9.0.2"), ("scraper", "10.9.0.3")] {
-            stage.pod(name, ip);
+        static RANGES: AtomicU8 = AtomicU8::new(0);
+        let range = RANGES.fetch_add(1, Ordering::Relaxed);
+        let stage = Self { control_plane, home, shop, files, runtime, evaluator: None, port, range };
+        for (name, _) in PODS {
+            stage.pod(name, &stage.ip(name));
         }
         Some(stage)
+    }
+
+    fn ip(&self, name: &str) -> String {
+        let (_, number) = PODS.iter().find(|pod| pod.0 == name).unwrap();
+        format!("10.9.{}.{number}", self.range)
     }
 
     fn kubectl(&self, arguments: &[&str]) -> String {
@@ -84,6 +97,11 @@ impl Stage {
     }
 
     fn start(&mut self, database: &Database) {
+        let token_file = self.files.path().join("token");
+        self.start_with(database, &["--token-file", token_file.to_str().unwrap()]);
+    }
+
+    fn start_with(&mut self, database: &Database, arguments: &[&str]) {
         let mut command = Command::new(program::path("foretell-evaluator"));
         command
             .env("KUBECONFIG", self.control_plane.kubeconfig())
@@ -92,8 +110,7 @@ impl Stage {
             .arg(format!("--namespace={}", self.home.name()))
             // Under the name by which this machine calls itself.
             .arg("--service=localhost")
-            .arg("--token-file")
-            .arg(self.files.path().join("token"));
+            .args(arguments);
         self.evaluator = Some(Running::start("evaluator", command));
     }
 
@@ -152,6 +169,15 @@ impl Stage {
         });
     }
 
+    /// A token of a service account of this home, for an audience; of a pod, if one is named.
+    fn token(&self, account: &str, audience: &str, pod: Option<&str>) -> String {
+        let (namespace, audience) = (format!("--namespace={}", self.home.name()), format!("--audience={audience}"));
+        let bound = pod.map(|pod| ["--bound-object-kind=Pod".to_owned(), format!("--bound-object-name={pod}")]);
+        let bound: Vec<&str> = bound.iter().flatten().map(String::as_str).collect();
+        let words = [&["create", "token", account, &namespace, &audience], bound.as_slice()].concat();
+        self.kubectl(&words).trim().to_owned()
+    }
+
     /// Sends lines of the agent of n1.
     fn send(&self, boot: &str, sequence: u64, lines: &[Value]) -> Result<Accepted, EvaluatorError> {
         let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
@@ -168,19 +194,21 @@ impl Stage {
         })
     }
 
+    /// Three connections, as the agent at their end saw them.
+    fn flow(&self, src: &str, dst: &str, port: u16) -> Value {
+        let now = Timestamp::now().to_string();
+        let (src, dst) = (self.ip(src), self.ip(dst));
+        json!({
+            "start": now, "end": now, "node": "n1", "observed": "Ingress", "src": {"ip": src}, "dst": {"ip": dst},
+            "protocol": "TCP", "port": port, "outcome": "established", "connections": 3,
+        })
+    }
+
     fn apply(&self, manifest: &Value) {
         let mut manifest = manifest.clone();
         manifest["metadata"]["namespace"] = self.shop.name().into();
         self.control_plane.kubectl().apply(&manifest.to_string());
     }
-}
-
-fn flow(src: &str, dst: &str, port: u16) -> Value {
-    let now = Timestamp::now().to_string();
-    json!({
-        "start": now, "end": now, "node": "n1", "observed": "Ingress", "src": {"ip": src}, "dst": {"ip": dst},
-        "protocol": "TCP", "port": port, "outcome": "established", "connections": 3,
-    })
 }
 
 fn report() -> Value {
@@ -209,7 +237,7 @@ fn condition<'a>(status: &'a Value, name: &str) -> &'a str {
 
 #[test]
 fn what_a_policy_would_deny_is_told_and_outlives_database_and_evaluator() {
-    let Some(mut database) = Database::stopped() else { return };
+    let Some(mut database) = Database::here() else { return };
     let Some(mut stage) = Stage::new() else { return };
     stage.apply(&policy(&["nobody"]));
 
@@ -228,7 +256,7 @@ fn what_a_policy_would_deny_is_told_and_outlives_database_and_evaluator() {
     stage.becomes_ready();
 
     // Two callers that the policy does not name, one of them twice over: a batch that comes again counts once.
-    let lines = [report(), flow("10.9.0.2", "10.9.0.1", 8080), flow("10.9.0.3", "10.9.0.1", 9090)];
+    let lines = [report(), stage.flow("batch", "web", 8080), stage.flow("scraper", "web", 9090)];
     let accepted = stage.send("one", 1, &lines).unwrap();
     assert_eq!(accepted, Accepted { flows: 2, reports: 1, duplicate: false });
     assert!(stage.send("one", 1, &lines).unwrap().duplicate);
@@ -255,11 +283,11 @@ fn what_a_policy_would_deny_is_told_and_outlives_database_and_evaluator() {
 
     // A database that goes away: nothing is taken, and nothing that was taken is lost.
     database.stop();
-    let refused = stage.send("one", 2, &[flow("10.9.0.2", "10.9.0.1", 8080)]).unwrap_err();
+    let refused = stage.send("one", 2, &[stage.flow("batch", "web", 8080)]).unwrap_err();
     assert!(refused.is_transient(), "{refused}");
     database.resume();
     let accepted = until("the database is used again", || {
-        stage.send("one", 2, &[flow("10.9.0.2", "10.9.0.1", 8080)]).map_err(|error| error.to_string())
+        stage.send("one", 2, &[stage.flow("batch", "web", 8080)]).map_err(|error| error.to_string())
     });
     assert!(!accepted.duplicate);
 
@@ -268,7 +296,7 @@ fn what_a_policy_would_deny_is_told_and_outlives_database_and_evaluator() {
     stage.kubectl(&["delete", "pod", "scraper", "--namespace", stage.shop.name(), "--force", "--grace-period=0"]);
     stage.start(&database);
     stage.becomes_ready();
-    assert!(stage.send("one", 2, &[flow("10.9.0.2", "10.9.0.1", 8080)]).unwrap().duplicate);
+    assert!(stage.send("one", 2, &[stage.flow("batch", "web", 8080)]).unwrap().duplicate);
     let after = rows(&stage, 6);
     let ids = |rows: &[VerdictRow]| rows.iter().map(|row| row.id).collect::<std::collections::BTreeSet<_>>();
     assert_eq!(ids(&after), ids(&before), "{after:?}");
@@ -300,4 +328,89 @@ fn what_a_policy_would_deny_is_told_and_outlives_database_and_evaluator() {
     let report = stage.runtime.block_on(stage.client().preview(&preview)).unwrap();
     assert_eq!((report.decision, report.exit_status), (Decision::Blocked, 1), "{report:#?}");
     assert_eq!(report.denials.len(), 2, "{report:#?}");
+}
+
+/// Everything that is asked of it, and health, which anybody may ask for.
+const PATHS: &[(&str, &str)] = &[
+    ("POST", "/v1/flows"),
+    ("POST", "/v1/preview"),
+    ("GET", "/v1/policies"),
+    ("GET", "/v1/policies/shop/web"),
+    ("GET", "/v1/cluster-policies/web"),
+    ("GET", "/v1/denials"),
+    ("GET", "/v1/evidence"),
+    ("GET", "/audit/verdicts"),
+    ("POST", "/evaluate"),
+    ("GET", "/metrics"),
+];
+
+#[test]
+fn nobody_is_answered_who_has_no_business_there() {
+    let Some(mut database) = Database::here() else { return };
+    let Some(mut stage) = Stage::new() else { return };
+    database.resume();
+    stage.start_with(&database, &[]);
+    stage.becomes_ready();
+
+    // The roles as they are installed, bound to accounts of this test alone.
+    let home = stage.home.name().to_owned();
+    let roles = fs::read_to_string(machine::root().join("manifests/evaluator/access.yaml")).unwrap();
+    stage.control_plane.kubectl().apply(&roles);
+    for account in ["agent", "reader", "nobody"] {
+        stage.kubectl(&["create", "serviceaccount", account, "--namespace", &home]);
+    }
+    for (account, role) in [("agent", "foretell-agent"), ("reader", "foretell-reader")] {
+        let (name, role) = (format!("{home}-{account}"), format!("--clusterrole={role}"));
+        let account = format!("--serviceaccount={home}:{account}");
+        stage.kubectl(&["create", "clusterrolebinding", &name, &role, &account]);
+    }
+    for (name, node) in [("agent-n1", "n1"), ("agent-n2", "n2")] {
+        let pod = json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "namespace": home},
+            "spec": {"serviceAccountName": "agent", "nodeName": node, "containers": [{"name": "it", "image": "none"}]},
+        });
+        stage.control_plane.kubectl().apply(&pod.to_string());
+    }
+    let reader = stage.token("reader", "foretell-evaluator", None);
+    let elsewhere = stage.token("reader", "elsewhere", None);
+    let nobody = stage.token("nobody", "foretell-evaluator", None);
+    let agent = stage.token("agent", "foretell-evaluator", Some("agent-n1"));
+    let stranger = stage.token("agent", "foretell-evaluator", Some("agent-n2"));
+    let unbound = stage.token("agent", "foretell-evaluator", None);
+
+    for (method, path) in PATHS {
+        let asked = |token: Option<&str>| stage.http(token, method, path, None);
+        for (who, token, status) in [
+            ("without a token", None, 401),
+            ("with no token at all", Some("nonsense"), 401),
+            ("with a token for another audience", Some(elsewhere.as_str()), 401),
+            ("without a role", Some(nobody.as_str()), 403),
+        ] {
+            let answer = asked(token);
+            assert_eq!(answer.0, status, "{method} {path} {who}: {}", answer.1);
+        }
+        let may_read = !matches!(*path, "/v1/flows" | "/metrics");
+        assert_eq!(asked(Some(&reader)).0 != 403, may_read, "{method} {path} by a reader: {}", asked(Some(&reader)).1);
+        let may_send = *path == "/v1/flows";
+        assert_eq!(asked(Some(&agent)).0 != 403, may_send, "{method} {path} by an agent: {}", asked(Some(&agent)).1);
+    }
+    for path in ["/livez", "/readyz", "/healthz"] {
+        assert_eq!(stage.http(None, "GET", path, None).0, 200, "{path}");
+    }
+
+    // An agent speaks for the node that its pod runs on, and for no other.
+    let send = |token: &str| {
+        fs::write(stage.files.path().join("token"), token).unwrap();
+        stage.send("one", 1, &[report()])
+    };
+    for (token, reason) in [(&stranger, "runs on node n2"), (&unbound, "names no node")] {
+        let refused = send(token).unwrap_err().to_string();
+        assert!(refused.contains("403") && refused.contains(reason), "{refused}");
+    }
+    assert!(send(&agent).is_ok());
+    for account in ["agent", "reader"] {
+        stage.kubectl(&["delete", "clusterrolebinding", &format!("{home}-{account}")]);
+    }
 }
