@@ -13,6 +13,7 @@ use crate::log::Destination;
 #[derive(Debug, Clone, Parser)]
 #[command(name = "foretell-capture", version)]
 #[command(group = ArgGroup::new("destination").args(["output", "url"]).required(true).multiple(true))]
+#[command(mut_arg("url", |arg| arg.required(false)), mut_arg("token_file", |arg| arg.required(false)))]
 pub struct Args {
     /// File that flows and reports are appended to; `-` is standard output.
     #[arg(long, env = "FORETELL_OUTPUT", value_name = "FILE")]
@@ -98,6 +99,19 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn lines_go_to_a_file_or_to_an_evaluator_or_to_both() {
+        let parse = |arguments: &[&str]| Args::try_parse_from([&["foretell-capture"], arguments].concat());
+        let file = parse(&["--output", "-"]).unwrap();
+        assert!(file.output.is_some() && file.evaluator.is_none());
+        let evaluator = parse(&["--evaluator", "https://it", "--token-file", "t"]).unwrap();
+        assert!(evaluator.output.is_none() && evaluator.evaluator.is_some());
+        assert!(parse(&["--output", "-", "--evaluator", "https://it", "--token-file", "t"]).is_ok());
+        for bad in [&[][..], &["--evaluator", "https://it"], &["--output", "-", "--token-file", "t"]] {
+            assert!(parse(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]
