@@ -25,6 +25,9 @@ use tokio::runtime::Runtime;
 /// Pods of the shop, each with the last number of its address.
 const PODS: [(&str, u8); 3] = [("web", 1), ("batch", 2), ("scraper", 3)];
 
+/// Ranges of addresses that are taken.
+static RANGES: AtomicU8 = AtomicU8::new(0);
+
 const TOKEN: &str = "only for this test";
 
 /// An evaluator on this machine, known by a token file, with a certificate of its own making.
@@ -54,7 +57,6 @@ impl Stage {
         let port = free.local_addr().unwrap().port();
         let (home, shop) = (control_plane.namespace("evaluator"), control_plane.namespace("shop"));
         let runtime = Runtime::new().unwrap();
-        static RANGES: AtomicU8 = AtomicU8::new(0);
         let range = RANGES.fetch_add(1, Ordering::Relaxed);
         let stage = Self { control_plane, home, shop, files, runtime, evaluator: None, port, range };
         for (name, _) in PODS {
@@ -180,7 +182,7 @@ impl Stage {
 
     /// Sends lines of the agent of n1.
     fn send(&self, boot: &str, sequence: u64, lines: &[Value]) -> Result<Accepted, EvaluatorError> {
-        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let text = lines.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
         let batch = Batch { agent: "n1".to_owned(), boot: boot.to_owned(), sequence, lines: text.into_bytes() };
         self.runtime.block_on(self.client().send(&batch))
     }
