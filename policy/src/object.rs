@@ -12,8 +12,10 @@ use crate::audit::{AuditClusterNetworkPolicy, AuditNetworkPolicy};
 use crate::cidr::{OldForm, parse_cidr};
 use crate::exception::AuditException;
 use crate::validation;
+use complaint::Complaint;
 
 mod cidrs;
+pub mod complaint;
 mod decode;
 pub mod kept;
 mod kind;
@@ -119,6 +121,14 @@ pub struct FieldError {
     pub path: String,
     /// What is wrong and how to mend it.
     pub problem: String,
+    /// What an API server says of it, where it knows the fault.
+    complaints: Vec<Complaint>,
+}
+
+impl FieldError {
+    pub(crate) fn new(path: impl fmt::Display, problem: impl Into<String>) -> Self {
+        Self { path: path.to_string(), problem: problem.into(), complaints: Vec::new() }
+    }
 }
 
 /// An object that was refused, with every fault that was found in it.
@@ -168,7 +178,7 @@ pub fn read(mut value: Value, origin: &Origin) -> Result<Option<Object>, ObjectE
     let refused = |faults| ObjectError { object: named.to_string(), faults };
     if let Some(api_version) = obsolete {
         let problem = format!("no {kind} is served as {api_version}: write {}", kind.api_version());
-        return Err(refused(vec![FieldError { path: "apiVersion".to_owned(), problem }]));
+        return Err(refused(vec![FieldError::new("apiVersion", problem)]));
     }
     if named.is_generated() && matches!(origin, Origin::Manifest { .. }) {
         if !kind.is_strict() {
@@ -176,7 +186,7 @@ pub fn read(mut value: Value, origin: &Origin) -> Result<Option<Object>, ObjectE
         }
         let problem =
             "required: with generateName alone each apply makes another object, which no later change can name";
-        return Err(refused(vec![FieldError { path: "metadata.name".to_owned(), problem: problem.to_owned() }]));
+        return Err(refused(vec![FieldError::new("metadata.name", problem)]));
     }
 
     let mut object = decode(value, kind, origin).map_err(&refused)?;
@@ -326,7 +336,8 @@ pub fn new_cidr_faults(object: &Object, stored: &BTreeSet<String>) -> Vec<FieldE
             }
             _ => String::new(),
         };
-        faults.push(path.fault(format!("{text:?} has {form}: write \"{}\"{one}", cidr.net)));
+        let problem = format!("{text:?} has {form}: write \"{}\"{one}", cidr.net);
+        faults.push(path.fault(problem).invalid_text(text, form.complaint()));
     });
     faults
 }
