@@ -54,6 +54,11 @@ impl Cause {
 }
 
 impl Complaint {
+    /// Of a value that is printed as it is: a number, or what JSON makes of it.
+    pub fn invalid(field: impl fmt::Display, value: impl fmt::Display, detail: impl Into<String>) -> Self {
+        Self { field: field.to_string(), cause: Cause::Invalid, value: value.to_string(), detail: detail.into() }
+    }
+
     /// As `status.details.causes[].message` has it.
     #[must_use]
     pub fn message(&self) -> String {

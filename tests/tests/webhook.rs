@@ -1,0 +1,301 @@
+//! The webhook, called by a real API server: by the Service of its manifests, over TLS that the webhook made itself and told
+//! the API server to trust, with the rights that the manifests give and no others.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::{env, fs};
+
+use foretell_tests::control_plane::ControlPlane;
+use foretell_tests::kubectl::{Ended, Kubectl};
+use foretell_tests::machine::root;
+use foretell_tests::patience::until;
+use serde_json::{Value, json};
+
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+const PROMOTED_FROM: &str = "foretell.dev/promoted-from";
+const CONFIGURATIONS: [&str; 2] = ["validatingwebhookconfiguration/foretell", "mutatingwebhookconfiguration/foretell"];
+
+/// The webhook on this machine, whose loopback interface a box without nodes shares.
+struct Webhook {
+    child: Child,
+    log: PathBuf,
+    folder: tempfile::TempDir,
+}
+
+impl Webhook {
+    /// Starts it in a namespace that has nothing but its account.
+    fn start(kubectl: &Kubectl) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let kubeconfig = as_account(kubectl, folder.path());
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let log = folder.path().join("log");
+        // The program beside this test's; `cargo test --workspace` builds both.
+        let program = env::current_exe().unwrap().ancestors().nth(2).unwrap().join("foretell-webhook");
+        assert!(program.exists(), "{} is missing: cargo build -p foretell-webhook", program.display());
+        let child = Command::new(program)
+            .args(["--listen", &format!("127.0.0.1:{port}")])
+            .env("KUBECONFIG", kubeconfig)
+            .stderr(File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        reach_by_service(kubectl, port);
+        Self { child, log, folder }
+    }
+
+    fn said(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+}
+
+impl Drop for Webhook {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("The webhook in {} said:\n{}", self.folder.path().display(), self.said());
+        }
+    }
+}
+
+/// A kubeconfig of the account that the webhook's manifests make.
+fn as_account(kubectl: &Kubectl, folder: &Path) -> PathBuf {
+    let token = kubectl.run(&["create", "token", "--namespace=foretell", "foretell-webhook"]);
+    let mut config: Value = serde_json::from_str(&kubectl.run(&["config", "view", "--raw", "--output=json"])).unwrap();
+    config["users"][0]["user"] = json!({"token": token.trim()});
+    let path = folder.join("account.kubeconfig");
+    fs::write(&path, config.to_string()).unwrap();
+    path
+}
+
+/// An API server takes an ExternalName to be where a webhook is. Its certificate is still asked for by the Service's name.
+fn reach_by_service(kubectl: &Kubectl, port: u16) {
+    kubectl.run(&["delete", "service", "--namespace=foretell", "foretell-webhook"]);
+    let metadata = json!({"name": "foretell-webhook", "namespace": "foretell"});
+    let spec = json!({"type": "ExternalName", "externalName": "127.0.0.1"});
+    kubectl.apply(&json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}).to_string());
+    for configuration in CONFIGURATIONS {
+        let webhooks = kubectl.json(&["get", configuration])["webhooks"].as_array().unwrap().clone();
+        let patch: Vec<Value> = (0..webhooks.len())
+            .flat_map(|number| {
+                let to = |field: &str, value: Value| json!({"op": "replace", "path": format!("/webhooks/{number}/{field}"), "value": value});
+                // What is not answered is an error here, so that a webhook that cannot be reached passes no test.
+                [to("clientConfig/service/port", json!(port)), to("failurePolicy", json!("Fail"))]
+            })
+            .collect();
+        kubectl.run(&["patch", configuration, "--type=json", "--patch", &Value::from(patch).to_string()]);
+    }
+}
+
+fn apply_folder(kubectl: &Kubectl, how: &str, folder: &str) {
+    kubectl.run(&["apply", "--server-side", how, root().join(folder).to_str().unwrap()]);
+}
+
+/// A control plane whose API server asks the webhook.
+fn admitted() -> Option<(ControlPlane, Webhook)> {
+    let control_plane = ControlPlane::start()?;
+    let kubectl = control_plane.kubectl();
+    kubectl.run(&["create", "namespace", "foretell"]);
+    kubectl.run(&["create", "namespace", "shop"]);
+    apply_folder(kubectl, "--filename", "manifests/crds");
+    kubectl.run(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]);
+    apply_folder(kubectl, "--kustomize", "manifests/webhook");
+    let webhook = Webhook::start(kubectl);
+    until("the webhook is asked, and trusted", || {
+        let ended = create(kubectl, &audit("AuditNetworkPolicy", &json!({"policyTypes": ["Both"], "podSelector": {}})));
+        if ended.stderr.contains("Unsupported value") { Ok(()) } else { Err(ended.stderr + &webhook.said()) }
+    });
+    Some((control_plane, webhook))
+}
+
+fn create(kubectl: &Kubectl, object: &Value) -> Ended {
+    kubectl.attempt_with(&["create", "--namespace=shop", "--filename=-"], &object.to_string())
+}
+
+fn audit(kind: &str, spec: &Value) -> Value {
+    json!({"apiVersion": "kguardian.dev/v1alpha1", "kind": kind, "metadata": {"name": "web"}, "spec": spec})
+}
+
+fn enforced(spec: &Value) -> Value {
+    json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "web"}, "spec": spec})
+}
+
+/// Specs that no API server takes, each for a reason of its own.
+fn bad_specs() -> Vec<Value> {
+    let select = |requirement: &Value| json!({"podSelector": {"matchExpressions": [requirement]}});
+    let from = |peer: &Value| json!({"podSelector": {}, "ingress": [{"from": [peer]}]});
+    let to = |peer: &Value| json!({"podSelector": {}, "egress": [{}, {"to": [{"podSelector": {}}, peer]}]});
+    let port = |port: &Value| json!({"podSelector": {}, "ingress": [{"ports": [port]}]});
+    let block = |cidr: &str, except: &Value| json!({"ipBlock": {"cidr": cidr, "except": except}});
+    vec![
+        from(&block("10.0.0.0/33", &json!([]))),
+        from(&block("10.0.0.0", &json!([]))),
+        from(&block("", &json!([]))),
+        to(&block("what \"is\" this\t\\", &json!([]))),
+        from(&block("10.1.2.3/8", &json!([]))),
+        from(&block("010.0.0.0/8", &json!([]))),
+        to(&block("::ffff:10.0.0.0/104", &json!([]))),
+        from(&block("10.0.0.0/8", &json!(["11.0.0.0/16"]))),
+        from(&block("10.0.0.0/8", &json!(["10.0.0.0/8"]))),
+        from(&block("10.0.0.0/8", &json!(["10.1.0.0/16", "10.300.0.0/16"]))),
+        from(&json!({})),
+        from(&json!({"podSelector": {}, "ipBlock": {"cidr": "10.0.0.0/8"}})),
+        port(&json!({"port": 0})),
+        port(&json!({"port": 65536, "protocol": "UDP"})),
+        port(&json!({"port": "Not_A_Port"})),
+        port(&json!({"port": "80"})),
+        port(&json!({"port": "a--very-long-port-name-"})),
+        port(&json!({"port": 8080, "endPort": 80})),
+        port(&json!({"port": 8080, "endPort": 70000})),
+        port(&json!({"port": "http", "endPort": 8080})),
+        port(&json!({"endPort": 8080})),
+        port(&json!({"port": 80, "protocol": "ICMP"})),
+        json!({"podSelector": {}, "policyTypes": ["ingress"]}),
+        json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress", "Ingress"]}),
+        json!({"podSelector": {"matchLabels": {"-a": "b"}}}),
+        json!({"podSelector": {"matchLabels": {"a": "b c"}}}),
+        json!({"podSelector": {"matchLabels": {"a/b/c": "d"}}}),
+        json!({"podSelector": {"matchLabels": {"/b": "d"}}}),
+        json!({"podSelector": {"matchLabels": {"A_B/": "d"}}}),
+        json!({"podSelector": {"matchLabels": {"a".repeat(64): "b".repeat(64)}}}),
+        select(&json!({"key": "a", "operator": "Is", "values": ["b"]})),
+        select(&json!({"key": "a", "operator": "In"})),
+        select(&json!({"key": "a", "operator": "NotIn", "values": []})),
+        select(&json!({"key": "a", "operator": "Exists", "values": ["b"]})),
+        select(&json!({"key": "a b", "operator": "In", "values": ["ok", "not ok"]})),
+        from(&json!({"namespaceSelector": {"matchExpressions": [{"key": "", "operator": "Exists"}]}})),
+        json!({"podSelector": {}, "policyTypes": ["Both"], "ingress": [{"from": [{}], "ports": [{"port": 0}]}]}),
+    ]
+}
+
+/// Everything that is said, as kubectl says it, less the kind and the words of the error itself.
+fn complaints(said: &str) -> Vec<String> {
+    let said = said.split_once("is invalid: ").unwrap_or_else(|| panic!("{said}")).1;
+    let mut said: Vec<String> = said.split("\n* ").map(|line| line.trim().to_owned()).collect();
+    said.retain(|line| !line.is_empty());
+    said.sort();
+    said
+}
+
+#[test]
+fn audit_policies_are_refused_in_the_words_in_which_an_api_server_refuses_network_policies() {
+    let Some((control_plane, _webhook)) = admitted() else { return };
+    let kubectl = control_plane.kubectl();
+    let mut differing = Vec::new();
+    for spec in bad_specs() {
+        let upstream = create(kubectl, &enforced(&spec)).stderr;
+        for kind in ["AuditNetworkPolicy", "AuditClusterNetworkPolicy"] {
+            let ours = create(kubectl, &audit(kind, &spec)).stderr;
+            if complaints(&upstream) != complaints(&ours) {
+                differing.push(format!("{spec}\n  upstream: {upstream}\n  ours: {ours}"));
+            }
+        }
+    }
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
+
+#[test]
+fn nothing_that_was_not_asked_for_is_held_up() {
+    let Some((control_plane, webhook)) = admitted() else { return };
+    let kubectl = control_plane.kubectl();
+    let spec = json!({"podSelector": {}, "ingress": [{"from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}]});
+    for kind in ["AuditNetworkPolicy", "AuditClusterNetworkPolicy"] {
+        assert!(create(kubectl, &audit(kind, &spec)).is_success);
+    }
+    let mut generated = audit("AuditNetworkPolicy", &spec);
+    generated["metadata"] = json!({"generateName": "web-"});
+    let ended = create(kubectl, &generated);
+    assert!(ended.is_success, "{}", ended.stderr);
+    let mut refused = audit("AuditNetworkPolicy", &spec);
+    refused["metadata"]["name"] = json!("other");
+    refused["spec"]["policyTypes"] = json!(["Both"]);
+    let dry = ["create", "--dry-run=server", "--namespace=shop", "--filename=-"];
+    let (dry, real) = (kubectl.attempt_with(&dry, &refused.to_string()), create(kubectl, &refused));
+    assert_eq!((dry.is_success, &dry.stderr), (false, &real.stderr));
+
+    // What the API server is told to trust comes back by itself.
+    drop(webhook);
+    kubectl.run(&["delete", "auditnetworkpolicies.kguardian.dev", "--namespace=shop", "--all"]);
+}
+
+#[test]
+fn a_second_evaluator_is_refused() {
+    let Some((control_plane, _webhook)) = admitted() else { return };
+    let kubectl = control_plane.kubectl();
+    let workload = |kind: &str, replicas: i32| {
+        let labels = json!({"app.kubernetes.io/name": "foretell-evaluator"});
+        let pod = json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "none"}]}});
+        let metadata = json!({"name": "foretell-evaluator", "namespace": "foretell", "labels": labels});
+        let spec = json!({"replicas": replicas, "selector": {"matchLabels": labels}, "template": pod});
+        json!({"apiVersion": "apps/v1", "kind": kind, "metadata": metadata, "spec": spec}).to_string()
+    };
+    let reason = "spec.replicas: Invalid value: 2: one evaluator owns the window of traffic";
+    for kind in ["Deployment", "StatefulSet"] {
+        let created = kubectl.attempt_with(&["create", "--filename=-"], &workload(kind, 2));
+        assert!(!created.is_success && created.stderr.contains(reason), "{}", created.stderr);
+        kubectl.apply(&workload(kind, 1));
+        let changed = kubectl.attempt_with(&["apply", "--filename=-"], &workload(kind, 2));
+        assert!(!changed.is_success && changed.stderr.contains(reason), "{}", changed.stderr);
+        let name = format!("{kind}/foretell-evaluator");
+        let scale = |replicas: &str| kubectl.attempt(&["scale", "--namespace=foretell", &name, "--replicas", replicas]);
+        let scaled = scale("2");
+        assert!(!scaled.is_success && scaled.stderr.contains(reason), "{}", scaled.stderr);
+        assert!(scale("0").is_success && scale("1").is_success);
+    }
+    kubectl.run(&["create", "deployment", "many", "--image=none", "--replicas=2", "--namespace=foretell"]);
+    kubectl.run(&["scale", "--namespace=foretell", "deployment/many", "--replicas=3"]);
+}
+
+/// A NetworkPolicy made out of a copy of the audit policy that is in the cluster.
+fn promoted(kubectl: &Kubectl, name: &str) -> Value {
+    let audited = kubectl.json(&["get", "auditnetworkpolicies.kguardian.dev", "web", "--namespace=shop"]);
+    let record = &audited["metadata"]["annotations"][LAST_APPLIED];
+    assert!(record.as_str().unwrap().contains("AuditNetworkPolicy"), "{audited}");
+    let mut policy = enforced(&audited["spec"]);
+    policy["metadata"] = json!({"name": name, "namespace": "shop", "annotations": {LAST_APPLIED: record}});
+    policy
+}
+
+#[test]
+fn a_promotion_leaves_the_audit_policys_record_behind() {
+    let Some((control_plane, _webhook)) = admitted() else { return };
+    let kubectl = control_plane.kubectl();
+    let spec = json!({"podSelector": {}, "ingress": [{"ports": [{"port": 80}]}]});
+    let mut audited = audit("AuditNetworkPolicy", &spec);
+    audited["metadata"]["namespace"] = json!("shop");
+    kubectl.apply(&audited.to_string());
+    let stored =
+        |name: &str| kubectl.json(&["get", "networkpolicy", name, "--namespace=shop", "--show-managed-fields"]);
+    let assert_tidy = |name: &str| {
+        let policy = stored(name);
+        assert_eq!(policy["metadata"]["annotations"], json!({PROMOTED_FROM: "AuditNetworkPolicy/web"}), "{policy}");
+        policy
+    };
+    let succeeds = |arguments: &[&str], policy: &Value| {
+        let ended = kubectl.attempt_with(arguments, &policy.to_string());
+        assert!(ended.is_success, "{arguments:?}: {}", ended.stderr);
+        ended.stdout
+    };
+
+    succeeds(&["create", "--filename=-"], &promoted(kubectl, "created"));
+    assert_tidy("created");
+    succeeds(&["replace", "--filename=-"], &promoted(kubectl, "created"));
+    assert_tidy("created");
+
+    let applied = promoted(kubectl, "applied");
+    let server_side = ["apply", "--server-side", "--filename=-"];
+    succeeds(&server_side, &applied);
+    let first = assert_tidy("applied");
+    succeeds(&server_side, &applied);
+    assert_eq!(stored("applied")["metadata"], first["metadata"], "a second apply changes nothing");
+    let differs = kubectl.attempt_with(&["diff", "--server-side", "--filename=-"], &applied.to_string());
+    assert!(differs.is_success, "{}{}", differs.stdout, differs.stderr);
+    assert_eq!(first["spec"]["ingress"], json!([{"ports": [{"port": 80, "protocol": "TCP"}]}]), "the API server's own");
+
+    // kubectl's own record of the new object is left alone.
+    succeeds(&["apply", "--filename=-"], &promoted(kubectl, "classic"));
+    let classic = stored("classic")["metadata"]["annotations"][LAST_APPLIED].as_str().unwrap().to_owned();
+    assert!(classic.contains("\"kind\":\"NetworkPolicy\""), "{classic}");
+}
