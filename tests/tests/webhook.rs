@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::fs::File;
-use std::net::TcpListener;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::{env, fs};
 
 use foretell_tests::control_plane::ControlPlane;
@@ -21,6 +22,7 @@ const CONFIGURATIONS: [&str; 2] = ["validatingwebhookconfiguration/foretell", "m
 /// The webhook on this machine, whose loopback interface a box without nodes shares.
 struct Webhook {
     child: Child,
+    port: u16,
     log: PathBuf,
     folder: tempfile::TempDir,
 }
@@ -41,8 +43,32 @@ impl Webhook {
             .stderr(File::create(&log).unwrap())
             .spawn()
             .unwrap();
-        reach_by_service(kubectl, port);
-        Self { child, log, folder }
+        Self { child, port, log, folder }
+    }
+
+    /// An API server takes an `ExternalName` to be where a webhook is. Its certificate is still asked for by the Service's name.
+    fn be_reached(&self, kubectl: &Kubectl) {
+        kubectl.run(&["delete", "service", "--namespace=foretell", "foretell-webhook"]);
+        let metadata = json!({"name": "foretell-webhook", "namespace": "foretell"});
+        let spec = json!({"type": "ExternalName", "externalName": "127.0.0.1"});
+        kubectl.apply(&json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}).to_string());
+        for configuration in CONFIGURATIONS {
+            let webhooks = kubectl.json(&["get", configuration])["webhooks"].as_array().unwrap().len();
+            let replace = |path: String, value: Value| json!({"op": "replace", "path": path, "value": value});
+            let patch: Vec<Value> = (0..webhooks)
+                .flat_map(|number| {
+                    let port = format!("/webhooks/{number}/clientConfig/service/port");
+                    // What is not answered is an error here: a webhook that cannot be reached passes no test.
+                    let policy = format!("/webhooks/{number}/failurePolicy");
+                    [replace(port, json!(self.port)), replace(policy, json!("Fail"))]
+                })
+                .collect();
+            kubectl.run(&["patch", configuration, "--type=json", "--patch", &Value::from(patch).to_string()]);
+        }
+    }
+
+    fn wait_until_it_says(&self, what: &str) {
+        until(what, || if self.said().contains(what) { Ok(()) } else { Err(self.said()) });
     }
 
     fn said(&self) -> String {
@@ -70,31 +96,12 @@ fn as_account(kubectl: &Kubectl, folder: &Path) -> PathBuf {
     path
 }
 
-/// An API server takes an ExternalName to be where a webhook is. Its certificate is still asked for by the Service's name.
-fn reach_by_service(kubectl: &Kubectl, port: u16) {
-    kubectl.run(&["delete", "service", "--namespace=foretell", "foretell-webhook"]);
-    let metadata = json!({"name": "foretell-webhook", "namespace": "foretell"});
-    let spec = json!({"type": "ExternalName", "externalName": "127.0.0.1"});
-    kubectl.apply(&json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}).to_string());
-    for configuration in CONFIGURATIONS {
-        let webhooks = kubectl.json(&["get", configuration])["webhooks"].as_array().unwrap().clone();
-        let patch: Vec<Value> = (0..webhooks.len())
-            .flat_map(|number| {
-                let to = |field: &str, value: Value| json!({"op": "replace", "path": format!("/webhooks/{number}/{field}"), "value": value});
-                // What is not answered is an error here, so that a webhook that cannot be reached passes no test.
-                [to("clientConfig/service/port", json!(port)), to("failurePolicy", json!("Fail"))]
-            })
-            .collect();
-        kubectl.run(&["patch", configuration, "--type=json", "--patch", &Value::from(patch).to_string()]);
-    }
-}
-
 fn apply_folder(kubectl: &Kubectl, how: &str, folder: &str) {
     kubectl.run(&["apply", "--server-side", how, root().join(folder).to_str().unwrap()]);
 }
 
-/// A control plane whose API server asks the webhook.
-fn admitted() -> Option<(ControlPlane, Webhook)> {
+/// A control plane with what the manifests hold.
+fn installed() -> Option<ControlPlane> {
     let control_plane = ControlPlane::start()?;
     let kubectl = control_plane.kubectl();
     kubectl.run(&["create", "namespace", "foretell"]);
@@ -102,10 +109,19 @@ fn admitted() -> Option<(ControlPlane, Webhook)> {
     apply_folder(kubectl, "--filename", "manifests/crds");
     kubectl.run(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]);
     apply_folder(kubectl, "--kustomize", "manifests/webhook");
+    Some(control_plane)
+}
+
+/// The same, whose API server asks the webhook.
+fn admitted() -> Option<(ControlPlane, Webhook)> {
+    let control_plane = installed()?;
+    let kubectl = control_plane.kubectl();
     let webhook = Webhook::start(kubectl);
+    webhook.be_reached(kubectl);
     until("the webhook is asked, and trusted", || {
-        let ended = create(kubectl, &audit("AuditNetworkPolicy", &json!({"policyTypes": ["Both"], "podSelector": {}})));
-        if ended.stderr.contains("Unsupported value") { Ok(()) } else { Err(ended.stderr + &webhook.said()) }
+        let ended =
+            create(kubectl, &audit("AuditNetworkPolicy", &json!({"podSelector": {}, "ingress": [{"from": [{}]}]})));
+        if ended.stderr.contains("must specify a peer") { Ok(()) } else { Err(ended.stderr + &webhook.said()) }
     });
     Some((control_plane, webhook))
 }
@@ -148,25 +164,36 @@ fn bad_specs() -> Vec<Value> {
         port(&json!({"port": "80"})),
         port(&json!({"port": "a--very-long-port-name-"})),
         port(&json!({"port": 8080, "endPort": 80})),
-        port(&json!({"port": 8080, "endPort": 70000})),
         port(&json!({"port": "http", "endPort": 8080})),
         port(&json!({"endPort": 8080})),
         port(&json!({"port": 80, "protocol": "ICMP"})),
         json!({"podSelector": {}, "policyTypes": ["ingress"]}),
-        json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress", "Ingress"]}),
         json!({"podSelector": {"matchLabels": {"-a": "b"}}}),
         json!({"podSelector": {"matchLabels": {"a": "b c"}}}),
         json!({"podSelector": {"matchLabels": {"a/b/c": "d"}}}),
         json!({"podSelector": {"matchLabels": {"/b": "d"}}}),
         json!({"podSelector": {"matchLabels": {"A_B/": "d"}}}),
         json!({"podSelector": {"matchLabels": {"a".repeat(64): "b".repeat(64)}}}),
-        select(&json!({"key": "a", "operator": "Is", "values": ["b"]})),
         select(&json!({"key": "a", "operator": "In"})),
         select(&json!({"key": "a", "operator": "NotIn", "values": []})),
         select(&json!({"key": "a", "operator": "Exists", "values": ["b"]})),
         select(&json!({"key": "a b", "operator": "In", "values": ["ok", "not ok"]})),
         from(&json!({"namespaceSelector": {"matchExpressions": [{"key": "", "operator": "Exists"}]}})),
-        json!({"podSelector": {}, "policyTypes": ["Both"], "ingress": [{"from": [{}], "ports": [{"port": 0}]}]}),
+        json!({"podSelector": {}, "ingress": [{"from": [{}], "ports": [{"port": 0}, {"port": 80, "endPort": 8}]}]}),
+    ]
+}
+
+/// Specs that the schema of our kinds refuses before anybody is asked, by field, in words of its own.
+fn bad_by_schema() -> Vec<(Value, &'static str)> {
+    let operator = json!({"key": "a", "operator": "Is", "values": ["b"]});
+    let port = json!({"port": 8080, "endPort": 70000});
+    vec![
+        (json!({"podSelector": {"matchExpressions": [operator]}}), "spec.podSelector.matchExpressions[0].operator: "),
+        (
+            json!({"podSelector": {}, "ingress": [{"ports": [port]}]}),
+            "spec.ingress[0].ports[0].endPort: Invalid value: 70000: ",
+        ),
+        (json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress", "Ingress"]}), "spec.policyTypes: "),
     ]
 }
 
@@ -194,6 +221,11 @@ fn audit_policies_are_refused_in_the_words_in_which_an_api_server_refuses_networ
         }
     }
     assert!(differing.is_empty(), "{}", differing.join("\n"));
+    for (spec, field) in bad_by_schema() {
+        let [upstream, ours] =
+            [enforced(&spec), audit("AuditNetworkPolicy", &spec)].map(|object| create(kubectl, &object));
+        assert!(upstream.stderr.contains(field) && ours.stderr.contains(field), "{}{}", upstream.stderr, ours.stderr);
+    }
 }
 
 #[test]
@@ -204,6 +236,15 @@ fn nothing_that_was_not_asked_for_is_held_up() {
     for kind in ["AuditNetworkPolicy", "AuditClusterNetworkPolicy"] {
         assert!(create(kubectl, &audit(kind, &spec)).is_success);
     }
+    let patch = |patch: &Value| {
+        let policy = ["patch", "auditnetworkpolicies.kguardian.dev", "web", "--namespace=shop", "--type=merge"];
+        kubectl.attempt(&[&policy[..], &["--patch", &patch.to_string()]].concat())
+    };
+    let labelled = patch(&json!({"metadata": {"labels": {"team": "shop"}}}));
+    assert!(labelled.is_success, "{}", labelled.stderr);
+    let changed = patch(&json!({"spec": {"ingress": [{"ports": [{"port": 0}]}]}}));
+    assert!(!changed.is_success && changed.stderr.contains("must be between 1 and 65535"), "{}", changed.stderr);
+
     let mut generated = audit("AuditNetworkPolicy", &spec);
     generated["metadata"] = json!({"generateName": "web-"});
     let ended = create(kubectl, &generated);
@@ -215,7 +256,7 @@ fn nothing_that_was_not_asked_for_is_held_up() {
     let (dry, real) = (kubectl.attempt_with(&dry, &refused.to_string()), create(kubectl, &refused));
     assert_eq!((dry.is_success, &dry.stderr), (false, &real.stderr));
 
-    // What the API server is told to trust comes back by itself.
+    // Who deletes asks nobody, so it can be done without the webhook.
     drop(webhook);
     kubectl.run(&["delete", "auditnetworkpolicies.kguardian.dev", "--namespace=shop", "--all"]);
 }
@@ -246,6 +287,45 @@ fn a_second_evaluator_is_refused() {
     }
     kubectl.run(&["create", "deployment", "many", "--image=none", "--replicas=2", "--namespace=foretell"]);
     kubectl.run(&["scale", "--namespace=foretell", "deployment/many", "--replicas=3"]);
+}
+
+/// The API server without kubectl's ways, by `kubectl proxy`.
+struct Proxy {
+    child: Child,
+    address: String,
+}
+
+impl Proxy {
+    fn start(kubectl: &Kubectl) -> Self {
+        let mut child = kubectl.command(&["proxy", "--port=0"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("Starting to serve on ").unwrap_or_else(|| panic!("{line}")).to_owned();
+        Self { child, address }
+    }
+
+    /// Server-side apply, as GitOps controllers send it.
+    fn apply(&self, path: &str, object: &Value) {
+        let body = object.to_string();
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        write!(
+            stream,
+            "PATCH {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\
+             Content-Type: application/apply-patch+yaml\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 20"), "{answer}");
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// A NetworkPolicy made out of a copy of the audit policy that is in the cluster.
@@ -279,23 +359,57 @@ fn a_promotion_leaves_the_audit_policys_record_behind() {
         ended.stdout
     };
 
-    succeeds(&["create", "--filename=-"], &promoted(kubectl, "created"));
+    // As clients other than kubectl do it: kubectl puts a record of its own in this one's place, as is shown below.
+    let all = "--raw=/apis/networking.k8s.io/v1/namespaces/shop/networkpolicies";
+    succeeds(&["create", all, "--filename=-"], &promoted(kubectl, "created"));
     assert_tidy("created");
-    succeeds(&["replace", "--filename=-"], &promoted(kubectl, "created"));
+    succeeds(&["replace", &format!("{all}/created"), "--filename=-"], &promoted(kubectl, "created"));
     assert_tidy("created");
 
-    let applied = promoted(kubectl, "applied");
-    let server_side = ["apply", "--server-side", "--filename=-"];
-    succeeds(&server_side, &applied);
+    let (applied, proxy) = (promoted(kubectl, "applied"), Proxy::start(kubectl));
+    let path = "/apis/networking.k8s.io/v1/namespaces/shop/networkpolicies/applied?fieldManager=gitops&force=true";
+    proxy.apply(path, &applied);
     let first = assert_tidy("applied");
-    succeeds(&server_side, &applied);
+    proxy.apply(path, &applied);
     assert_eq!(stored("applied")["metadata"], first["metadata"], "a second apply changes nothing");
-    let differs = kubectl.attempt_with(&["diff", "--server-side", "--filename=-"], &applied.to_string());
-    assert!(differs.is_success, "{}{}", differs.stdout, differs.stderr);
     assert_eq!(first["spec"]["ingress"], json!([{"ports": [{"port": 80, "protocol": "TCP"}]}]), "the API server's own");
 
-    // kubectl's own record of the new object is left alone.
-    succeeds(&["apply", "--filename=-"], &promoted(kubectl, "classic"));
-    let classic = stored("classic")["metadata"]["annotations"][LAST_APPLIED].as_str().unwrap().to_owned();
-    assert!(classic.contains("\"kind\":\"NetworkPolicy\""), "{classic}");
+    for (how, name) in [
+        (["create", "--validate"], "by-create"),
+        (["apply", "--validate"], "by-apply"),
+        (["apply", "--server-side"], "by-server"),
+    ] {
+        let policy = promoted(kubectl, name);
+        succeeds(&[&how[..], &["--filename=-"]].concat(), &policy);
+        let metadata = stored(name)["metadata"].clone();
+        let record = metadata["annotations"][LAST_APPLIED].as_str().unwrap();
+        assert!(record.contains("\"kind\":\"NetworkPolicy\""), "{record}");
+        succeeds(&["apply", "--server-side", "--force-conflicts", "--filename=-"], &policy);
+        let before = stored(name);
+        succeeds(&["apply", "--server-side", "--filename=-"], &policy);
+        assert_eq!(stored(name)["metadata"], before["metadata"], "a second apply changes nothing");
+    }
+}
+
+#[test]
+fn it_waits_for_what_is_not_there_yet_and_goes_on_by_itself() {
+    let Some(control_plane) = installed() else { return };
+    let kubectl = control_plane.kubectl();
+    let manifests = root().join("manifests/webhook");
+    let apply = |file: &str| kubectl.run(&["apply", "--filename", manifests.join(file).to_str().unwrap()]);
+    kubectl.run(&["delete", "--filename", manifests.join("configurations.yaml").to_str().unwrap()]);
+    kubectl.run(&["delete", "--filename", manifests.join("secret.yaml").to_str().unwrap()]);
+
+    let webhook = Webhook::start(kubectl);
+    webhook.wait_until_it_says("Waits for its certificate: Secret foretell/foretell-webhook-tls: ");
+    apply("secret.yaml");
+    webhook.wait_until_it_says("Waits for its webhook configurations: there is none named foretell");
+    apply("configurations.yaml");
+    webhook.wait_until_it_says("Has its webhook configurations");
+    for configuration in CONFIGURATIONS {
+        let webhooks = kubectl.json(&["get", configuration])["webhooks"].clone();
+        let trusting =
+            webhooks.as_array().unwrap().iter().filter(|entry| entry["clientConfig"]["caBundle"].is_string());
+        assert_eq!(trusting.count(), webhooks.as_array().unwrap().len());
+    }
 }

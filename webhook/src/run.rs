@@ -48,20 +48,17 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let first = stopgap(&names)?;
     let first = server_config(first.certificate.as_bytes(), first.key.as_bytes(), "the first certificate")?;
     let shown = RustlsConfig::from_config(first);
-    match tls.files() {
-        Some(files) => {
-            let keep = certificate::of_files(files, shown.clone(), health.clone(), tasks.stop());
-            tasks.spawn("what reads the certificate's files", keep);
-        }
-        None => {
-            let client = client().await?;
-            let own = Own {
-                authority: Authority::new(client.clone(), &namespace, &tls_secret, names),
-                configurations: Configurations { client, name: webhook_configuration, service },
-                health: health.clone(),
-            };
-            tasks.spawn("what keeps the certificate", own.keep(shown.clone(), tasks.stop()));
-        }
+    if let Some(files) = tls.files() {
+        let keep = certificate::of_files(files, shown.clone(), health.clone(), tasks.stop());
+        tasks.spawn("what reads the certificate's files", keep);
+    } else {
+        let client = client().await?;
+        let own = Own {
+            authority: Authority::new(client.clone(), &namespace, &tls_secret, names),
+            configurations: Configurations { client, name: webhook_configuration, service },
+            health: health.clone(),
+        };
+        tasks.spawn("what keeps the certificate", own.keep(shown.clone(), tasks.stop()));
     }
 
     let evaluator = Evaluator { namespace, name: evaluator_name };
