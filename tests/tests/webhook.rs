@@ -413,3 +413,29 @@ fn it_waits_for_what_is_not_there_yet_and_goes_on_by_itself() {
         assert_eq!(trusting.count(), webhooks.as_array().unwrap().len());
     }
 }
+
+#[test]
+fn another_certificate_takes_the_place_of_one_that_is_lost_while_it_runs() {
+    let Some((control_plane, webhook)) = admitted() else { return };
+    let kubectl = control_plane.kubectl();
+    let bundles = || {
+        CONFIGURATIONS.map(|configuration| {
+            kubectl.json(&["get", configuration])["webhooks"][0]["clientConfig"]["caBundle"].clone()
+        })
+    };
+    let former = bundles();
+    let patch = r#"[{"op": "remove", "path": "/data"}]"#;
+    kubectl.run(&["patch", "secret", "--namespace=foretell", "foretell-webhook-tls", "--type=json", "--patch", patch]);
+    // The Secret is looked at once a minute.
+    until("another certificate is shown", || {
+        let shown = webhook.said().matches("Shows the certificate of the Secret").count();
+        if shown == 2 { Ok(()) } else { Err(webhook.said()) }
+    });
+    let renewed = bundles();
+    assert!(renewed[0] == renewed[1] && renewed != former, "{former:?}\n{renewed:?}");
+    let spec = json!({"podSelector": {}, "ingress": [{"from": [{}]}]});
+    until("the API server trusts it", || {
+        let said = create(kubectl, &audit("AuditNetworkPolicy", &spec)).stderr;
+        if said.contains("must specify a peer") { Ok(()) } else { Err(said) }
+    });
+}
