@@ -157,7 +157,25 @@ impl std::error::Error for ObjectError {}
 ///
 /// # Errors
 /// [`ObjectError`] where it is of a kind that the engine reads and is not valid.
-pub fn read(mut value: Value, origin: &Origin) -> Result<Option<Object>, ObjectError> {
+pub fn read(value: Value, origin: &Origin) -> Result<Option<Object>, ObjectError> {
+    let Some((object, named)) = typed(value, origin)? else { return Ok(None) };
+    let faults = validation::faults(&object, origin);
+    if faults.is_empty() { Ok(Some(object)) } else { Err(ObjectError { object: named.to_string(), faults }) }
+}
+
+/// Every fault of an object that is new, or takes the place of one that holds these CIDRs: those that [`read`] finds, and
+/// those of [`new_cidr_faults`].
+#[must_use]
+pub fn faults(value: Value, origin: &Origin, stored: &BTreeSet<String>) -> Vec<FieldError> {
+    match typed(value, origin) {
+        Ok(None) => Vec::new(),
+        Ok(Some((object, _))) => [validation::faults(&object, origin), new_cidr_faults(&object, stored)].concat(),
+        Err(error) => error.faults,
+    }
+}
+
+/// The object as its type has it, not validated yet, and its name.
+fn typed(mut value: Value, origin: &Origin) -> Result<Option<(Object, naming::Naming)>, ObjectError> {
     let Some(fields) = value.as_object_mut() else { return Ok(None) };
     let (Some(Value::String(api_version)), Some(Value::String(kind_name))) =
         (fields.get("apiVersion"), fields.get("kind"))
@@ -192,8 +210,7 @@ pub fn read(mut value: Value, origin: &Origin) -> Result<Option<Object>, ObjectE
     let mut object = decode(value, kind, origin).map_err(&refused)?;
     let metadata = object.metadata_mut();
     metadata.namespace = kind.is_namespaced().then(|| named.namespace.clone());
-    let faults = validation::faults(&object, origin);
-    if faults.is_empty() { Ok(Some(object)) } else { Err(refused(faults)) }
+    Ok(Some((object, named)))
 }
 
 fn decode(value: Value, kind: Kind, origin: &Origin) -> Result<Object, Vec<FieldError>> {

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use foretell_policy::object::complaint::Complaint;
-use foretell_policy::object::{self, FieldError, Object, Origin, cidrs, new_cidr_faults};
+use foretell_policy::object::{self, FieldError, Origin, cidrs};
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
@@ -32,11 +32,7 @@ fn faults(object: &DynamicObject, stored: Option<&DynamicObject>) -> Vec<FieldEr
             (origin, known.as_ref().map(cidrs).unwrap_or_default())
         }
     };
-    let fresh = |object: &Object| new_cidr_faults(object, &standing);
-    match object::read(essentials(object), &origin) {
-        Ok(read) => read.as_ref().map(fresh).unwrap_or_default(),
-        Err(error) => error.faults,
-    }
+    object::faults(essentials(object), &origin, &standing)
 }
 
 /// What is judged here. Metadata is the API server's own affair, and it has judged it; a name may not be made up yet.

@@ -45,6 +45,7 @@ fn bad_specs() -> Vec<Value> {
         select(&json!({"key": "a", "operator": "Exists", "values": ["b"]})),
         select(&json!({"key": "a b", "operator": "In", "values": ["ok", "not ok"]})),
         from(&json!({"namespaceSelector": {"matchExpressions": [{"key": "", "operator": "Exists"}]}})),
+        to(&block("10.1.2.3/8", &json!(["10.1.2.3/16", "10.0.0.0/8"]))),
         json!({"podSelector": {}, "ingress": [{"from": [{}], "ports": [{"port": 0}, {"port": 80, "endPort": 8}]}]}),
     ]
 }
