@@ -24,7 +24,7 @@ const RENEW_BEFORE: SignedDuration = SignedDuration::from_hours(50 * 24);
 /// Clocks differ.
 const BACKDATED: SignedDuration = SignedDuration::from_hours(1);
 /// How often the Secret is looked at.
-pub const LOOK_AGAIN: Duration = Duration::from_mins(1);
+pub const LOOK_AGAIN: Duration = Duration::from_secs(20);
 
 const CA: &str = "ca.crt";
 const CERTIFICATE: &str = "tls.crt";

@@ -1,28 +1,11 @@
-//! The programs of this checkout, as `cargo test --workspace` has built them beside the tests.
+//! Programs that run beside a test.
 
-use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use crate::patience::until;
-
-/// The path of a program.
-///
-/// # Panics
-/// If it was not built: a test of one package alone does not build the programs of the others.
-#[must_use]
-pub fn path(name: &str) -> PathBuf {
-    let mut folder = std::env::current_exe().unwrap();
-    // target/debug/deps/TEST
-    folder.pop();
-    folder.pop();
-    let program = folder.join(name);
-    assert!(program.is_file(), "{} is not built: run cargo test --workspace", program.display());
-    fs::canonicalize(program).unwrap()
-}
 
 /// A program that runs as long as the value lives. What it says on standard error is kept, and printed where a test fails.
 #[derive(Debug)]

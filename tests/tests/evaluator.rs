@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -16,7 +15,7 @@ use foretell_tests::machine;
 use foretell_tests::namespace::Namespace;
 use foretell_tests::patience::until;
 use foretell_tests::postgres::Database;
-use foretell_tests::program::{self, Running};
+use foretell_tests::program::Running;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -104,7 +103,7 @@ impl Stage {
     }
 
     fn start_with(&mut self, database: &Database, arguments: &[&str]) {
-        let mut command = Command::new(program::path("foretell-evaluator"));
+        let mut command = machine::built("foretell-evaluator");
         command
             .env("KUBECONFIG", self.control_plane.kubeconfig())
             .arg(format!("--listen=127.0.0.1:{}", self.port))
@@ -133,6 +132,16 @@ impl Stage {
         let url = format!("https://localhost:{}", self.port).parse().unwrap();
         let token_file = self.files.path().join("token");
         Evaluator::new(EvaluatorArgs { url, token_file, ca_file: Some(self.authorities()) })
+    }
+
+    /// The command, asking this evaluator: its exit status and what it prints.
+    fn foretell(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let mut command = machine::built("foretell");
+        command.args(arguments).arg(format!("--evaluator=https://localhost:{}", self.port));
+        command.arg("--token-file").arg(self.files.path().join("token"));
+        let ended = command.arg("--ca-file").arg(self.authorities()).output().unwrap();
+        let said = String::from_utf8(ended.stdout).unwrap() + &String::from_utf8(ended.stderr).unwrap();
+        (ended.status.code(), said)
     }
 
     fn http(&self, token: Option<&str>, method: &str, path: &str, body: Option<&str>) -> (u16, String) {
@@ -283,6 +292,10 @@ fn what_a_policy_would_deny_is_told_and_outlives_database_and_evaluator() {
     let named: Vec<_> = before.iter().map(|row| (row.src_pod.as_deref(), row.dst_port, row.count)).collect();
     assert!(named.contains(&(Some("batch"), 8080, 3)) && named.contains(&(Some("scraper"), 9090, 3)), "{named:?}");
 
+    let listed = stage.foretell(&["denials", "--namespace", stage.shop.name(), "--state", "unresolved"]);
+    assert_eq!(listed.0, Some(0), "{}", listed.1);
+    assert!(listed.1.contains("Pod/batch") && listed.1.contains("TCP 9090"), "{}", listed.1);
+
     // A database that goes away: nothing is taken, and nothing that was taken is lost.
     database.stop();
     let refused = stage.send("one", 2, &[stage.flow("batch", "web", 8080)]).unwrap_err();
@@ -330,6 +343,14 @@ fn what_a_policy_would_deny_is_told_and_outlives_database_and_evaluator() {
     let report = stage.runtime.block_on(stage.client().preview(&preview)).unwrap();
     assert_eq!((report.decision, report.exit_status), (Decision::Blocked, 1), "{report:#?}");
     assert_eq!(report.denials.len(), 2, "{report:#?}");
+    let (base, head) = (stage.files.path().join("base"), stage.files.path().join("head"));
+    fs::create_dir_all(&base).unwrap();
+    fs::create_dir_all(&head).unwrap();
+    fs::write(head.join("web.yaml"), enforced.to_string()).unwrap();
+    let checked =
+        stage.foretell(&["check", "--base-dir", base.to_str().unwrap(), "--head-dir", head.to_str().unwrap()]);
+    assert_eq!(checked.0, Some(1), "{}", checked.1);
+    assert!(checked.1.contains("2 unresolved denials"), "{}", checked.1);
 }
 
 /// Everything that is asked of it, and health, which anybody may ask for.

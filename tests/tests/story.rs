@@ -6,9 +6,9 @@ use foretell_tests::kubectl::Kubectl;
 use foretell_tests::patience::until;
 use foretell_tests::postgres::Database;
 use foretell_tests::{images, machine};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-const IMAGES: [&str; 3] = ["foretell-capture", "foretell-demo", "foretell-evaluator"];
+const IMAGES: [&str; 4] = ["foretell-capture", "foretell-demo", "foretell-evaluator", "foretell-webhook"];
 
 /// The callers that the demo's audit policy forgets.
 const FORGOTTEN: [(&str, u16); 2] = [("monitoring/Deployment/prometheus", 9102), ("payments/CronJob/settlement", 8443)];
@@ -45,8 +45,9 @@ fn foretell_in_a_cluster() {
         if logs.stdout.contains("Waits for Postgres") { Ok(()) } else { Err(format!("{logs:?}")) }
     });
     database.resume();
-    kubectl.run(&["rollout", "status", "--namespace=foretell", "--timeout=120s", "deployment/foretell-evaluator"]);
-    kubectl.run(&["rollout", "status", "--namespace=foretell", "--timeout=120s", "daemonset/foretell-capture"]);
+    for workload in ["deployment/foretell-evaluator", "deployment/foretell-webhook", "daemonset/foretell-capture"] {
+        kubectl.run(&["rollout", "status", "--namespace=foretell", "--timeout=120s", workload]);
+    }
 
     // The shop, with a policy that forgets two callers.
     kubectl.run(&["apply", "--recursive", "--filename", root.join("demo/shop/repository/base").to_str().unwrap()]);
@@ -64,4 +65,53 @@ fn foretell_in_a_cluster() {
          AND verdict = 'WouldDeny' ORDER BY 1",
     );
     assert_eq!(rows, ["monitoring|9102", "payments|8443"]);
+
+    // Promoted as a GitOps tool does it, from a manifest that still carries the audit object's record.
+    let audited =
+        kubectl.json(&["get", "auditnetworkpolicies.kguardian.dev", "payments-ingress", "--namespace=payments"]);
+    let record = json!({"apiVersion": "kguardian.dev/v1alpha1", "kind": "AuditNetworkPolicy",
+        "metadata": {"name": "payments-ingress", "namespace": "payments"}, "spec": audited["spec"]});
+    let promoted = json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "payments-ingress", "namespace": "payments",
+            "annotations": {"kubectl.kubernetes.io/last-applied-configuration": record.to_string()}},
+        "spec": audited["spec"],
+    });
+    // Not by kubectl's own create, which puts a record of its own in this one's place.
+    let all = "--raw=/apis/networking.k8s.io/v1/namespaces/payments/networkpolicies";
+    let created = kubectl.attempt_with(&["create", all, "--filename=-"], &promoted.to_string());
+    assert!(created.is_success, "{}", created.stderr);
+    let stored = || kubectl.json(&["get", "networkpolicy", "payments-ingress", "--namespace=payments"]);
+    let provenance = json!({"foretell.dev/promoted-from": "AuditNetworkPolicy/payments-ingress"});
+    assert_eq!(stored()["metadata"]["annotations"], provenance);
+    let mut clean = promoted.clone();
+    clean["metadata"]["annotations"] = json!({});
+    let apply = || {
+        let how = ["apply", "--server-side", "--field-manager=gitops", "--force-conflicts", "--filename=-"];
+        let applied = kubectl.attempt_with(&how, &clean.to_string());
+        assert!(applied.is_success, "{}", applied.stderr);
+        stored()["metadata"].take()
+    };
+    assert_eq!(apply(), apply(), "a second apply changes nothing");
+
+    // Refused, in the words for a NetworkPolicy.
+    let with_bad_cidr = |api_version: &str, kind: &str| {
+        let policy = json!({
+            "apiVersion": api_version,
+            "kind": kind,
+            "metadata": {"name": "bad", "namespace": "payments"},
+            "spec": {"podSelector": {}, "ingress": [{"from": [{"ipBlock": {"cidr": "10.0.0.0/33"}}]}]},
+        });
+        let applied = kubectl.attempt_with(&["create", "--filename", "-"], &policy.to_string());
+        assert!(!applied.is_success);
+        applied.stderr.split_once("spec.ingress").unwrap().1.to_owned()
+    };
+    assert_eq!(
+        with_bad_cidr("kguardian.dev/v1alpha1", "AuditNetworkPolicy"),
+        with_bad_cidr("networking.k8s.io/v1", "NetworkPolicy"),
+    );
+    let scale = ["scale", "deployment", "foretell-evaluator", "--namespace=foretell", "--replicas=2"];
+    let scaled = kubectl.attempt(&scale);
+    assert!(!scaled.is_success && scaled.stderr.contains("window"), "{}", scaled.stderr);
 }
