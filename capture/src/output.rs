@@ -47,12 +47,12 @@ impl Output {
         Ok(Self { name, sink })
     }
 
-    fn write(&mut self, lines: &[u8]) -> anyhow::Result<()> {
+    fn write(&mut self, lines: usize, text: &[u8]) -> anyhow::Result<()> {
         let written = match &mut self.sink {
-            Sink::Stdout(stdout) => stdout.write_all(lines).and_then(|()| stdout.flush()),
-            Sink::File(file) => file.write_all(lines),
+            Sink::Stdout(stdout) => stdout.write_all(text).and_then(|()| stdout.flush()),
+            Sink::File(file) => file.write_all(text),
         };
-        written.with_context(|| format!("cannot write {} bytes to {}", lines.len(), self.name))
+        written.with_context(|| format!("cannot write {lines} lines to {}", self.name))
     }
 }
 
@@ -74,7 +74,7 @@ impl Writer {
             self.buffer.push(b'\n');
         }
         if let Some(output) = &mut self.output {
-            output.write(&self.buffer)?;
+            output.write(lines.len(), &self.buffer)?;
         }
         if let Some(shipper) = &mut self.shipper {
             let flows = lines.iter().filter(|line| matches!(line, Line::Flow(_))).count();
