@@ -108,7 +108,7 @@ for name in foretell foretell-capture foretell-evaluator foretell-webhook forete
     cp "$scratch/program" "$scratch/binaries/$name"
 done
 scripts/images --binaries "$scratch/binaries" --output "$scratch/images" >"$scratch/said" || bad=1
-check "scripts/images makes four images" [ "$(find "$scratch/images" -name '*.tar' | wc -l)" = 4 ]
+check "scripts/images makes five images" [ "$(find "$scratch/images" -name '*.tar' | wc -l)" = 5 ]
 scripts/images --binaries "$scratch/binaries" --output "$scratch" foretell-demo >/dev/null || bad=1
 check "or the one that is asked for" [ -e "$scratch/foretell-demo.tar" -a ! -e "$scratch/foretell.tar" ]
 
