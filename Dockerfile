@@ -13,8 +13,9 @@ COPY . .
 # Statically linked; see scripts/images. The eBPF programs are built into foretell-capture by clang.
 RUN RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=/usr/local/cargo=/cargo" \
     cargo build --locked --profile image --target "$(rustc -vV | sed -n 's/^host: //p')" \
-        -p foretell-cli -p foretell-capture -p foretell-demo && \
-    for program in foretell foretell-capture foretell-demo; do \
+        -p foretell-cli -p foretell-capture -p foretell-demo \
+        -p foretell-evaluator -p foretell-webhook && \
+    for program in foretell foretell-capture foretell-evaluator foretell-webhook foretell-demo; do \
         install -D -m 755 target/*/image/$program /out/$program/$program && \
         install -m 644 LICENSE /out/$program/LICENSE; \
     done && \
@@ -33,6 +34,19 @@ USER 0:0
 WORKDIR /
 ENTRYPOINT ["/foretell-capture"]
 
+FROM scratch AS foretell-webhook
+ARG REVISION=""
+LABEL org.opencontainers.image.title="foretell-webhook"
+LABEL org.opencontainers.image.description="Admission: refuses policies that no API server would enforce, and tidies what is promoted."
+LABEL org.opencontainers.image.source="https://github.com/foretell-dev/foretell"
+LABEL org.opencontainers.image.version="0.1.0"
+LABEL org.opencontainers.image.licenses="Apache-2.0"
+LABEL org.opencontainers.image.revision="$REVISION"
+COPY --from=build /out/foretell-webhook/ /
+USER 65532:65532
+WORKDIR /
+ENTRYPOINT ["/foretell-webhook"]
+
 FROM scratch AS foretell-demo
 ARG REVISION=""
 LABEL org.opencontainers.image.title="foretell-demo"
@@ -45,6 +59,19 @@ COPY --from=build /out/foretell-demo/ /
 USER 65532:65532
 WORKDIR /
 ENTRYPOINT ["/foretell-demo"]
+
+FROM scratch AS foretell-evaluator
+ARG REVISION=""
+LABEL org.opencontainers.image.title="foretell-evaluator"
+LABEL org.opencontainers.image.description="Judges a cluster's traffic by its audit policies, and answers whoever asks."
+LABEL org.opencontainers.image.source="https://github.com/foretell-dev/foretell"
+LABEL org.opencontainers.image.version="0.1.0"
+LABEL org.opencontainers.image.licenses="Apache-2.0"
+LABEL org.opencontainers.image.revision="$REVISION"
+COPY --from=build /out/foretell-evaluator/ /
+USER 65532:65532
+WORKDIR /
+ENTRYPOINT ["/foretell-evaluator"]
 
 # The last stage: what `docker build .` makes where no target is named.
 FROM scratch AS foretell

@@ -87,7 +87,9 @@ impl Agent {
             self.probe.wait(POLL.min(rest)).context("cannot wait for the kernel's events")?;
             self.drain();
         }
-        self.end_window(true)
+        self.end_window(true)?;
+        self.writer.finish();
+        Ok(())
     }
 
     fn drain(&mut self) {
@@ -141,6 +143,7 @@ impl Agent {
         if multicast > 0 {
             debug!(packets.multicast = multicast, "Passed over {multicast} multicast and broadcast packets");
         }
+        let unsent = self.writer.take_lost();
         let lost: BTreeMap<String, u64> = [
             ("ring_full", now.ring_full.saturating_sub(before.ring_full)),
             ("table_full", now.table_full.saturating_sub(before.table_full)),
@@ -151,6 +154,7 @@ impl Agent {
             ("unattributed", closed.unattributed),
         ]
         .into_iter()
+        .chain(unsent)
         .filter(|(_, n)| *n > 0)
         .map(|(cause, n)| (cause.to_owned(), n))
         .collect();

@@ -4,17 +4,28 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{ArgGroup, Parser};
+use foretell_service::evaluator::EvaluatorArgs;
 
 use crate::log::Destination;
 
 /// Watches the flows of this node's pods and writes them as NDJSON. Drops nothing, changes nothing.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "foretell-capture", version)]
+#[command(group = ArgGroup::new("destination").args(["output", "url"]).required(true).multiple(true))]
+#[command(mut_arg("url", |arg| arg.required(false)), mut_arg("token_file", |arg| arg.required(false)))]
 pub struct Args {
     /// File that flows and reports are appended to; `-` is standard output.
     #[arg(long, env = "FORETELL_OUTPUT", value_name = "FILE")]
-    pub output: Output,
+    pub output: Option<Output>,
+
+    /// Where they are sent to.
+    #[command(flatten)]
+    pub evaluator: Option<EvaluatorArgs>,
+
+    /// Bytes of batches that are kept while the evaluator does not take them. What comes then is counted as lost.
+    #[arg(long, env = "FORETELL_QUEUE_BYTES", value_name = "BYTES", default_value_t = 32 << 20, value_parser = clap::value_parser!(u32).range(1 << 16..), hide_short_help = true)]
+    pub queue_bytes: u32,
 
     /// Cgroup-v2 folder below which everything is watched [default: kubelet's kubepods under the cgroup2 mount]
     #[arg(long, env = "FORETELL_CGROUP", value_name = "PATH")]
@@ -88,6 +99,19 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn lines_go_to_a_file_or_to_an_evaluator_or_to_both() {
+        let parse = |arguments: &[&str]| Args::try_parse_from([&["foretell-capture"], arguments].concat());
+        let file = parse(&["--output", "-"]).unwrap();
+        assert!(file.output.is_some() && file.evaluator.is_none());
+        let evaluator = parse(&["--evaluator", "https://it", "--token-file", "t"]).unwrap();
+        assert!(evaluator.output.is_none() && evaluator.evaluator.is_some());
+        assert!(parse(&["--output", "-", "--evaluator", "https://it", "--token-file", "t"]).is_ok());
+        for bad in [&[][..], &["--evaluator", "https://it"], &["--output", "-", "--token-file", "t"]] {
+            assert!(parse(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

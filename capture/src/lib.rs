@@ -5,7 +5,7 @@
 //! sums are read once a window, pods are told by their cgroup, and whatever was lost on the way is counted and reported.
 //!
 //! The rooms, in the order in which the data passes them: [`probe`] loads and attaches, [`record`] reads what the kernel
-//! wrote, [`aggregate`] turns sums into flows, [`registry`] and [`pod`] name the local pod, [`output`] writes;
+//! wrote, [`aggregate`] turns sums into flows, [`registry`] and [`pod`] name the local pod, [`output`] writes, [`ship`] sends;
 //! [`agent`] does all that window after window.
 //!
 //! # What counts as what
@@ -42,6 +42,8 @@
 //! | `aggregate_full` | more distinct flows than `--max-flows` in one window | those flows |
 //! | `unparsable` | a header that cannot be read | those packets |
 //! | `fragments` | fragments without ports | their bytes; the flow is known by its first fragment |
+//! | `queue_full` | the evaluator was away for so long that what was kept for it filled its room | those flows, and that they were watched |
+//! | `refused` | the evaluator does not take the batch | those flows |
 //! | `unattributed` | the cgroup was gone before it could be looked up | the pod's UID; the address is there |
 //!
 //! # What it needs
@@ -62,4 +64,5 @@ pub mod probe;
 pub mod record;
 pub mod registry;
 pub mod run;
+pub mod ship;
 mod tracked;

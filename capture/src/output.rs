@@ -1,4 +1,4 @@
-//! Writes whole lines, and says so when it cannot.
+//! Writes whole lines, and says so when it cannot; or hands them to what sends them.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Stdout, Write};
@@ -6,14 +6,22 @@ use std::io::{self, Stdout, Write};
 use anyhow::Context as _;
 use foretell_policy::flow::Line;
 
-use crate::args::Output;
+use crate::args;
+use crate::ship::Shipper;
 
-/// Where lines go.
+/// Where lines go: to a file, to the evaluator, or to both.
 #[derive(Debug)]
 pub struct Writer {
+    output: Option<Output>,
+    shipper: Option<Shipper>,
+    buffer: Vec<u8>,
+}
+
+/// A file or standard output.
+#[derive(Debug)]
+pub struct Output {
     name: String,
     sink: Sink,
-    buffer: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -22,21 +30,37 @@ enum Sink {
     File(File),
 }
 
-impl Writer {
+impl Output {
     /// Opens the file for appending, making it where there is none.
     ///
     /// # Errors
     /// Where the file cannot be opened for writing.
-    pub fn open(output: &Output) -> anyhow::Result<Self> {
+    pub fn open(output: &args::Output) -> anyhow::Result<Self> {
         let (name, sink) = match output {
-            Output::Stdout => ("standard output".to_owned(), Sink::Stdout(io::stdout())),
-            Output::File(path) => {
+            args::Output::Stdout => ("standard output".to_owned(), Sink::Stdout(io::stdout())),
+            args::Output::File(path) => {
                 let file = OpenOptions::new().append(true).create(true).open(path);
                 let file = file.with_context(|| format!("--output {}: cannot open it for writing", path.display()))?;
                 (path.display().to_string(), Sink::File(file))
             }
         };
-        Ok(Self { name, sink, buffer: Vec::new() })
+        Ok(Self { name, sink })
+    }
+
+    fn write(&mut self, lines: usize, text: &[u8]) -> anyhow::Result<()> {
+        let written = match &mut self.sink {
+            Sink::Stdout(stdout) => stdout.write_all(text).and_then(|()| stdout.flush()),
+            Sink::File(file) => file.write_all(text),
+        };
+        written.with_context(|| format!("cannot write {lines} lines to {}", self.name))
+    }
+}
+
+impl Writer {
+    /// To any of these.
+    #[must_use]
+    pub fn new(output: Option<Output>, shipper: Option<Shipper>) -> Self {
+        Self { output, shipper, buffer: Vec::new() }
     }
 
     /// Writes the lines in one go and flushes: a reader sees whole lines, and a whole window.
@@ -49,10 +73,25 @@ impl Writer {
             self.buffer.extend_from_slice(line.to_json()?.as_bytes());
             self.buffer.push(b'\n');
         }
-        let written = match &mut self.sink {
-            Sink::Stdout(stdout) => stdout.write_all(&self.buffer).and_then(|()| stdout.flush()),
-            Sink::File(file) => file.write_all(&self.buffer),
-        };
-        written.with_context(|| format!("cannot write {} lines to {}", lines.len(), self.name))
+        if let Some(output) = &mut self.output {
+            output.write(lines.len(), &self.buffer)?;
+        }
+        if let Some(shipper) = &mut self.shipper {
+            let flows = lines.iter().filter(|line| matches!(line, Line::Flow(_))).count();
+            shipper.enqueue(self.buffer.clone(), flows as u64);
+        }
+        Ok(())
+    }
+
+    /// Flows that could not be sent since this was last asked, by cause.
+    pub fn take_lost(&mut self) -> Vec<(&'static str, u64)> {
+        self.shipper.as_mut().map(Shipper::take_lost).unwrap_or_default()
+    }
+
+    /// Waits until what was written is sent, for so long as a pod has to end.
+    pub fn finish(&mut self) {
+        if let Some(shipper) = &mut self.shipper {
+            shipper.finish();
+        }
     }
 }

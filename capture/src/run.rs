@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::Context as _;
+use foretell_service::evaluator::Evaluator;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use tracing::info;
@@ -13,9 +14,10 @@ use tracing::info;
 use crate::agent::{Agent, Parts};
 use crate::args::Args;
 use crate::clock::Moment;
-use crate::output::Writer;
+use crate::output::{Output, Writer};
 use crate::probe::{self, Probe, Sizes};
 use crate::registry::Registry;
+use crate::ship::Shipper;
 use crate::{host, log, mount};
 
 /// For so long after attaching, a first datagram may be the answer to one that was not seen. Connection tracking forgets an
@@ -27,14 +29,29 @@ const UNSETTLED_NANOSECONDS: u64 = 120_000_000_000;
 /// # Errors
 /// Where there is nothing to attach at, the kernel refuses, or lines cannot be written.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let Args { output, cgroup, node: name, window, duration, max_flows, ring_bytes, log: filter, log_to } = args;
+    let Args {
+        output,
+        evaluator,
+        queue_bytes,
+        cgroup,
+        node: name,
+        window,
+        duration,
+        max_flows,
+        ring_bytes,
+        log: filter,
+        log_to,
+    } = args;
     log::begin(log_to, &filter)?;
 
     probe::must_be_built_in()?;
     let stop = stop_on_signals().context("cannot listen for signals")?;
     let name = name.unwrap_or_else(host::name);
     let node = mount::find(cgroup.as_deref())?;
-    let writer = Writer::open(&output)?;
+    let output = output.as_ref().map(Output::open).transpose()?;
+    let shipper =
+        evaluator.map(|evaluator| Shipper::start(Evaluator::new(evaluator), &name, queue_bytes)).transpose()?;
+    let writer = Writer::new(output, shipper);
     let settled = Moment::now().monotonic.saturating_add(UNSETTLED_NANOSECONDS);
     let probe = Probe::attach(&node, Sizes { flows: max_flows, ring_bytes }, settled)?;
     let programs = probe.program_ids();

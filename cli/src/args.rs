@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use foretell_service::evaluator::EvaluatorArgs;
 use ipnet::IpNet;
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 
@@ -25,6 +26,8 @@ pub enum Command {
     Evaluate(Evaluate),
     /// Print a live cluster's objects, as far as `check` and `evaluate` read them
     Snapshot(Snapshot),
+    /// List what the cluster's audit policies would deny, as its evaluator knows
+    Denials(Denials),
     /// Print the definitions of AuditNetworkPolicy, AuditClusterNetworkPolicy and AuditException, for kubectl apply
     Crds,
     /// Print the JSON Schema of the report that `check --format json` prints
@@ -33,6 +36,10 @@ pub enum Command {
 
 /// `foretell check`
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("known by").args(["snapshot", "url"]).required(true))]
+#[command(mut_arg("url", |arg| arg.required(false)), mut_arg("token_file", |arg| arg.required(false)))]
+#[command(mut_arg("snapshot", |arg| arg.required(false)), mut_arg("flows", |arg| arg.required(false)))]
+#[command(mut_arg("bad_lines", |arg| arg.conflicts_with("url")), mut_arg("pod_cidrs", |arg| arg.conflicts_with("url")))]
 pub struct Check {
     /// The revisions or folders to compare.
     #[command(flatten)]
@@ -40,17 +47,20 @@ pub struct Check {
     /// What manifests are read.
     #[command(flatten)]
     pub manifests: Manifests,
-    /// What flowed, and where.
+    /// What flowed, and where, by files.
     #[command(flatten)]
-    pub observed: Observed,
+    pub observed: Option<Observed>,
+    /// Who knows what flowed, and where.
+    #[command(flatten)]
+    pub evaluator: Option<EvaluatorArgs>,
     /// How far back traffic counts, from --at
     #[arg(long, value_name = "SPAN", default_value = "7d", value_parser = parse_span)]
     pub window: SignedDuration,
     /// How long the nodes of the pods concerned must have been watched; less is "pending", exit status 1
     #[arg(long, value_name = "SPAN", value_parser = parse_span)]
     pub min_window: Option<SignedDuration>,
-    /// The clock for window, expiry and ages [default: now]
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    /// The clock for window, expiry and ages [default: now]; an evaluator's is its own
+    #[arg(long, value_name = "TIME", value_parser = parse_time, conflicts_with = "url")]
     pub at: Option<Timestamp>,
     /// Form of the report
     #[arg(long, value_enum, default_value_t = ReportFormat::Markdown)]
@@ -95,10 +105,10 @@ pub struct Manifests {
 #[derive(Debug, Args)]
 pub struct Observed {
     /// The cluster's objects: files or folders of YAML or JSON; `-` is standard input
-    #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
+    #[arg(long, value_name = "PATH", required = true, num_args = 1.., requires = "flows")]
     pub snapshot: Vec<PathBuf>,
     /// Recorded flows as NDJSON, plain, gzip or zstd; `-` is standard input, read to its end before anything is judged
-    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    #[arg(long, value_name = "FILE", required = true, num_args = 1.., requires = "snapshot")]
     pub flows: Vec<PathBuf>,
     /// What to do about a line that is no flow
     #[arg(long, value_enum, default_value_t = BadLines::Refuse)]
@@ -141,6 +151,50 @@ pub struct Evaluate {
     /// Form of the verdicts
     #[arg(long, value_enum, default_value_t = VerdictFormat::Ndjson)]
     pub format: VerdictFormat,
+}
+
+/// `foretell denials`
+#[derive(Debug, Args)]
+pub struct Denials {
+    /// Who is asked.
+    #[command(flatten)]
+    pub evaluator: EvaluatorArgs,
+    /// Only those of policies of this namespace
+    #[arg(short, long, value_name = "NS")]
+    pub namespace: Option<String>,
+    /// Only those of policies of this name
+    #[arg(long, value_name = "NAME")]
+    pub policy: Option<String>,
+    /// Only those in this state
+    #[arg(long, value_enum)]
+    pub state: Option<DenialState>,
+    /// Form of the list
+    #[arg(long, value_enum, default_value_t = ListFormat::Table)]
+    pub format: ListFormat,
+}
+
+/// Whether a denial holds a promotion up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DenialState {
+    /// In use, and accepted by no exception.
+    Unresolved,
+    /// In use, and accepted.
+    Accepted,
+    /// In use by guess.
+    Guessed,
+    /// Attempts alone.
+    NotInUse,
+    /// Of a workload that is gone.
+    Gone,
+}
+
+/// Form of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ListFormat {
+    /// For a terminal.
+    Table,
+    /// For programs.
+    Json,
 }
 
 /// `foretell snapshot`

@@ -9,9 +9,12 @@ use foretell_policy::cluster::Cluster;
 use foretell_policy::evidence::{FileWatch, Watch};
 use foretell_policy::flow::Line;
 use foretell_policy::judgement::{Inputs, judge};
+use foretell_policy::preview::{Preview, WireChange};
 use foretell_policy::report::{Report, markdown};
 use foretell_policy::traffic::Traffic;
+use foretell_service::evaluator::{Evaluator, EvaluatorArgs, EvaluatorError};
 use jiff::{SignedDuration, Timestamp};
+use tokio::runtime::Builder;
 
 use crate::args::{BadLines, Check, Compared, Manifests, Observed, ObservedError, ReportFormat};
 use crate::flows::{FlowsError, Lines};
@@ -27,6 +30,12 @@ pub enum CheckError {
     /// The command line names neither a repository nor two folders.
     #[error("name a repository with --repo, --base and --head, or two folders with --base-dir and --head-dir")]
     NothingToCompare,
+    /// The command line names neither files nor an evaluator.
+    #[error("name recorded traffic with --snapshot and --flows, or who knows it with --evaluator")]
+    NothingObserved,
+    /// The evaluator does not answer as it should.
+    #[error(transparent)]
+    Evaluator(#[from] EvaluatorError),
     /// The window begins before time does.
     #[error("--window: {0} back from --at is out of range; choose a shorter one")]
     Window(SignedDuration),
@@ -62,12 +71,69 @@ impl Outcome for CheckError {
 /// # Errors
 /// [`CheckError`] where an input cannot be used: nothing is printed then.
 pub fn run(args: Check) -> Result<u8, CheckError> {
-    let Check { compared, manifests, observed, window, min_window, at, format } = args;
-    observed.check()?;
+    let Check { compared, manifests, observed, evaluator, window, min_window, at, format } = args;
+    let judged_by = match (observed, evaluator) {
+        (Some(observed), None) => JudgedBy::Files { observed, at },
+        (None, Some(evaluator)) => JudgedBy::Evaluator(evaluator),
+        _ => return Err(CheckError::NothingObserved),
+    };
+    if let JudgedBy::Files { observed, .. } = &judged_by {
+        observed.check()?;
+    }
+    let progress = Progress::begin("Reading the change");
+    let loaded = source::load(&request(compared, manifests)?)?;
+    let spans = Spans { window, min_window };
+    let report = match judged_by {
+        JudgedBy::Files { observed, at } => by_files(&observed, loaded, at, spans, &progress)?,
+        JudgedBy::Evaluator(evaluator) => {
+            progress.next("Asking the evaluator");
+            by_evaluator(evaluator, loaded, spans)?
+        }
+    };
+    drop(progress);
+    print(&report, format)?;
+    Ok(report.exit_status)
+}
+
+/// Who knows what flowed, and where.
+enum JudgedBy {
+    Files { observed: Observed, at: Option<Timestamp> },
+    Evaluator(EvaluatorArgs),
+}
+
+/// How far back traffic counts, and how long it must have been watched.
+#[derive(Clone, Copy)]
+struct Spans {
+    window: SignedDuration,
+    min_window: Option<SignedDuration>,
+}
+
+fn by_evaluator(evaluator: EvaluatorArgs, loaded: Loaded, spans: Spans) -> Result<Report, CheckError> {
+    let Loaded { change, settings, base, head } = loaded;
+    let seconds = |span: SignedDuration| u32::try_from(span.as_secs()).map_err(|_| CheckError::Window(span));
+    let preview = Preview {
+        base,
+        head,
+        window_seconds: Some(seconds(spans.window)?),
+        min_window_seconds: spans.min_window.map(seconds).transpose()?,
+        exceptions_on_base_only: settings.exceptions.require_on_base,
+        change: WireChange::of(&change)?,
+    };
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(Evaluator::new(evaluator).preview(&preview))?)
+}
+
+fn by_files(
+    observed: &Observed,
+    loaded: Loaded,
+    at: Option<Timestamp>,
+    spans: Spans,
+    progress: &Progress,
+) -> Result<Report, CheckError> {
+    let Loaded { change, settings, base, head } = loaded;
+    let Spans { window, min_window } = spans;
     let at = at.unwrap_or_else(Timestamp::now);
     let from = at.checked_sub(window).map_err(|_| CheckError::Window(window))?;
-    let progress = Progress::begin("Reading the change");
-    let Loaded { change, settings, base, head } = source::load(&request(compared, manifests)?)?;
     progress.next("Reading the snapshot");
     let objects = snapshot::read(&observed.snapshot)?;
     let mut cluster = Cluster::build(&objects);
@@ -75,12 +141,12 @@ pub fn run(args: Check) -> Result<u8, CheckError> {
         cluster.add_pod_range(*range);
     }
     progress.next("Reading flows");
-    let Recorded { traffic, watch, node_addresses, bad_lines } = record(&observed, &cluster, from, at)?;
+    let Recorded { traffic, watch, node_addresses, bad_lines } = record(observed, &cluster, from, at)?;
     for (node, addresses) in node_addresses {
         cluster.add_node_addresses(&node, &addresses.into_iter().collect::<Vec<_>>());
     }
     progress.next("Judging");
-    let report = judge(&Inputs {
+    Ok(judge(&Inputs {
         cluster: &cluster,
         snapshot: &objects,
         change: &change,
@@ -93,10 +159,7 @@ pub fn run(args: Check) -> Result<u8, CheckError> {
         min_window,
         exceptions_on_base_only: settings.exceptions.require_on_base,
         bad_lines,
-    });
-    drop(progress);
-    print(&report, format)?;
-    Ok(report.exit_status)
+    }))
 }
 
 fn request(compared: Compared, manifests: Manifests) -> Result<Request, CheckError> {

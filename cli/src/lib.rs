@@ -5,6 +5,7 @@
 
 pub mod args;
 pub mod check;
+pub mod denials;
 pub mod evaluate;
 pub mod flows;
 pub mod messages;

@@ -7,6 +7,7 @@ use comfy_table::{ContentArrangement, Table};
 use foretell_policy::flow::Direction;
 use foretell_policy::report::words::{ago, grouped};
 use foretell_policy::report::{Denial, Report, State};
+use jiff::Timestamp;
 
 /// Renders the report: the decision and why, every denial, and what else the change does in a line each.
 #[must_use]
@@ -64,9 +65,14 @@ pub fn render(report: &Report) -> String {
 }
 
 fn denials(page: &mut String, title: &str, denials: &[Denial], report: &Report) {
-    if denials.is_empty() {
-        return;
+    if !denials.is_empty() {
+        let _ = writeln!(page, "\n{title}{}\n", of_denials(denials, report.at));
     }
+}
+
+/// A row for each.
+#[must_use]
+pub fn of_denials(denials: &[Denial], at: Timestamp) -> String {
     let mut table = Table::new();
     table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["DENIAL", "STATE", "POLICY", "FROM", "TO", "PORT", "IN USE", "LAST SEEN", "WHY"]);
@@ -83,11 +89,11 @@ fn denials(page: &mut String, title: &str, denials: &[Denial], report: &Report) 
             printable(&to.to_string()),
             format!("{} {}", denial.protocol, denial.port),
             grouped(denial.seen.in_use),
-            ago(denial.seen.last_seen, report.at),
+            ago(denial.seen.last_seen, at),
             printable(&denial.message),
         ]);
     }
-    let _ = writeln!(page, "\n{title}{table}\n");
+    table.to_string()
 }
 
 fn state(state: State) -> &'static str {

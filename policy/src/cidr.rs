@@ -28,6 +28,20 @@ pub enum OldForm {
     HostBits,
 }
 
+/// What an API server says of a text that is no CIDR.
+pub(crate) const NO_CIDR: &str = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
+
+impl OldForm {
+    /// What an API server says of it.
+    pub(crate) const fn complaint(self) -> &'static str {
+        match self {
+            Self::LeadingZeros => "must not have leading 0s in IP or prefix length",
+            Self::MappedIpv4 => "must not have an IPv4-mapped IPv6 address",
+            Self::HostBits => "must not have bits set beyond the prefix length",
+        }
+    }
+}
+
 impl fmt::Display for OldForm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

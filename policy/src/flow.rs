@@ -72,7 +72,7 @@ pub enum Outcome {
 }
 
 /// One end of a flow, as well as its observer knew it. A UID beats a name, a name beats the address.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Endpoint {
     /// The address in the packet; IPv4 mapped into IPv6 is read as IPv4.

@@ -12,8 +12,10 @@ use crate::audit::{AuditClusterNetworkPolicy, AuditNetworkPolicy};
 use crate::cidr::{OldForm, parse_cidr};
 use crate::exception::AuditException;
 use crate::validation;
+use complaint::Complaint;
 
 mod cidrs;
+pub mod complaint;
 mod decode;
 pub mod kept;
 mod kind;
@@ -119,6 +121,14 @@ pub struct FieldError {
     pub path: String,
     /// What is wrong and how to mend it.
     pub problem: String,
+    /// What an API server says of it, where it knows the fault.
+    complaints: Vec<Complaint>,
+}
+
+impl FieldError {
+    pub(crate) fn new(path: impl fmt::Display, problem: impl Into<String>) -> Self {
+        Self { path: path.to_string(), problem: problem.into(), complaints: Vec::new() }
+    }
 }
 
 /// An object that was refused, with every fault that was found in it.
@@ -147,7 +157,25 @@ impl std::error::Error for ObjectError {}
 ///
 /// # Errors
 /// [`ObjectError`] where it is of a kind that the engine reads and is not valid.
-pub fn read(mut value: Value, origin: &Origin) -> Result<Option<Object>, ObjectError> {
+pub fn read(value: Value, origin: &Origin) -> Result<Option<Object>, ObjectError> {
+    let Some((object, named)) = typed(value, origin)? else { return Ok(None) };
+    let faults = validation::faults(&object, origin);
+    if faults.is_empty() { Ok(Some(object)) } else { Err(ObjectError { object: named.to_string(), faults }) }
+}
+
+/// Every fault of an object that is new, or takes the place of one that holds these CIDRs: those that [`read`] finds, and
+/// those of [`new_cidr_faults`].
+#[must_use]
+pub fn faults(value: Value, origin: &Origin, stored: &BTreeSet<String>) -> Vec<FieldError> {
+    match typed(value, origin) {
+        Ok(None) => Vec::new(),
+        Ok(Some((object, _))) => [validation::faults(&object, origin), new_cidr_faults(&object, stored)].concat(),
+        Err(error) => error.faults,
+    }
+}
+
+/// The object as its type has it, not validated yet, and its name.
+fn typed(mut value: Value, origin: &Origin) -> Result<Option<(Object, naming::Naming)>, ObjectError> {
     let Some(fields) = value.as_object_mut() else { return Ok(None) };
     let (Some(Value::String(api_version)), Some(Value::String(kind_name))) =
         (fields.get("apiVersion"), fields.get("kind"))
@@ -168,7 +196,7 @@ pub fn read(mut value: Value, origin: &Origin) -> Result<Option<Object>, ObjectE
     let refused = |faults| ObjectError { object: named.to_string(), faults };
     if let Some(api_version) = obsolete {
         let problem = format!("no {kind} is served as {api_version}: write {}", kind.api_version());
-        return Err(refused(vec![FieldError { path: "apiVersion".to_owned(), problem }]));
+        return Err(refused(vec![FieldError::new("apiVersion", problem)]));
     }
     if named.is_generated() && matches!(origin, Origin::Manifest { .. }) {
         if !kind.is_strict() {
@@ -176,14 +204,13 @@ pub fn read(mut value: Value, origin: &Origin) -> Result<Option<Object>, ObjectE
         }
         let problem =
             "required: with generateName alone each apply makes another object, which no later change can name";
-        return Err(refused(vec![FieldError { path: "metadata.name".to_owned(), problem: problem.to_owned() }]));
+        return Err(refused(vec![FieldError::new("metadata.name", problem)]));
     }
 
     let mut object = decode(value, kind, origin).map_err(&refused)?;
     let metadata = object.metadata_mut();
     metadata.namespace = kind.is_namespaced().then(|| named.namespace.clone());
-    let faults = validation::faults(&object, origin);
-    if faults.is_empty() { Ok(Some(object)) } else { Err(refused(faults)) }
+    Ok(Some((object, named)))
 }
 
 fn decode(value: Value, kind: Kind, origin: &Origin) -> Result<Object, Vec<FieldError>> {
@@ -326,7 +353,8 @@ pub fn new_cidr_faults(object: &Object, stored: &BTreeSet<String>) -> Vec<FieldE
             }
             _ => String::new(),
         };
-        faults.push(path.fault(format!("{text:?} has {form}: write \"{}\"{one}", cidr.net)));
+        let problem = format!("{text:?} has {form}: write \"{}\"{one}", cidr.net);
+        faults.push(path.fault(problem).invalid_text(text, form.complaint()));
     });
     faults
 }

@@ -7,6 +7,7 @@ use crate::audit::AuditClusterNetworkPolicySpec;
 use crate::object::path::Path;
 use crate::object::{FieldError, Object, Origin};
 
+mod complaints;
 mod exception;
 mod names;
 mod policy;
@@ -89,14 +90,14 @@ fn metadata(metadata: &ObjectMeta, whole: bool, namespaced: bool, faults: &mut V
     if !name.is_empty()
         && let Err(problem) = names::subdomain(name)
     {
-        faults.push(Path::Field(&path, "name").fault(problem));
+        let fault = Path::Field(&path, "name").fault(problem);
+        faults.push(fault.invalid_texts(name, &complaints::subdomain(name)));
     }
     if namespaced && let Err(problem) = names::label(metadata.namespace.as_deref().unwrap_or_default()) {
         faults.push(Path::Field(&path, "namespace").fault(problem));
     }
     for (key, value) in metadata.labels.iter().flatten() {
-        let labels = Path::Field(&path, "labels");
-        names::check_label(key, value, &Path::Field(&labels, key), faults);
+        names::check_label(key, value, &Path::Field(&path, "labels"), faults);
     }
     let annotations = Path::Field(&path, "annotations");
     let mut bytes = 0;
@@ -104,10 +105,13 @@ fn metadata(metadata: &ObjectMeta, whole: bool, namespaced: bool, faults: &mut V
         bytes += key.len() + value.len();
         // The prefix of an annotation's key may be in capitals, that of a label's may not.
         if let Err(problem) = names::qualified(&key.to_lowercase()) {
-            faults.push(Path::Field(&annotations, key).fault(problem));
+            let fault = Path::Field(&annotations, key).fault(problem);
+            let fault = fault.invalid_texts(key, &complaints::qualified(&key.to_lowercase()));
+            faults.push(fault.complained_of_at(&annotations));
         }
     }
     if bytes > MOST_ANNOTATION_BYTES {
-        faults.push(annotations.fault(format!("{bytes} bytes together: at most {MOST_ANNOTATION_BYTES} are taken")));
+        let fault = annotations.fault(format!("{bytes} bytes together: at most {MOST_ANNOTATION_BYTES} are taken"));
+        faults.push(fault.too_long(MOST_ANNOTATION_BYTES));
     }
 }

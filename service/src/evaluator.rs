@@ -19,20 +19,21 @@ use crate::refusal::RefusalBody;
 const TIMEOUT: Duration = Duration::from_mins(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where the evaluator is, and how it is spoken to.
+/// Where the evaluator is, and how it is spoken to. A command that can do without one makes `url` and `token_file` optional
+/// with `mut_arg`, and flattens an `Option`.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Evaluator")]
 pub struct EvaluatorArgs {
     /// URL of the evaluator, such as <https://foretell-evaluator.foretell.svc>
-    #[arg(long = "evaluator", env = "FORETELL_EVALUATOR", value_name = "URL")]
+    #[arg(long = "evaluator", env = "FORETELL_EVALUATOR", value_name = "URL", requires = "token_file")]
     pub url: Url,
 
     /// File with the token that is sent; it is read each time.
-    #[arg(long = "token-file", env = "FORETELL_TOKEN_FILE", value_name = "FILE")]
+    #[arg(long = "token-file", env = "FORETELL_TOKEN_FILE", value_name = "FILE", requires = "url")]
     pub token_file: PathBuf,
 
     /// File with the authorities that the evaluator's certificate must be of [default: the machine's]
-    #[arg(long = "ca-file", env = "FORETELL_CA_FILE", value_name = "FILE")]
+    #[arg(long = "ca-file", env = "FORETELL_CA_FILE", value_name = "FILE", requires = "url")]
     pub ca_file: Option<PathBuf>,
 }
 

@@ -12,6 +12,7 @@ pub mod health;
 pub mod kubernetes;
 pub mod log;
 pub mod metrics;
+pub mod query;
 pub mod refusal;
 pub mod serve;
 pub mod tasks;

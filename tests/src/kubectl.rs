@@ -1,10 +1,11 @@
 //! The cluster as a user handles it.
 
+use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// kubectl, for one cluster.
 #[derive(Debug, Clone)]
@@ -37,6 +38,20 @@ impl Kubectl {
         let mut command = Command::new(&self.program);
         command.arg("--kubeconfig").arg(&self.kubeconfig).args(arguments).stdin(Stdio::null());
         command
+    }
+
+    /// A configuration of a service account, in a file of this folder.
+    ///
+    /// # Panics
+    /// If there is no such account.
+    #[must_use]
+    pub fn as_account(&self, namespace: &str, account: &str, folder: &Path) -> PathBuf {
+        let token = self.run(&["create", "token", "--namespace", namespace, account]);
+        let mut config = self.json(&["config", "view", "--raw"]);
+        config["users"][0]["user"] = json!({"token": token.trim()});
+        let path = folder.join(format!("{account}.kubeconfig"));
+        fs::write(&path, config.to_string()).unwrap();
+        path
     }
 
     /// Runs it, however it ends.

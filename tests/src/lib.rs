@@ -24,6 +24,8 @@ pub mod kubectl;
 pub mod machine;
 pub mod namespace;
 pub mod patience;
+pub mod postgres;
+pub mod program;
 
 /// Whether real pods can run here. Where not, it was said aloud.
 #[must_use]

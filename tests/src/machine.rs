@@ -13,6 +13,18 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
+/// A program of this workspace, which lies beside the test's: `cargo test --workspace` builds both.
+///
+/// # Panics
+/// If it was not built.
+#[must_use]
+pub fn built(name: &str) -> Command {
+    let test = std::env::current_exe().unwrap();
+    let program = test.ancestors().nth(2).unwrap().join(name);
+    assert!(program.exists(), "{} is missing: cargo build --workspace", program.display());
+    Command::new(program)
+}
+
 /// Says that a part is not tested here, and why: on standard error past the test harness, and in the file that `make test`
 /// prints at its end.
 pub fn skip(part: &str, reason: &str) {

@@ -1,14 +1,15 @@
 //! `foretell snapshot` of a real API server, with the rights that `manifests/snapshot` gives and no others.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::{env, fs};
+use std::process::Output;
 
 use foretell_policy::manifest::documents;
 use foretell_policy::snapshot::Snapshot;
 use foretell_tests::control_plane::ControlPlane;
 use foretell_tests::kubectl::Kubectl;
+use foretell_tests::machine::{self, root};
 use foretell_tests::patience::until;
 use serde_json::{Value, json};
 
@@ -41,16 +42,8 @@ spec:
 {apiVersion: kguardian.dev/v1alpha1, kind: AuditNetworkPolicy, metadata: {name: web, namespace: shop}, spec: {podSelector: {matchLabels: {app: web}}, policyTypes: [Ingress]}}
 ";
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
-}
-
-/// The program beside this test's; `cargo test --workspace` builds both.
 fn foretell(kubeconfig: &Path, arguments: &[&str]) -> Output {
-    let test = env::current_exe().unwrap();
-    let program = test.ancestors().nth(2).unwrap().join("foretell");
-    assert!(program.exists(), "{} is missing: cargo build --workspace", program.display());
-    Command::new(program).arg("snapshot").arg("--kubeconfig").arg(kubeconfig).args(arguments).output().unwrap()
+    machine::built("foretell").arg("snapshot").arg("--kubeconfig").arg(kubeconfig).args(arguments).output().unwrap()
 }
 
 fn taken(path: &Path) -> Snapshot {
@@ -64,12 +57,7 @@ fn of_kind<'s>(snapshot: &'s Snapshot, kind: &str) -> Vec<&'s Value> {
 /// A kubeconfig of the account that `manifests/snapshot` makes.
 fn as_account(kubectl: &Kubectl, folder: &Path) -> PathBuf {
     kubectl.run(&["apply", "--kustomize", root().join("manifests/snapshot").to_str().unwrap()]);
-    let token = kubectl.run(&["create", "token", "--namespace=foretell", "foretell-snapshot"]);
-    let mut config: Value = serde_json::from_str(&kubectl.run(&["config", "view", "--raw", "--output=json"])).unwrap();
-    config["users"][0]["user"] = json!({"token": token.trim()});
-    let path = folder.join("account.kubeconfig");
-    fs::write(&path, config.to_string()).unwrap();
-    path
+    kubectl.as_account("foretell", "foretell-snapshot", folder)
 }
 
 /// Until the three pods of the Deployment `web` run, each with an address.

@@ -230,7 +230,7 @@ fn entry(origin: &Origin, place: Place, side: Side, value: Value) -> Option<Entr
                 format!("`{api_version}` is not a version of {kind} that is read; check it against the documentation");
             let error = ObjectError {
                 object: format!("{kind} {}", text("/metadata/name")),
-                faults: vec![FieldError { path: "apiVersion".to_owned(), problem }],
+                faults: vec![FieldError::new("apiVersion", problem)],
             };
             (in_namespace(key(""), origin), Reading::Refused { error, raw: value })
         }

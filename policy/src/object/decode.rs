@@ -45,7 +45,7 @@ pub(super) fn decode<T: DeserializeOwned>(mut value: Value, kind: Kind, origin: 
         }
         let gone = error.path.remove(&mut value);
         removed.push(error.path.field());
-        faults.push(FieldError { path: error.path.to_string(), problem: error.problem });
+        faults.push(FieldError::new(error.path, error.problem));
         if !gone {
             break;
         }

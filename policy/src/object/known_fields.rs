@@ -23,7 +23,7 @@ pub(super) fn unknown_field(kind: Kind, path: &OwnedPath) -> FieldError {
         None if known.is_empty() => "unknown field".to_owned(),
         None => format!("unknown field: here may stand {}", known.join(", ")),
     };
-    FieldError { path: path.to_string(), problem }
+    FieldError::new(path, problem)
 }
 
 /// The names that the structure around `path` knows.

@@ -19,7 +19,7 @@ pub(crate) enum Path<'a> {
 
 impl Path<'_> {
     pub(crate) fn fault(&self, problem: impl Into<String>) -> FieldError {
-        FieldError { path: self.to_string(), problem: problem.into() }
+        FieldError::new(self, problem)
     }
 }
 

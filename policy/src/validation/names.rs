@@ -1,11 +1,12 @@
 //! The grammars of Kubernetes' names. Each gives a sentence that quotes the text and says what would be taken.
 
+use super::complaints;
 use crate::object::FieldError;
 use crate::object::path::Path;
 
-const LONGEST_LABEL: usize = 63;
-const LONGEST_SUBDOMAIN: usize = 253;
-const LONGEST_PORT_NAME: usize = 15;
+pub(super) const LONGEST_LABEL: usize = 63;
+pub(super) const LONGEST_SUBDOMAIN: usize = 253;
+pub(super) const LONGEST_PORT_NAME: usize = 15;
 
 /// A DNS label of RFC 1123, as a namespace's name is one.
 pub(super) fn label(text: &str) -> Result<(), String> {
@@ -65,10 +66,16 @@ pub(super) fn label_value(value: &str) -> Result<(), String> {
     Err(format!("{value:?}: write nothing, or letters, digits, '-', '_' and '.', with a letter or digit at both ends"))
 }
 
-/// Both halves of a label.
-pub(super) fn check_label(key: &str, value: &str, path: &Path<'_>, faults: &mut Vec<FieldError>) {
-    for problem in [qualified(key), label_value(value)].into_iter().filter_map(Result::err) {
-        faults.push(path.fault(problem));
+/// Both halves of one of these labels.
+pub(super) fn check_label(key: &str, value: &str, labels: &Path<'_>, faults: &mut Vec<FieldError>) {
+    let path = Path::Field(labels, key);
+    if let Err(problem) = qualified(key) {
+        let fault = path.fault(problem).invalid_texts(key, &complaints::qualified(key));
+        faults.push(fault.complained_of_at(labels));
+    }
+    if let Err(problem) = label_value(value) {
+        let fault = path.fault(problem).invalid_texts(value, &complaints::label_value(value));
+        faults.push(fault.complained_of_at(labels));
     }
 }
 
@@ -96,12 +103,12 @@ fn too_long(text: &str, longest: usize) -> String {
     format!("{text:?} has {} characters: write at most {longest}", text.len())
 }
 
-fn is_label(text: &str) -> bool {
+pub(super) fn is_label(text: &str) -> bool {
     let alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     bounded(text, alphanumeric, |byte| alphanumeric(byte) || byte == b'-')
 }
 
-fn is_name(text: &str) -> bool {
+pub(super) fn is_name(text: &str) -> bool {
     bounded(
         text,
         |byte| byte.is_ascii_alphanumeric(),

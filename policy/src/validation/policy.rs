@@ -2,9 +2,10 @@
 
 use k8s_openapi::api::networking::v1::{IPBlock, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use serde_json::json;
 
-use super::{Strictness, names, selector};
-use crate::cidr::parse_cidr;
+use super::{Strictness, complaints, names, selector};
+use crate::cidr::{NO_CIDR, parse_cidr};
 use crate::object::FieldError;
 use crate::object::path::Path;
 
@@ -32,13 +33,14 @@ pub(super) fn check(spec: &NetworkPolicySpec, strictness: Strictness, path: &Pat
 /// One twice over is taken, as upstream takes it: only three are too many.
 fn check_types(types: &[String], path: &Path<'_>, faults: &mut Vec<FieldError>) {
     if types.len() > 2 {
-        faults.push(path.fault(format!("{} entries: write Ingress, Egress or both, each once", types.len())));
+        let problem = format!("{} entries: write Ingress, Egress or both, each once", types.len());
+        faults.push(path.fault(problem).invalid(json!(types), "may not specify more than two policyTypes"));
         return;
     }
     for (n, name) in types.iter().enumerate() {
         if !matches!(name.as_str(), "Ingress" | "Egress") {
             let problem = format!("{name:?} is no direction of a policy: write Ingress or Egress");
-            faults.push(Path::Item(path, n).fault(problem));
+            faults.push(Path::Item(path, n).fault(problem).unsupported(name, &["Ingress", "Egress"]));
         }
     }
 }
@@ -54,40 +56,46 @@ fn check_port(port: &NetworkPolicyPort, path: &Path<'_>, faults: &mut Vec<FieldE
         && !matches!(protocol.as_str(), "TCP" | "UDP" | "SCTP")
     {
         let problem = format!("{protocol:?} is no protocol of a policy: write TCP, UDP or SCTP");
-        faults.push(Path::Field(path, "protocol").fault(problem));
+        faults.push(Path::Field(path, "protocol").fault(problem).unsupported(protocol, &["TCP", "UDP", "SCTP"]));
     }
     let end_path = Path::Field(path, "endPort");
     match (&port.port, port.end_port) {
         (Some(IntOrString::Int(first)), end) => {
             if !PORTS.contains(first) {
-                faults.push(Path::Field(path, "port").fault(out_of_range(*first)));
+                faults.push(out_of_range(*first, &Path::Field(path, "port")));
             }
             let Some(end) = end else { return };
             if end < *first {
-                faults.push(end_path.fault(format!("{end} is below port {first}: write the last port of the range")));
+                let problem = format!("{end} is below port {first}: write the last port of the range");
+                // Upstream complains of the first port here.
+                faults.push(end_path.fault(problem).invalid(first, "must be greater than or equal to `port`"));
             }
             if !PORTS.contains(&end) {
-                faults.push(end_path.fault(out_of_range(end)));
+                faults.push(out_of_range(end, &end_path));
             }
         }
         (Some(IntOrString::String(name)), end) => {
-            if end.is_some() {
+            if let Some(end) = end {
                 let problem = "a range cannot start at a named port: write port as a number, or leave endPort out";
-                faults.push(end_path.fault(problem));
+                faults.push(end_path.fault(problem).invalid(end, "may not be specified when `port` is non-numeric"));
             }
             if let Err(problem) = names::port(name) {
-                faults.push(Path::Field(path, "port").fault(problem));
+                let fault = Path::Field(path, "port").fault(problem);
+                faults.push(fault.invalid_texts(name, &complaints::port(name)));
             }
         }
-        (None, Some(_)) => {
-            faults.push(end_path.fault("a range needs its first port: write port too, or leave endPort out"));
+        (None, Some(end)) => {
+            let problem = "a range needs its first port: write port too, or leave endPort out";
+            faults.push(end_path.fault(problem).invalid(end, "may not be specified when `port` is not specified"));
         }
         (None, None) => {}
     }
 }
 
-fn out_of_range(port: i32) -> String {
-    format!("{port} is no port: write a number from {} to {}", PORTS.start(), PORTS.end())
+fn out_of_range(port: i32, path: &Path<'_>) -> FieldError {
+    let (first, last) = (PORTS.start(), PORTS.end());
+    path.fault(format!("{port} is no port: write a number from {first} to {last}"))
+        .invalid(port, &format!("must be between {first} and {last}, inclusive"))
 }
 
 pub(super) fn check_peers(
@@ -113,11 +121,12 @@ fn check_peer(peer: &NetworkPolicyPeer, strictness: Strictness, path: &Path<'_>,
     }
     match (&peer.ip_block, peer.pod_selector.is_some() || peer.namespace_selector.is_some()) {
         (None, false) => {
-            faults
-                .push(path.fault("names nobody: write podSelector, namespaceSelector or ipBlock; {} selects all pods"));
+            let problem = "names nobody: write podSelector, namespaceSelector or ipBlock; {} selects all pods";
+            faults.push(path.fault(problem).required("must specify a peer"));
         }
         (Some(_), true) => {
-            faults.push(path.fault("ipBlock stands alone: write the selectors as a peer of their own"));
+            let problem = "ipBlock stands alone: write the selectors as a peer of their own";
+            faults.push(path.fault(problem).forbidden("may not specify both ipBlock and another peer"));
         }
         (Some(_), false) | (None, true) => {}
     }
@@ -126,22 +135,22 @@ fn check_peer(peer: &NetworkPolicyPeer, strictness: Strictness, path: &Path<'_>,
 fn check_block(block: &IPBlock, path: &Path<'_>, faults: &mut Vec<FieldError>) {
     let cidr_path = Path::Field(path, "cidr");
     if block.cidr.is_empty() {
-        faults.push(cidr_path.fault("required: write, say, 10.9.8.0/24 or 2001:db8::/64"));
+        faults.push(cidr_path.fault("required: write, say, 10.9.8.0/24 or 2001:db8::/64").required(""));
         return;
     }
     let cidr = match parse_cidr(&block.cidr) {
         Ok(cidr) => cidr,
-        Err(problem) => return faults.push(cidr_path.fault(problem)),
+        Err(problem) => return faults.push(cidr_path.fault(problem).invalid_text(&block.cidr, NO_CIDR)),
     };
     let excepts = Path::Field(path, "except");
     for (n, text) in block.except.iter().flatten().enumerate() {
         let path = Path::Item(&excepts, n);
         match parse_cidr(text) {
-            Err(problem) => faults.push(path.fault(problem)),
+            Err(problem) => faults.push(path.fault(problem).invalid_text(text, NO_CIDR)),
             // Prefix lengths are compared as written: so does upstream, and what it once stored has to be read.
             Ok(except) if !cidr.net.contains(&except.net.addr()) || cidr.written_prefix >= except.written_prefix => {
                 let problem = format!("{text:?} is not a part of {:?}: write a smaller range within it", block.cidr);
-                faults.push(path.fault(problem));
+                faults.push(path.fault(problem).invalid_text(text, "must be a strict subset of `cidr`"));
             }
             Ok(_) => {}
         }

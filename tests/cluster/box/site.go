@@ -88,6 +88,8 @@ func startAPI(box *Box, own *processes) error {
 		"--kubelet-client-certificate=" + pki("api-server-kubelet-client.crt"),
 		"--kubelet-client-key=" + pki("api-server-kubelet-client.key"),
 		"--kubelet-preferred-address-types=InternalIP",
+		// No kube-proxy runs beside it, so webhooks' Services are called at their endpoints.
+		"--enable-aggregator-routing=true",
 		"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
 		"--service-account-key-file=" + pki("service-accounts.key"),
 		"--service-account-signing-key-file=" + pki("service-accounts.key"),

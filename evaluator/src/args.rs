@@ -1,0 +1,82 @@
+//! Command line and environment.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Parser;
+use foretell_service::log::LogArgs;
+use foretell_service::tls::TlsArgs;
+use jiff::SignedDuration;
+
+/// Judges the cluster's traffic by its audit policies, and answers whoever asks. It enforces nothing.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "foretell-evaluator", version)]
+pub struct Args {
+    /// Where it listens.
+    #[arg(long, env = "FORETELL_LISTEN", value_name = "ADDRESS:PORT", default_value = "[::]:8443")]
+    pub listen: SocketAddr,
+
+    /// The database, such as <postgres://USER:PASSWORD@HOST/DATABASE>
+    #[arg(long, env = "FORETELL_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    pub database_url: String,
+
+    /// How long traffic counts, and pods that have gone are known.
+    #[arg(long, env = "FORETELL_WINDOW", value_name = "SPAN", default_value = "7d", value_parser = parse_window)]
+    pub window: SignedDuration,
+
+    /// File with the one token by which callers are known, outside of a cluster [default: tokens of the cluster, by TokenReview]
+    #[arg(long, env = "FORETELL_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+
+    /// Namespace of the Secret and the ConfigMap that hold its certificate and its authorities [default: the pod's own]
+    #[arg(long, env = "FORETELL_NAMESPACE", value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+
+    /// Name of its Service: its certificate is for NAME.NAMESPACE.svc.
+    #[arg(long, env = "FORETELL_SERVICE", value_name = "NAME", default_value = "foretell-evaluator")]
+    pub service: String,
+
+    /// Its certificate.
+    #[command(flatten)]
+    pub tls: TlsArgs,
+
+    /// What it logs.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+fn parse_window(text: &str) -> Result<SignedDuration, String> {
+    let hours = |number: &str, hours: i64| {
+        number.parse::<i32>().ok().map(|days| SignedDuration::from_hours(i64::from(days) * hours))
+    };
+    // Days have no fixed length to jiff; here they have 24 hours.
+    let span = match text.strip_suffix('d').and_then(|days| hours(days, 24)) {
+        Some(span) => span,
+        None => text.parse().map_err(|error| format!("{error}; write it like 7d or 12h"))?,
+    };
+    if span < SignedDuration::from_mins(1) || span > SignedDuration::from_hours(24 * 366) {
+        return Err("is not between a minute and a year".to_owned());
+    }
+    Ok(span)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn windows_are_read_with_their_units() {
+        assert_eq!(parse_window("7d"), Ok(SignedDuration::from_hours(168)));
+        assert_eq!(parse_window("90m"), Ok(SignedDuration::from_mins(90)));
+        for bad in ["", "7", "d", "1s", "400d", "-1h", "99999999999d"] {
+            assert!(parse_window(bad).is_err(), "{bad}");
+        }
+    }
+}

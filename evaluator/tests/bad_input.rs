@@ -1,0 +1,22 @@
+//! What cannot be used is said by name, with the mend, before anything is done.
+
+use std::process::Command;
+
+#[test]
+fn arguments_that_cannot_be_used_are_refused_by_name() {
+    for (arguments, status, said) in [
+        (&[][..], 2, "--database-url"),
+        (&["--database-url=postgres://it/it", "--window=soon"], 2, "write it like 7d or 12h"),
+        (&["--database-url=postgres://it/it", "--listen=here"], 2, "--listen"),
+        (&["--database-url=postgres://it/it", "--tls-cert-file=it.crt"], 2, "--tls-key-file"),
+        (&["--database-url=postgres://it/it", "--log=a=b=c"], 1, "--log a=b=c"),
+        (&["--database-url=mysql://me:secret@it/it"], 1, "write postgres://USER:PASSWORD@HOST/DATABASE"),
+    ] {
+        let evaluator = env!("CARGO_BIN_EXE_foretell-evaluator");
+        let ended = Command::new(evaluator).args(arguments).env_clear().output().unwrap();
+        let stderr = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(status), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(said), "{arguments:?}: {stderr}");
+        assert!(!stderr.contains("secret"), "{stderr}");
+    }
+}

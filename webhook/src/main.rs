@@ -1,0 +1,16 @@
+//! Admission.
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use foretell_webhook::{args::Args, run::run};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("foretell-webhook: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
