@@ -14,8 +14,8 @@ COPY . .
 RUN RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=/usr/local/cargo=/cargo" \
     cargo build --locked --profile image --target "$(rustc -vV | sed -n 's/^host: //p')" \
         -p foretell-cli -p foretell-capture -p foretell-demo \
-        -p foretell-evaluator -p foretell-webhook && \
-    for program in foretell foretell-capture foretell-evaluator foretell-webhook foretell-demo; do \
+        -p foretell-evaluator -p foretell-webhook -p foretell-reporter && \
+    for program in foretell foretell-capture foretell-evaluator foretell-webhook foretell-reporter foretell-demo; do \
         install -D -m 755 target/*/image/$program /out/$program/$program && \
         install -m 644 LICENSE /out/$program/LICENSE; \
     done && \
@@ -46,6 +46,19 @@ COPY --from=build /out/foretell-webhook/ /
 USER 65532:65532
 WORKDIR /
 ENTRYPOINT ["/foretell-webhook"]
+
+FROM scratch AS foretell-reporter
+ARG REVISION=""
+LABEL org.opencontainers.image.title="foretell-reporter"
+LABEL org.opencontainers.image.description="Answers pull requests on GitHub: what a change of network policy would deny."
+LABEL org.opencontainers.image.source="https://github.com/foretell-dev/foretell"
+LABEL org.opencontainers.image.version="0.1.0"
+LABEL org.opencontainers.image.licenses="Apache-2.0"
+LABEL org.opencontainers.image.revision="$REVISION"
+COPY --from=build /out/foretell-reporter/ /
+USER 65532:65532
+WORKDIR /
+ENTRYPOINT ["/foretell-reporter"]
 
 FROM scratch AS foretell-demo
 ARG REVISION=""

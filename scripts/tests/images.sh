@@ -104,11 +104,11 @@ check "it refuses: a control character" refuses "control character" --label "a=$
 
 # The project's own images, out of programs that are none.
 mkdir "$scratch/binaries" "$scratch/images"
-for name in foretell foretell-capture foretell-evaluator foretell-webhook foretell-demo; do
+for name in foretell foretell-capture foretell-evaluator foretell-webhook foretell-reporter foretell-demo; do
     cp "$scratch/program" "$scratch/binaries/$name"
 done
 scripts/images --binaries "$scratch/binaries" --output "$scratch/images" >"$scratch/said" || bad=1
-check "scripts/images makes five images" [ "$(find "$scratch/images" -name '*.tar' | wc -l)" = 5 ]
+check "scripts/images makes six images" [ "$(find "$scratch/images" -name '*.tar' | wc -l)" = 6 ]
 scripts/images --binaries "$scratch/binaries" --output "$scratch" foretell-demo >/dev/null || bad=1
 check "or the one that is asked for" [ -e "$scratch/foretell-demo.tar" -a ! -e "$scratch/foretell.tar" ]
 
@@ -125,7 +125,7 @@ configured() {
     grep -oE '"(User|WorkingDir|org\.opencontainers\.[a-z.]*)":"[^"]*"|"Entrypoint":\[[^]]*\]' "$1/config" |
         grep -v revision | sort
 }
-for program in foretell foretell-capture foretell-evaluator foretell-webhook foretell-demo; do
+for program in foretell foretell-capture foretell-evaluator foretell-webhook foretell-reporter foretell-demo; do
     image=$(unpacked "$scratch/images/$program.tar")
     dockerfile "$program" >"$scratch/dockerfile"
     configured "$image" >"$scratch/configured"

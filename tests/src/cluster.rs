@@ -1,7 +1,12 @@
 //! A cluster with nodes on which pods run.
 
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::{fs, thread};
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::boxed::{Running, programs_for};
 use crate::kubectl::Kubectl;
@@ -70,6 +75,23 @@ impl Cluster {
         let mut command = self.command("exec");
         command.args([place, "--"]).stdin(Stdio::null());
         command
+    }
+
+    /// A runtime whose threads are in the network outside of the cluster: what is spawned on it is reached by pods, and reaches
+    /// them. What is blocked on runs on the caller's own thread, which stays where it is.
+    ///
+    /// # Panics
+    /// If its network cannot be entered.
+    #[must_use]
+    pub fn runtime_outside(&self) -> Runtime {
+        let pid = self.running.summary.places["site"];
+        let network = fs::File::open(format!("/proc/{pid}/ns/net")).unwrap();
+        let made = thread::spawn(move || {
+            // Threads are in the network of the thread that made them.
+            move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+            Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+        });
+        made.join().unwrap()
     }
 
     /// A file or folder of a node, as this process sees it.

@@ -114,10 +114,15 @@ pub struct RepositoryHandle {
 impl GitHub {
     /// Starts one, at a port of its own.
     pub async fn start() -> Self {
+        Self::start_at("127.0.0.1:0").await
+    }
+
+    /// Starts one at an address, in the network of the runtime's threads.
+    pub async fn start_at(address: &str) -> Self {
         let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
         let public_key = jsonwebtoken::DecodingKey::from_rsa_pem(key.public_key_pem().as_bytes()).unwrap();
         let state = Arc::new(Shared { contract: Contract::read(), public_key, state: Mutex::default() });
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = tokio::net::TcpListener::bind(address).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let router = routes::router(Arc::clone(&state));
         tokio::spawn(async move { axum::serve(listener, router).await });

@@ -1,14 +1,26 @@
 //! Foretell in a cluster, as it is installed, with a shop whose pods talk.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+
+use data_encoding::BASE64;
+use foretell_service::kubernetes::use_one_tls_provider;
 use foretell_tests::cluster::Cluster;
+use foretell_tests::github::{APP_ID, Delivery, GitHub, Signature, WEBHOOK_SECRET};
 use foretell_tests::kubectl::Kubectl;
 use foretell_tests::patience::until;
 use foretell_tests::postgres::Database;
 use foretell_tests::{images, machine};
 use serde_json::{Value, json};
 
-const IMAGES: [&str; 4] = ["foretell-capture", "foretell-demo", "foretell-evaluator", "foretell-webhook"];
+const IMAGES: [&str; 5] =
+    ["foretell-capture", "foretell-demo", "foretell-evaluator", "foretell-reporter", "foretell-webhook"];
+
+/// Where GitHub is, outside of the cluster.
+const GITHUB: &str = "203.0.113.20:8080";
 
 /// The callers that the demo's audit policy forgets.
 const FORGOTTEN: [(&str, u16); 2] = [("monitoring/Deployment/prometheus", 9102), ("payments/CronJob/settlement", 8443)];
@@ -45,6 +57,7 @@ fn foretell_in_a_cluster() {
         if logs.stdout.contains("Waits for Postgres") { Ok(()) } else { Err(format!("{logs:?}")) }
     });
     database.resume();
+    // The reporter's App is made later: until then its pod waits for the Secret.
     for workload in ["deployment/foretell-evaluator", "deployment/foretell-webhook", "daemonset/foretell-capture"] {
         kubectl.run(&["rollout", "status", "--namespace=foretell", "--timeout=120s", workload]);
     }
@@ -65,6 +78,15 @@ fn foretell_in_a_cluster() {
          AND verdict = 'WouldDeny' ORDER BY 1",
     );
     assert_eq!(rows, ["monitoring|9102", "payments|8443"]);
+
+    // The database goes away for a moment; what comes meanwhile is kept by the agents.
+    database.stop();
+    database.resume();
+
+    let comments = pull_request(&cluster, root);
+    for (name, comment) in ["blocked", "mended"].into_iter().zip(comments) {
+        golden(&format!("{name}.md"), &redacted(&comment));
+    }
 
     // Promoted as a GitOps tool does it, from a manifest that still carries the audit object's record.
     let audited =
@@ -114,4 +136,123 @@ fn foretell_in_a_cluster() {
     let scale = ["scale", "deployment", "foretell-evaluator", "--namespace=foretell", "--replicas=2"];
     let scaled = kubectl.attempt(&scale);
     assert!(!scaled.is_success && scaled.stderr.contains("window"), "{}", scaled.stderr);
+}
+
+/// A pull request that promotes the policy, and a push that mends it: the comment after each.
+fn pull_request(cluster: &Cluster, root: &Path) -> [String; 2] {
+    let (kubectl, runtime) = (cluster.kubectl(), cluster.runtime_outside());
+    use_one_tls_provider();
+    let github = runtime.block_on(runtime.spawn(GitHub::start_at(GITHUB))).unwrap();
+    let shop = github.repository("acme", "shop");
+    let demo = root.join("demo/shop/repository");
+    let files = files_below(&demo.join("base"));
+    let files: Vec<_> = files.iter().map(|(path, text)| (path.as_str(), Some(text.as_str()))).collect();
+    shop.commit("main", None, &files);
+
+    let (key, secret) = (github.private_key(), WEBHOOK_SECRET);
+    let (key, secret) =
+        (format!("--from-literal=private-key.pem={key}"), format!("--from-literal=webhook-secret={secret}"));
+    kubectl.run(&["create", "secret", "generic", "foretell-github", "--namespace=foretell", &key, &secret]);
+    let id = format!("--from-literal=app-id={APP_ID}");
+    kubectl.run(&["create", "configmap", "foretell-github", "--namespace=foretell", &id]);
+    let url = format!("FORETELL_GITHUB_URL=http://{GITHUB}");
+    kubectl.run(&["set", "env", "--namespace=foretell", "deployment/foretell-reporter", &url]);
+    kubectl.run(&["rollout", "status", "--namespace=foretell", "--timeout=120s", "deployment/foretell-reporter"]);
+
+    let promoted = "payments/policies/payments-ingress.yaml";
+    let text = |step: &str| fs::read_to_string(demo.join(step).join(promoted)).unwrap();
+    let audited = "payments/policies/payments-ingress.audit.yaml";
+    shop.commit("promote", Some("main"), &[(audited, None), (promoted, Some(&text("promote")))]);
+    let number = shop.open("promote", "main");
+
+    // As GitHub reaches it: by its name, through whatever leads to it, here to its pod.
+    let pod =
+        kubectl.json(&["get", "pods", "--namespace=foretell", "--selector=app.kubernetes.io/name=foretell-reporter"]);
+    let ip: IpAddr = pod["items"][0]["status"]["podIP"].as_str().unwrap().parse().unwrap();
+    let secret = kubectl.json(&["get", "secret", "foretell-reporter-tls", "--namespace=foretell"]);
+    let bundle = BASE64.decode(secret["data"]["ca.crt"].as_str().unwrap().as_bytes()).unwrap();
+    let client = reqwest::Client::builder()
+        .tls_certs_only(reqwest::Certificate::from_pem_bundle(&bundle).unwrap())
+        .resolve("foretell-reporter.foretell.svc", SocketAddr::new(ip, 8443))
+        .no_proxy()
+        .build()
+        .unwrap();
+    let github = Arc::new(github);
+    let deliver = |id: &str, action: &str| {
+        let payload = shop.payload(number, action);
+        let delivery = Delivery { id: id.to_owned(), event: "pull_request".to_owned(), payload };
+        let (github, client) = (Arc::clone(&github), client.clone());
+        let delivered = runtime.spawn(async move {
+            let url = "https://foretell-reporter.foretell.svc:8443/webhook";
+            github.deliver(&client, url, &delivery, Signature::right()).await
+        });
+        assert_eq!(runtime.block_on(delivered).unwrap(), 202);
+    };
+    let answered = |state: &str| {
+        let sha = shop.tip("promote");
+        until(&format!("the pull request's status is {state}"), || {
+            let last = shop.statuses(&sha).pop();
+            if last.as_ref().is_some_and(|last| last.state == state) { Ok(()) } else { Err(format!("{last:?}")) }
+        });
+        let comments = shop.comments(number);
+        let [comment] = &comments[..] else { panic!("one comment, not {comments:#?}") };
+        comment.clone()
+    };
+    deliver("d-1", "opened");
+    let blocked = answered("failure");
+    for caller in ["`Deployment/prometheus`", "`CronJob/settlement`"] {
+        assert!(blocked.body.contains(caller), "{caller} is missing in\n{}", blocked.body);
+    }
+    shop.commit("promote", None, &[(promoted, Some(&text("mended")))]);
+    deliver("d-2", "synchronize");
+    let mended = answered("success");
+    assert_eq!((mended.id, mended.edits), (blocked.id, 1));
+    github.assert_clean();
+    [blocked.body, mended.body]
+}
+
+/// The files below a folder, by their paths from there.
+fn files_below(folder: &Path) -> Vec<(String, String)> {
+    let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(next) = folders.pop() {
+        for path in fs::read_dir(&next).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(folder).unwrap().display().to_string();
+                found.push((name, fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// A comment without what is another each time: how often and when something was seen, and of which commits it speaks.
+fn redacted(comment: &str) -> String {
+    let line = |line: &str| -> String {
+        let mut cells: Vec<&str> = line.split(" | ").collect();
+        match line {
+            _ if line.starts_with("<!-- ") => line.rsplitn(3, ' ').last().unwrap().to_owned() + " … -->",
+            _ if line.starts_with("| `D-") => {
+                (cells[4], cells[5]) = ("…", "…");
+                cells.join(" | ")
+            }
+            _ if line.contains(" flow records of ") => "… flow records".to_owned(),
+            _ if line.starts_with("Judged ") => "Judged …".to_owned(),
+            _ => line.to_owned(),
+        }
+    };
+    comment.lines().map(line).collect::<Vec<_>>().join("\n") + "\n"
+}
+
+/// Compares with a file in `tests/golden/story`; with `FORETELL_UPDATE_GOLDEN` it is written.
+fn golden(name: &str, text: &str) {
+    let path = machine::root().join("tests/golden/story").join(name);
+    if std::env::var_os("FORETELL_UPDATE_GOLDEN").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+    }
+    let expected = fs::read_to_string(&path).unwrap_or_default();
+    assert!(expected == text, "{} differs; `make golden` writes it. It is now:\n{text}", path.display());
 }
