@@ -72,7 +72,11 @@ fn simulated_pods_run_and_have_addresses_of_their_own() {
             .filter(|pod| pod["status"]["phase"] == "Running")
             .filter_map(|pod| pod["status"]["podIP"].as_str())
             .collect();
-        if addresses.len() == replicas { Ok(()) } else { Err(format!("{} of {replicas}", addresses.len())) }
+        let all = || {
+            let pods = pods["items"].as_array().into_iter().flatten();
+            pods.map(|pod| format!("{} {}", pod["metadata"]["name"], pod["status"])).collect::<Vec<_>>().join("\n")
+        };
+        if addresses.len() == replicas { Ok(()) } else { Err(format!("{} of {replicas}:\n{}", addresses.len(), all())) }
     });
     let nodes = kubectl.json(&["get", "nodes"]);
     let names: Vec<&Value> = nodes["items"].as_array().unwrap().iter().map(|node| &node["metadata"]["name"]).collect();

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	core "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/errors"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 )
@@ -47,6 +48,7 @@ func awaitAll(box *Box, client *kubernetes.Clientset) error {
 			return err == nil, err
 		}},
 		{"nodes are ready", box.Nodes+box.SimulatedNodes > 0, func() (bool, error) { return nodesReady(ctx, client) }},
+		{"simulated pods run", box.SimulatedNodes > 0, func() (bool, error) { return firstSimulatedPod(ctx, client) }},
 		{"names are answered", box.Nodes > 0, func() (bool, error) {
 			deployment, err := client.AppsV1().Deployments("kube-system").Get(ctx, "coredns", meta.GetOptions{})
 			return err == nil && deployment.Status.AvailableReplicas > 0, err
@@ -63,6 +65,27 @@ func awaitAll(box *Box, client *kubernetes.Clientset) error {
 		}
 	}
 	return nil
+}
+
+// firstSimulatedPod has a pod come and go before all others. kwok makes its pool of addresses for the first pod that wants one; of
+// two first ones that come at once each gets a pool, and from then on pods have the same addresses.
+func firstSimulatedPod(ctx context.Context, client *kubernetes.Clientset) (bool, error) {
+	const name = "first-simulated"
+	pods := client.CoreV1().Pods("default")
+	pod, err := pods.Get(ctx, name, meta.GetOptions{})
+	if errors.IsNotFound(err) {
+		_, err = pods.Create(ctx, &core.Pod{
+			ObjectMeta: meta.ObjectMeta{Name: name},
+			Spec:       core.PodSpec{NodeName: "simulated-1", Containers: []core.Container{{Name: "none", Image: "none"}}},
+		}, meta.CreateOptions{})
+		return false, err
+	}
+	if err != nil || pod.Status.PodIP == "" {
+		return false, err
+	}
+	var atOnce int64
+	err = pods.Delete(ctx, name, meta.DeleteOptions{GracePeriodSeconds: &atOnce})
+	return err == nil, err
 }
 
 func await(ctx context.Context, met func() (bool, error)) error {

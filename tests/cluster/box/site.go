@@ -88,8 +88,6 @@ func startAPI(box *Box, own *processes) error {
 		"--kubelet-client-certificate=" + pki("api-server-kubelet-client.crt"),
 		"--kubelet-client-key=" + pki("api-server-kubelet-client.key"),
 		"--kubelet-preferred-address-types=InternalIP",
-		// No kube-proxy runs beside it, so webhooks' Services are called at their endpoints.
-		"--enable-aggregator-routing=true",
 		"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
 		"--service-account-key-file=" + pki("service-accounts.key"),
 		"--service-account-signing-key-file=" + pki("service-accounts.key"),
@@ -102,6 +100,11 @@ func startAPI(box *Box, own *processes) error {
 	if !box.isolated() {
 		// A loopback address is not one that the Service "kubernetes" may have.
 		apiServer = append(apiServer, "--endpoint-reconciler-type=none")
+	}
+	if box.Nodes > 0 {
+		// No kube-proxy runs beside it, so webhooks' Services are called at their endpoints. Without pods there are none to call, and
+		// a Service of the type ExternalName, which this would refuse, can lead to a webhook anywhere.
+		apiServer = append(apiServer, "--enable-aggregator-routing=true")
 	}
 	return own.component("kube-apiserver", apiServer...)
 }
