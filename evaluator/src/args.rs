@@ -16,9 +16,13 @@ pub struct Args {
     #[arg(long, env = "FORETELL_LISTEN", value_name = "ADDRESS:PORT", default_value = "[::]:8443")]
     pub listen: SocketAddr,
 
-    /// The database, such as <postgres://USER:PASSWORD@HOST/DATABASE>
+    /// The database, such as <postgres://USER:PASSWORD@HOST/DATABASE> [default: a Postgres of its own, by the machine's programs]
     #[arg(long, env = "FORETELL_DATABASE_URL", value_name = "URL", hide_env_values = true)]
-    pub database_url: String,
+    pub database_url: Option<String>,
+
+    /// Where its own Postgres keeps its data [default: ~/.local/state/foretell-evaluator]
+    #[arg(long, env = "FORETELL_DATA_DIR", value_name = "FOLDER", conflicts_with = "database_url")]
+    pub data_dir: Option<PathBuf>,
 
     /// How long traffic counts, and pods that have gone are known.
     #[arg(long, env = "FORETELL_WINDOW", value_name = "SPAN", default_value = "7d", value_parser = parse_window)]

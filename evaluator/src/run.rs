@@ -18,6 +18,7 @@ use tracing::{info, warn};
 use crate::args::Args;
 use crate::certificate::OwnCertificate;
 use crate::metrics::EvaluatorMetrics;
+use crate::private_postgres::{self, PrivatePostgres};
 use crate::state::{OBJECTS, POSTGRES, State};
 use crate::store::Store;
 use crate::{api, judge, status, verdicts, watch};
@@ -32,7 +33,7 @@ const FORGET: Duration = Duration::from_mins(10);
 /// # Errors
 /// Where the arguments cannot be used, or a part of it ends unasked.
 pub async fn run(args: Args) -> anyhow::Result<()> {
-    let Args { listen, database_url, window, token_file, namespace, service, tls, log } = args;
+    let Args { listen, database_url, data_dir, window, token_file, namespace, service, tls, log } = args;
     log.begin()?;
     kubernetes::use_one_tls_provider();
     let mut tasks = Tasks::new()?;
@@ -41,7 +42,15 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     health.waits_for(POSTGRES, "not asked yet");
     health.waits_for(OBJECTS, "nothing is listed yet");
     let metrics = Metrics::default();
-    let store = Store::new(&database_url)?;
+    let store = if let Some(url) = database_url {
+        Store::new(&url)?
+    } else {
+        let dir = data_dir.or_else(private_postgres::default_dir).context("--data-dir or --database-url is needed")?;
+        let private = PrivatePostgres::prepare(&dir)?;
+        let store = Store::at(private.options());
+        tasks.spawn("its own Postgres", private.run(stop.clone()));
+        store
+    };
     let state = State::new(window, store, health.clone(), EvaluatorMetrics::new(&metrics));
     let client = kubernetes::client().await?;
     let access = match token_file {

@@ -92,9 +92,15 @@ impl Store {
             return Err(StoreError::Url("is no URL of a Postgres".to_owned()));
         }
         let options = PgConnectOptions::from_str(url).map_err(|error| StoreError::Url(error.to_string()))?;
+        Ok(Self::at(options))
+    }
+
+    /// As [`Store::new`], by what a connection is made of.
+    #[must_use]
+    pub fn at(options: PgConnectOptions) -> Self {
         let options = options.application_name("foretell-evaluator");
         let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(PATIENCE);
-        Ok(Self { pool: pool.connect_lazy_with(options), kept: Mutex::default() })
+        Self { pool: pool.connect_lazy_with(options), kept: Mutex::default() }
     }
 
     pub(crate) fn pool(&self) -> &PgPool {

@@ -156,8 +156,9 @@ impl Drop for Database {
     }
 }
 
-/// The newest of Debian's versions, or what PATH offers.
-fn programs() -> Option<PathBuf> {
+/// The folder of its programs: the newest of Debian's versions, or what PATH offers.
+#[must_use]
+pub fn programs() -> Option<PathBuf> {
     let folders = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let versions =
         folders.filter_map(|entry| Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry.path().join("bin"))));

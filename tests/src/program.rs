@@ -59,6 +59,17 @@ impl Running {
         })
     }
 
+    /// Asks it to end, and waits until it has.
+    ///
+    /// # Panics
+    /// If it has ended already, or ends in failure.
+    pub fn stop(mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let ended = self.child.wait().unwrap();
+        assert!(ended.success(), "{} ended: {ended}\n{}", self.name, self.said());
+    }
+
     /// Ends it at once.
     ///
     /// # Panics
