@@ -2,7 +2,7 @@
 #
 # The recipes are scripts in scripts/, each of which finds a Rust of its own accord (scripts/toolchain.sh).
 
-.PHONY: help setup demo demo-live record images test cluster cluster-down lint fmt bench golden check-golden deny advisories clean
+.PHONY: help setup demo demo-live demo-cluster record images test cluster cluster-down lint fmt bench golden check-golden deny advisories clean
 .DEFAULT_GOAL := help
 .SUFFIXES:
 
@@ -17,6 +17,9 @@ demo: ## play a pull request through the gate, over recorded traffic (no root, n
 
 demo-live: ## the same over traffic of a cluster on this machine, captured by eBPF (root, Linux >= 5.8 with BTF)
 	@scripts/demo --live
+
+demo-cluster: ## all of Foretell, installed in a cluster on this machine, from a policy to its promotion; STAY=1 keeps it (root)
+	@scripts/demo-cluster $(STAY)
 
 record: ## a new recording of that traffic for `make demo` (root, Linux >= 5.8 with BTF)
 	@scripts/demo --record

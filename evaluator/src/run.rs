@@ -4,19 +4,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum_server::tls_rustls::RustlsConfig;
 use foretell_service::access::Access;
+use foretell_service::authority::{Authority, names_of};
+use foretell_service::certificate::{self, Own};
 use foretell_service::contract::AUDIENCE;
 use foretell_service::health::Health;
 use foretell_service::kubernetes;
 use foretell_service::metrics::Metrics;
 use foretell_service::serve::{guarded, health_routes, serve};
 use foretell_service::tasks::Tasks;
+use foretell_service::tls::CertificateFiles;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::args::Args;
-use crate::certificate::OwnCertificate;
+use crate::certificate::Authorities;
 use crate::metrics::EvaluatorMetrics;
 use crate::private_postgres::{self, PrivatePostgres};
 use crate::state::{OBJECTS, POSTGRES, State};
@@ -62,21 +66,38 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         tasks.spawn("a watch", watch::watch(Arc::clone(&state), client.clone(), resource, stop.clone()));
     }
     tasks.spawn("what judges", judge_once_opened(Arc::clone(&state), client.clone(), stop.clone()));
-    let certificate = if let Some(files) = tls.files() {
-        let shown = files.load()?;
-        tasks.spawn("the certificate", files.follow(shown.clone(), stop.clone()));
-        shown
-    } else {
-        let namespace = namespace.or_else(kubernetes::own_namespace);
-        let namespace = namespace.context("--namespace is needed outside of a pod, or --tls-cert-file")?;
-        let own = OwnCertificate::new(client, &namespace, &service);
-        let (shown, identity) = own.obtain(&health, &stop).await?;
-        tasks.spawn("the certificate", own.follow(shown.clone(), identity, stop.clone()));
-        shown
-    };
+    let shown = certificate(&mut tasks, &health, tls.files(), client, namespace, &service)?;
     let routes = health_routes(&health).merge(guarded(api::routes(state), metrics, access));
-    tasks.spawn("the server", serve("evaluator", listen, certificate, routes, stop));
+    tasks.spawn("the server", serve("evaluator", listen, shown, routes, stop));
     tasks.run().await
+}
+
+/// What is shown now, and what keeps it up to date.
+fn certificate(
+    tasks: &mut Tasks,
+    health: &Health,
+    files: Option<CertificateFiles>,
+    client: kube::Client,
+    namespace: Option<String>,
+    service: &str,
+) -> anyhow::Result<RustlsConfig> {
+    let stop = tasks.stop();
+    if let Some(files) = files {
+        let shown = certificate::until_there_is_one(&["localhost".to_owned()], health)?;
+        tasks.spawn("the certificate", certificate::of_files(files, shown.clone(), health.clone(), stop));
+        return Ok(shown);
+    }
+    let namespace = namespace.or_else(kubernetes::own_namespace);
+    let namespace = namespace.context("--namespace is needed outside of a pod, or --tls-cert-file")?;
+    let names = names_of(service, &namespace);
+    let shown = certificate::until_there_is_one(&names, health)?;
+    let own = Own {
+        authority: Authority::new(client.clone(), &namespace, &format!("{service}-tls"), names),
+        trusting: Authorities { client, namespace, name: format!("{service}-ca") },
+        health: health.clone(),
+    };
+    tasks.spawn("the certificate", own.keep(shown.clone(), stop));
+    Ok(shown)
 }
 
 /// What was kept comes first: judged without it, a week of traffic would be missing.

@@ -217,6 +217,9 @@ fn decode(value: Value, kind: Kind, origin: &Origin) -> Result<Object, Vec<Field
     fn typed<T: DeserializeOwned>(value: Value, kind: Kind, origin: &Origin) -> Result<Box<T>, Vec<FieldError>> {
         decode::decode(value, kind, origin).map(Box::new)
     }
+    fn strictly<T: DeserializeOwned>(value: Value, kind: Kind, origin: &Origin) -> Result<Box<T>, Vec<FieldError>> {
+        decode::decode_strictly(value, kind, origin).map(Box::new)
+    }
     Ok(match kind {
         Kind::Namespace => Object::Namespace(typed(value, kind, origin)?),
         Kind::Node => Object::Node(typed(value, kind, origin)?),
@@ -229,10 +232,10 @@ fn decode(value: Value, kind: Kind, origin: &Origin) -> Result<Object, Vec<Field
         Kind::ReplicaSet => Object::ReplicaSet(typed(value, kind, origin)?),
         Kind::Job => Object::Job(typed(value, kind, origin)?),
         Kind::CronJob => Object::CronJob(typed(value, kind, origin)?),
-        Kind::NetworkPolicy => Object::NetworkPolicy(typed(value, kind, origin)?),
-        Kind::AuditNetworkPolicy => Object::AuditNetworkPolicy(typed(value, kind, origin)?),
-        Kind::AuditClusterNetworkPolicy => Object::AuditClusterNetworkPolicy(typed(value, kind, origin)?),
-        Kind::AuditException => Object::AuditException(typed(value, kind, origin)?),
+        Kind::NetworkPolicy => Object::NetworkPolicy(strictly(value, kind, origin)?),
+        Kind::AuditNetworkPolicy => Object::AuditNetworkPolicy(strictly(value, kind, origin)?),
+        Kind::AuditClusterNetworkPolicy => Object::AuditClusterNetworkPolicy(strictly(value, kind, origin)?),
+        Kind::AuditException => Object::AuditException(strictly(value, kind, origin)?),
     })
 }
 

@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use axum_server::tls_rustls::RustlsConfig;
 use foretell_service::access::Access;
-use foretell_service::authority::{Authority, Identity, LOOK_AGAIN};
+use foretell_service::authority::{Authority, names_of};
+use foretell_service::certificate::{self, Nobody, Own};
 use foretell_service::evaluator::Evaluator;
 use foretell_service::health::Health;
 use foretell_service::tasks::Tasks;
-use foretell_service::{files, kubernetes, metrics, serve, tls};
-use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use foretell_service::{files, kubernetes, metrics, serve};
 
 use crate::answer::Reporter;
 use crate::args::{Args, WebhookArgs};
@@ -63,23 +61,20 @@ pub async fn run(args: Args, mut tasks: Tasks) -> anyhow::Result<()> {
         (Some(file), _) => Access::by_token_file(file),
         (None, None) => anyhow::bail!("neither a cluster nor --access-token-file tells who may read metrics"),
     };
-    let shown = match (tls.files(), client) {
+    let namespace = kubernetes::own_namespace().unwrap_or_else(|| "foretell".to_owned());
+    let names = names_of("foretell-reporter", &namespace);
+    let shown = certificate::until_there_is_one(&names, &health)?;
+    match (tls.files(), client) {
         (Some(files), _) => {
-            let shown = files.load()?;
-            tasks.spawn("following the certificate", files.follow(shown.clone(), stop.clone()));
-            shown
+            tasks.spawn("the certificate", certificate::of_files(files, shown.clone(), health.clone(), stop.clone()));
         }
         (None, Some(client)) => {
-            let namespace = kubernetes::own_namespace().unwrap_or_else(|| "foretell".to_owned());
-            let names = ["", ".cluster.local"].map(|end| format!("foretell-reporter.{namespace}.svc{end}"));
-            let authority = Authority::new(client, &namespace, SECRET, names.into());
-            let first = authority.current().await?;
-            let shown = RustlsConfig::from_config(config(&first)?);
-            tasks.spawn("following the certificate", follow(authority, first, shown.clone(), stop.clone()));
-            shown
+            let authority = Authority::new(client, &namespace, SECRET, names);
+            let own = Own { authority, trusting: Nobody, health: health.clone() };
+            tasks.spawn("the certificate", own.keep(shown.clone(), stop.clone()));
         }
         (None, None) => anyhow::bail!("neither a cluster nor --tls-cert-file gives a certificate"),
-    };
+    }
 
     let hook = Webhook { secret_file, queue: Arc::clone(&queue), metrics: metrics.clone() };
     let routes = serve::health_routes(&health).merge(webhook::routes(Arc::new(hook))).merge(serve::guarded(
@@ -94,35 +89,4 @@ pub async fn run(args: Args, mut tasks: Tasks) -> anyhow::Result<()> {
     }
     tasks.spawn("looking for what was missed", heal::heal(reporter, queue, stop));
     tasks.run().await
-}
-
-fn config(identity: &Identity) -> Result<Arc<rustls::ServerConfig>, tls::TlsError> {
-    tls::server_config(identity.certificate.as_bytes(), identity.key.as_bytes(), SECRET)
-}
-
-/// Shows the certificate that the Secret holds, as it is renewed.
-async fn follow(
-    authority: Authority,
-    mut last: Identity,
-    shown: RustlsConfig,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            () = tokio::time::sleep(LOOK_AGAIN) => {}
-        }
-        match authority.current().await {
-            Ok(now) if now == last => {}
-            Ok(now) => match config(&now) {
-                Ok(config) => {
-                    shown.reload_from_config(config);
-                    last = now;
-                    info!("Shows a new certificate");
-                }
-                Err(error) => warn!(%error, "Shows the former certificate on: {error}"),
-            },
-            Err(error) => warn!(%error, "The certificate cannot be looked at: {error}"),
-        }
-    }
 }

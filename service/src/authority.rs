@@ -118,6 +118,13 @@ impl Authority {
     }
 }
 
+/// The names by which a Service is asked: in the cluster, and through `kubectl port-forward`.
+#[must_use]
+pub fn names_of(service: &str, namespace: &str) -> Vec<String> {
+    let own = format!("{service}.{namespace}");
+    vec![format!("{own}.svc"), format!("{own}.svc.cluster.local"), own, "localhost".to_owned()]
+}
+
 /// A certificate that nobody trusts, for a service that has no other yet: who asks for its health does not look at it.
 ///
 /// # Errors

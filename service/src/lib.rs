@@ -5,6 +5,7 @@
 //! tells who asks and whether they may; [`tasks`] ends the process when a part of it ends unasked.
 pub mod access;
 pub mod authority;
+pub mod certificate;
 pub mod contract;
 pub mod evaluator;
 pub mod files;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{fs, thread};
 
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::runtime::{Builder, Runtime};
 
@@ -92,6 +93,22 @@ impl Cluster {
             Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
         });
         made.join().unwrap()
+    }
+
+    /// Kills the API server. It is started again, as clusters do, and has forgotten nothing.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn kill_api_server(&self) {
+        let dir = self.running.dir().into_os_string().into_string().unwrap();
+        let processes =
+            fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let is_ours = |pid: &i32| {
+            let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.split('\0').nth(1) == Some("kube-apiserver") && line.contains(&dir)
+        };
+        let pid = processes.into_iter().find(is_ours).and_then(Pid::from_raw).unwrap();
+        kill_process(pid, Signal::KILL).unwrap();
     }
 
     /// A file or folder of a node, as this process sees it.

@@ -1,6 +1,8 @@
 //! Tells the API server whom to trust: `caBundle` of the webhook configurations, and nothing else of them.
 
 use anyhow::Context as _;
+use foretell_service::certificate::{Publish, Told};
+use foretell_service::health::Health;
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation, TestOperation};
 use k8s_openapi::ByteString;
@@ -22,15 +24,6 @@ pub struct ServiceName {
     pub name: String,
 }
 
-impl ServiceName {
-    /// The names by which the API server, and whoever reads metrics, know it.
-    #[must_use]
-    pub fn dns_names(&self) -> Vec<String> {
-        let Self { namespace, name } = self;
-        vec![format!("{name}.{namespace}.svc"), format!("{name}.{namespace}.svc.cluster.local")]
-    }
-}
-
 /// The two configurations of one name, and the Service that their entries call if they are ours.
 #[derive(Clone)]
 pub struct Configurations {
@@ -40,6 +33,8 @@ pub struct Configurations {
     pub name: String,
     /// The webhook's.
     pub service: ServiceName,
+    /// Is told where neither is there.
+    pub health: Health,
 }
 
 /// As much of an entry, which is the same in both kinds, as tells whom it calls and trusts.
@@ -57,13 +52,12 @@ impl Entry {
     }
 }
 
-impl Configurations {
-    /// Lets both trust these authorities, and says whether there is one that calls us. What trusts them already is not
-    /// touched.
-    ///
-    /// # Errors
-    /// What the API server says.
-    pub async fn trust(&self, authorities: &str) -> anyhow::Result<bool> {
+/// What the webhook waits for, as health says it.
+const PART: &str = "its webhook configurations";
+
+impl Publish for Configurations {
+    /// Lets both trust these authorities. What trusts them already is not touched.
+    async fn publish(&self, authorities: &str) -> anyhow::Result<Told> {
         let mut is_called = false;
         for kind in [
             ApiResource::erase::<ValidatingWebhookConfiguration>(&()),
@@ -80,7 +74,13 @@ impl Configurations {
                 info!(configuration.name = %name, "{} trusts the certificate now", at());
             }
         }
-        Ok(is_called)
+        if is_called {
+            self.health.has(PART);
+            return Ok(Told::All);
+        }
+        let reason = format!("there is none named {}, so the API server asks nothing", self.name);
+        self.health.waits_for(PART, reason);
+        Ok(Told::NotAll)
     }
 }
 

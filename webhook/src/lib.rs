@@ -15,11 +15,10 @@
 //!
 //! # Rooms
 //! [`review`] is what the API server sends and is sent; [`server`] hands it to [`validate`], which asks [`policies`] or
-//! [`replicas`], or to [`mutate`], which asks [`promotion`]. [`certificate`] keeps a certificate of the webhook's own, and
-//! [`bundle`] tells the API server to trust it.
+//! [`replicas`], or to [`mutate`], which asks [`promotion`]. [`bundle`] tells the API server to trust the certificate that the webhook
+//! makes for itself.
 pub mod args;
 pub mod bundle;
-pub mod certificate;
 pub mod metrics;
 pub mod mutate;
 pub mod policies;

@@ -1,19 +1,17 @@
 //! Puts the webhook together from its arguments and runs it until it is asked to stop.
 
 use axum::Router;
-use axum_server::tls_rustls::RustlsConfig;
 use foretell_service::access::Access;
-use foretell_service::authority::{Authority, stopgap};
+use foretell_service::authority::{Authority, names_of};
+use foretell_service::certificate::{self, Own};
 use foretell_service::health::Health;
 use foretell_service::kubernetes::{client, own_namespace, use_one_tls_provider};
 use foretell_service::metrics::Metrics;
 use foretell_service::serve::{guarded, health_routes, serve};
 use foretell_service::tasks::Tasks;
-use foretell_service::tls::server_config;
 
 use crate::args::{Args, PlaceArgs};
 use crate::bundle::{Configurations, ServiceName};
-use crate::certificate::{self, Own};
 use crate::metrics::Reviews;
 use crate::replicas::Evaluator;
 use crate::server;
@@ -33,21 +31,18 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     use_one_tls_provider();
 
     let namespace = namespace.or_else(own_namespace).unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
+    let names = names_of(&service, &namespace);
     let service = ServiceName { namespace: namespace.clone(), name: service };
     let (health, metrics) = (Health::default(), Metrics::default());
     let reviews = Reviews::default();
     metrics.register("webhook", |registry| reviews.register(registry));
-    health.waits_for(certificate::PART, "it is being looked for");
 
     let access = match metrics_token_file {
         Some(file) => Access::by_token_file(file),
         None => Access::by_cluster(client().await?, AUDIENCE),
     };
     let mut tasks = Tasks::new()?;
-    let names = service.dns_names();
-    let first = stopgap(&names)?;
-    let first = server_config(first.certificate.as_bytes(), first.key.as_bytes(), "the first certificate")?;
-    let shown = RustlsConfig::from_config(first);
+    let shown = certificate::until_there_is_one(&names, &health)?;
     if let Some(files) = tls.files() {
         let keep = certificate::of_files(files, shown.clone(), health.clone(), tasks.stop());
         tasks.spawn("what reads the certificate's files", keep);
@@ -55,7 +50,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         let client = client().await?;
         let own = Own {
             authority: Authority::new(client.clone(), &namespace, &tls_secret, names),
-            configurations: Configurations { client, name: webhook_configuration, service },
+            trusting: Configurations { client, name: webhook_configuration, service, health: health.clone() },
             health: health.clone(),
         };
         tasks.spawn("what keeps the certificate", own.keep(shown.clone(), tasks.stop()));

@@ -16,16 +16,46 @@ const MOST_ROUNDS: usize = 500;
 /// Of unknown fields no more are listed than this.
 const MOST_UNKNOWN: usize = 50;
 
-/// Reads `value` as a `T`. It is read again after each fault, less what was faulty, so that all faults are found; and again
+/// Reads `value` as a `T` of a kind of which unknown fields may be faults.
+pub(super) fn decode_strictly<T: DeserializeOwned>(
+    value: Value,
+    kind: Kind,
+    origin: &Origin,
+) -> Result<T, Vec<FieldError>> {
+    let noting = |value: &Value, unknown: &mut BTreeSet<OwnedPath>| {
+        attempt(value, |deserializer| {
+            serde_ignored::deserialize(deserializer, |path| {
+                unknown.insert(OwnedPath::from(&path));
+            })
+        })
+    };
+    if Scope::of(kind, origin).is_strict() {
+        decode_by(value, kind, origin, noting)
+    } else {
+        decode(value, kind, origin)
+    }
+}
+
+/// Reads `value` as a `T`. The large kinds are read by this one alone: what notes unknown fields takes as long to compile again.
+pub(super) fn decode<T: DeserializeOwned>(value: Value, kind: Kind, origin: &Origin) -> Result<T, Vec<FieldError>> {
+    decode_by(value, kind, origin, |value, _| attempt(value, |deserializer| T::deserialize(deserializer)))
+}
+
+/// It is read again after each fault, less what was faulty, so that all faults are found; and again
 /// after each fault outside what is read of its kind, which is forgotten.
-pub(super) fn decode<T: DeserializeOwned>(mut value: Value, kind: Kind, origin: &Origin) -> Result<T, Vec<FieldError>> {
+fn decode_by<T>(
+    mut value: Value,
+    kind: Kind,
+    origin: &Origin,
+    attempt: impl Fn(&Value, &mut BTreeSet<OwnedPath>) -> Result<T, DecodeError>,
+) -> Result<T, Vec<FieldError>> {
     let scope = Scope::of(kind, origin);
     let mut removed: Vec<OwnedPath> = Vec::new();
     let mut unknown = BTreeSet::new();
     let mut faults = Vec::new();
     let mut object = None;
     for _ in 0..MOST_ROUNDS {
-        let error = match attempt::<T>(&value, scope.is_strict().then_some(&mut unknown)) {
+        let error = match attempt(&value, &mut unknown) {
             Ok(read) => {
                 object = Some(read);
                 break;
@@ -58,15 +88,12 @@ pub(super) fn decode<T: DeserializeOwned>(mut value: Value, kind: Kind, origin: 
     }
 }
 
-fn attempt<T: DeserializeOwned>(value: &Value, unknown: Option<&mut BTreeSet<OwnedPath>>) -> Result<T, DecodeError> {
+fn attempt<'v, T>(
+    value: &'v Value,
+    read: impl FnOnce(serde_path_to_error::Deserializer<'_, '_, &'v Value>) -> Result<T, serde_json::Error>,
+) -> Result<T, DecodeError> {
     let mut track = serde_path_to_error::Track::new();
-    let deserializer = serde_path_to_error::Deserializer::new(value, &mut track);
-    let result = match unknown {
-        None => T::deserialize(deserializer),
-        Some(unknown) => serde_ignored::deserialize(deserializer, |path| {
-            unknown.insert(OwnedPath::from(&path));
-        }),
-    };
+    let result = read(serde_path_to_error::Deserializer::new(value, &mut track));
     result.map_err(|error| DecodeError::new(OwnedPath::from(&track.path()), &error, value))
 }
 

@@ -6,16 +6,26 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
+	"time"
 )
 
 // A process that has to live as long as its box.
 type process struct {
 	name string
-	cmd  *exec.Cmd
-	// done is closed when it has ended.
+	// done is closed when it has ended for good.
 	done chan struct{}
+	// again: it is started again when it ends.
+	again bool
+
+	lock     sync.Mutex
+	cmd      *exec.Cmd
+	stopping bool
 }
+
+// What ends sooner after its start does not work, and would not if it were started again.
+const works = 5 * time.Second
 
 // processes of one supervisor. The first that ends tells so.
 type processes struct {
@@ -30,44 +40,80 @@ func newProcesses(box *Box) *processes {
 
 // start runs a command whose output goes to a file named after it. It is killed when this process ends.
 func (processes *processes) start(name string, attributes syscall.SysProcAttr, files []*os.File, arguments ...string) (*process, error) {
-	log := processes.box.path("logs", name+".log")
-	output, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	defer output.Close()
-	cmd := exec.Command(arguments[0], arguments[1:]...)
-	cmd.Stdout, cmd.Stderr = output, output
-	cmd.ExtraFiles = files
-	cmd.Env = append(os.Environ(), dirVariable+"="+processes.box.Dir)
-	attributes.Pdeathsig = syscall.SIGKILL
-	cmd.SysProcAttr = &attributes
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("%s does not start: %w", name, err)
-	}
-	started := &process{name: name, cmd: cmd, done: make(chan struct{})}
-	processes.all = append(processes.all, started)
-	go func() {
-		err := cmd.Wait()
-		defer close(started.done)
-		if err == nil {
-			err = fmt.Errorf("exit status 0")
-		}
-		processes.ended <- fmt.Errorf("%s ended: %w\n%s", name, err, lastLines(log, 12))
-	}()
-	return started, nil
+	return processes.run(&process{name: name}, attributes, files, arguments...)
 }
 
-// component starts a part of Kubernetes that this program is.
+// component runs one of the programs of the cluster.
 func (processes *processes) component(name string, arguments ...string) error {
-	_, err := processes.start(name, syscall.SysProcAttr{}, nil, append([]string{processes.box.bin("foretell-box"), name}, arguments...)...)
+	return processes.componentAs(&process{name: name}, arguments...)
+}
+
+// lasting runs one that is started again when it ends, as clusters do with their API servers.
+func (processes *processes) lasting(name string, arguments ...string) error {
+	return processes.componentAs(&process{name: name, again: true}, arguments...)
+}
+
+func (processes *processes) componentAs(process *process, arguments ...string) error {
+	command := append([]string{processes.box.bin("foretell-box"), process.name}, arguments...)
+	_, err := processes.run(process, syscall.SysProcAttr{}, nil, command...)
 	return err
+}
+
+func (processes *processes) run(process *process, attributes syscall.SysProcAttr, files []*os.File, arguments ...string) (*process, error) {
+	log := processes.box.path("logs", process.name+".log")
+	attributes.Pdeathsig = syscall.SIGKILL
+	start := func() error {
+		process.lock.Lock()
+		defer process.lock.Unlock()
+		if process.stopping {
+			return fmt.Errorf("the box stops")
+		}
+		output, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+		if err != nil {
+			return err
+		}
+		defer output.Close()
+		cmd := exec.Command(arguments[0], arguments[1:]...)
+		cmd.Stdout, cmd.Stderr = output, output
+		cmd.ExtraFiles = files
+		cmd.Env = append(os.Environ(), dirVariable+"="+processes.box.Dir)
+		cmd.SysProcAttr = &attributes
+		if err := cmd.Start(); err != nil {
+			return fmt.Errorf("%s does not start: %w", process.name, err)
+		}
+		process.cmd = cmd
+		return nil
+	}
+	if err := start(); err != nil {
+		return nil, err
+	}
+	process.done = make(chan struct{})
+	processes.all = append(processes.all, process)
+	go func() {
+		defer close(process.done)
+		for {
+			began := time.Now()
+			err := process.cmd.Wait()
+			if process.again && time.Since(began) > works && start() == nil {
+				continue
+			}
+			if err == nil {
+				err = fmt.Errorf("exit status 0")
+			}
+			processes.ended <- fmt.Errorf("%s ended: %w\n%s", process.name, err, lastLines(log, 12))
+			return
+		}
+	}()
+	return process, nil
 }
 
 // kill ends all of them and returns when they have ended.
 func (processes *processes) kill() {
 	for _, process := range processes.all {
+		process.lock.Lock()
+		process.stopping = true
 		_ = process.cmd.Process.Kill()
+		process.lock.Unlock()
 	}
 	for _, process := range processes.all {
 		<-process.done

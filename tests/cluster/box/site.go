@@ -106,7 +106,7 @@ func startAPI(box *Box, own *processes) error {
 		// a Service of the type ExternalName, which this would refuse, can lead to a webhook anywhere.
 		apiServer = append(apiServer, "--enable-aggregator-routing=true")
 	}
-	return own.component("kube-apiserver", apiServer...)
+	return own.lasting("kube-apiserver", apiServer...)
 }
 
 // startControllers starts what acts on the API server's objects. Each waits for it by the second, so it had better answer already.

@@ -1,41 +1,77 @@
-//! The certificate that the webhook shows: its own, which all replicas keep in one Secret, or one of files.
-//!
-//! Until there is one it shows a stopgap that nobody trusts, so that its health can be asked, and is not ready.
+//! The certificate that a service shows from its first moment on: a stopgap that nobody trusts, so that its health can be asked;
+//! then its own, which all replicas keep in one Secret, or one of files.
 
 use std::time::Duration;
 
 use anyhow::Context as _;
 use axum_server::tls_rustls::RustlsConfig;
-use foretell_service::authority::{Authority, Identity, LOOK_AGAIN};
-use foretell_service::health::Health;
-use foretell_service::tls::{CertificateFiles, server_config};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::bundle::Configurations;
+use crate::authority::{Authority, Identity, LOOK_AGAIN, stopgap};
+use crate::health::Health;
+use crate::tls::{CertificateFiles, server_config};
 
-/// What the webhook waits for, as health says it.
+/// What a service waits for, as health says it.
 pub const PART: &str = "its certificate";
-const CONFIGURATIONS: &str = "its webhook configurations";
 
-/// How soon it tries again what has failed.
-const TRY_AGAIN: Duration = Duration::from_secs(5);
+/// How soon what has failed is tried again.
+const TRY_AGAIN: Duration = Duration::from_secs(2);
 /// How long the API server may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A certificate of the webhook's own.
+/// Who has to trust a certificate before it is shown.
+pub trait Publish: Send + Sync {
+    /// Tells them; these are the authorities, PEM.
+    ///
+    /// # Errors
+    /// Where they cannot be told; it is tried again, and the former certificate is shown on.
+    fn publish(&self, authorities: &str) -> impl Future<Output = anyhow::Result<Told>> + Send;
+}
+
+/// Whether all were told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// All.
+    All,
+    /// Some are not there yet, which the teller has said. The certificate can be shown.
+    NotAll,
+}
+
+/// There is nobody to be told: who asks finds the authorities in the Secret.
+#[derive(Debug, Clone, Copy)]
+pub struct Nobody;
+
+impl Publish for Nobody {
+    async fn publish(&self, _authorities: &str) -> anyhow::Result<Told> {
+        Ok(Told::All)
+    }
+}
+
+/// What is shown until there is a certificate; health waits for one.
+///
+/// # Errors
+/// Where none can be made.
+pub fn until_there_is_one(names: &[String], health: &Health) -> anyhow::Result<RustlsConfig> {
+    health.waits_for(PART, "it is being looked for");
+    let first = stopgap(names)?;
+    let config = server_config(first.certificate.as_bytes(), first.key.as_bytes(), "the first certificate")?;
+    Ok(RustlsConfig::from_config(config))
+}
+
+/// A certificate of the service's own.
 #[derive(Clone)]
-pub struct Own {
+pub struct Own<P> {
     /// Makes it and keeps it.
     pub authority: Authority,
     /// Who has to trust it.
-    pub configurations: Configurations,
+    pub trusting: P,
     /// Is told what is missing.
     pub health: Health,
 }
 
-impl Own {
-    /// Looks at the Secret and the configurations again and again, and shows the certificate as it is kept.
+impl<P: Publish> Own<P> {
+    /// Looks at the Secret again and again, and shows the certificate as it is kept.
     ///
     /// # Errors
     /// Never: what fails is said and tried again, and what was shown before is shown on.
@@ -48,13 +84,13 @@ impl Own {
                 looked = looked => looked.context("the API server does not answer").flatten(),
             };
             let pause = match looked {
-                Ok(true) => LOOK_AGAIN,
-                Ok(false) => TRY_AGAIN,
+                Ok(Told::All) => LOOK_AGAIN,
+                Ok(Told::NotAll) => TRY_AGAIN,
                 Err(error) if last.is_none() => {
                     self.health.waits_for(PART, format!("{error:#}"));
                     TRY_AGAIN
                 }
-                // Answers come from memory: an API server that is away for a while does not make it unready.
+                // An API server that is away for a while does not make it unready.
                 Err(error) => {
                     warn!("Shows the former certificate on: {error:#}");
                     TRY_AGAIN
@@ -67,30 +103,22 @@ impl Own {
         }
     }
 
-    /// Whether all is as it should be.
-    async fn look(&self, shown: &RustlsConfig, last: &mut Option<Identity>) -> anyhow::Result<bool> {
+    async fn look(&self, shown: &RustlsConfig, last: &mut Option<Identity>) -> anyhow::Result<Told> {
         let identity = self.authority.current().await?;
         // Trusted before it is shown: the bundle holds the former authority too.
-        let is_asked = self.configurations.trust(&identity.authorities).await?;
+        let told = self.trusting.publish(&identity.authorities).await?;
         if last.as_ref() != Some(&identity) {
             let (certificate, key) = (identity.certificate.as_bytes(), identity.key.as_bytes());
             shown.reload_from_config(server_config(certificate, key, "the Secret")?);
             info!("Shows the certificate of the Secret");
             *last = Some(identity);
         }
-        if is_asked {
-            self.health.has(CONFIGURATIONS);
-        } else {
-            let name = &self.configurations.name;
-            self.health
-                .waits_for(CONFIGURATIONS, format!("there is none named {name}, so the API server asks nothing"));
-        }
         self.health.has(PART);
-        Ok(is_asked)
+        Ok(told)
     }
 }
 
-/// Shows the certificate of files, once it is there, and follows them. Who renews them tells the API server too.
+/// Shows the certificate of files, once it is there, and follows them. Who renews them tells who is to trust it too.
 ///
 /// # Errors
 /// Never: what cannot be used is said and tried again.

@@ -2,25 +2,29 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
-use std::sync::Arc;
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::Command;
 
-use data_encoding::BASE64;
-use foretell_service::kubernetes::use_one_tls_provider;
+use foretell_service::contract::VerdictRow;
 use foretell_tests::cluster::Cluster;
-use foretell_tests::github::{APP_ID, Delivery, GitHub, Signature, WEBHOOK_SECRET};
 use foretell_tests::kubectl::Kubectl;
 use foretell_tests::patience::until;
 use foretell_tests::postgres::Database;
+use foretell_tests::program::Running;
 use foretell_tests::{images, machine};
 use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use crate::pull_request::pull_request;
+use crate::telling::{golden, redacted, stay, tell};
+
+mod pull_request;
+mod telling;
 
 const IMAGES: [&str; 5] =
     ["foretell-capture", "foretell-demo", "foretell-evaluator", "foretell-reporter", "foretell-webhook"];
-
-/// Where GitHub is, outside of the cluster.
-const GITHUB: &str = "203.0.113.20:8080";
 
 /// The callers that the demo's audit policy forgets.
 const FORGOTTEN: [(&str, u16); 2] = [("monitoring/Deployment/prometheus", 9102), ("payments/CronJob/settlement", 8443)];
@@ -48,6 +52,7 @@ fn foretell_in_a_cluster() {
     let kubectl = cluster.kubectl();
     let root = machine::root();
 
+    tell("Foretell is installed: kubectl apply -k manifests", "");
     // Installed before its database is there: it becomes ready by itself once that is.
     kubectl.run(&["apply", "--kustomize", root.join("manifests").to_str().unwrap()]);
     let url = format!("--from-literal=url={}", database.url());
@@ -62,7 +67,10 @@ fn foretell_in_a_cluster() {
         kubectl.run(&["rollout", "status", "--namespace=foretell", "--timeout=120s", workload]);
     }
 
+    tell("Its parts are ready", &kubectl.run(&["get", "pods", "--namespace=foretell"]));
+
     // The shop, with a policy that forgets two callers.
+    tell("A shop is deployed, with an audit policy that forgets two callers", "");
     kubectl.run(&["apply", "--recursive", "--filename", root.join("demo/shop/repository/base").to_str().unwrap()]);
     kubectl.run(&["create", "job", "settle", "--namespace=payments", "--from=cronjob/settlement"]);
     until("the forgotten callers are counted", || {
@@ -72,22 +80,31 @@ fn foretell_in_a_cluster() {
         if found == expected { Ok(()) } else { Err(format!("{found:?} of {status}")) }
     });
     let printed = kubectl.run(&["get", "auditnetworkpolicies.kguardian.dev", "--namespace=payments"]);
-    println!("{printed}");
+    tell("kubectl get auditnetworkpolicies", &printed);
     let rows = database.query(
         "SELECT DISTINCT src_namespace, dst_port FROM audit_verdicts WHERE policy_name = 'payments-ingress'
          AND verdict = 'WouldDeny' ORDER BY 1",
     );
     assert_eq!(rows, ["monitoring|9102", "payments|8443"]);
 
+    let asked = Asked::of(kubectl);
+    tell("foretell denials", &asked.denials());
+    assert_eq!(asked.verdicts(), FORGOTTEN.map(|(_, port)| i32::from(port)));
+    drop(asked);
+
     // The database goes away for a moment; what comes meanwhile is kept by the agents.
     database.stop();
     database.resume();
 
-    let comments = pull_request(&cluster, root);
+    let comments = pull_request(&cluster, &mut database);
     for (name, comment) in ["blocked", "mended"].into_iter().zip(comments) {
         golden(&format!("{name}.md"), &redacted(&comment));
     }
 
+    until("the API server answers again", || {
+        let asked = kubectl.attempt(&["get", "--raw=/readyz"]);
+        if asked.is_success { Ok(()) } else { Err(asked.stderr) }
+    });
     // Promoted as a GitOps tool does it, from a manifest that still carries the audit object's record.
     let audited =
         kubectl.json(&["get", "auditnetworkpolicies.kguardian.dev", "payments-ingress", "--namespace=payments"]);
@@ -107,6 +124,10 @@ fn foretell_in_a_cluster() {
     let stored = || kubectl.json(&["get", "networkpolicy", "payments-ingress", "--namespace=payments"]);
     let provenance = json!({"foretell.dev/promoted-from": "AuditNetworkPolicy/payments-ingress"});
     assert_eq!(stored()["metadata"]["annotations"], provenance);
+    tell(
+        "It is merged and applied with the audit object's record still in it: the webhook tidies it",
+        &kubectl.run(&["get", "networkpolicy", "payments-ingress", "--namespace=payments", "--output=yaml"]),
+    );
     let mut clean = promoted.clone();
     clean["metadata"]["annotations"] = json!({});
     let apply = || {
@@ -133,126 +154,77 @@ fn foretell_in_a_cluster() {
         with_bad_cidr("kguardian.dev/v1alpha1", "AuditNetworkPolicy"),
         with_bad_cidr("networking.k8s.io/v1", "NetworkPolicy"),
     );
+    tell(
+        "A bad CIDR is refused in the API server's words",
+        &with_bad_cidr("kguardian.dev/v1alpha1", "AuditNetworkPolicy"),
+    );
     let scale = ["scale", "deployment", "foretell-evaluator", "--namespace=foretell", "--replicas=2"];
     let scaled = kubectl.attempt(&scale);
     assert!(!scaled.is_success && scaled.stderr.contains("window"), "{}", scaled.stderr);
+    tell("A second evaluator is refused", &scaled.stderr);
+    stay(&cluster);
 }
 
-/// A pull request that promotes the policy, and a push that mends it: the comment after each.
-fn pull_request(cluster: &Cluster, root: &Path) -> [String; 2] {
-    let (kubectl, runtime) = (cluster.kubectl(), cluster.runtime_outside());
-    use_one_tls_provider();
-    let github = runtime.block_on(runtime.spawn(GitHub::start_at(GITHUB))).unwrap();
-    let shop = github.repository("acme", "shop");
-    let demo = root.join("demo/shop/repository");
-    let files = files_below(&demo.join("base"));
-    let files: Vec<_> = files.iter().map(|(path, text)| (path.as_str(), Some(text.as_str()))).collect();
-    shop.commit("main", None, &files);
+/// The evaluator as a person reaches it who was given a role.
+struct Asked {
+    _forwarded: Running,
+    url: String,
+    files: TempDir,
+}
 
-    let (key, secret) = (github.private_key(), WEBHOOK_SECRET);
-    let (key, secret) =
-        (format!("--from-literal=private-key.pem={key}"), format!("--from-literal=webhook-secret={secret}"));
-    kubectl.run(&["create", "secret", "generic", "foretell-github", "--namespace=foretell", &key, &secret]);
-    let id = format!("--from-literal=app-id={APP_ID}");
-    kubectl.run(&["create", "configmap", "foretell-github", "--namespace=foretell", &id]);
-    let url = format!("FORETELL_GITHUB_URL=http://{GITHUB}");
-    kubectl.run(&["set", "env", "--namespace=foretell", "deployment/foretell-reporter", &url]);
-    kubectl.run(&["rollout", "status", "--namespace=foretell", "--timeout=120s", "deployment/foretell-reporter"]);
-
-    let promoted = "payments/policies/payments-ingress.yaml";
-    let text = |step: &str| fs::read_to_string(demo.join(step).join(promoted)).unwrap();
-    let audited = "payments/policies/payments-ingress.audit.yaml";
-    shop.commit("promote", Some("main"), &[(audited, None), (promoted, Some(&text("promote")))]);
-    let number = shop.open("promote", "main");
-
-    // As GitHub reaches it: by its name, through whatever leads to it, here to its pod.
-    let pod =
-        kubectl.json(&["get", "pods", "--namespace=foretell", "--selector=app.kubernetes.io/name=foretell-reporter"]);
-    let ip: IpAddr = pod["items"][0]["status"]["podIP"].as_str().unwrap().parse().unwrap();
-    let secret = kubectl.json(&["get", "secret", "foretell-reporter-tls", "--namespace=foretell"]);
-    let bundle = BASE64.decode(secret["data"]["ca.crt"].as_str().unwrap().as_bytes()).unwrap();
-    let client = reqwest::Client::builder()
-        .tls_certs_only(reqwest::Certificate::from_pem_bundle(&bundle).unwrap())
-        .resolve("foretell-reporter.foretell.svc", SocketAddr::new(ip, 8443))
-        .no_proxy()
-        .build()
-        .unwrap();
-    let github = Arc::new(github);
-    let deliver = |id: &str, action: &str| {
-        let payload = shop.payload(number, action);
-        let delivery = Delivery { id: id.to_owned(), event: "pull_request".to_owned(), payload };
-        let (github, client) = (Arc::clone(&github), client.clone());
-        let delivered = runtime.spawn(async move {
-            let url = "https://foretell-reporter.foretell.svc:8443/webhook";
-            github.deliver(&client, url, &delivery, Signature::right()).await
+impl Asked {
+    fn of(kubectl: &Kubectl) -> Self {
+        kubectl.run(&["create", "serviceaccount", "me", "--namespace=foretell"]);
+        let binding = ["create", "clusterrolebinding", "me-reads-foretell", "--clusterrole=foretell-reader"];
+        kubectl.run(&[&binding[..], &["--serviceaccount=foretell:me"]].concat());
+        let files = TempDir::with_prefix("foretell-").unwrap();
+        let token = kubectl.run(&["create", "token", "me", "--namespace=foretell", "--audience=foretell-evaluator"]);
+        fs::write(files.path().join("token"), token).unwrap();
+        let published = kubectl.json(&["get", "configmap", "foretell-evaluator-ca", "--namespace=foretell"]);
+        fs::write(files.path().join("ca.crt"), published["data"]["ca.crt"].as_str().unwrap()).unwrap();
+        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+        let forward = ["port-forward", "--namespace=foretell", "service/foretell-evaluator", &format!("{port}:443")];
+        let forwarded = Running::start("kubectl port-forward", kubectl.command(&forward));
+        until("the evaluator is reached", || {
+            let connected = TcpStream::connect(("127.0.0.1", port));
+            connected.map(drop).map_err(|error| format!("{error}: {}", forwarded.said()))
         });
-        assert_eq!(runtime.block_on(delivered).unwrap(), 202);
-    };
-    let answered = |state: &str| {
-        let sha = shop.tip("promote");
-        until(&format!("the pull request's status is {state}"), || {
-            let last = shop.statuses(&sha).pop();
-            if last.as_ref().is_some_and(|last| last.state == state) { Ok(()) } else { Err(format!("{last:?}")) }
-        });
-        let comments = shop.comments(number);
-        let [comment] = &comments[..] else { panic!("one comment, not {comments:#?}") };
-        comment.clone()
-    };
-    deliver("d-1", "opened");
-    let blocked = answered("failure");
-    for caller in ["`Deployment/prometheus`", "`CronJob/settlement`"] {
-        assert!(blocked.body.contains(caller), "{caller} is missing in\n{}", blocked.body);
+        Self { _forwarded: forwarded, url: format!("https://localhost:{port}"), files }
     }
-    shop.commit("promote", None, &[(promoted, Some(&text("mended")))]);
-    deliver("d-2", "synchronize");
-    let mended = answered("success");
-    assert_eq!((mended.id, mended.edits), (blocked.id, 1));
-    github.assert_clean();
-    [blocked.body, mended.body]
-}
 
-/// The files below a folder, by their paths from there.
-fn files_below(folder: &Path) -> Vec<(String, String)> {
-    let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
-    while let Some(next) = folders.pop() {
-        for path in fs::read_dir(&next).unwrap().map(|entry| entry.unwrap().path()) {
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                let name = path.strip_prefix(folder).unwrap().display().to_string();
-                found.push((name, fs::read_to_string(&path).unwrap()));
-            }
+    fn file(&self, name: &str) -> PathBuf {
+        self.files.path().join(name)
+    }
+
+    /// What `foretell denials` prints.
+    fn denials(&self) -> String {
+        let mut command: Command = machine::built("foretell");
+        command.arg("denials").arg("--evaluator").arg(&self.url).arg("--token-file").arg(self.file("token"));
+        let ended = command.arg("--ca-file").arg(self.file("ca.crt")).output().unwrap();
+        let said = String::from_utf8(ended.stdout).unwrap();
+        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+        for caller in ["Deployment/prometheus", "CronJob/settlement"] {
+            assert!(said.contains(caller), "{said}");
         }
+        said
     }
-    found.sort();
-    found
-}
 
-/// A comment without what is another each time: how often and when something was seen, and of which commits it speaks.
-fn redacted(comment: &str) -> String {
-    let line = |line: &str| -> String {
-        let mut cells: Vec<&str> = line.split(" | ").collect();
-        match line {
-            _ if line.starts_with("<!-- ") => line.rsplitn(3, ' ').last().unwrap().to_owned() + " … -->",
-            _ if line.starts_with("| `D-") => {
-                (cells[4], cells[5]) = ("…", "…");
-                cells.join(" | ")
-            }
-            _ if line.contains(" flow records of ") => "… flow records".to_owned(),
-            _ if line.starts_with("Judged ") => "Judged …".to_owned(),
-            _ => line.to_owned(),
-        }
-    };
-    comment.lines().map(line).collect::<Vec<_>>().join("\n") + "\n"
-}
-
-/// Compares with a file in `tests/golden/story`; with `FORETELL_UPDATE_GOLDEN` it is written.
-fn golden(name: &str, text: &str) {
-    let path = machine::root().join("tests/golden/story").join(name);
-    if std::env::var_os("FORETELL_UPDATE_GOLDEN").is_some() {
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, text).unwrap();
+    /// The ports of the denied callers, as `GET /audit/verdicts` has them.
+    fn verdicts(&self) -> Vec<i32> {
+        let bundle = fs::read(self.file("ca.crt")).unwrap();
+        let client = reqwest::Client::builder()
+            .tls_certs_only(reqwest::Certificate::from_pem_bundle(&bundle).unwrap())
+            .no_proxy()
+            .build()
+            .unwrap();
+        let url = format!("{}/audit/verdicts?policy=payments-ingress&verdict=WouldDeny", self.url);
+        let request = client.get(url).bearer_auth(fs::read_to_string(self.file("token")).unwrap().trim());
+        let answer =
+            async { request.send().await.unwrap().error_for_status().unwrap().json::<Vec<VerdictRow>>().await };
+        let rows = Runtime::new().unwrap().block_on(answer).unwrap();
+        let mut found: Vec<i32> = rows.iter().map(|row| i32::from(row.dst_port)).collect();
+        found.sort_unstable_by(|a, b| b.cmp(a));
+        found.dedup();
+        found
     }
-    let expected = fs::read_to_string(&path).unwrap_or_default();
-    assert!(expected == text, "{} differs; `make golden` writes it. It is now:\n{text}", path.display());
 }
