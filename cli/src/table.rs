@@ -75,6 +75,12 @@ fn denials(page: &mut String, title: &str, denials: &[Denial], report: &Report) 
 pub fn of_denials(denials: &[Denial], at: Timestamp) -> String {
     let mut table = Table::new();
     table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    // Into a pipe a row is a line, unless whoever is behind it has told the width.
+    if table.width().is_none()
+        && let Some(columns) = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok())
+    {
+        table.set_width(columns);
+    }
     table.set_header(["DENIAL", "STATE", "POLICY", "FROM", "TO", "PORT", "IN USE", "LAST SEEN", "WHY"]);
     for denial in denials {
         let (from, to) = match denial.direction {

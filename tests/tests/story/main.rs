@@ -5,6 +5,7 @@ use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Instant;
 
 use foretell_service::contract::VerdictRow;
 use foretell_tests::cluster::Cluster;
@@ -13,11 +14,12 @@ use foretell_tests::patience::until;
 use foretell_tests::postgres::Database;
 use foretell_tests::program::Running;
 use foretell_tests::{images, machine};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::pull_request::pull_request;
+use crate::pull_request::{files_below, pull_request};
 use crate::telling::{golden, redacted, stay, tell};
 
 mod pull_request;
@@ -25,6 +27,9 @@ mod telling;
 
 const IMAGES: [&str; 5] =
     ["foretell-capture", "foretell-demo", "foretell-evaluator", "foretell-reporter", "foretell-webhook"];
+
+/// The demo's audit policy.
+const AUDITED: &str = "payments-ingress.audit.yaml";
 
 /// The callers that the demo's audit policy forgets.
 const FORGOTTEN: [(&str, u16); 2] = [("monitoring/Deployment/prometheus", 9102), ("payments/CronJob/settlement", 8443)];
@@ -69,16 +74,38 @@ fn foretell_in_a_cluster() {
 
     tell("Its parts are ready", &kubectl.run(&["get", "pods", "--namespace=foretell"]));
 
-    // The shop, with a policy that forgets two callers.
-    tell("A shop is deployed, with an audit policy that forgets two callers", "");
-    kubectl.run(&["apply", "--recursive", "--filename", root.join("demo/shop/repository/base").to_str().unwrap()]);
+    // The shop, of which nothing is judged yet.
+    tell("A shop is deployed, and its pods talk", "");
+    let shop = root.join("demo/shop/repository/base");
+    let files = files_below(&shop).into_iter().map(|(path, _)| path).filter(|path| path.ends_with(".yaml"));
+    let (audited, others): (Vec<String>, Vec<String>) = files.partition(|path| path.ends_with(AUDITED));
+    let apply = |files: &[String]| {
+        let files = files.iter().map(|path| format!("--filename={}", shop.join(path).display()));
+        let words: Vec<String> = std::iter::once("apply".to_owned()).chain(files).collect();
+        kubectl.run(&words.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    apply(&others);
     kubectl.run(&["create", "job", "settle", "--namespace=payments", "--from=cronjob/settlement"]);
+    let asked = Asked::of(kubectl);
+    // On a node's first day this takes until kubelet has given the agent the evaluator's authorities, a minute or so.
+    until("what the agent sees arrives", || {
+        let evidence = asked.get::<Value>("/v1/evidence");
+        if evidence["nodes"].as_array().is_some_and(|nodes| !nodes.is_empty()) {
+            Ok(())
+        } else {
+            Err(evidence.to_string())
+        }
+    });
+
+    let since = Instant::now();
+    apply(&audited);
     until("the forgotten callers are counted", || {
         let status = audit_status(kubectl);
         let found = offenders(&status);
         let expected: Vec<(String, u16)> = FORGOTTEN.map(|(name, port)| (name.to_owned(), port)).to_vec();
         if found == expected { Ok(()) } else { Err(format!("{found:?} of {status}")) }
     });
+    tell(&format!("An audit policy that forgets two callers: {:.1?} later they are counted", since.elapsed()), "");
     let printed = kubectl.run(&["get", "auditnetworkpolicies.kguardian.dev", "--namespace=payments"]);
     tell("kubectl get auditnetworkpolicies", &printed);
     let rows = database.query(
@@ -87,9 +114,8 @@ fn foretell_in_a_cluster() {
     );
     assert_eq!(rows, ["monitoring|9102", "payments|8443"]);
 
-    let asked = Asked::of(kubectl);
     tell("foretell denials", &asked.denials());
-    assert_eq!(asked.verdicts(), FORGOTTEN.map(|(_, port)| i32::from(port)));
+    assert_eq!(asked.verdicts(), FORGOTTEN.map(|(_, port)| port));
     drop(asked);
 
     // The database goes away for a moment; what comes meanwhile is kept by the agents.
@@ -110,13 +136,10 @@ fn foretell_in_a_cluster() {
         kubectl.json(&["get", "auditnetworkpolicies.kguardian.dev", "payments-ingress", "--namespace=payments"]);
     let record = json!({"apiVersion": "kguardian.dev/v1alpha1", "kind": "AuditNetworkPolicy",
         "metadata": {"name": "payments-ingress", "namespace": "payments"}, "spec": audited["spec"]});
-    let promoted = json!({
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": {"name": "payments-ingress", "namespace": "payments",
-            "annotations": {"kubectl.kubernetes.io/last-applied-configuration": record.to_string()}},
-        "spec": audited["spec"],
-    });
+    let merged = root.join("demo/shop/repository/mended/payments/policies/payments-ingress.yaml");
+    let mut promoted = kubectl.json(&["create", "--dry-run=client", "--filename", merged.to_str().unwrap()]);
+    promoted["metadata"]["annotations"] =
+        json!({"kubectl.kubernetes.io/last-applied-configuration": record.to_string()});
     // Not by kubectl's own create, which puts a record of its own in this one's place.
     let all = "--raw=/apis/networking.k8s.io/v1/namespaces/payments/networkpolicies";
     let created = kubectl.attempt_with(&["create", all, "--filename=-"], &promoted.to_string());
@@ -199,7 +222,13 @@ impl Asked {
     /// What `foretell denials` prints.
     fn denials(&self) -> String {
         let mut command: Command = machine::built("foretell");
-        command.arg("denials").arg("--evaluator").arg(&self.url).arg("--token-file").arg(self.file("token"));
+        command
+            .env("COLUMNS", "180")
+            .arg("denials")
+            .arg("--evaluator")
+            .arg(&self.url)
+            .arg("--token-file")
+            .arg(self.file("token"));
         let ended = command.arg("--ca-file").arg(self.file("ca.crt")).output().unwrap();
         let said = String::from_utf8(ended.stdout).unwrap();
         assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
@@ -210,21 +239,24 @@ impl Asked {
     }
 
     /// The ports of the denied callers, as `GET /audit/verdicts` has them.
-    fn verdicts(&self) -> Vec<i32> {
+    fn verdicts(&self) -> Vec<u16> {
+        let rows: Vec<VerdictRow> = self.get("/audit/verdicts?policy=payments-ingress&verdict=WouldDeny");
+        let mut found: Vec<u16> = rows.iter().map(|row| row.dst_port).collect();
+        found.sort_unstable_by(|a, b| b.cmp(a));
+        found.dedup();
+        found
+    }
+
+    fn get<T: DeserializeOwned>(&self, path: &str) -> T {
         let bundle = fs::read(self.file("ca.crt")).unwrap();
         let client = reqwest::Client::builder()
             .tls_certs_only(reqwest::Certificate::from_pem_bundle(&bundle).unwrap())
             .no_proxy()
             .build()
             .unwrap();
-        let url = format!("{}/audit/verdicts?policy=payments-ingress&verdict=WouldDeny", self.url);
-        let request = client.get(url).bearer_auth(fs::read_to_string(self.file("token")).unwrap().trim());
-        let answer =
-            async { request.send().await.unwrap().error_for_status().unwrap().json::<Vec<VerdictRow>>().await };
-        let rows = Runtime::new().unwrap().block_on(answer).unwrap();
-        let mut found: Vec<i32> = rows.iter().map(|row| i32::from(row.dst_port)).collect();
-        found.sort_unstable_by(|a, b| b.cmp(a));
-        found.dedup();
-        found
+        let token = fs::read_to_string(self.file("token")).unwrap();
+        let request = client.get(format!("{}{path}", self.url)).bearer_auth(token.trim());
+        let answer = async { request.send().await.unwrap().error_for_status().unwrap().json::<T>().await };
+        Runtime::new().unwrap().block_on(answer).unwrap()
     }
 }

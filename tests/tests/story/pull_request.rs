@@ -102,7 +102,7 @@ pub(crate) fn pull_request(cluster: &Cluster, database: &mut Database) -> [Strin
 }
 
 /// The files below a folder, by their paths from there.
-fn files_below(folder: &Path) -> Vec<(String, String)> {
+pub(crate) fn files_below(folder: &Path) -> Vec<(String, String)> {
     let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
     while let Some(next) = folders.pop() {
         for path in fs::read_dir(&next).unwrap().map(|entry| entry.unwrap().path()) {

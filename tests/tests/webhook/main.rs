@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::stage::{CONFIGURATIONS, Proxy, Webhook, admitted, audit, create, enforced, installed};
 
+mod access;
 mod stage;
 mod words;
 

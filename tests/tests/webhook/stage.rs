@@ -18,7 +18,7 @@ pub(crate) const CONFIGURATIONS: [&str; 2] =
 /// The webhook on this machine, whose loopback interface a box without nodes shares.
 pub(crate) struct Webhook {
     child: Child,
-    port: u16,
+    pub(crate) port: u16,
     log: PathBuf,
     folder: tempfile::TempDir,
 }
