@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::stage::{Stage, condition, policy, report};
 
 mod access;
+mod alone;
 mod private;
 mod stage;
 
