@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{ContentArrangement, Table};
 use foretell_policy::flow::Direction;
+use foretell_policy::naming::Party;
 use foretell_policy::report::words::{ago, grouped};
-use foretell_policy::report::{Denial, Report, State};
+use foretell_policy::report::{Denial, PolicyReport, Report, State};
 use jiff::Timestamp;
 
 /// Renders the report: the decision and why, every denial, and what else the change does in a line each.
@@ -32,6 +33,9 @@ pub fn render(report: &Report) -> String {
         );
     }
     denials(&mut page, "", &report.denials, report);
+    for policy in &report.policies {
+        mend(&mut page, policy);
+    }
     for preview in report.previews.iter().filter(|preview| !preview.denials.is_empty()) {
         denials(
             &mut page,
@@ -39,6 +43,7 @@ pub fn render(report: &Report) -> String {
             &preview.denials,
             report,
         );
+        mend(&mut page, preview);
     }
     for exception in &report.exceptions {
         let by = if exception.in_change { " (by this change)" } else { "" };
@@ -70,6 +75,32 @@ fn denials(page: &mut String, title: &str, denials: &[Denial], report: &Report) 
     }
 }
 
+/// What would resolve a policy's denials.
+fn mend(page: &mut String, policy: &PolicyReport) {
+    let Some(mend) = &policy.mend else { return };
+    if !mend.diff.is_empty() {
+        let _ = writeln!(page, "This would allow it, in {}:\n\n{}", printable(&policy.place), mend.diff);
+    }
+    for relation in &mend.also_allows {
+        let (from, to) = from_to(relation.direction, &relation.subject, &relation.peer);
+        let (from, to) = (printable(&from.to_string()), printable(&to.to_string()));
+        let _ = writeln!(page, "It would also let pass: {from} to {to}, {} {}", relation.protocol, relation.port);
+    }
+    for denial in &mend.not_enough_for {
+        let _ = writeln!(page, "{denial} has another policy against it as well.");
+    }
+    for left in &mend.left {
+        let _ = writeln!(page, "{} is left: {}.", left.denial, printable(&left.why));
+    }
+}
+
+fn from_to<'p>(direction: Direction, subject: &'p Party, peer: &'p Party) -> (&'p Party, &'p Party) {
+    match direction {
+        Direction::Ingress => (peer, subject),
+        Direction::Egress => (subject, peer),
+    }
+}
+
 /// A row for each.
 #[must_use]
 pub fn of_denials(denials: &[Denial], at: Timestamp) -> String {
@@ -83,10 +114,7 @@ pub fn of_denials(denials: &[Denial], at: Timestamp) -> String {
     }
     table.set_header(["DENIAL", "STATE", "POLICY", "FROM", "TO", "PORT", "IN USE", "LAST SEEN", "WHY"]);
     for denial in denials {
-        let (from, to) = match denial.direction {
-            Direction::Ingress => (&denial.peer, &denial.subject),
-            Direction::Egress => (&denial.subject, &denial.peer),
-        };
+        let (from, to) = from_to(denial.direction, &denial.subject, &denial.peer);
         table.add_row([
             denial.id.to_string(),
             state(denial.state).to_owned(),

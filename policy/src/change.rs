@@ -38,6 +38,8 @@ pub struct PolicyChange {
     pub promotion: Option<Promotion>,
     /// Its compiled form after the change; before it, where it is removed.
     pub policy: Arc<Policy>,
+    /// What it was compiled from.
+    pub object: Object,
 }
 
 /// How an enforced policy comes from an audited one.
@@ -162,6 +164,7 @@ impl Plan {
                     place: difference.place(),
                     promotion: if removed { None } else { worlds.promotion(object) },
                     policy,
+                    object: object.clone(),
                 };
                 let list = if change.reference.kind.is_enforced() { &mut self.enforced } else { &mut self.audited };
                 list.push(change);

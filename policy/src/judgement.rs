@@ -29,6 +29,7 @@ use crate::traffic::{Class, Traffic};
 use crate::world::World;
 
 mod evidence;
+mod mends;
 
 /// Everything that an answer depends on.
 #[derive(Clone, Debug)]
@@ -74,9 +75,13 @@ pub fn judge(inputs: &Inputs<'_>) -> Report {
     let judgement = Judgement { inputs, plan: &plan, before: &before, after: &after, workloads };
 
     let enforced = judgement.assess_enforced();
-    let policies = plan.enforced.iter().map(|change| judgement.policy_report(change, &enforced)).collect();
-    let previews: Vec<PolicyReport> = plan.audited.iter().map(|change| judgement.preview(change)).collect();
     let denials = judgement.denials(&enforced);
+    let policies = plan.enforced.iter().map(|change| PolicyReport {
+        mend: judgement.mend(change, &after, &denials),
+        ..judgement.policy_report(change, &enforced)
+    });
+    let policies = policies.collect();
+    let previews: Vec<PolicyReport> = plan.audited.iter().map(|change| judgement.preview(change)).collect();
     let newly_allowed = relations(enforced.newly_allowed.iter());
     let previewed = previews.iter().flat_map(|preview| &preview.denials);
     let exceptions = judgement.exceptions(&denials.iter().chain(previewed).collect::<Vec<_>>());
@@ -173,7 +178,9 @@ impl Judgement<'_, '_, '_> {
         }
         let with = self.after.with(Arc::clone(&change.policy));
         let assessment = self.assess(self.after, &with, &BTreeSet::from([change.reference.clone()]));
-        PolicyReport { denials: self.denials(&assessment), ..self.policy_report(change, &assessment) }
+        let denials = self.denials(&assessment);
+        let mend = self.mend(change, &with, &denials);
+        PolicyReport { denials, mend, ..self.policy_report(change, &assessment) }
     }
 
     fn policy_report(&self, change: &PolicyChange, assessment: &Assessment) -> PolicyReport {
@@ -216,6 +223,7 @@ impl Judgement<'_, '_, '_> {
             },
             denials: Vec::new(),
             still_allowed: relations(told),
+            mend: None,
             notes,
         }
     }

@@ -22,6 +22,7 @@ pub mod gate;
 pub mod judgement;
 pub mod labels;
 pub mod manifest;
+pub mod mend;
 pub mod naming;
 pub mod object;
 pub mod overlay;

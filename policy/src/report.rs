@@ -137,8 +137,39 @@ pub struct PolicyReport {
     pub denials: Vec<Denial>,
     /// Relations that it would deny alone and that pass because another policy allows them.
     pub still_allowed: Vec<Relation>,
+    /// The smallest change of its rules that allows what it would newly deny and is in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mend: Option<MendReport>,
     /// What else is to be said of it.
     pub notes: Vec<String>,
+}
+
+/// A change of a policy's rules that allows what the policy would newly deny.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MendReport {
+    /// The denials that it resolves.
+    pub resolves: Vec<DenialId>,
+    /// Denials that something else causes as well: another policy, at the other end or at this one.
+    pub not_enough_for: Vec<DenialId>,
+    /// Denials that no rule can resolve.
+    pub left: Vec<LeftReport>,
+    /// Relations of the window that it would let pass besides.
+    pub also_allows: Vec<Relation>,
+    /// The spec's change as a unified diff of YAML.
+    pub diff: String,
+    /// The spec after it.
+    pub spec: serde_json::Value,
+}
+
+/// A denial that no rule can resolve.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LeftReport {
+    /// Which.
+    pub denial: DenialId,
+    /// Why.
+    pub why: String,
 }
 
 /// How an enforced policy comes from an audited one.

@@ -15,7 +15,7 @@ use crate::manifest::Document;
 
 pub mod gone;
 pub mod resource;
-mod yaml;
+pub(crate) mod yaml;
 
 use resource::RESOURCES;
 

@@ -143,6 +143,15 @@ impl<'c> World<'c> {
         Self::new(Arc::clone(&self.population), policies)
     }
 
+    /// The same world with this policy in the place of the one of its name and kind.
+    #[must_use]
+    pub fn with_instead(&self, policy: Arc<Policy>) -> Self {
+        let mut policies = self.policies.clone();
+        policies.retain(|other| other.reference != policy.reference);
+        policies.push(policy);
+        Self::new(Arc::clone(&self.population), policies)
+    }
+
     /// Its inhabitants.
     #[must_use]
     pub fn population(&self) -> &Population<'c> {

@@ -17,10 +17,11 @@ mod page;
 /// A part of the page. The first ones are what has to be read; the later, the easier it is missed.
 type Section = fn(&mut Page, &Report);
 
-const SECTIONS: [Section; 12] = [
+const SECTIONS: [Section; 13] = [
     Page::head,
     Page::accepted_by_change,
     Page::unresolved,
+    Page::mends,
     Page::evidence,
     Page::policies,
     Page::identities,
@@ -132,6 +133,14 @@ impl Page {
             "\nA policy takes effect on new connections; what an enforcer does to those that stand is its own affair, and \
              they may break only when they reconnect.\n",
         );
+    }
+
+    fn mends(&mut self, report: &Report) {
+        for it in &report.policies {
+            if let Some(mend) = &it.mend {
+                self.folded(&format!("How {} would allow it", html(&it.policy)), |page| page.mend(mend));
+            }
+        }
     }
 
     fn evidence(&mut self, report: &Report) {
@@ -254,6 +263,10 @@ impl Page {
                 page.policy(it);
                 if !denials.is_empty() {
                     page.denials(&denials, report);
+                }
+                if let Some(mend) = &it.mend {
+                    page.line("\nThis would allow what is in use:\n");
+                    page.mend(mend);
                 }
             });
         }

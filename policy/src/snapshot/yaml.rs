@@ -19,6 +19,13 @@ pub(super) fn write(text: &mut String, document: &Value) {
     }
 }
 
+/// A document by itself.
+pub(crate) fn text(document: &Value) -> String {
+    let mut text = String::new();
+    write(&mut text, document);
+    text.split_off("---\n".len())
+}
+
 /// A mapping, each entry on a line of its own; the first where the text stands, if that is begun already.
 fn block(text: &mut String, entries: &Map<String, Value>, indent: usize, mut begun: bool) {
     for (key, value) in entries {

@@ -8,6 +8,7 @@ mod evidence;
 mod exceptions;
 mod in_use;
 mod manifests;
+mod mends;
 mod policies;
 mod promotions;
 mod relabelling;

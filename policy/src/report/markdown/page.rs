@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::super::escape::{code, text};
 use super::super::words::{ago, count, grouped, minute};
 use super::super::{
-    CauseReport, Denial, ExceptionReport, PolicyReport, PromotionReport, Relation, Report, SeenTraffic,
+    CauseReport, Denial, ExceptionReport, MendReport, PolicyReport, PromotionReport, Relation, Report, SeenTraffic,
 };
 use crate::change::Action;
 use crate::compiled::PolicyRef;
@@ -78,6 +78,28 @@ impl Page {
             ));
         }
         self.rest(denials.len());
+    }
+
+    /// The diff, and what it does besides.
+    pub(super) fn mend(&mut self, mend: &MendReport) {
+        if !mend.diff.is_empty() {
+            self.line(format!("```diff\n{}```\n", mend.diff.replace('`', "'")));
+        }
+        if mend.also_allows.is_empty() {
+            self.line("Of all that was seen it lets nothing pass besides.");
+        } else {
+            self.line("It lets these pass besides, which were seen too:\n");
+            self.relations(&mend.also_allows);
+        }
+        if !mend.not_enough_for.is_empty() || !mend.left.is_empty() {
+            self.line("");
+        }
+        for denial in &mend.not_enough_for {
+            self.line(format!("- {} has another policy against it as well.", code(&denial.to_string())));
+        }
+        for left in &mend.left {
+            self.line(format!("- {} is left: {}.", code(&left.denial.to_string()), text(&left.why)));
+        }
     }
 
     pub(super) fn rest(&mut self, rows: usize) {
