@@ -24,6 +24,8 @@ pub enum Command {
     Check(Box<Check>),
     /// Judge every flow by every policy of a snapshot and print the verdicts, a line each
     Evaluate(Evaluate),
+    /// Print an audit policy for a workload that allows the traffic in use, and nothing else
+    Generate(Generate),
     /// Print a live cluster's objects, as far as `check` and `evaluate` read them
     Snapshot(Snapshot),
     /// List what the cluster's audit policies would deny, as its evaluator knows
@@ -151,6 +153,53 @@ pub struct Evaluate {
     /// Form of the verdicts
     #[arg(long, value_enum, default_value_t = VerdictFormat::Ndjson)]
     pub format: VerdictFormat,
+}
+
+/// `foretell generate`
+#[derive(Debug, Args)]
+pub struct Generate {
+    /// The workload: Deployment/checkout, StatefulSet/db, CronJob/nightly, Pod/one, ...
+    #[arg(value_name = "KIND/NAME", value_parser = parse_workload)]
+    pub workload: (String, String),
+    /// Its namespace
+    #[arg(short, long, value_name = "NS", default_value = "default")]
+    pub namespace: String,
+    /// Which of its traffic the policy restricts
+    #[arg(long, value_enum, default_value_t = Restricts::Both)]
+    pub restricts: Restricts,
+    /// Name of the policy [default: the workload's]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// What flowed, and where.
+    #[command(flatten)]
+    pub observed: Observed,
+    /// How far back traffic counts, from --at
+    #[arg(long, value_name = "SPAN", default_value = "7d", value_parser = parse_span)]
+    pub window: SignedDuration,
+    /// The end of the window [default: now]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub at: Option<Timestamp>,
+}
+
+/// Which traffic of its pods a policy restricts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Restricts {
+    /// Both directions
+    Both,
+    /// What comes in
+    Ingress,
+    /// What goes out
+    Egress,
+}
+
+fn parse_workload(text: &str) -> Result<(String, String), String> {
+    const KINDS: [&str; 7] = ["CronJob", "DaemonSet", "Deployment", "Job", "Pod", "ReplicaSet", "StatefulSet"];
+    let wrong = || "write it like Deployment/checkout".to_owned();
+    let (kind, name) =
+        text.split_once('/').filter(|(kind, name)| !kind.is_empty() && !name.is_empty()).ok_or_else(wrong)?;
+    // Controllers of other kinds are named as they call themselves.
+    let kind = KINDS.into_iter().find(|known| known.eq_ignore_ascii_case(kind)).unwrap_or(kind);
+    Ok((kind.to_owned(), name.to_owned()))
 }
 
 /// `foretell denials`

@@ -1,26 +1,18 @@
 //! `foretell check`: may a change merge?
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as _};
-use std::net::IpAddr;
-use std::path::Path;
 
-use foretell_policy::cluster::Cluster;
-use foretell_policy::evidence::{FileWatch, Watch};
-use foretell_policy::flow::Line;
 use foretell_policy::judgement::{Inputs, judge};
 use foretell_policy::preview::{Preview, WireChange};
 use foretell_policy::report::{Report, markdown};
-use foretell_policy::traffic::Traffic;
 use foretell_service::evaluator::{Evaluator, EvaluatorArgs, EvaluatorError};
 use jiff::{SignedDuration, Timestamp};
 use tokio::runtime::Builder;
 
-use crate::args::{BadLines, Check, Compared, Manifests, Observed, ObservedError, ReportFormat};
-use crate::flows::{FlowsError, Lines};
+use crate::args::{Check, Compared, Manifests, Observed, ObservedError, ReportFormat};
+use crate::observation::{Observation, ObservationError, observe};
 use crate::progress::Progress;
 use crate::run::Outcome;
-use crate::snapshot::{self, SnapshotError};
 use crate::source::{self, Loaded, Request, Revisions, SourceError};
 use crate::table;
 
@@ -45,12 +37,9 @@ pub enum CheckError {
     /// The change could not be read.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// The snapshot could not be read.
+    /// What was recorded could not be read.
     #[error(transparent)]
-    Snapshot(#[from] SnapshotError),
-    /// Flows could not be read.
-    #[error(transparent)]
-    Flows(#[from] FlowsError),
+    Observation(#[from] ObservationError),
     /// The report could not be written.
     #[error("standard output: {0}")]
     Write(#[from] io::Error),
@@ -134,17 +123,7 @@ fn by_files(
     let Spans { window, min_window } = spans;
     let at = at.unwrap_or_else(Timestamp::now);
     let from = at.checked_sub(window).map_err(|_| CheckError::Window(window))?;
-    progress.next("Reading the snapshot");
-    let objects = snapshot::read(&observed.snapshot)?;
-    let mut cluster = Cluster::build(&objects);
-    for range in &observed.pod_cidrs {
-        cluster.add_pod_range(*range);
-    }
-    progress.next("Reading flows");
-    let Recorded { traffic, watch, node_addresses, bad_lines } = record(observed, &cluster, from, at)?;
-    for (node, addresses) in node_addresses {
-        cluster.add_node_addresses(&node, &addresses.into_iter().collect::<Vec<_>>());
-    }
+    let Observation { objects, cluster, traffic, watch, bad_lines } = observe(observed, from, at, progress)?;
     progress.next("Judging");
     Ok(judge(&Inputs {
         cluster: &cluster,
@@ -171,56 +150,6 @@ fn request(compared: Compared, manifests: Manifests) -> Result<Request, CheckErr
     };
     let Manifests { paths, namespace, render } = manifests;
     Ok(Request { revisions, paths, namespace, render })
-}
-
-/// What files of flows tell.
-struct Recorded {
-    traffic: Traffic,
-    watch: Watch,
-    node_addresses: BTreeMap<String, BTreeSet<IpAddr>>,
-    bad_lines: u64,
-}
-
-fn record(observed: &Observed, cluster: &Cluster, from: Timestamp, at: Timestamp) -> Result<Recorded, FlowsError> {
-    let mut recording = Recorded {
-        traffic: Traffic::default(),
-        watch: Watch::default(),
-        node_addresses: BTreeMap::new(),
-        bad_lines: 0,
-    };
-    for path in &observed.flows {
-        recording.add_file(path, observed.bad_lines, cluster, from, at)?;
-    }
-    Ok(recording)
-}
-
-impl Recorded {
-    fn add_file(
-        &mut self,
-        path: &Path,
-        bad_lines: BadLines,
-        cluster: &Cluster,
-        from: Timestamp,
-        at: Timestamp,
-    ) -> Result<(), FlowsError> {
-        let mut lines = Lines::open(path, bad_lines)?;
-        let mut watch = FileWatch::default();
-        while let Some((_, line)) = lines.read_next()? {
-            match line {
-                Line::Flow(flow) => {
-                    watch.add_flow(&flow, at);
-                    self.traffic.add(&flow, cluster, from, at);
-                }
-                Line::Report(report) => {
-                    watch.add_report(&report, from, at);
-                    self.node_addresses.entry(report.node).or_default().extend(report.addresses);
-                }
-            }
-        }
-        self.bad_lines += lines.skipped();
-        self.watch.add_file(watch);
-        Ok(())
-    }
 }
 
 fn print(report: &Report, format: ReportFormat) -> Result<(), CheckError> {

@@ -19,6 +19,7 @@ pub mod evidence;
 pub mod exception;
 pub mod flow;
 pub mod gate;
+pub mod generate;
 pub mod judgement;
 pub mod labels;
 pub mod manifest;

@@ -1,0 +1,86 @@
+//! `foretell generate`: a policy for a workload, out of its traffic.
+
+use std::io::{self, Write as _};
+
+use foretell_policy::cluster::workload::Workload;
+use foretell_policy::collation::Change;
+use foretell_policy::flow::Direction;
+use foretell_policy::generate::{GenerateError, generate};
+use foretell_policy::judgement::Inputs;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::args::{Generate, ObservedError, Restricts};
+use crate::messages::say;
+use crate::observation::{Observation, ObservationError, observe};
+use crate::progress::Progress;
+use crate::run::Outcome;
+
+/// Why there is no policy.
+#[derive(Debug, thiserror::Error)]
+pub enum GenerateFailure {
+    /// The window begins before time does.
+    #[error("--window: {0} back from --at is out of range; choose a shorter one")]
+    Window(SignedDuration),
+    /// The command line asks for what cannot be.
+    #[error(transparent)]
+    Observed(#[from] ObservedError),
+    /// What was recorded could not be read.
+    #[error(transparent)]
+    Observation(#[from] ObservationError),
+    /// There can be none for this workload.
+    #[error(transparent)]
+    Generate(#[from] GenerateError),
+    /// It could not be written.
+    #[error("standard output: {0}")]
+    Write(#[from] io::Error),
+}
+
+impl Outcome for GenerateFailure {
+    fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Write(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+/// Runs the command and gives back its exit status.
+///
+/// # Errors
+/// [`GenerateFailure`]
+pub fn run(args: Generate) -> Result<u8, GenerateFailure> {
+    let Generate { workload: (kind, workload), namespace, restricts, name, observed, window, at } = args;
+    observed.check()?;
+    let at = at.unwrap_or_else(Timestamp::now);
+    let from = at.checked_sub(window).map_err(|_| GenerateFailure::Window(window))?;
+    let directions = match restricts {
+        Restricts::Both => &Direction::BOTH[..],
+        Restricts::Ingress => &[Direction::Ingress],
+        Restricts::Egress => &[Direction::Egress],
+    };
+    let progress = Progress::begin("Reading what was recorded");
+    let Observation { objects, cluster, traffic, watch, bad_lines } = observe(&observed, from, at, &progress)?;
+    progress.next("Judging");
+    let inputs = Inputs {
+        cluster: &cluster,
+        snapshot: &objects,
+        change: &Change::default(),
+        traffic: &traffic,
+        watch: &watch,
+        base: "nothing".to_owned(),
+        head: "generated".to_owned(),
+        at,
+        from,
+        min_window: None,
+        exceptions_on_base_only: false,
+        bad_lines,
+    };
+    let name = name.unwrap_or_else(|| workload.clone());
+    let workload = Workload { namespace, kind, name: workload };
+    let generated = generate(&inputs, &workload, directions, &name)?;
+    drop(progress);
+    if generated.mend().is_none() {
+        say(format!("no traffic of {workload} in use was seen: the policy allows nothing"));
+    }
+    let mut output = io::stdout().lock();
+    output.write_all(generated.to_yaml().as_bytes())?;
+    output.flush()?;
+    Ok(0)
+}

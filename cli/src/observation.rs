@@ -1,0 +1,116 @@
+//! What was recorded: a snapshot of the cluster, and files of flows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::Path;
+
+use foretell_policy::cluster::Cluster;
+use foretell_policy::evidence::{FileWatch, Watch};
+use foretell_policy::flow::Line;
+use foretell_policy::object::Object;
+use foretell_policy::traffic::Traffic;
+use jiff::Timestamp;
+
+use crate::args::{BadLines, Observed};
+use crate::flows::{FlowsError, Lines};
+use crate::progress::Progress;
+use crate::snapshot::{self, SnapshotError};
+
+/// What was recorded, for the engine to judge by.
+pub struct Observation {
+    /// The snapshot's objects.
+    pub objects: Vec<Object>,
+    /// Their index, with the addresses that agents told of their nodes.
+    pub cluster: Cluster,
+    /// The window's traffic.
+    pub traffic: Traffic,
+    /// Who watched.
+    pub watch: Watch,
+    /// Lines that were skipped.
+    pub bad_lines: u64,
+}
+
+/// Why it could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ObservationError {
+    /// The snapshot.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// Flows.
+    #[error(transparent)]
+    Flows(#[from] FlowsError),
+}
+
+/// Reads it, of the window that ends `at`.
+///
+/// # Errors
+/// [`ObservationError`]
+pub fn observe(
+    observed: &Observed,
+    from: Timestamp,
+    at: Timestamp,
+    progress: &Progress,
+) -> Result<Observation, ObservationError> {
+    progress.next("Reading the snapshot");
+    let objects = snapshot::read(&observed.snapshot)?;
+    let mut cluster = Cluster::build(&objects);
+    for range in &observed.pod_cidrs {
+        cluster.add_pod_range(*range);
+    }
+    progress.next("Reading flows");
+    let Recorded { traffic, watch, node_addresses, bad_lines } = record(observed, &cluster, from, at)?;
+    for (node, addresses) in node_addresses {
+        cluster.add_node_addresses(&node, &addresses.into_iter().collect::<Vec<_>>());
+    }
+    Ok(Observation { objects, cluster, traffic, watch, bad_lines })
+}
+
+/// What files of flows tell.
+struct Recorded {
+    traffic: Traffic,
+    watch: Watch,
+    node_addresses: BTreeMap<String, BTreeSet<IpAddr>>,
+    bad_lines: u64,
+}
+
+fn record(observed: &Observed, cluster: &Cluster, from: Timestamp, at: Timestamp) -> Result<Recorded, FlowsError> {
+    let mut recording = Recorded {
+        traffic: Traffic::default(),
+        watch: Watch::default(),
+        node_addresses: BTreeMap::new(),
+        bad_lines: 0,
+    };
+    for path in &observed.flows {
+        recording.add_file(path, observed.bad_lines, cluster, from, at)?;
+    }
+    Ok(recording)
+}
+
+impl Recorded {
+    fn add_file(
+        &mut self,
+        path: &Path,
+        bad_lines: BadLines,
+        cluster: &Cluster,
+        from: Timestamp,
+        at: Timestamp,
+    ) -> Result<(), FlowsError> {
+        let mut lines = Lines::open(path, bad_lines)?;
+        let mut watch = FileWatch::default();
+        while let Some((_, line)) = lines.read_next()? {
+            match line {
+                Line::Flow(flow) => {
+                    watch.add_flow(&flow, at);
+                    self.traffic.add(&flow, cluster, from, at);
+                }
+                Line::Report(report) => {
+                    watch.add_report(&report, from, at);
+                    self.node_addresses.entry(report.node).or_default().extend(report.addresses);
+                }
+            }
+        }
+        self.bad_lines += lines.skipped();
+        self.watch.add_file(watch);
+        Ok(())
+    }
+}

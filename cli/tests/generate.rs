@@ -1,0 +1,72 @@
+//! `foretell generate`, as a user runs it.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod foretell;
+
+use foretell::{Ended, Place, flow};
+
+/// The demo's recording ends then.
+const DEMO: &str = concat!(
+    "--snapshot ",
+    env!("CARGO_MANIFEST_DIR"),
+    "/../demo/recorded/snapshot.yaml --flows ",
+    env!("CARGO_MANIFEST_DIR"),
+    "/../demo/recorded/flows.ndjson"
+);
+
+fn generate(place: &Place, arguments: &str) -> Ended {
+    place.run(&format!("generate --snapshot snapshot.yaml --flows flows.ndjson --at 2026-11-21T02:00:00Z {arguments}"))
+}
+
+#[test]
+fn what_is_printed_allows_what_was_seen_and_is_told_so_by_check() {
+    let place = Place::new();
+    let generated = place.run(&format!("generate {DEMO} --window 3650d --namespace payments deployment/payments"));
+    assert_eq!((generated.status, generated.stderr.as_str()), (Some(0), ""));
+    assert!(generated.stdout.starts_with("# Allows 6 relations in use of "), "{}", generated.stdout);
+    let enforced = generated.stdout.replace("kguardian.dev/v1alpha1", "networking.k8s.io/v1");
+    std::fs::create_dir(place.path().join("base")).unwrap();
+    place.write("head/policy.yaml", enforced.replace("AuditNetworkPolicy", "NetworkPolicy"));
+    let checked = place.run(&format!("check {DEMO} --window 3650d --base-dir base --head-dir head --format json"));
+    assert_eq!(checked.status, Some(0), "{}{}", checked.stdout, checked.stderr);
+    let report: serde_json::Value = serde_json::from_str(&checked.stdout).unwrap();
+    let verdicts = &report["policies"][0]["verdicts"];
+    assert_eq!((verdicts["allow"].as_u64(), verdicts["wouldDeny"].as_u64()), (Some(6), Some(0)), "{report}");
+}
+
+#[test]
+fn one_direction_alone_is_restricted_where_that_is_asked_for() {
+    let place = Place::new();
+    let asked =
+        format!("generate {DEMO} --window 3650d -n payments Deployment/payments --restricts ingress --name inwards");
+    let generated = place.run(&asked).stdout;
+    assert!(generated.contains("name: inwards") && generated.contains("policyTypes:\n  - Ingress\n"), "{generated}");
+    assert!(!generated.contains("egress"), "{generated}");
+}
+
+#[test]
+fn without_traffic_it_allows_nothing_and_says_so() {
+    let place = Place::furnished();
+    place.write("flows.ndjson", "");
+    let generated = generate(&place, "-n prod Pod/web");
+    assert_eq!(generated.status, Some(0), "{}", generated.stderr);
+    assert!(generated.stderr.contains("no traffic of Pod/web in use was seen"), "{}", generated.stderr);
+    assert!(!generated.stdout.contains("ingress:"), "{}", generated.stdout);
+}
+
+#[test]
+fn what_cannot_be_generated_is_named() {
+    let place = Place::furnished();
+    place.write("flows.ndjson", flow("10.1.0.6", "10.1.0.5"));
+    for (arguments, said) in [
+        ("-n prod Pod/wbe", "Pod/wbe in prod has no pod in the snapshot; in its namespace are"),
+        ("-n nowhere Pod/web", "Pod/web in nowhere has no pod in the snapshot\n"),
+        ("-n prod web", "write it like Deployment/checkout"),
+        ("-n prod Pod/web --name Bad_Name", "metadata.name: \"Bad_Name\""),
+        ("-n prod Pod/web --window 99999999d", "--window"),
+    ] {
+        let ended = generate(&place, arguments);
+        assert_eq!((ended.status, ended.stdout.as_str()), (Some(2), ""), "{arguments}");
+        assert!(ended.stderr.contains(said), "{arguments}: {}", ended.stderr);
+    }
+}

@@ -1,0 +1,145 @@
+//! A policy for a workload, out of its traffic: it allows what was in use, and nothing else.
+//!
+//! It is the mend of a policy that allows nothing, judged as an audit policy that a change adds: there is no second way to write
+//! rules, nor to judge them.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::cluster::workload::Workload;
+use crate::collation::{Change, Place, Sourced};
+use crate::flow::Direction;
+use crate::judgement::{Inputs, judge};
+use crate::labels::Labels;
+use crate::mend::stable::selecting;
+use crate::naming::Party;
+use crate::object::{Object, Origin, read};
+use crate::overlay::Overlay;
+use crate::population::Population;
+use crate::report::words::{count, minute};
+use crate::report::{MendReport, Report};
+use crate::snapshot::yaml;
+use crate::world::World;
+
+/// Why there is no policy for a workload.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GenerateError {
+    /// The snapshot has no pod of it, and none that has gone.
+    #[error("{workload} has no pod in the snapshot{}", suggestion(others))]
+    NoPods {
+        /// What was asked for.
+        workload: Party,
+        /// What has pods there.
+        others: Vec<String>,
+    },
+    /// Its pods cannot be selected.
+    #[error(
+        "{0}: its pods have no label that the next ones will have too, by which a policy could select them: give them one"
+    )]
+    NoStableLabel(Party),
+    /// The name is none that Kubernetes takes.
+    #[error("{0}")]
+    Name(String),
+}
+
+fn suggestion(others: &[String]) -> String {
+    if others.is_empty() { String::new() } else { format!("; in its namespace are {}", others.join(", ")) }
+}
+
+/// A policy and how it was made.
+#[derive(Clone, Debug)]
+pub struct Generated {
+    /// The manifest of an `AuditNetworkPolicy`.
+    pub manifest: Value,
+    /// What the policy would do.
+    pub report: Report,
+}
+
+impl Generated {
+    /// How its rules came to be; `None`: no traffic of the workload was in use.
+    #[must_use]
+    pub fn mend(&self) -> Option<&MendReport> {
+        self.report.previews.first()?.mend.as_ref()
+    }
+
+    /// The manifest as YAML, with what is to be known of it in comments.
+    #[must_use]
+    pub fn to_yaml(&self) -> String {
+        let mut text = String::new();
+        let evidence = &self.report.evidence;
+        let relations = self.mend().map_or(0, |mend| mend.resolves.len() as u64);
+        // Writing into a String cannot fail.
+        let _ = writeln!(
+            text,
+            "# Allows {} of {} to {}.",
+            count(relations, "relation in use", "relations in use"),
+            minute(evidence.from),
+            minute(evidence.to),
+        );
+        let denials = self.report.previews.iter().flat_map(|preview| &preview.denials);
+        let named = |id| denials.clone().find(|denial| denial.id == id);
+        for left in self.mend().into_iter().flat_map(|mend| &mend.left) {
+            if let Some(denial) = named(left.denial.clone()) {
+                let (peer, protocol, port) = (&denial.peer, denial.protocol, denial.port);
+                let _ = writeln!(text, "# Left out: {} {peer}, {protocol} {port}: {}.", denial.direction, left.why);
+            }
+        }
+        for relation in self.mend().into_iter().flat_map(|mend| &mend.also_allows) {
+            let (subject, peer) = (&relation.subject, &relation.peer);
+            let (direction, protocol, port) = (relation.direction, relation.protocol, relation.port);
+            let _ = writeln!(text, "# Also allows: {direction} of {subject} with {peer}, {protocol} {port}.");
+        }
+        text + &yaml::text(&self.manifest)
+    }
+}
+
+/// Makes a policy of this name for a workload, which restricts these directions. The change of `inputs` does not count.
+///
+/// # Errors
+/// [`GenerateError`]
+pub fn generate(
+    inputs: &Inputs<'_>,
+    workload: &Workload,
+    directions: &[Direction],
+    name: &str,
+) -> Result<Generated, GenerateError> {
+    let party = Party::workload(workload);
+    let nothing = Overlay::default();
+    let population = Population::overlaid(inputs.cluster, inputs.at, &nothing, &nothing);
+    let world = World::new(Arc::new(population), Vec::new());
+    let neighbours = inputs.cluster.pods().filter(|(_, pod)| pod.namespace == workload.namespace);
+    let neighbours: BTreeSet<&Workload> = neighbours.map(|(_, pod)| &pod.workload).collect();
+    if !neighbours.contains(workload) {
+        let others = neighbours.iter().map(ToString::to_string).collect();
+        return Err(GenerateError::NoPods { workload: party, others });
+    }
+    let labels = selecting(&party, &world, inputs.at).ok_or(GenerateError::NoStableLabel(party))?;
+    let mut manifest = blank(workload, &labels, directions, name);
+    let change = Change { after: vec![sourced(manifest.clone())?], ..Change::default() };
+    let report = judge(&Inputs { change: &change, ..inputs.clone() });
+    if let Some(mend) = report.previews.first().and_then(|preview| preview.mend.as_ref()) {
+        manifest["spec"] = mend.spec.clone();
+    }
+    Ok(Generated { manifest, report })
+}
+
+/// A policy that allows nothing.
+fn blank(workload: &Workload, labels: &Labels, directions: &[Direction], name: &str) -> Value {
+    let types: Vec<String> = directions.iter().map(ToString::to_string).collect();
+    json!({
+        "apiVersion": "kguardian.dev/v1alpha1",
+        "kind": "AuditNetworkPolicy",
+        "metadata": {"name": name, "namespace": workload.namespace},
+        "spec": {"podSelector": {"matchLabels": labels}, "policyTypes": types},
+    })
+}
+
+fn sourced(manifest: Value) -> Result<Sourced, GenerateError> {
+    let origin = Origin::Manifest { default_namespace: String::new() };
+    let object: Option<Object> = read(manifest, &origin).map_err(|error| GenerateError::Name(error.to_string()))?;
+    let object = object.ok_or_else(|| GenerateError::Name("not a policy".to_owned()))?;
+    Ok(Sourced { object, place: Place { file: "generated".to_owned(), document: 1, item: String::new() } })
+}
