@@ -19,7 +19,7 @@ use foretell_policy::evaluation::{Evaluated, evaluate};
 use foretell_policy::flow::{Direction, Flow};
 use foretell_policy::population::Population;
 use foretell_policy::verdict::{BY_BLOCK_ALONE, VerdictLine, VerdictName};
-use foretell_policy::world::{Pair, Standing, World};
+use foretell_policy::world::{Dialled, Pair, Standing, World};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
@@ -193,7 +193,8 @@ fn compare_together(world: &World<'_>, flow: &Flow, expected: &Judgement, tally:
     let listeners = world.population().listeners(&ends.src, &ends.dst, flow.protocol, flow.port, flow.start, blocks);
     for direction in Direction::BOTH {
         let standings = listeners.iter().map(|listener| {
-            let pair = Pair { src: ends.src, dst: listener.end, protocol: flow.protocol, port: listener.port };
+            let dialled = Dialled::from(&ends.dst);
+            let pair = Pair { src: ends.src, dst: listener.end, protocol: flow.protocol, port: listener.port, dialled };
             world.standing(&pair, direction)
         });
         let worst = standings.map(|standing| together(&standing)).min().unwrap();
@@ -211,5 +212,6 @@ fn together(standing: &Standing) -> Together {
         Standing::Allowed { by_block_alone: true, .. } => Together::AllowedByBlock,
         Standing::Allowed { by_block_alone: false, .. } => Together::Allowed,
         Standing::Denied(_) => Together::Denied,
+        Standing::Ruled(_) | Standing::Unknown(_) => panic!("no administrators are there"),
     }
 }

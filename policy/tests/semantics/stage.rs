@@ -215,6 +215,7 @@ pub(crate) fn flow(line: &Value) -> Flow {
 fn brief(line: &VerdictLine<'_>) -> String {
     let mut text = match line.verdict {
         VerdictName::WouldDeny => format!("deny {}", line.reason.unwrap()),
+        VerdictName::Unknown => "unknown".to_owned(),
         VerdictName::Allow => match (line.rule, line.exempt) {
             (Some(rule), None) => format!("allow {rule}"),
             (None, Some(exemption)) => format!("exempt {exemption}"),
