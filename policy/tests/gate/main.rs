@@ -13,4 +13,5 @@ mod promotions;
 mod relabelling;
 mod rendering;
 mod stage;
+mod tiers;
 mod undecided;
