@@ -114,7 +114,7 @@ impl Check<'_> {
                 [first, second, ..] => format!("{first}, {second} or {}", actions[actions.len() - 1]),
                 _ => String::new(),
             };
-            let problem = format!("{:?} is no action of a {}: write {known}", rule.action, self.policy.kind);
+            let problem = format!("{:?} is no action that {} knows: write {known}", rule.action, self.policy.kind);
             self.fault(&Path::Field(path, "action"), problem);
         }
         let (field, count) = match rule.peers {
