@@ -121,6 +121,8 @@ pub struct Plan {
     pub audited: Vec<PolicyChange>,
     /// Changes of workloads, Namespaces and Services.
     pub identities: Vec<IdentityChange>,
+    /// Nodes whose manifests change: they are judged as they stand in the cluster.
+    pub nodes: Vec<String>,
     /// Exceptions in force after the change.
     pub exceptions: Vec<Exception>,
     /// Enforced policies before.
@@ -216,7 +218,8 @@ impl Plan {
                 let list = if change.reference.kind.is_enforced() { &mut self.enforced } else { &mut self.audited };
                 list.push(change);
             }
-            Kind::AuditException | Kind::Node | Kind::EndpointSlice => {}
+            Kind::AuditException | Kind::EndpointSlice => {}
+            Kind::Node => self.nodes.push(difference.id.name.clone()),
             kind => self.identities.push(IdentityChange {
                 kind: format!("{kind:?}"),
                 namespace: difference.id.namespace.clone(),

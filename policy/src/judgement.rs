@@ -348,18 +348,20 @@ impl Judgement<'_, '_, '_> {
         reports
     }
 
-    /// Services that the change leaves without any of the pods that stood behind them.
+    /// Nodes that the change touches, and Services that it leaves without any of the pods that stood behind them.
     fn notes(&self) -> Vec<String> {
         let (old, new) = (self.before.population(), self.after.population());
+        let nodes = self.plan.nodes.iter();
+        let nodes =
+            nodes.map(|name| format!("the change touches Node {name}, which is judged as it stands in the cluster"));
         let services = self.inputs.cluster.services();
         let emptied = services
             .filter(|(id, _)| old.behind(*id).pods().next().is_some() && new.behind(*id).pods().next().is_none());
-        emptied
-            .map(|(_, service)| {
-                let Service { namespace, name, .. } = service;
-                format!("Service {namespace}/{name} selects none of the pods any more that stand behind it today")
-            })
-            .collect()
+        let emptied = emptied.map(|(_, service)| {
+            let Service { namespace, name, .. } = service;
+            format!("Service {namespace}/{name} selects none of the pods any more that stand behind it today")
+        });
+        nodes.chain(emptied).collect()
     }
 }
 

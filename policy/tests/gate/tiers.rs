@@ -209,6 +209,22 @@ fn a_relabelled_workload_may_fall_to_administrators() {
 }
 
 #[test]
+fn another_version_of_the_same_policy_or_a_namespace_is_no_change() {
+    let former = cluster("guard", "Admin", DENY_SHOP);
+    let now = former.replace("v1alpha2", "v1beta1").replace("name: guard", "name: guard, namespace: shop");
+    let report = shop().base("a.yaml", &former).head("a.yaml", &now).flow(FLOW).judge();
+    assert_eq!((report.exit_status, report.policies.len()), (0, 0));
+    assert_eq!(report.headline, "May merge: no policy changed, and nothing that policies look at.");
+}
+
+#[test]
+fn a_node_in_git_is_judged_as_it_stands_in_the_cluster_and_that_is_said() {
+    let node = "{apiVersion: v1, kind: Node, metadata: {name: n1, labels: {disk: ssd}}}";
+    let report = shop().head("node.yaml", node).judge();
+    assert_eq!(report.notes, ["the change touches Node n1, which is judged as it stands in the cluster"]);
+}
+
+#[test]
 fn exceptions_refer_to_the_kind_and_name() {
     let exception = |kind: &str, name: &str| {
         format!(
