@@ -231,7 +231,6 @@ impl Stage {
 fn describe(world: &World<'_>, standing: &Standing, direction: Direction) -> String {
     let rule = |taken: &Taken| {
         let policy = world.tiers().policy(taken.by.policy);
-        assert!(policy.rules(direction)[taken.by.rule].action == taken.action);
         format!("{} {} {:?}", policy.reference.name, taken.by.rule, taken.action)
     };
     match standing {

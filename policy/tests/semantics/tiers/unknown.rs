@@ -38,6 +38,17 @@ fn what_comes_later_may_make_it_matter_or_not() {
 }
 
 #[test]
+fn of_equal_priorities_a_doubt_may_make_another_policy_the_worst() {
+    // If the name is the address', one accepts and the other passes on, which is worse; if not, one denies.
+    let passes = admin("b", 1, "egress: [{action: Pass, to: [{networks: [0.0.0.0/0]}]}]");
+    let stage = shop().and(&allow_list()).and(&passes);
+    assert_eq!(stage.standing(FLOW, Egress), "unknown: Admin: a 0 Pass, else Admin: a 1 Deny, tied with b 0 Pass");
+    // Whatever the name, the other denies.
+    let denies = admin("b", 1, &format!("egress: [{DENY_ALL}]"));
+    assert_eq!(shop().and(&allow_list()).and(&denies).standing(FLOW, Egress), "Admin: a 1 Deny");
+}
+
+#[test]
 fn a_port_that_does_not_match_leaves_no_doubt() {
     let on_80 = "{action: Allow, to: [{domainNames: [api.example.com]}], ports: [{portNumber: {port: 80}}]}";
     let stage = shop().and(&admin("a", 1, &format!("egress: [{on_80}, {DENY_ALL}]")));
