@@ -12,6 +12,7 @@ use foretell_policy::flow::{Flow, Line};
 use foretell_policy::object::Object;
 use foretell_policy::population::Population;
 use foretell_policy::report::words::{count, grouped};
+use foretell_policy::tier::policy::TierPolicy;
 use foretell_policy::verdict::VerdictName;
 use foretell_policy::world::World;
 
@@ -51,6 +52,7 @@ struct Totals {
     flows: u64,
     allow: u64,
     would_deny: u64,
+    unknown: u64,
     unresolved_subjects: u64,
     bad_lines: u64,
 }
@@ -77,9 +79,11 @@ pub fn run(args: Evaluate) -> Result<u8, EvaluateError> {
         recordings.push(recording);
     }
     let policies = policies(&objects, all);
-    progress.next(format!("Judging flows by {}", count(policies.len() as u64, "policy", "policies")));
+    let administrators = if all { administrators(&objects) } else { Vec::new() };
+    let judging = policies.len() + administrators.len();
+    progress.next(format!("Judging flows by {}", count(judging as u64, "policy", "policies")));
 
-    let world = World::new(Arc::new(Population::as_recorded(&cluster)), policies.clone());
+    let world = World::new(Arc::new(Population::as_recorded(&cluster)), policies).under(administrators);
     let mut output = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let mut totals = Totals::default();
     for recording in &recordings {
@@ -93,7 +97,7 @@ pub fn run(args: Evaluate) -> Result<u8, EvaluateError> {
     }
     output.flush()?;
     drop(progress);
-    totals.tell(policies.len(), all);
+    totals.tell(judging, all);
     Ok(0)
 }
 
@@ -102,6 +106,14 @@ fn policies(objects: &[Object], all: bool) -> Vec<Arc<Policy>> {
     let policies = objects.iter().filter_map(Policy::of);
     let asked = policies.filter(|policy| all || !policy.reference.kind.is_enforced());
     let by_reference: BTreeMap<PolicyRef, Policy> = asked.map(|policy| (policy.reference.clone(), policy)).collect();
+    by_reference.into_values().map(Arc::new).collect()
+}
+
+/// The policies of administrators, which are enforced.
+fn administrators(objects: &[Object]) -> Vec<Arc<TierPolicy>> {
+    let policies = objects.iter().filter_map(TierPolicy::of);
+    let by_reference: BTreeMap<PolicyRef, TierPolicy> =
+        policies.map(|policy| (policy.reference.clone(), policy)).collect();
     by_reference.into_values().map(Arc::new).collect()
 }
 
@@ -126,6 +138,7 @@ impl Totals {
             match line.verdict {
                 VerdictName::Allow => self.allow += 1,
                 VerdictName::WouldDeny => self.would_deny += 1,
+                VerdictName::Unknown => self.unknown += 1,
             }
             serde_json::to_writer(&mut *output, line)?;
             output.write_all(b"\n")?;
@@ -142,6 +155,10 @@ impl Totals {
             grouped(self.allow),
             grouped(self.would_deny),
         ));
+        if self.unknown > 0 {
+            let verdicts = count(self.unknown, "verdict", "verdicts");
+            say(format_args!("{verdicts} cannot be told: a rule asks for what traffic does not tell."));
+        }
         match (policies, all) {
             (0, true) => say("The snapshot holds no policy."),
             (0, false) => say("The snapshot holds no audit policy; --all judges by enforced ones too."),

@@ -33,6 +33,25 @@ fn with_all_enforced_policies_are_asked_too() {
 }
 
 #[test]
+fn with_all_administrators_policies_say_their_tier_and_action_and_without_it_nothing() {
+    let place = Place::furnished();
+    let policy = "---\napiVersion: policy.networking.k8s.io/v1beta1\nkind: ClusterNetworkPolicy\nmetadata: {name: guard}\nspec: {tier: Admin, priority: 3, subject: {namespaces: {}}, ingress: [{action: Pass, from: [{namespaces: {}}]}], egress: [{action: Accept, to: [{domainNames: [example.com]}]}, {action: Deny, to: [{networks: [8.8.8.8/32]}]}]}\n";
+    place.write("snapshot.yaml", [SNAPSHOT, policy].concat());
+    place.write("flows.ndjson", [flow("10.1.0.6", "10.1.0.5"), flow("10.1.0.5", "8.8.8.8")].concat());
+    assert!(!place.run(EVALUATE).stdout.contains("guard"));
+    let ended = place.run(&format!("{EVALUATE} --all"));
+    let lines: Vec<&str> = ended.stdout.lines().filter(|line| line.contains("guard")).collect();
+    assert_eq!(
+        lines,
+        [
+            r#"{"flow":0,"policy":{"kind":"ClusterNetworkPolicy","namespace":"","name":"guard"},"direction":"Ingress","verdict":"Allow","rule":0,"message":"it leaves the flow to NetworkPolicies and the Baseline tier","tier":"Admin","priority":3,"action":"Pass"}"#,
+            r#"{"flow":1,"policy":{"kind":"ClusterNetworkPolicy","namespace":"","name":"guard"},"direction":"Egress","verdict":"Unknown","rule":0,"reason":"CannotBeJudged","message":"whether egress[0] takes 8.8.8.8 on TCP 8080 cannot be judged: it names example.com, and traffic does not tell the name of an address","tier":"Admin","priority":3,"action":"Accept"}"#,
+        ]
+    );
+    assert!(ended.stderr.contains("1 verdict cannot be told"), "{}", ended.stderr);
+}
+
+#[test]
 fn a_snapshot_without_an_audit_policy_says_that_there_is_all() {
     let place = Place::furnished();
     place.write("snapshot.yaml", SNAPSHOT.split("---\napiVersion: kguardian").next().unwrap());

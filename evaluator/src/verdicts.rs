@@ -134,6 +134,7 @@ pub(crate) fn verdict_name(verdict: VerdictName) -> &'static str {
     match verdict {
         VerdictName::Allow => "Allow",
         VerdictName::WouldDeny => "WouldDeny",
+        VerdictName::Unknown => "Unknown",
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use foretell_policy::object::Kind;
 use foretell_policy::snapshot::resource::{Detail, Presence, RESOURCES as ALL, Resource, Version};
 use futures::{Stream, StreamExt as _};
 use jiff::Timestamp;
@@ -17,16 +18,8 @@ use tokio_util::sync::CancellationToken;
 use crate::objects::News;
 use crate::state::State;
 
-/// The kinds that are watched. The admin tiers' are read by nobody yet.
-pub const RESOURCES: [Resource; 14] = {
-    let mut watched = [ALL[0]; 14];
-    let mut index = 0;
-    while index < watched.len() {
-        watched[index] = ALL[index];
-        index += 1;
-    }
-    watched
-};
+/// The kinds that are watched: all that a snapshot holds.
+pub const RESOURCES: [Resource; ALL.len()] = ALL;
 
 /// How long a watch that failed rests before it is begun again. It is said each time that the reason changes.
 const REST: Duration = Duration::from_secs(2);
@@ -43,11 +36,27 @@ pub async fn watch(
     resource: Resource,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
+    let versions = versions(&resource);
+    let mut tried = 0;
     loop {
-        let events = events(client.clone(), &resource);
-        let rest = tokio::select! {
+        let Some(version) = versions.get(tried).copied() else { return Ok(()) };
+        let events = events(client.clone(), &resource, version);
+        let ended = tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            rest = follow(&state, &resource, events) => rest,
+            ended = follow(&state, &resource, events) => ended,
+        };
+        // A cluster serves one of them at least, or none.
+        let rest = match ended {
+            Ended::NotServed if tried + 1 < versions.len() => {
+                tried += 1;
+                continue;
+            }
+            Ended::NotServed => {
+                tried = 0;
+                note_not_served(&state, &resource);
+                NOT_SERVED_REST
+            }
+            Ended::Rests(rest) => rest,
         };
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
@@ -58,8 +67,23 @@ pub async fn watch(
 
 type Events = futures::stream::BoxStream<'static, Result<Event<Value>, watcher::Error>>;
 
-fn events(client: Client, resource: &Resource) -> Events {
-    let Version::Exactly(api_version) = resource.version else { return futures::stream::empty().boxed() };
+/// The versions in which a kind is read, the newest first.
+fn versions(resource: &Resource) -> Vec<&'static str> {
+    match resource.version {
+        Version::Exactly(version) => vec![version],
+        Version::Preferred { .. } => resource.read_as().map(Kind::api_versions).unwrap_or_default().to_vec(),
+    }
+}
+
+/// Why a watch has ended.
+enum Ended {
+    /// The server does not know the version.
+    NotServed,
+    /// It is to be begun anew after this time.
+    Rests(Duration),
+}
+
+fn events(client: Client, resource: &Resource, api_version: &'static str) -> Events {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
     let kind = GroupVersionKind::gvk(group, version, resource.kind);
     let served = ApiResource::from_gvk_with_plural(&kind, resource.plural);
@@ -100,8 +124,8 @@ fn valued<K: Serialize + Send + 'static>(
     events.boxed()
 }
 
-/// Follows until the watch fails, and says how long to rest.
-async fn follow(state: &State, resource: &Resource, mut events: Events) -> Duration {
+/// Follows until the watch fails.
+async fn follow(state: &State, resource: &Resource, mut events: Events) -> Ended {
     while let Some(event) = events.next().await {
         let event = match event {
             Ok(event) => event,
@@ -121,28 +145,35 @@ async fn follow(state: &State, resource: &Resource, mut events: Events) -> Durat
             state.changed.notify_one();
         }
     }
-    REST
+    Ended::Rests(REST)
 }
 
-fn explain(state: &State, resource: &Resource, error: &watcher::Error) -> Duration {
+/// There is none of a kind that is not served. Ours are to be installed; administrators' policies need not be.
+fn note_not_served(state: &State, resource: &Resource) {
+    state.objects().not_served(resource);
+    match resource.version {
+        Version::Exactly(_) => {
+            let definition = "its CustomResourceDefinition is not installed: kubectl apply -f manifests/crds";
+            state.health.waits_for(resource.plural, definition);
+        }
+        Version::Preferred { .. } => state.health.has(resource.plural),
+    }
+    state.changed.notify_one();
+}
+
+fn explain(state: &State, resource: &Resource, error: &watcher::Error) -> Ended {
     let code = match error {
         watcher::Error::InitialListFailed(Error::Api(status))
         | watcher::Error::WatchStartFailed(Error::Api(status)) => status.code,
         _ => 0,
     };
     match code {
-        404 if resource.presence == Presence::IfInstalled => {
-            state.objects().not_served(resource);
-            let definition = "its CustomResourceDefinition is not installed: kubectl apply -f manifests/crds";
-            state.health.waits_for(resource.plural, definition);
-            state.changed.notify_one();
-            NOT_SERVED_REST
-        }
+        404 if resource.presence == Presence::IfInstalled => Ended::NotServed,
         // The API server lets a watch end now and then; what was listed is begun anew, and nothing is missing meanwhile.
-        410 => Duration::ZERO,
+        410 => Ended::Rests(Duration::ZERO),
         _ => {
             state.health.waits_for(resource.plural, error.to_string());
-            REST
+            Ended::Rests(REST)
         }
     }
 }

@@ -79,14 +79,17 @@ impl Exception {
         let mut forms = [Some(accused.policy), accused.promoted_from].into_iter().flatten().filter(names);
         match self.refers_to {
             ReferredKind::NetworkPolicy | ReferredKind::AuditNetworkPolicy => forms.any(|policy| {
-                policy.kind != PolicyKind::AuditClusterNetworkPolicy && policy.namespace == self.namespace
+                matches!(policy.kind, PolicyKind::NetworkPolicy | PolicyKind::AuditNetworkPolicy)
+                    && policy.namespace == self.namespace
             }),
-            ReferredKind::AuditClusterNetworkPolicy
-            | ReferredKind::AdminNetworkPolicy
-            | ReferredKind::BaselineAdminNetworkPolicy
-            | ReferredKind::ClusterNetworkPolicy => {
+            ReferredKind::AuditClusterNetworkPolicy => {
                 forms.any(|policy| policy.kind == PolicyKind::AuditClusterNetworkPolicy)
             }
+            ReferredKind::AdminNetworkPolicy => forms.any(|policy| policy.kind == PolicyKind::AdminNetworkPolicy),
+            ReferredKind::BaselineAdminNetworkPolicy => {
+                forms.any(|policy| policy.kind == PolicyKind::BaselineAdminNetworkPolicy)
+            }
+            ReferredKind::ClusterNetworkPolicy => forms.any(|policy| policy.kind == PolicyKind::ClusterNetworkPolicy),
         }
     }
 }

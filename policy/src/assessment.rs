@@ -8,15 +8,21 @@ use crate::acceptance::{Accused, Exception};
 use crate::cluster::ownership::Destination;
 use crate::cluster::pod::PodId;
 use crate::cluster::service::ServiceId;
-use crate::compiled::{Policy, PolicyRef};
+use crate::compiled::PolicyRef;
 use crate::denial::DenialKey;
 use crate::effect::{Effect, Outcome, Worlds};
 use crate::flow::Direction;
 use crate::naming::Party;
 use crate::sum::{Sharing, Sums};
+use crate::tier::chain::Passage;
 use crate::traffic::{Class, Key, Sighting, Traffic};
-use crate::verdict::{Reason, Verdict};
-use crate::world::{Pair, PolicyId, Standing, World};
+use crate::verdict::Verdict;
+use crate::world::{Pair, World};
+use blame::{Blamed, deniers, let_pass};
+use unknown::{Unknown, UnknownKey};
+
+mod blame;
+pub mod unknown;
 
 /// What is asked of the traffic.
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +97,8 @@ pub struct Counts {
     pub still_denied: u64,
     /// No policy can deny them.
     pub exempt: u64,
+    /// What becomes of them cannot be told.
+    pub unknown: u64,
 }
 
 /// The answer.
@@ -102,6 +110,8 @@ pub struct Assessment {
     pub still_allowed: BTreeMap<DenialKey, Told>,
     /// Newly allowed relations, laid at the changed policies.
     pub newly_allowed: BTreeMap<DenialKey, Told>,
+    /// Relations in use that may be newly denied, by what traffic does not tell.
+    pub unknown: BTreeMap<UnknownKey, Unknown>,
     /// What each changed policy says, by policy.
     pub counts: BTreeMap<PolicyRef, Counts>,
 }
@@ -121,7 +131,8 @@ pub fn assess(case: &Case<'_, '_, '_>, traffic: &Traffic, at: Timestamp) -> Asse
             match outcome.effect {
                 Effect::NewlyDenied => case.note_denial(&seen, at, &mut assessment),
                 Effect::NewlyAllowed => case.note_newly_allowed(&seen, &mut assessment),
-                Effect::StillAllowed | Effect::StillDenied => {}
+                Effect::Unknown => case.note_unknown(&seen, at, &mut assessment),
+                Effect::StillAllowed | Effect::StillDenied | Effect::StillUnknown => {}
             }
         }
     }
@@ -144,21 +155,27 @@ struct Seen<'a> {
 enum Said {
     Exempt,
     Allowed,
+    Unknown,
     WouldDeny(Effect),
 }
 
 impl Said {
     fn count(self, counts: &mut Counts) {
-        let Self::WouldDeny(effect) = self else {
-            *(if self == Self::Exempt { &mut counts.exempt } else { &mut counts.allowed }) += 1;
-            return;
+        let count = match self {
+            Self::Exempt => &mut counts.exempt,
+            Self::Allowed => &mut counts.allowed,
+            Self::Unknown => &mut counts.unknown,
+            Self::WouldDeny(effect) => {
+                counts.would_deny += 1;
+                match effect {
+                    Effect::NewlyDenied => &mut counts.newly_denied,
+                    Effect::StillDenied => &mut counts.still_denied,
+                    Effect::NewlyAllowed | Effect::StillAllowed => &mut counts.still_allowed,
+                    Effect::Unknown | Effect::StillUnknown => &mut counts.unknown,
+                }
+            }
         };
-        counts.would_deny += 1;
-        *(match effect {
-            Effect::NewlyDenied => &mut counts.newly_denied,
-            Effect::StillDenied => &mut counts.still_denied,
-            Effect::NewlyAllowed | Effect::StillAllowed => &mut counts.still_allowed,
-        }) += 1;
+        *count += 1;
     }
 }
 
@@ -188,7 +205,9 @@ impl Case<'_, '_, '_> {
         let (old, new) = (before.population(), after.population());
         let selected = |world: &World<'_>, pod: PodId| {
             let mut restricting = Direction::BOTH.iter().flat_map(|direction| world.restricting(pod, *direction));
+            let mut ruling = world.tiers().selecting(world.population().identity_id(pod)).iter();
             restricting.any(|policy| self.changed.contains(&world.policy(*policy).reference))
+                || ruling.any(|policy| self.changed.contains(&world.tiers().policy(*policy).reference))
         };
         let differs = |pod: PodId| {
             let (was, is) = (old.identity(pod), new.identity(pod));
@@ -229,32 +248,51 @@ impl Case<'_, '_, '_> {
 
     /// Notes what each changed policy says by itself.
     fn note_verdicts(&self, seen: &Seen<'_>, counted: &mut Counted, assessment: &mut Assessment) {
-        let outcome = seen.outcome;
-        let in_use = seen.sightings.iter().any(|sighting| sighting.class == Class::InUse);
+        let (after, pair) = (self.worlds.after, &seen.outcome.pair);
         for direction in Direction::BOTH {
-            for (id, verdict) in self.worlds.after.verdicts(&outcome.pair, direction) {
-                let policy = &self.worlds.after.policy(id).reference;
-                if !self.changed.contains(policy) {
-                    continue;
-                }
+            for (id, verdict) in after.verdicts(pair, direction) {
                 let said = match verdict {
                     Verdict::Exempt(_) => Said::Exempt,
                     Verdict::Allow { .. } => Said::Allowed,
-                    Verdict::WouldDeny(_) => Said::WouldDeny(outcome.effect),
+                    Verdict::WouldDeny(_) => Said::WouldDeny(seen.outcome.effect),
                 };
-                let key = self.denial_key(policy, direction, &outcome.pair);
-                if in_use {
-                    let known = counted.entry((policy.clone(), key.clone())).or_insert(said);
-                    *known = said.max(*known);
-                }
-                let passes_elsewhere = outcome.effect == Effect::StillAllowed;
-                if let (Verdict::WouldDeny(_), true, Standing::Allowed { policy: by, rule, .. }) =
-                    (verdict, passes_elsewhere, &outcome.at(direction).after)
-                {
-                    let note = allowed_by(self.worlds.after, *by, direction, *rule);
-                    note_told(&mut assessment.still_allowed, key, policy, outcome.effect, note, seen);
-                }
+                self.note_verdict(&after.policy(id).reference, said, direction, seen, counted, assessment);
             }
+            let Some(asked) = after.tier_question(pair, direction) else { continue };
+            for (id, first) in asked.each() {
+                let Some(ruling) = first.said() else { continue };
+                let said = match ruling.passage() {
+                    Passage::Passes => Said::Allowed,
+                    Passage::Unknown => Said::Unknown,
+                    Passage::Denied => Said::WouldDeny(seen.outcome.effect),
+                };
+                self.note_verdict(&after.tiers().policy(id).reference, said, direction, seen, counted, assessment);
+            }
+        }
+    }
+
+    fn note_verdict(
+        &self,
+        policy: &PolicyRef,
+        said: Said,
+        direction: Direction,
+        seen: &Seen<'_>,
+        counted: &mut Counted,
+        assessment: &mut Assessment,
+    ) {
+        if !self.changed.contains(policy) {
+            return;
+        }
+        let outcome = seen.outcome;
+        let key = self.denial_key(policy, direction, &outcome.pair);
+        if seen.is_in_use() {
+            let known = counted.entry((policy.clone(), key.clone())).or_insert(said);
+            *known = said.max(*known);
+        }
+        if said == Said::WouldDeny(Effect::StillAllowed)
+            && let Some((_, note)) = let_pass(self.worlds.after, &outcome.at(direction).after, direction)
+        {
+            note_told(&mut assessment.still_allowed, key, policy, outcome.effect, note, seen);
         }
     }
 
@@ -262,28 +300,30 @@ impl Case<'_, '_, '_> {
         let Worlds { before, after, .. } = self.worlds;
         for direction in Direction::BOTH {
             let change = seen.outcome.at(direction);
-            let Standing::Denied(denied) = &change.before else { continue };
+            if change.before.passage() != Passage::Denied {
+                continue;
+            }
             // What lets it in is what allows it now, or that what kept it out is gone.
-            let (policy, note) = if let Standing::Allowed { policy, rule, .. } = &change.after {
-                (&after.policy(*policy).reference, allowed_by(after, *policy, direction, *rule))
-            } else {
-                let Some((policy, _)) = denied.first() else { continue };
-                let reference = &before.policy(*policy).reference;
-                (reference, format!("{reference} restricts it no longer"))
+            let now = let_pass(after, &change.after, direction);
+            let gone = || {
+                let denier = deniers(before, &change.before, &seen.outcome.pair, direction).into_iter().next()?;
+                let note = format!("{} restricts it no longer", denier.policy);
+                Some((denier.policy, note))
             };
-            let key = self.denial_key(policy, direction, &seen.outcome.pair);
-            note_told(&mut assessment.newly_allowed, key, policy, Effect::NewlyAllowed, note, seen);
+            let Some((policy, note)) = now.or_else(gone) else { continue };
+            let key = self.denial_key(&policy, direction, &seen.outcome.pair);
+            note_told(&mut assessment.newly_allowed, key, &policy, Effect::NewlyAllowed, note, seen);
         }
     }
 
     fn note_denial(&self, seen: &Seen<'_>, at: Timestamp, assessment: &mut Assessment) {
         for direction in Direction::BOTH.into_iter().filter(|direction| seen.outcome.at(*direction).closes()) {
-            for (policy, cause, reason, message) in self.blame(seen.outcome, direction) {
+            for Blamed { policy, cause, reason, message } in self.blame(seen.outcome, direction) {
                 let key = self.denial_key(&policy, direction, &seen.outcome.pair);
                 let denied = assessment.denied.entry(key).or_insert_with(|| Denied {
                     policy: policy.clone(),
                     cause,
-                    reason: reason.name(),
+                    reason,
                     message,
                     sums: Sums::default(),
                     uncovered: false,
@@ -293,11 +333,19 @@ impl Case<'_, '_, '_> {
                 for sighting in seen.sightings {
                     denied.sums.add(seen.key.src, sighting, seen.shared);
                 }
-                if seen.sightings.iter().any(|sighting| sighting.class == Class::InUse) {
+                if seen.is_in_use() {
                     self.ask_exceptions(denied, &policy, direction, &seen.outcome.pair, at);
                 }
             }
         }
+    }
+
+    /// The exceptions that speak of a flow's denial by a policy, expired ones too.
+    fn covering(&self, policy: &PolicyRef, direction: Direction, pair: &Pair) -> Vec<(usize, &Exception)> {
+        let promoted = self.promoted_from.get(&(policy.namespace.clone(), policy.name.clone()));
+        let accused = Accused { policy, promoted_from: promoted };
+        let question = self.worlds.after.question(pair, direction);
+        self.exceptions.iter().enumerate().filter(|(_, it)| it.covers(&accused, &question)).collect()
     }
 
     fn ask_exceptions(
@@ -308,10 +356,7 @@ impl Case<'_, '_, '_> {
         pair: &Pair,
         at: Timestamp,
     ) {
-        let promoted = self.promoted_from.get(&(policy.namespace.clone(), policy.name.clone()));
-        let accused = Accused { policy, promoted_from: promoted };
-        let question = self.worlds.after.question(pair, direction);
-        let covering = self.exceptions.iter().enumerate().filter(|(_, it)| it.covers(&accused, &question));
+        let covering = self.covering(policy, direction, pair).into_iter();
         let (expired, live): (Vec<_>, Vec<_>) = covering.partition(|(_, exception)| exception.has_expired(at));
         denied.expired.extend(expired.iter().map(|(index, _)| *index));
         match live.first() {
@@ -321,53 +366,11 @@ impl Case<'_, '_, '_> {
             None => denied.uncovered = true,
         }
     }
+}
 
-    /// The policies at which a denial is laid: the changed ones that restrict the subject; else what was taken away; else,
-    /// where only identities changed, those that restrict it now.
-    fn blame(&self, outcome: &Outcome, direction: Direction) -> Vec<(PolicyRef, Cause, Reason, String)> {
-        let Worlds { before, after, .. } = self.worlds;
-        let change = outcome.at(direction);
-        let Standing::Denied(denied) = &change.after else { return Vec::new() };
-        let peer = Party::of(outcome.pair.peer(direction), after.cluster()).to_string();
-        let explain = |policy: &Policy, reason: &Reason| {
-            policy.explain(reason, direction, &peer, outcome.pair.protocol, outcome.pair.port)
-        };
-        let laid_at = |id: &PolicyId, reason: &Reason, cause: Cause| {
-            let policy = after.policy(*id);
-            (policy.reference.clone(), cause, *reason, explain(policy, reason))
-        };
-        let is_changed = |id: &PolicyId| self.changed.contains(&after.policy(*id).reference);
-        let by_policy: Vec<_> = denied
-            .iter()
-            .filter(|(id, _)| is_changed(id))
-            .map(|(id, reason)| laid_at(id, reason, Cause::Policy))
-            .collect();
-        if !by_policy.is_empty() {
-            return by_policy;
-        }
-        let Some((restricting, reason)) = denied.first() else { return Vec::new() };
-        let restricting = after.policy(*restricting);
-        let took_part = before.verdicts(&outcome.pair, direction).filter_map(|(id, verdict)| match verdict {
-            Verdict::Allow { rule, .. } => Some((before.policy(id), rule)),
-            _ => None,
-        });
-        let by_removal: Vec<_> = took_part
-            .filter(|(policy, _)| self.changed.contains(&policy.reference))
-            .map(|(policy, rule)| {
-                let message = format!(
-                    "{} allowed it by {} and does so no longer; {} restricts this pod: {}",
-                    policy.reference,
-                    rule_name(direction, rule),
-                    restricting.reference,
-                    explain(restricting, reason),
-                );
-                (policy.reference.clone(), Cause::Removal, *reason, message)
-            })
-            .collect();
-        if !by_removal.is_empty() {
-            return by_removal;
-        }
-        denied.iter().map(|(id, reason)| laid_at(id, reason, Cause::Identity)).collect()
+impl Seen<'_> {
+    fn is_in_use(&self) -> bool {
+        self.sightings.iter().any(|sighting| sighting.class == Class::InUse)
     }
 }
 
@@ -382,16 +385,5 @@ fn note_told(
     let told = told.entry(key).or_insert_with(|| Told { policy: policy.clone(), effect, note, sums: Sums::default() });
     for sighting in seen.sightings {
         told.sums.add(seen.key.src, sighting, seen.shared);
-    }
-}
-
-fn allowed_by(world: &World<'_>, policy: PolicyId, direction: Direction, rule: usize) -> String {
-    format!("allowed by {} {}", world.policy(policy).reference, rule_name(direction, rule))
-}
-
-fn rule_name(direction: Direction, rule: usize) -> String {
-    match direction {
-        Direction::Ingress => format!("ingress[{rule}]"),
-        Direction::Egress => format!("egress[{rule}]"),
     }
 }

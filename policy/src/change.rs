@@ -12,8 +12,10 @@ use crate::audit::PROMOTED_FROM;
 use crate::collation::{Change, Sourced};
 use crate::compiled::{Policy, PolicyKind, PolicyRef};
 use crate::difference::spec_differences;
+use crate::labels::Labels;
 use crate::object::{Kind, Object, ObjectId};
 use crate::overlay::Overlay;
+use crate::tier::policy::TierPolicy;
 
 /// What became of an object between two revisions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
@@ -37,9 +39,43 @@ pub struct PolicyChange {
     /// The audit policy that it enforces from now on.
     pub promotion: Option<Promotion>,
     /// Its compiled form after the change; before it, where it is removed.
-    pub policy: Arc<Policy>,
+    pub compiled: Compiled,
     /// What it was compiled from.
     pub object: Object,
+}
+
+/// A compiled policy.
+#[derive(Clone, Debug)]
+pub enum Compiled {
+    /// One that adds up with others: a NetworkPolicy, or an audit policy.
+    Policy(Arc<Policy>),
+    /// One of administrators.
+    Administrators(Arc<TierPolicy>),
+}
+
+impl Compiled {
+    fn of(object: &Object) -> Option<Self> {
+        let administrators = || TierPolicy::of(object).map(Arc::new).map(Self::Administrators);
+        Policy::of(object).map(Arc::new).map(Self::Policy).or_else(administrators)
+    }
+
+    /// Which.
+    #[must_use]
+    pub fn reference(&self) -> &PolicyRef {
+        match self {
+            Self::Policy(policy) => &policy.reference,
+            Self::Administrators(policy) => &policy.reference,
+        }
+    }
+
+    /// Whether it selects a pod with these labels in a namespace with those.
+    #[must_use]
+    pub fn selects(&self, namespace: &str, namespace_labels: &Labels, labels: &Labels) -> bool {
+        match self {
+            Self::Policy(policy) => policy.selects(namespace, namespace_labels, labels),
+            Self::Administrators(policy) => policy.selects(namespace_labels, labels),
+        }
+    }
 }
 
 /// How an enforced policy comes from an audited one.
@@ -87,18 +123,29 @@ pub struct Plan {
     pub audited: Vec<PolicyChange>,
     /// Changes of workloads, Namespaces and Services.
     pub identities: Vec<IdentityChange>,
+    /// Nodes whose manifests change: they are judged as they stand in the cluster.
+    pub nodes: Vec<String>,
     /// Exceptions in force after the change.
     pub exceptions: Vec<Exception>,
     /// Enforced policies before.
-    pub before: Vec<Arc<Policy>>,
+    pub before: Enforced,
     /// Enforced policies after.
-    pub after: Vec<Arc<Policy>>,
+    pub after: Enforced,
     /// What the base says of identities.
     pub base: Overlay,
     /// What the merged tree says of them.
     pub head: Overlay,
     /// The audit policy that an enforced one says it was promoted from, by namespace and name.
     pub promoted_from: BTreeMap<(String, String), PolicyRef>,
+}
+
+/// The policies that are enforced in a world.
+#[derive(Clone, Debug, Default)]
+pub struct Enforced {
+    /// NetworkPolicies.
+    pub network_policies: Vec<Arc<Policy>>,
+    /// Those of administrators.
+    pub administrators: Vec<Arc<TierPolicy>>,
 }
 
 struct Difference<'a> {
@@ -155,21 +202,27 @@ impl Plan {
     fn add(&mut self, difference: &Difference<'_>, worlds: &Worlds<'_>) {
         let Some(object) = difference.after.or(difference.before).map(|sourced| &sourced.object) else { return };
         match difference.id.kind {
-            Kind::NetworkPolicy | Kind::AuditNetworkPolicy | Kind::AuditClusterNetworkPolicy => {
-                let Some(policy) = Policy::of(object).map(Arc::new) else { return };
+            Kind::NetworkPolicy
+            | Kind::AuditNetworkPolicy
+            | Kind::AuditClusterNetworkPolicy
+            | Kind::AdminNetworkPolicy
+            | Kind::BaselineAdminNetworkPolicy
+            | Kind::ClusterNetworkPolicy => {
+                let Some(compiled) = Compiled::of(object) else { return };
                 let removed = difference.action == Action::Removed;
                 let change = PolicyChange {
-                    reference: policy.reference.clone(),
+                    reference: compiled.reference().clone(),
                     action: difference.action,
                     place: difference.place(),
                     promotion: if removed { None } else { worlds.promotion(object) },
-                    policy,
+                    compiled,
                     object: object.clone(),
                 };
                 let list = if change.reference.kind.is_enforced() { &mut self.enforced } else { &mut self.audited };
                 list.push(change);
             }
-            Kind::AuditException | Kind::Node | Kind::EndpointSlice => {}
+            Kind::AuditException | Kind::EndpointSlice => {}
+            Kind::Node => self.nodes.push(difference.id.name.clone()),
             kind => self.identities.push(IdentityChange {
                 kind: format!("{kind:?}"),
                 namespace: difference.id.namespace.clone(),
@@ -270,9 +323,12 @@ fn differences(change: &Change) -> Vec<Difference<'_>> {
         .collect()
 }
 
-fn enforced(objects: &BTreeMap<ObjectId, &Object>) -> Vec<Arc<Policy>> {
+fn enforced(objects: &BTreeMap<ObjectId, &Object>) -> Enforced {
     let policies = objects.iter().filter(|(id, _)| id.kind == Kind::NetworkPolicy);
-    policies.filter_map(|(_, object)| Policy::of(object)).map(Arc::new).collect()
+    Enforced {
+        network_policies: policies.filter_map(|(_, object)| Policy::of(object)).map(Arc::new).collect(),
+        administrators: objects.values().filter_map(|object| TierPolicy::of(object)).map(Arc::new).collect(),
+    }
 }
 
 fn exceptions(objects: &BTreeMap<ObjectId, &Object>, changed: &BTreeSet<&ObjectId>) -> Vec<Exception> {

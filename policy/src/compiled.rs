@@ -18,8 +18,11 @@ use crate::port::{Port, PortSet};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, schemars::JsonSchema)]
 #[expect(missing_docs, reason = "each variant is the kind of its name")]
 pub enum PolicyKind {
+    AdminNetworkPolicy,
     AuditClusterNetworkPolicy,
     AuditNetworkPolicy,
+    BaselineAdminNetworkPolicy,
+    ClusterNetworkPolicy,
     NetworkPolicy,
 }
 
@@ -27,15 +30,18 @@ impl PolicyKind {
     /// Whether a cluster's network acts on it.
     #[must_use]
     pub fn is_enforced(self) -> bool {
-        matches!(self, Self::NetworkPolicy)
+        !matches!(self, Self::AuditClusterNetworkPolicy | Self::AuditNetworkPolicy)
     }
 }
 
 impl fmt::Display for PolicyKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
+            Self::AdminNetworkPolicy => "AdminNetworkPolicy",
             Self::AuditClusterNetworkPolicy => "AuditClusterNetworkPolicy",
             Self::AuditNetworkPolicy => "AuditNetworkPolicy",
+            Self::BaselineAdminNetworkPolicy => "BaselineAdminNetworkPolicy",
+            Self::ClusterNetworkPolicy => "ClusterNetworkPolicy",
             Self::NetworkPolicy => "NetworkPolicy",
         })
     }

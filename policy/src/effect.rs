@@ -6,8 +6,10 @@ use serde::Serialize;
 
 use crate::flow::Direction;
 use crate::population::Listener;
+use crate::tier::chain::{Passage, Undecidable};
+use crate::tier::policy::Rule;
 use crate::traffic::Key;
-use crate::world::{Pair, Standing, World};
+use crate::world::{Dialled, Pair, Standing, World};
 
 /// What enforcing changes, all policies together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
@@ -18,15 +20,25 @@ pub enum Effect {
     NewlyAllowed,
     StillAllowed,
     StillDenied,
+    /// It cannot be told, after the change as before it and for the same reason.
+    StillUnknown,
+    /// It may be newly denied: that cannot be told.
+    Unknown,
 }
 
 impl Effect {
-    fn of(before: bool, after: bool) -> Self {
+    /// `same`: where neither can be told, it depends on the same.
+    fn of(before: Passage, after: Passage, same: impl FnOnce() -> bool) -> Self {
         match (before, after) {
-            (true, true) => Self::StillAllowed,
-            (true, false) => Self::NewlyDenied,
-            (false, true) => Self::NewlyAllowed,
-            (false, false) => Self::StillDenied,
+            (Passage::Denied, Passage::Passes) => Self::NewlyAllowed,
+            // Whether it passed before matters no more.
+            (Passage::Passes | Passage::Unknown, Passage::Passes) => Self::StillAllowed,
+            (Passage::Passes, Passage::Denied) => Self::NewlyDenied,
+            (Passage::Denied, Passage::Denied | Passage::Unknown) => Self::StillDenied,
+            (Passage::Unknown, Passage::Unknown) if same() => Self::StillUnknown,
+            (Passage::Passes | Passage::Unknown, Passage::Unknown) | (Passage::Unknown, Passage::Denied) => {
+                Self::Unknown
+            }
         }
     }
 }
@@ -68,7 +80,7 @@ impl Change {
     /// Whether this end lets the flow pass no more.
     #[must_use]
     pub fn closes(&self) -> bool {
-        self.before.passes() && !self.after.passes()
+        self.before.passage() == Passage::Passes && self.after.passage() == Passage::Denied
     }
 }
 
@@ -91,8 +103,7 @@ impl Worlds<'_, '_> {
         let listeners = |world: &World<'_>| {
             world.population().listeners(&key.src, &key.dst, key.protocol, key.port, self.at, &blocks)
         };
-        let pair =
-            |listener: &Listener| Pair { src: key.src, dst: listener.end, protocol: key.protocol, port: listener.port };
+        let pair = |listener: &Listener| pair(key, listener);
         let before: Vec<(Pair, Standing, Standing)> = listeners(self.before)
             .iter()
             .map(pair)
@@ -101,7 +112,7 @@ impl Worlds<'_, '_> {
                 (pair, standing(Direction::Egress), standing(Direction::Ingress))
             })
             .collect();
-        let passes = |(_, egress, ingress): &(Pair, Standing, Standing)| egress.passes() && ingress.passes();
+        let passage = |(_, egress, ingress): &(Pair, Standing, Standing)| egress.passage().and(ingress.passage());
         listeners(self.after)
             .iter()
             .map(pair)
@@ -110,13 +121,42 @@ impl Worlds<'_, '_> {
                 let old = before
                     .iter()
                     .find(|(old, _, _)| old.dst == pair.dst)
-                    .or_else(|| before.iter().find(|old| !passes(old)))
-                    .or_else(|| before.first())?;
+                    .or_else(|| before.iter().min_by_key(|old| passage(old)))?;
                 let egress = Change { before: old.1.clone(), after: self.after.standing(&pair, Direction::Egress) };
                 let ingress = Change { before: old.2.clone(), after: self.after.standing(&pair, Direction::Ingress) };
-                let effect = Effect::of(passes(old), egress.after.passes() && ingress.after.passes());
+                let after = egress.after.passage().and(ingress.after.passage());
+                let same = || {
+                    let ends = [(&egress, Direction::Egress), (&ingress, Direction::Ingress)];
+                    ends.iter().all(|(change, direction)| self.depends_on_the_same(change, *direction))
+                };
+                let effect = Effect::of(passage(old), after, same);
                 Some(Outcome { pair, effect, egress, ingress })
             })
             .collect()
     }
+
+    /// Whether an end stands after as it did before, whatever of it traffic does not tell: the same rules in doubt, with the
+    /// same ends.
+    fn depends_on_the_same(&self, change: &Change, direction: Direction) -> bool {
+        let (Standing::Unknown(before), Standing::Unknown(after)) = (&change.before, &change.after) else {
+            return change.before.passage() == change.after.passage();
+        };
+        let rules = |world: &'_ World<'_>, undecidable: &Undecidable| -> Vec<_> {
+            let doubts = undecidable.doubts.iter();
+            doubts
+                .map(|(_, doubt, passage)| {
+                    let by = doubt.taken.by;
+                    let rule = world.tiers().policy(by.policy).rules(direction).get(by.rule).cloned();
+                    (rule.map(Rule::unnamed), *passage)
+                })
+                .collect()
+        };
+        before.otherwise.passage() == after.otherwise.passage()
+            && rules(self.before, before) == rules(self.after, after)
+    }
+}
+
+fn pair(key: &Key, listener: &Listener) -> Pair {
+    let dialled = Dialled::from(&key.dst);
+    Pair { src: key.src, dst: listener.end, protocol: key.protocol, port: listener.port, dialled }
 }

@@ -7,7 +7,9 @@ use crate::flow::{Direction, Flow};
 use crate::naming::Party;
 use crate::population::Listener;
 use crate::verdict::{BY_BLOCK_ALONE, Exemption, TO_OWN_NODE, Verdict, VerdictLine, VerdictName};
-use crate::world::{Pair, PolicyId, World};
+use crate::world::{Dialled, Pair, PolicyId, World};
+
+mod tiers;
 
 /// What is said of one flow.
 #[derive(Clone, Debug, Default)]
@@ -34,13 +36,16 @@ pub fn evaluate<'a>(world: &'a World<'_>, flow: &Flow, index: u64) -> Evaluated<
     let blocks = world.blocks(&ends.src);
     let listeners = world.population().listeners(&ends.src, &ends.dst, flow.protocol, flow.port, flow.start, blocks);
     let mut said: BTreeMap<(PolicyId, Direction), About> = BTreeMap::new();
+    let mut rulings = tiers::Rulings::default();
     let mut evaluated = Evaluated::default();
     for direction in Direction::BOTH {
         for Listener { end, port } in &listeners {
-            let pair = Pair { src: ends.src, dst: *end, protocol: flow.protocol, port: *port };
+            let dialled = Dialled::from(&ends.dst);
+            let pair = Pair { src: ends.src, dst: *end, protocol: flow.protocol, port: *port, dialled };
             if world.is_unresolved(pair.subject(direction)) && !evaluated.unresolved_subjects.contains(&direction) {
                 evaluated.unresolved_subjects.push(direction);
             }
+            rulings.add(world, &pair, direction);
             for (policy, verdict) in world.verdicts(&pair, direction) {
                 let about = About { verdict, pair };
                 said.entry((policy, direction))
@@ -61,6 +66,7 @@ pub fn evaluate<'a>(world: &'a World<'_>, flow: &Flow, index: u64) -> Evaluated<
     evaluated.lines = said
         .into_iter()
         .map(|((policy, direction), about)| line(world, index, policy, direction, &about, backend_of.as_deref()))
+        .chain(rulings.lines(world, index, backend_of.as_deref()))
         .collect();
     let order = |line: &VerdictLine<'a>| (&line.policy.namespace, &line.policy.name, line.direction, line.policy.kind);
     evaluated.lines.sort_by(|a, b| order(a).cmp(&order(b)));
@@ -98,6 +104,7 @@ fn line<'a>(
         exempt: None,
         reason: None,
         message: None,
+        administrators: None,
     };
     match about.verdict {
         Verdict::Allow { rule, by_block_alone } => {

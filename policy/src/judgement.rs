@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::assessment::{Assessment, Case, Cause, Counts, Denied, Told, assess};
-use crate::change::{Action, IdentityChange, Plan, PolicyChange};
+use crate::change::{Action, Compiled, Enforced, IdentityChange, Plan, PolicyChange};
 use crate::cluster::Cluster;
 use crate::cluster::pod::{Pod, gone_at};
 use crate::cluster::service::{Service, ServiceId};
@@ -30,6 +30,7 @@ use crate::world::World;
 
 mod evidence;
 mod mends;
+mod unknown;
 
 /// Everything that an answer depends on.
 #[derive(Clone, Debug)]
@@ -69,8 +70,11 @@ pub fn judge(inputs: &Inputs<'_>) -> Report {
         hold_back_new_exceptions(&mut plan, &mut notes);
     }
     let population = |head| Arc::new(Population::overlaid(inputs.cluster, inputs.at, &plan.base, head));
-    let before = World::new(population(&plan.base), plan.before.clone());
-    let after = World::new(population(&plan.head), plan.after.clone());
+    let world = |population, enforced: &Enforced| {
+        World::new(population, enforced.network_policies.clone()).under(enforced.administrators.clone())
+    };
+    let before = world(population(&plan.base), &plan.before);
+    let after = world(population(&plan.head), &plan.after);
     let workloads = existing(inputs, &plan);
     let judgement = Judgement { inputs, plan: &plan, before: &before, after: &after, workloads };
 
@@ -97,7 +101,7 @@ pub fn judge(inputs: &Inputs<'_>) -> Report {
         base: inputs.base.clone(),
         head: inputs.head.clone(),
         at: inputs.at,
-        undecided: undecided(inputs.change),
+        undecided: undecided(inputs.change).into_iter().chain(judgement.unknown(&enforced)).collect(),
         policies,
         previews,
         identities: plan.identities.clone(),
@@ -173,14 +177,19 @@ impl Judgement<'_, '_, '_> {
 
     /// An audit policy alone, over what is enforced once the change is merged.
     fn preview(&self, change: &PolicyChange) -> PolicyReport {
+        let Compiled::Policy(policy) = &change.compiled else {
+            return self.policy_report(change, &Assessment::default());
+        };
         if change.action == Action::Removed {
             return self.policy_report(change, &Assessment::default());
         }
-        let with = self.after.with(Arc::clone(&change.policy));
+        let with = self.after.with(Arc::clone(policy));
         let assessment = self.assess(self.after, &with, &BTreeSet::from([change.reference.clone()]));
         let denials = self.denials(&assessment);
         let mend = self.mend(change, &with, &denials);
-        PolicyReport { denials, mend, ..self.policy_report(change, &assessment) }
+        let mut report = self.policy_report(change, &assessment);
+        report.notes.extend(self.unknown(&assessment).into_iter().map(|part| part.what));
+        PolicyReport { denials, mend, ..report }
     }
 
     fn policy_report(&self, change: &PolicyChange, assessment: &Assessment) -> PolicyReport {
@@ -220,6 +229,7 @@ impl Judgement<'_, '_, '_> {
                 newly_denied: counts.newly_denied,
                 still_allowed: counts.still_allowed,
                 still_denied: counts.still_denied,
+                unknown: counts.unknown,
             },
             denials: Vec::new(),
             still_allowed: relations(told),
@@ -346,18 +356,20 @@ impl Judgement<'_, '_, '_> {
         reports
     }
 
-    /// Services that the change leaves without any of the pods that stood behind them.
+    /// Nodes that the change touches, and Services that it leaves without any of the pods that stood behind them.
     fn notes(&self) -> Vec<String> {
         let (old, new) = (self.before.population(), self.after.population());
+        let nodes = self.plan.nodes.iter();
+        let nodes =
+            nodes.map(|name| format!("the change touches Node {name}, which is judged as it stands in the cluster"));
         let services = self.inputs.cluster.services();
         let emptied = services
             .filter(|(id, _)| old.behind(*id).pods().next().is_some() && new.behind(*id).pods().next().is_none());
-        emptied
-            .map(|(_, service)| {
-                let Service { namespace, name, .. } = service;
-                format!("Service {namespace}/{name} selects none of the pods any more that stand behind it today")
-            })
-            .collect()
+        let emptied = emptied.map(|(_, service)| {
+            let Service { namespace, name, .. } = service;
+            format!("Service {namespace}/{name} selects none of the pods any more that stand behind it today")
+        });
+        nodes.chain(emptied).collect()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a Kubernetes NetworkPolicy would deny: resource types, semantics, engine and report. No I/O.
 
 pub mod acceptance;
+pub mod admin;
 pub mod assessment;
 pub mod audit;
 mod canonical;
@@ -35,6 +36,7 @@ pub mod report;
 pub mod settings;
 pub mod snapshot;
 pub mod sum;
+pub mod tier;
 pub mod traffic;
 mod validation;
 pub mod verdict;

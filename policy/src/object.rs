@@ -8,13 +8,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::admin::{AdminNetworkPolicy, BaselineAdminNetworkPolicy, ClusterNetworkPolicy};
 use crate::audit::{AuditClusterNetworkPolicy, AuditNetworkPolicy};
-use crate::cidr::{OldForm, parse_cidr};
 use crate::exception::AuditException;
 use crate::validation;
 use complaint::Complaint;
 
-mod cidrs;
+mod admin_substance;
+pub mod cidrs;
 pub mod complaint;
 mod decode;
 pub mod kept;
@@ -58,6 +59,12 @@ pub enum Kind {
     AuditClusterNetworkPolicy,
     /// `foretell.dev/v1alpha1`
     AuditException,
+    /// `policy.networking.k8s.io/v1alpha1`
+    AdminNetworkPolicy,
+    /// `policy.networking.k8s.io/v1alpha1`
+    BaselineAdminNetworkPolicy,
+    /// `policy.networking.k8s.io/v1alpha2` and `v1beta1`
+    ClusterNetworkPolicy,
 }
 
 /// What makes an object the same object at two revisions. `namespace` is empty for cluster-scoped kinds.
@@ -99,6 +106,9 @@ pub enum Object {
     AuditNetworkPolicy(Box<AuditNetworkPolicy>),
     AuditClusterNetworkPolicy(Box<AuditClusterNetworkPolicy>),
     AuditException(Box<AuditException>),
+    AdminNetworkPolicy(Box<AdminNetworkPolicy>),
+    BaselineAdminNetworkPolicy(Box<BaselineAdminNetworkPolicy>),
+    ClusterNetworkPolicy(Box<ClusterNetworkPolicy>),
 }
 
 /// Under which rules an object is read.
@@ -164,12 +174,12 @@ pub fn read(value: Value, origin: &Origin) -> Result<Option<Object>, ObjectError
 }
 
 /// Every fault of an object that is new, or takes the place of one that holds these CIDRs: those that [`read`] finds, and
-/// those of [`new_cidr_faults`].
+/// those of [`cidrs::new_faults`].
 #[must_use]
 pub fn faults(value: Value, origin: &Origin, stored: &BTreeSet<String>) -> Vec<FieldError> {
     match typed(value, origin) {
         Ok(None) => Vec::new(),
-        Ok(Some((object, _))) => [validation::faults(&object, origin), new_cidr_faults(&object, stored)].concat(),
+        Ok(Some((object, _))) => [validation::faults(&object, origin), cidrs::new_faults(&object, stored)].concat(),
         Err(error) => error.faults,
     }
 }
@@ -195,7 +205,7 @@ fn typed(mut value: Value, origin: &Origin) -> Result<Option<(Object, naming::Na
     let named = naming::Naming::of(&value, kind, origin);
     let refused = |faults| ObjectError { object: named.to_string(), faults };
     if let Some(api_version) = obsolete {
-        let problem = format!("no {kind} is served as {api_version}: write {}", kind.api_version());
+        let problem = format!("no {kind} is served as {api_version}: write {}", kind.api_versions().join(" or "));
         return Err(refused(vec![FieldError::new("apiVersion", problem)]));
     }
     if named.is_generated() && matches!(origin, Origin::Manifest { .. }) {
@@ -236,6 +246,9 @@ fn decode(value: Value, kind: Kind, origin: &Origin) -> Result<Object, Vec<Field
         Kind::AuditNetworkPolicy => Object::AuditNetworkPolicy(strictly(value, kind, origin)?),
         Kind::AuditClusterNetworkPolicy => Object::AuditClusterNetworkPolicy(strictly(value, kind, origin)?),
         Kind::AuditException => Object::AuditException(strictly(value, kind, origin)?),
+        Kind::AdminNetworkPolicy => Object::AdminNetworkPolicy(strictly(value, kind, origin)?),
+        Kind::BaselineAdminNetworkPolicy => Object::BaselineAdminNetworkPolicy(strictly(value, kind, origin)?),
+        Kind::ClusterNetworkPolicy => Object::ClusterNetworkPolicy(strictly(value, kind, origin)?),
     })
 }
 
@@ -261,6 +274,9 @@ impl Object {
             Self::AuditNetworkPolicy(object) => serde_json::to_value(object),
             Self::AuditClusterNetworkPolicy(object) => serde_json::to_value(object),
             Self::AuditException(object) => serde_json::to_value(object),
+            Self::AdminNetworkPolicy(object) => serde_json::to_value(object),
+            Self::BaselineAdminNetworkPolicy(object) => serde_json::to_value(object),
+            Self::ClusterNetworkPolicy(object) => serde_json::to_value(object),
         }?;
         let kind = self.kind();
         value["apiVersion"] = kind.api_version().into();
@@ -287,6 +303,9 @@ impl Object {
             Self::AuditNetworkPolicy(_) => Kind::AuditNetworkPolicy,
             Self::AuditClusterNetworkPolicy(_) => Kind::AuditClusterNetworkPolicy,
             Self::AuditException(_) => Kind::AuditException,
+            Self::AdminNetworkPolicy(_) => Kind::AdminNetworkPolicy,
+            Self::BaselineAdminNetworkPolicy(_) => Kind::BaselineAdminNetworkPolicy,
+            Self::ClusterNetworkPolicy(_) => Kind::ClusterNetworkPolicy,
         }
     }
 
@@ -318,6 +337,9 @@ impl Object {
             Self::AuditNetworkPolicy(object) => &object.metadata,
             Self::AuditClusterNetworkPolicy(object) => &object.metadata,
             Self::AuditException(object) => &object.metadata,
+            Self::AdminNetworkPolicy(object) => &object.metadata,
+            Self::BaselineAdminNetworkPolicy(object) => &object.metadata,
+            Self::ClusterNetworkPolicy(object) => &object.metadata,
         }
     }
 
@@ -338,36 +360,9 @@ impl Object {
             Self::AuditNetworkPolicy(object) => &mut object.metadata,
             Self::AuditClusterNetworkPolicy(object) => &mut object.metadata,
             Self::AuditException(object) => &mut object.metadata,
+            Self::AdminNetworkPolicy(object) => &mut object.metadata,
+            Self::BaselineAdminNetworkPolicy(object) => &mut object.metadata,
+            Self::ClusterNetworkPolicy(object) => &mut object.metadata,
         }
     }
-}
-
-/// The CIDRs of a policy that Kubernetes takes only where they stood already (host bits set, leading zeros, IPv4 mapped into
-/// IPv6): faults of a new or changed object, unless `stored` holds the same text.
-#[must_use]
-pub fn new_cidr_faults(object: &Object, stored: &BTreeSet<String>) -> Vec<FieldError> {
-    let mut faults = Vec::new();
-    cidrs::each(object, &mut |path, text| {
-        let Ok(cidr) = parse_cidr(text) else { return };
-        let Some(form) = cidr.old_form.filter(|_| !stored.contains(text)) else { return };
-        let one = match (form, text.split_once('/')) {
-            (OldForm::HostBits, Some((address, _))) => {
-                format!(", or \"{address}/{}\" for this one address", cidr.net.max_prefix_len())
-            }
-            _ => String::new(),
-        };
-        let problem = format!("{text:?} has {form}: write \"{}\"{one}", cidr.net);
-        faults.push(path.fault(problem).invalid_text(text, form.complaint()));
-    });
-    faults
-}
-
-/// The texts of all CIDRs in an object: what [`new_cidr_faults`] lets stand in its next version.
-#[must_use]
-pub fn cidrs(object: &Object) -> BTreeSet<String> {
-    let mut texts = BTreeSet::new();
-    cidrs::each(object, &mut |_, text| {
-        texts.insert(text.to_owned());
-    });
-    texts
 }

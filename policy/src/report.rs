@@ -201,6 +201,9 @@ pub struct Verdicts {
     pub still_allowed: u64,
     /// Of these: denied already.
     pub still_denied: u64,
+    /// What becomes of them cannot be told: a rule asks for what traffic does not tell.
+    #[serde(default)]
+    pub unknown: u64,
 }
 
 /// A newly denied relation.
@@ -225,7 +228,7 @@ pub struct Denial {
     pub port: u16,
     /// What was seen of it.
     pub seen: SeenTraffic,
-    /// `NoRules`, `UnresolvedPeer` or `NoRuleMatched`.
+    /// `NoRules`, `UnresolvedPeer` or `NoRuleMatched`; where an administrators' rule denies it, `DeniedByRule`.
     pub reason: String,
     /// The reason as a sentence that names the rule.
     pub message: String,

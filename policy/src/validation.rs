@@ -1,5 +1,6 @@
 //! Which objects an API server would refuse: upstream's rules for NetworkPolicy, applied to every kind of policy and to
-//! exceptions, since the schema of a custom resource cannot say them.
+//! exceptions, since the schema of a custom resource cannot say them; and what the definitions of the administrators' policies
+//! say of theirs.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -7,6 +8,7 @@ use crate::audit::AuditClusterNetworkPolicySpec;
 use crate::object::path::Path;
 use crate::object::{FieldError, Object, Origin};
 
+mod admin;
 mod complaints;
 mod exception;
 mod names;
@@ -32,6 +34,9 @@ pub(crate) fn faults(object: &Object, origin: &Origin) -> Vec<FieldError> {
         Object::AuditNetworkPolicy(object) => policy::check(&object.spec.policy, strictness, &spec, faults),
         Object::AuditClusterNetworkPolicy(object) => cluster_policy(&object.spec, strictness, &spec, faults),
         Object::AuditException(object) => exception::check(&object.spec, strictness, &spec, faults),
+        Object::AdminNetworkPolicy(_) | Object::BaselineAdminNetworkPolicy(_) | Object::ClusterNetworkPolicy(_) => {
+            admin::check(object, strictness, faults);
+        }
         Object::Namespace(_)
         | Object::Node(_)
         | Object::Pod(_)

@@ -4,10 +4,12 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::admin::view::Action;
 use crate::compiled::{Failed, Policy, PolicyRef, Restriction, Rule, RuleMatch, ask};
 use crate::flow::{Direction, Protocol};
 use crate::peer::Peer;
 use crate::port::Port;
+use crate::tier::TierName;
 
 /// What one policy says of one flow in one direction, where it applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,9 +168,9 @@ pub struct VerdictLine<'a> {
     pub policy: &'a PolicyRef,
     /// The direction.
     pub direction: Direction,
-    /// `Allow` or `WouldDeny`.
+    /// `Allow` or `WouldDeny`; of an administrators' policy also `Unknown`.
     pub verdict: VerdictName,
-    /// Index of the allowing rule.
+    /// Index of the allowing rule; of an administrators' policy that of the rule that takes, or may take, the flow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<usize>,
     /// Why no policy can deny it.
@@ -180,14 +182,30 @@ pub struct VerdictLine<'a> {
     /// The reason, or what is to be said of an allow, as a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// Of an administrators' policy: the rule's action, and in which tier and by which priority it is asked.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub administrators: Option<AdministratorsLine>,
 }
 
-/// The two verdicts on the wire. That a policy does not apply is told by there being no line.
+/// What a line of an administrators' policy says besides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct AdministratorsLine {
+    /// Its tier.
+    pub tier: TierName,
+    /// Its priority, if its kind has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<i32>,
+    /// What the rule does: `Accept`, whatever its kind calls it, `Deny`, or `Pass`.
+    pub action: Action,
+}
+
+/// The verdicts on the wire. That a policy does not apply is told by there being no line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[expect(missing_docs, reason = "the names are the meaning")]
 pub enum VerdictName {
     Allow,
     WouldDeny,
+    Unknown,
 }
 
 /// What is to be said of an allow that not every enforcer gives.

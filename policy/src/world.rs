@@ -6,13 +6,17 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::cluster::Cluster;
-use crate::cluster::ownership::End;
+use crate::cluster::ownership::{Destination, End};
 use crate::cluster::pod::PodId;
 use crate::compiled::{Policy, Restriction};
 use crate::flow::{Direction, Protocol};
 use crate::peer::Peer;
 use crate::population::Population;
 use crate::port::{NamedPort, Port};
+use crate::tier::chain::{self, Passage, Undecidable};
+use crate::tier::index::{Asked, Tiers};
+use crate::tier::policy::TierPolicy;
+use crate::tier::ruling::{self, Ruling};
 use crate::verdict::{Exemption, Question, Reason, Verdict};
 
 /// A flow to one listener.
@@ -26,6 +30,27 @@ pub struct Pair {
     pub protocol: Protocol,
     /// Port at the listener.
     pub port: u16,
+    /// How the listener was reached.
+    pub dialled: Dialled,
+}
+
+/// What a client spoke to. A pod that reaches itself by its own address is subject to no policy; one that reaches itself through
+/// a Service is subject to administrators' policies, as upstream has it, and not to NetworkPolicies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialled {
+    /// To the listener's own address.
+    Listener,
+    /// To a Service's.
+    Service,
+}
+
+impl From<&Destination> for Dialled {
+    fn from(destination: &Destination) -> Self {
+        match destination {
+            Destination::Direct(_) => Self::Listener,
+            Destination::Service { .. } => Self::Service,
+        }
+    }
 }
 
 impl Pair {
@@ -59,6 +84,8 @@ pub struct World<'c> {
     policies: Vec<Arc<Policy>>,
     /// By identity: the policies that restrict it, ordered by policy.
     restricting: Vec<Restricting>,
+    /// Administrators' policies.
+    tiers: Tiers,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -87,13 +114,28 @@ pub enum Standing {
     },
     /// Policies restrict it and none allows it.
     Denied(Vec<(PolicyId, Reason)>),
+    /// A rule of an administrators' policy accepts or denies it.
+    Ruled(Ruling),
+    /// It cannot be told: that depends on whether a rule takes the flow, which traffic does not tell.
+    Unknown(Box<Undecidable>),
 }
 
 impl Standing {
     /// Whether the flow passes this end.
     #[must_use]
+    pub fn passage(&self) -> Passage {
+        match self {
+            Self::Open | Self::Exempt(_) | Self::Allowed { .. } => Passage::Passes,
+            Self::Denied(_) => Passage::Denied,
+            Self::Ruled(ruling) => ruling.passage(),
+            Self::Unknown(_) => Passage::Unknown,
+        }
+    }
+
+    /// Whether the flow surely passes this end.
+    #[must_use]
     pub fn passes(&self) -> bool {
-        !matches!(self, Self::Denied(_))
+        self.passage() == Passage::Passes
     }
 }
 
@@ -133,14 +175,27 @@ impl<'c> World<'c> {
                 Restricting { ingress, egress, egress_blocks }
             })
             .collect();
-        Self { population, policies, restricting }
+        Self { population, policies, restricting, tiers: Tiers::default() }
+    }
+
+    /// The same world with these policies of administrators.
+    #[must_use]
+    pub fn under(mut self, policies: Vec<Arc<TierPolicy>>) -> Self {
+        self.tiers = Tiers::new(&self.population, policies);
+        for (index, restricting) in self.restricting.iter_mut().enumerate() {
+            let blocks = &mut restricting.egress_blocks;
+            blocks.extend(self.tiers.networks(index));
+            blocks.sort();
+            blocks.dedup();
+        }
+        self
     }
 
     /// The same world with one policy more.
     #[must_use]
     pub fn with(&self, policy: Arc<Policy>) -> Self {
         let policies = self.policies.iter().cloned().chain([policy]).collect();
-        Self::new(Arc::clone(&self.population), policies)
+        Self::new(Arc::clone(&self.population), policies).under(self.tiers.policies().to_vec())
     }
 
     /// The same world with this policy in the place of the one of its name and kind.
@@ -149,7 +204,7 @@ impl<'c> World<'c> {
         let mut policies = self.policies.clone();
         policies.retain(|other| other.reference != policy.reference);
         policies.push(policy);
-        Self::new(Arc::clone(&self.population), policies)
+        Self::new(Arc::clone(&self.population), policies).under(self.tiers.policies().to_vec())
     }
 
     /// Its inhabitants.
@@ -173,6 +228,12 @@ impl<'c> World<'c> {
     /// All policies of this world.
     pub fn policies(&self) -> impl Iterator<Item = &Arc<Policy>> {
         self.policies.iter()
+    }
+
+    /// The policies of administrators.
+    #[must_use]
+    pub fn tiers(&self) -> &Tiers {
+        &self.tiers
     }
 
     /// The policies that restrict a pod in a direction, in the order of the policies.
@@ -204,9 +265,17 @@ impl<'c> World<'c> {
         })
     }
 
-    /// What all policies together make of a flow at one end: they add up, any allow allows.
+    /// What all policies together make of a flow at one end: one tier after the other.
     #[must_use]
     pub fn standing(&self, pair: &Pair, direction: Direction) -> Standing {
+        match self.tier_question(pair, direction) {
+            Some(asked) => chain::standing(self, pair, &asked),
+            None => self.standing_by_network_policies(pair, direction),
+        }
+    }
+
+    /// What NetworkPolicies make of it: they add up, any allow allows.
+    pub(crate) fn standing_by_network_policies(&self, pair: &Pair, direction: Direction) -> Standing {
         let mut denied = Vec::new();
         let mut by_block = None;
         for (policy, verdict) in self.verdicts(pair, direction) {
@@ -228,7 +297,18 @@ impl<'c> World<'c> {
         }
     }
 
-    /// What no policy can deny: a pod's own node and the pod itself.
+    /// The flow as administrators' policies of its subject see it; `None` where none can speak of it.
+    #[must_use]
+    pub fn tier_question(&self, pair: &Pair, direction: Direction) -> Option<Asked<'_>> {
+        let subject = pair.subject(direction).pod()?;
+        let itself = pair.peer(direction).pod() == Some(subject) && pair.dialled == Dialled::Listener;
+        let subject = self.tiers.of(self.population.identity_id(subject)).filter(|_| !itself)?;
+        let Question { peer, port, .. } = self.question(pair, direction);
+        let question = ruling::Question { peer, nodes: self.cluster().nodes(), direction, port };
+        Some(Asked { subject, question })
+    }
+
+    /// What NetworkPolicies cannot deny: a pod's own node and the pod itself.
     #[must_use]
     pub fn exemption(&self, subject: PodId, peer: &End) -> Option<Exemption> {
         let own_node = self.cluster().pod(subject).node;

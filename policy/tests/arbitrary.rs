@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use foretell_policy::object::{Kind, Origin, cidrs, new_cidr_faults, read};
+use foretell_policy::object::cidrs::{new_faults, texts};
+use foretell_policy::object::{Kind, Origin, read};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -185,8 +186,8 @@ proptest! {
                 Ok(Some(object)) => {
                     prop_assert!(!object.id().name.is_empty());
                     prop_assert_eq!(object.substance(), object.substance());
-                    prop_assert!(new_cidr_faults(&object, &cidrs(&object)).is_empty());
-                    let _ = new_cidr_faults(&object, &BTreeSet::new());
+                    prop_assert!(new_faults(&object, &texts(&object)).is_empty());
+                    let _ = new_faults(&object, &BTreeSet::new());
                 }
                 Err(error) => {
                     prop_assert!(!error.faults.is_empty());

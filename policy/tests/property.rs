@@ -14,19 +14,23 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use foretell_policy::admin::view::Action;
 use foretell_policy::cluster::ownership::Destination;
 use foretell_policy::evaluation::{Evaluated, evaluate};
 use foretell_policy::flow::{Direction, Flow};
 use foretell_policy::population::Population;
+use foretell_policy::tier::chain::Passage;
 use foretell_policy::verdict::{BY_BLOCK_ALONE, VerdictLine, VerdictName};
-use foretell_policy::world::{Pair, Standing, World};
+use foretell_policy::world::{Dialled, Pair, Standing, World};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
+use oracle::edicts::compiled;
 use oracle::generate::scene;
 use oracle::judge::{Judgement, Reason, Said, Together, judge};
 use oracle::objects::{cluster, policies, reference};
 use oracle::scene::Scene;
+use oracle::tiers::End;
 
 #[test]
 fn engine_and_oracle_never_disagree() {
@@ -93,6 +97,13 @@ impl Tally {
             "NoRuleMatched",
             "over a Service",
             "unresolved subject",
+            "ruled out alone",
+            "unknown alone",
+            "passed on alone",
+            "ruled in alone",
+            "ruled out",
+            "ruled in",
+            "unknown",
         ];
         for what in wanted {
             let met = self.0.get(what).copied().unwrap_or_default();
@@ -103,7 +114,7 @@ impl Tally {
 
 fn compare(scene: &Scene, tally: &mut Tally) -> Result<(), String> {
     let cluster = cluster(scene);
-    let world = World::new(Arc::new(Population::as_recorded(&cluster)), policies(scene));
+    let world = World::new(Arc::new(Population::as_recorded(&cluster)), policies(scene)).under(compiled(scene));
     for (index, flow) in scene.flows.iter().enumerate() {
         let expected = judge(scene, flow);
         let evaluated = evaluate(&world, flow, u64::try_from(index).unwrap());
@@ -132,7 +143,10 @@ fn compare_lines(
     }
     let mut missing = expected.said.clone();
     for line in &evaluated.lines {
-        let policy = scene.policies.iter().position(|policy| reference(policy) == *line.policy).unwrap();
+        let Some(policy) = scene.policies.iter().position(|policy| reference(policy) == *line.policy) else {
+            compare_ruled(scene, expected, line, tally)?;
+            continue;
+        };
         let Some(said) = missing.remove(&(policy, line.direction)) else {
             return Err(format!("{} says something {}", line.policy, line.direction));
         };
@@ -141,10 +155,35 @@ fn compare_lines(
         }
         tally.note(name(&said), 1);
     }
+    let ruled = evaluated.lines.iter().filter(|line| line.administrators.is_some()).count();
+    if ruled != expected.ruled.len() {
+        return Err(format!("{ruled} lines of administrators"));
+    }
     match missing.first_key_value() {
         Some(((policy, direction), _)) => Err(format!("policy {policy} says nothing {direction}")),
         None => Ok(()),
     }
+}
+
+/// What an administrators' policy says, taken alone.
+fn compare_ruled(scene: &Scene, expected: &Judgement, line: &VerdictLine<'_>, tally: &mut Tally) -> Result<(), String> {
+    let edict = scene.edicts.iter().position(|edict| edict.name == line.policy.name).unwrap();
+    let Some(ruled) = expected.ruled.get(&(edict, line.direction)) else {
+        return Err(format!("{} says something {}", line.policy, line.direction));
+    };
+    let action = line.administrators.unwrap().action;
+    let (end, name) = match (line.verdict, action) {
+        (VerdictName::WouldDeny, Action::Deny) => (End::Denied, "ruled out alone"),
+        (VerdictName::Unknown, _) => (End::Unknown, "unknown alone"),
+        (VerdictName::Allow, Action::Pass) => (End::PassedOn, "passed on alone"),
+        (VerdictName::Allow, Action::Accept) => (End::Accepted, "ruled in alone"),
+        other => return Err(format!("{} says {other:?}", line.policy)),
+    };
+    if end != ruled.end || !ruled.clauses.contains(&line.rule.unwrap()) {
+        return Err(format!("{} disagrees {}: {ruled:?}", line.policy, line.direction));
+    }
+    tally.note(name, 1);
+    Ok(())
 }
 
 fn name(said: &Said) -> &'static str {
@@ -193,13 +232,23 @@ fn compare_together(world: &World<'_>, flow: &Flow, expected: &Judgement, tally:
     let listeners = world.population().listeners(&ends.src, &ends.dst, flow.protocol, flow.port, flow.start, blocks);
     for direction in Direction::BOTH {
         let standings = listeners.iter().map(|listener| {
-            let pair = Pair { src: ends.src, dst: listener.end, protocol: flow.protocol, port: listener.port };
+            let dialled = Dialled::from(&ends.dst);
+            let pair = Pair { src: ends.src, dst: listener.end, protocol: flow.protocol, port: listener.port, dialled };
             world.standing(&pair, direction)
         });
         let worst = standings.map(|standing| together(&standing)).min().unwrap();
         if worst != expected.together[&direction] {
             return Err(format!("together {worst:?} {direction}"));
         }
+        tally.note(
+            match worst {
+                Together::RuledOut => "ruled out",
+                Together::RuledIn => "ruled in",
+                Together::Unknown => "unknown",
+                _ => "decided by NetworkPolicies",
+            },
+            1,
+        );
     }
     Ok(())
 }
@@ -211,5 +260,8 @@ fn together(standing: &Standing) -> Together {
         Standing::Allowed { by_block_alone: true, .. } => Together::AllowedByBlock,
         Standing::Allowed { by_block_alone: false, .. } => Together::Allowed,
         Standing::Denied(_) => Together::Denied,
+        Standing::Ruled(ruling) if ruling.passage() == Passage::Passes => Together::RuledIn,
+        Standing::Ruled(_) => Together::RuledOut,
+        Standing::Unknown(_) => Together::Unknown,
     }
 }

@@ -53,10 +53,15 @@ fn every_kind_is_read_in_the_version_that_is_served() {
                 "policyRef": {"kind": "NetworkPolicy", "name": "web"}, "direction": "Ingress",
                 "peers": [{"podSelector": {}}], "reason": "known",
             }),
+            Kind::AdminNetworkPolicy => json!({"priority": 1, "subject": {"namespaces": {}}}),
+            Kind::BaselineAdminNetworkPolicy => json!({"subject": {"namespaces": {}}}),
+            Kind::ClusterNetworkPolicy => json!({"tier": "Admin", "priority": 1, "subject": {"namespaces": {}}}),
             _ => json!({}),
         };
+        // There is one, of this name.
+        let name = if kind == Kind::BaselineAdminNetworkPolicy { "default" } else { "it" };
         let value =
-            json!({"apiVersion": kind.api_version(), "kind": kind.name(), "metadata": {"name": "it"}, "spec": spec});
+            json!({"apiVersion": kind.api_version(), "kind": kind.name(), "metadata": {"name": name}, "spec": spec});
         for origin in [Origin::Cluster, manifest()] {
             let value = match kind {
                 Kind::EndpointSlice => {
@@ -70,7 +75,7 @@ fn every_kind_is_read_in_the_version_that_is_served() {
                 (Origin::Cluster, true) => "default",
                 (Origin::Manifest { .. }, true) => "shop",
             };
-            assert_eq!(object.id(), ObjectId { kind, namespace: namespace.to_owned(), name: "it".to_owned() });
+            assert_eq!(object.id(), ObjectId { kind, namespace: namespace.to_owned(), name: name.to_owned() });
         }
     }
 }

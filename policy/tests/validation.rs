@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use foretell_policy::object::{Object, ObjectError, Origin, cidrs, new_cidr_faults, read};
+use foretell_policy::object::cidrs::{new_faults, texts};
+use foretell_policy::object::{Object, ObjectError, Origin, read};
 use serde_json::{Value, json};
 
 fn manifest() -> Origin {
@@ -306,7 +307,7 @@ spec:
     ] {
         let value: Value = serde_saphyr::from_str(text).unwrap();
         let object = read(value, &manifest()).unwrap().unwrap();
-        assert_eq!(new_cidr_faults(&object, &BTreeSet::new()), []);
+        assert_eq!(new_faults(&object, &BTreeSet::new()), []);
     }
 }
 
@@ -334,7 +335,7 @@ fn old_forms_of_cidrs_are_read_but_a_new_object_may_not_hold_them() {
     let value = policy("networking.k8s.io/v1", "NetworkPolicy", OLD_CIDRS);
     for origin in [Origin::Cluster, manifest()] {
         let object = read(value.clone(), &origin).unwrap().unwrap();
-        let said: Vec<String> = new_cidr_faults(&object, &BTreeSet::new()).iter().map(ToString::to_string).collect();
+        let said: Vec<String> = new_faults(&object, &BTreeSet::new()).iter().map(ToString::to_string).collect();
         assert_eq!(
             said,
             [
@@ -352,12 +353,12 @@ fn old_forms_of_cidrs_are_read_but_a_new_object_may_not_hold_them() {
 #[test]
 fn a_cidr_that_stood_there_already_may_stay() {
     let object = read(policy("networking.k8s.io/v1", "NetworkPolicy", OLD_CIDRS), &manifest()).unwrap().unwrap();
-    let mut stored = cidrs(&object);
+    let mut stored = texts(&object);
     assert_eq!(stored.len(), 3);
-    assert_eq!(new_cidr_faults(&object, &stored), []);
+    assert_eq!(new_faults(&object, &stored), []);
     stored.remove("10.1.2.3/8");
     stored.insert("10.0.0.0/8".to_owned());
-    assert_eq!(new_cidr_faults(&object, &stored).len(), 1, "the text counts, not the network");
+    assert_eq!(new_faults(&object, &stored).len(), 1, "the text counts, not the network");
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn faults(object: &DynamicObject, stored: Option<&DynamicObject>) -> Vec<FieldEr
             let would_be_refused = object::read(stored.clone(), &strict).is_err();
             let known = object::read(stored, &Origin::Cluster).ok().flatten();
             let origin = if would_be_refused && known.is_some() { Origin::Cluster } else { strict };
-            (origin, known.as_ref().map(cidrs).unwrap_or_default())
+            (origin, known.as_ref().map(cidrs::texts).unwrap_or_default())
         }
     };
     object::faults(essentials(object), &origin, &standing)

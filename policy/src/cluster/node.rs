@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1 as core;
 
+use crate::labels::Labels;
+
 /// Index of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(u32);
@@ -14,9 +16,12 @@ pub struct NodeId(u32);
 #[derive(Clone, Debug, Default)]
 pub struct Nodes {
     names: Vec<String>,
+    labels: Vec<Labels>,
     addresses: Vec<HashSet<IpAddr>>,
     by_name: HashMap<String, NodeId>,
     by_address: HashMap<IpAddr, Vec<NodeId>>,
+    /// By the addresses of Node objects alone.
+    by_declared_address: HashMap<IpAddr, Vec<NodeId>>,
 }
 
 impl Nodes {
@@ -27,6 +32,7 @@ impl Nodes {
         }
         let id = NodeId(u32::try_from(self.names.len()).unwrap_or(u32::MAX));
         self.names.push(name.to_owned());
+        self.labels.push(Labels::new());
         self.addresses.push(HashSet::new());
         self.by_name.insert(name.to_owned(), id);
         id
@@ -41,7 +47,14 @@ impl Nodes {
             .flat_map(|status| status.addresses.iter().flatten())
             .filter_map(|address| address.address.parse().ok())
             .collect();
-        self.intern(name);
+        let id = self.intern(name);
+        self.labels[id.0 as usize] = node.metadata.labels.clone().unwrap_or_default();
+        for ip in &addresses {
+            let nodes = self.by_declared_address.entry(*ip).or_default();
+            if !nodes.contains(&id) {
+                nodes.push(id);
+            }
+        }
         self.add_addresses(name, &addresses);
         let spec = node.spec.as_ref();
         let ranges = spec.into_iter().flat_map(|spec| spec.pod_cidrs.iter().flatten().chain(&spec.pod_cidr));
@@ -74,6 +87,13 @@ impl Nodes {
     #[must_use]
     pub fn has_address(&self, id: NodeId, ip: IpAddr) -> bool {
         self.addresses[id.0 as usize].contains(&ip)
+    }
+
+    /// The labels of the nodes whose Node object has an address. What agents report does not count: rules select nodes by the
+    /// addresses in their status.
+    pub fn labels_at(&self, ip: IpAddr) -> impl Iterator<Item = &Labels> {
+        let nodes = self.by_declared_address.get(&ip).map_or(&[][..], Vec::as_slice);
+        nodes.iter().map(|id| &self.labels[id.0 as usize])
     }
 
     /// The nodes that have an address: gateway and bridge addresses may be the same on several.

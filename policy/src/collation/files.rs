@@ -4,8 +4,9 @@ use memchr::memmem;
 use serde_json::Value;
 
 use super::{ChartFile, Collation, NotJudged, Place, RENDER_TO_JUDGE, Undecided, Versions};
+use crate::admin;
 use crate::manifest::{self, Document, POLICY_KINDS};
-use crate::object::{self, FieldError, Object, ObjectError, Origin};
+use crate::object::{self, FieldError, Kind, Object, ObjectError, Origin};
 
 /// Larger files are not parsed. Manifests of whole clusters in one file have a few megabytes.
 const MAX_SIZE: usize = 16 << 20;
@@ -49,8 +50,6 @@ pub(super) enum Reading {
         error: ObjectError,
         raw: Value,
     },
-    /// A policy of a tier that this version cannot judge.
-    AdminTier(Value),
     /// A policy of somebody else's engine.
     OtherPolicy(Value),
     /// What makes manifests out of others: a kustomization, a Helm release, an Argo CD Application.
@@ -206,7 +205,8 @@ fn entry(origin: &Origin, place: Place, side: Side, value: Value) -> Option<Entr
         name: text("/metadata/name"),
     };
     let spec = || value.get("specs").or_else(|| value.get("spec")).cloned().unwrap_or_default();
-    let is_ours = ["", "networking.k8s.io", "extensions", "kguardian.dev", "foretell.dev"].contains(&group);
+    let is_ours =
+        ["", "networking.k8s.io", "extensions", "kguardian.dev", "foretell.dev", admin::GROUP].contains(&group);
 
     if is_generator(group, &kind) || is_kustomization(&place.file) {
         // A thing of its file: two kustomizations have nothing to do with each other.
@@ -215,9 +215,7 @@ fn entry(origin: &Origin, place: Place, side: Side, value: Value) -> Option<Entr
         return Some(Entry { key, place, side, reading: Reading::Generator { raw, names_policy } });
     }
     if kind.ends_with("NetworkPolicy") && !is_ours {
-        let tier = group == "policy.networking.k8s.io" && POLICY_KINDS.contains(&kind.as_str());
-        let reading = if tier { Reading::AdminTier(spec()) } else { Reading::OtherPolicy(spec()) };
-        return Some(Entry { key: key(group), place, side, reading });
+        return Some(Entry { key: key(group), place, side, reading: Reading::OtherPolicy(spec()) });
     }
     let (key, reading) = match object::read(value.clone(), origin) {
         Ok(Some(object)) => {
@@ -242,7 +240,7 @@ fn entry(origin: &Origin, place: Place, side: Side, value: Value) -> Option<Entr
 
 /// Where a refused object would be, had it been read.
 fn in_namespace(mut key: Key, origin: &Origin) -> Key {
-    if ["Namespace", "Node", "AuditClusterNetworkPolicy"].contains(&key.kind.as_str()) {
+    if Kind::ALL.into_iter().any(|kind| kind.name() == key.kind && !kind.is_namespaced()) {
         key.namespace.clear();
     } else if let (true, Origin::Manifest { default_namespace }) = (key.namespace.is_empty(), origin) {
         key.namespace.clone_from(default_namespace);

@@ -108,7 +108,7 @@ fn substance(reading: &Reading) -> String {
     let (kind, value) = match reading {
         Reading::Object(object) => ("object", &object.substance()),
         Reading::Refused { raw, .. } => ("refused", raw),
-        Reading::AdminTier(raw) | Reading::OtherPolicy(raw) | Reading::Generator { raw, .. } => ("other", raw),
+        Reading::OtherPolicy(raw) | Reading::Generator { raw, .. } => ("other", raw),
     };
     format!("{kind} {value}")
 }
@@ -158,11 +158,6 @@ fn touched(key: &Key, identity: &Identity<'_>, change: &mut Change) {
     let Some(first) = gained.first().or(lost.first()) else { return };
     match &first.entry.reading {
         Reading::Generator { .. } => generator(key, &gained, &lost, change),
-        Reading::AdminTier(_) => change.undecided.push(Undecided {
-            places: places(identity),
-            what: format!("the change touches {}, and this version cannot judge the admin tiers yet", named(key)),
-            mend: "merge it on its own, after a review by hand".to_owned(),
-        }),
         Reading::OtherPolicy(_) => change.not_judged.push(NotJudged {
             file: first.file().to_owned(),
             why: format!("{} of {} is not a policy that is judged", named(key), key.group),
@@ -210,10 +205,10 @@ fn judged(key: &Key, identity: &Identity<'_>, gained: &[&Held<'_>], change: &mut
 
 /// A CIDR in a form that Kubernetes takes only where it stood already is refused even where it means what stood there.
 fn old_cidrs(key: &Key, identity: &Identity<'_>, change: &mut Change) -> bool {
-    let stored = identity.base.iter().filter_map(Held::object).flat_map(object::cidrs).collect();
+    let stored = identity.base.iter().filter_map(Held::object).flat_map(object::cidrs::texts).collect();
     let mut found = false;
     for held in identity.merged.iter().filter(|held| held.entry.side == Side::Merged) {
-        let faults = held.object().map(|object| object::new_cidr_faults(object, &stored)).unwrap_or_default();
+        let faults = held.object().map(|object| object::cidrs::new_faults(object, &stored)).unwrap_or_default();
         if faults.is_empty() {
             continue;
         }

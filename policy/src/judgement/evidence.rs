@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Inputs, Judgement};
-use crate::change::{Action, PolicyChange};
+use crate::change::{Action, Compiled, PolicyChange};
 use crate::cluster::ownership::Destination;
 use crate::cluster::pod::PodId;
-use crate::compiled::Policy;
 use crate::evidence::NodeWatch;
 use crate::report::{Evidence, NodeEvidence};
 use crate::world::World;
@@ -15,7 +14,7 @@ impl Judgement<'_, '_, '_> {
     /// The running pods that a changed policy selects; where it is removed, those that it selected.
     pub(super) fn selected(&self, change: &PolicyChange) -> BTreeSet<PodId> {
         let world = if change.action == Action::Removed { self.before } else { self.after };
-        self.running().filter(|pod| selects(world, &change.policy, *pod)).collect()
+        self.running().filter(|pod| selects(world, &change.compiled, *pod)).collect()
     }
 
     fn running(&self) -> impl Iterator<Item = PodId> {
@@ -28,7 +27,9 @@ impl Judgement<'_, '_, '_> {
     fn subjects(&self) -> BTreeSet<PodId> {
         let mut subjects: BTreeSet<PodId> =
             self.plan.enforced.iter().flat_map(|change| self.selected(change)).collect();
-        if self.before.policies().next().is_some() || self.after.policies().next().is_some() {
+        let has_policies =
+            |world: &World<'_>| world.policies().next().is_some() || !world.tiers().policies().is_empty();
+        if has_policies(self.before) || has_policies(self.after) {
             let (old, new) = (self.before.population(), self.after.population());
             let differs = |pod: &PodId| {
                 let (was, is) = (old.identity(*pod), new.identity(*pod));
@@ -38,9 +39,12 @@ impl Judgement<'_, '_, '_> {
         }
         for change in self.plan.enforced.iter().filter(|change| change.action == Action::Changed) {
             // What it selected before and no longer does may have been open by it.
-            let old = self.before.policies().find(|policy| policy.reference == change.reference);
-            subjects
-                .extend(old.into_iter().flat_map(|old| self.running().filter(|pod| selects(self.before, old, *pod))));
+            let policies = self.before.policies().cloned().map(Compiled::Policy);
+            let administrators = self.before.tiers().policies().iter().cloned().map(Compiled::Administrators);
+            let mut policies = policies.chain(administrators);
+            if let Some(old) = policies.find(|policy| *policy.reference() == change.reference) {
+                subjects.extend(self.running().filter(|pod| selects(self.before, &old, *pod)));
+            }
         }
         subjects
     }
@@ -91,7 +95,7 @@ impl Judgement<'_, '_, '_> {
     }
 }
 
-fn selects(world: &World<'_>, policy: &Policy, pod: PodId) -> bool {
+fn selects(world: &World<'_>, policy: &Compiled, pod: PodId) -> bool {
     let population = world.population();
     let identity = population.identity(pod);
     policy.selects(&identity.namespace, population.namespace_labels(&identity.namespace), &identity.labels)

@@ -23,6 +23,8 @@ const EVERY_KIND: Fields = &[
 ];
 const NAMESPACE: Fields = &[&["metadata", "labels"]];
 const NODE: Fields = &[
+    // Rules of administrators select nodes by them.
+    &["metadata", "labels"],
     &["spec", "podCIDR"],
     &["spec", "podCIDRs"],
     &["status", "addresses", "*", "type"],
@@ -138,7 +140,13 @@ fn fields(kind: Option<Kind>) -> Fields {
             CONTROLLER
         }
         Some(
-            Kind::NetworkPolicy | Kind::AuditNetworkPolicy | Kind::AuditClusterNetworkPolicy | Kind::AuditException,
+            Kind::NetworkPolicy
+            | Kind::AuditNetworkPolicy
+            | Kind::AuditClusterNetworkPolicy
+            | Kind::AuditException
+            | Kind::AdminNetworkPolicy
+            | Kind::BaselineAdminNetworkPolicy
+            | Kind::ClusterNetworkPolicy,
         )
         | None => POLICY,
     }

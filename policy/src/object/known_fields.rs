@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::path::{OwnedPath, Step};
 use super::{FieldError, Kind};
+use crate::admin::{AdminNetworkPolicySpec, BaselineAdminNetworkPolicySpec, ClusterNetworkPolicySpec};
 use crate::audit::AuditClusterNetworkPolicySpec;
 use crate::exception::AuditExceptionSpec;
 
@@ -51,6 +52,9 @@ fn spec_schema(kind: Kind, generator: &mut SchemaGenerator) -> schemars::Schema 
     match kind {
         Kind::AuditClusterNetworkPolicy => AuditClusterNetworkPolicySpec::json_schema(generator),
         Kind::AuditException => AuditExceptionSpec::json_schema(generator),
+        Kind::AdminNetworkPolicy => AdminNetworkPolicySpec::json_schema(generator),
+        Kind::BaselineAdminNetworkPolicy => BaselineAdminNetworkPolicySpec::json_schema(generator),
+        Kind::ClusterNetworkPolicy => ClusterNetworkPolicySpec::json_schema(generator),
         _ => NetworkPolicySpec::json_schema(generator),
     }
 }

@@ -30,7 +30,7 @@ const LABELS: &[&str] = &["metadata", "labels"];
 
 const POLICY: &[&[&str]] = &[NAME, NAMESPACE, LABELS, &["metadata", "annotations"], &["spec"]];
 const NAMESPACES: &[&[&str]] = &[NAME, LABELS];
-const NODE: &[&[&str]] = &[NAME, &["spec", "podCIDR"], &["spec", "podCIDRs"]];
+const NODE: &[&[&str]] = &[NAME, LABELS, &["spec", "podCIDR"], &["spec", "podCIDRs"]];
 const SERVICE: &[&[&str]] = &[
     NAME,
     NAMESPACE,
@@ -95,7 +95,13 @@ impl Scope {
                 Self::Only(WORKLOAD)
             }
             (
-                Kind::NetworkPolicy | Kind::AuditNetworkPolicy | Kind::AuditClusterNetworkPolicy | Kind::AuditException,
+                Kind::NetworkPolicy
+                | Kind::AuditNetworkPolicy
+                | Kind::AuditClusterNetworkPolicy
+                | Kind::AuditException
+                | Kind::AdminNetworkPolicy
+                | Kind::BaselineAdminNetworkPolicy
+                | Kind::ClusterNetworkPolicy,
                 _,
             ) => Self::Only(POLICY),
         }

@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::{Value, json};
 
 use super::Object;
+use crate::admin::view::View;
 use crate::audit::PROMOTED_FROM;
 use crate::canonical::{self, canonical_peers, canonical_ports, canonical_selector, canonical_spec};
 use crate::defaults::PROTOCOL;
@@ -49,6 +50,9 @@ impl Object {
                 substance
             }
             Self::AuditException(object) => exception(&object.spec),
+            Self::AdminNetworkPolicy(_) | Self::BaselineAdminNetworkPolicy(_) | Self::ClusterNetworkPolicy(_) => {
+                View::of(self).map_or(Value::Null, |policy| super::admin_substance::of(&policy))
+            }
         }
     }
 }
@@ -88,7 +92,8 @@ fn node(node: &Node) -> Value {
     let addresses = node.status.as_ref().and_then(|status| status.addresses.as_ref());
     let addresses: BTreeSet<_> =
         addresses.into_iter().flatten().map(|address| (address.type_.as_str(), address.address.as_str())).collect();
-    json!({ "podCIDRs": pod_cidrs, "addresses": addresses })
+    let labels = node.metadata.labels.as_ref();
+    json!({ "labels": labels.unwrap_or(&BTreeMap::new()), "podCIDRs": pod_cidrs, "addresses": addresses })
 }
 
 fn pod(pod: &Pod) -> Value {

@@ -14,4 +14,5 @@ mod promotions;
 mod relabelling;
 mod rendering;
 mod stage;
+mod tiers;
 mod undecided;

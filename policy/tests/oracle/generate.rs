@@ -10,6 +10,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
+use super::edicts::edicts;
 use super::resolve::BEGINNING;
 use super::scene::{
     Container, ContainerPort, Fate, Minute, Node, Pod, Policy, Scene, Scope, Service, ServicePort, Slice,
@@ -65,10 +66,19 @@ pub(crate) fn scene() -> impl Strategy<Value = Scene> {
     let pods = vec(pod(), SizeRange::from(2..=5));
     // Which pods are like the one before but for their names and addresses, as those of one ReplicaSet are.
     let twins = proptest::array::uniform5(chance(0.25));
-    let policies = vec(policy(), SizeRange::from(1..=4));
+    let policies = (vec(policy(), SizeRange::from(1..=4)), edicts());
     let drafts = vec(draft(), SizeRange::from(1..=4));
     (namespaces, nodes(), (pods, twins), (services, fronts), vec(slice(), short(2)), policies, ranges, drafts).prop_map(
-        |(namespaces, nodes, (mut pods, twins), (mut services, fronts), slices, mut policies, range, drafts)| {
+        |(
+            namespaces,
+            nodes,
+            (mut pods, twins),
+            (mut services, fronts),
+            slices,
+            (mut policies, edicts),
+            range,
+            drafts,
+        )| {
             for index in 1..pods.len() {
                 if twins[index] {
                     let addresses = std::mem::take(&mut pods[index].addresses);
@@ -95,12 +105,13 @@ pub(crate) fn scene() -> impl Strategy<Value = Scene> {
             }
             let namespaces: BTreeMap<_, _> = namespaces.into_iter().collect();
             let flows = drafts.into_iter().map(|draft| draft.flow(&pods, &services)).collect();
-            Scene { namespaces, nodes, pods, services, slices, policies, pod_ranges: Vec::from_iter(range), flows }
+            let pod_ranges = Vec::from_iter(range);
+            Scene { namespaces, nodes, pods, services, slices, policies, edicts, pod_ranges, flows }
         },
     )
 }
 
-fn tags() -> impl Strategy<Value = Tags> {
+pub(crate) fn tags() -> impl Strategy<Value = Tags> {
     let value = || option::weighted(0.7, select(&["x", "y"][..]));
     (value(), value()).prop_map(|(a, b)| {
         let pairs = [("a", a), ("b", b)];
@@ -110,12 +121,13 @@ fn tags() -> impl Strategy<Value = Tags> {
 
 fn nodes() -> impl Strategy<Value = Vec<Node>> {
     let range = option::weighted(0.2, select(&RANGES[..]));
-    vec((vec(select(&OF_NODES[..]), short(2)), vec(select(&OF_NODES[..]), short(1)), range), short(2)).prop_map(
+    vec((vec(select(&OF_NODES[..]), short(2)), vec(select(&OF_NODES[..]), short(1)), range, tags()), short(2)).prop_map(
         |nodes| {
             let named = nodes.into_iter().zip(NODES);
             named
-                .map(|((addresses, reported, range), name)| Node {
+                .map(|((addresses, reported, range, labels), name)| Node {
                     name,
+                    labels,
                     addresses,
                     reported,
                     pod_ranges: Vec::from_iter(range),

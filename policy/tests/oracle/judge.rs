@@ -7,6 +7,7 @@ use foretell_policy::flow::{Direction, Flow, Protocol};
 use super::resolve::{Road, Who, is_own_node, namespace_tags, roads};
 use super::rules::{Takes, rules, selects};
 use super::scene::{Policy, Scene, Scope};
+use super::tiers::{self, Ruled};
 
 /// What a policy says. In this order: the worst comes first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,9 +38,15 @@ pub(crate) enum Reason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Together {
     Denied,
+    /// By administrators.
+    RuledOut,
+    /// It depends on what nobody can tell.
+    Unknown,
     AllowedByBlock,
     Allowed,
     Exempt,
+    /// By administrators.
+    RuledIn,
     Open,
 }
 
@@ -49,16 +56,28 @@ pub(crate) struct Judgement {
     pub(crate) said: BTreeMap<(usize, Direction), Said>,
     pub(crate) unresolved_subjects: BTreeSet<Direction>,
     pub(crate) together: BTreeMap<Direction, Together>,
+    /// By administrators' policy, as it stands in the scene.
+    pub(crate) ruled: BTreeMap<(usize, Direction), Ruled>,
 }
 
 pub(crate) fn judge(scene: &Scene, flow: &Flow) -> Judgement {
-    let mut judgement =
-        Judgement { said: BTreeMap::new(), unresolved_subjects: BTreeSet::new(), together: BTreeMap::new() };
+    let mut judgement = Judgement {
+        said: BTreeMap::new(),
+        unresolved_subjects: BTreeSet::new(),
+        together: BTreeMap::new(),
+        ruled: BTreeMap::new(),
+    };
     for road in roads(scene, flow) {
         for direction in [Direction::Egress, Direction::Ingress] {
             let subject = if direction == Direction::Egress { road.src } else { road.dst };
             if subject.is_unresolved(scene) {
                 judgement.unresolved_subjects.insert(direction);
+            }
+            for (index, edict) in scene.edicts.iter().enumerate() {
+                let Some(ruled) = tiers::say(scene, edict, &road, direction, flow.protocol) else { continue };
+                let known = judgement.ruled.remove(&(index, direction));
+                let worse = known.map_or(ruled.clone(), |known| known.worse(ruled));
+                judgement.ruled.insert((index, direction), worse);
             }
             let mut together = Together::Open;
             for (index, policy) in scene.policies.iter().enumerate() {
@@ -67,6 +86,7 @@ pub(crate) fn judge(scene: &Scene, flow: &Flow) -> Judgement {
                 let known = judgement.said.remove(&(index, direction));
                 judgement.said.insert((index, direction), known.map_or(said.clone(), |known| worse(known, said)));
             }
+            let together = tiers::together(scene, &road, direction, flow.protocol, together);
             let worst = judgement.together.entry(direction).or_insert(Together::Open);
             *worst = (*worst).min(together);
         }

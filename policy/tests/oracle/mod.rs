@@ -4,6 +4,7 @@
 //! data; [`objects`] turns it into what the engine reads, [`judge`] answers it by loops.
 
 pub(crate) mod address;
+pub(crate) mod edicts;
 pub(crate) mod generate;
 pub(crate) mod judge;
 pub(crate) mod objects;
@@ -11,3 +12,4 @@ pub(crate) mod resolve;
 pub(crate) mod rules;
 pub(crate) mod scene;
 pub(crate) mod specs;
+pub(crate) mod tiers;

@@ -75,7 +75,8 @@ fn node(node: &Node) -> Object {
     };
     let addresses = Some(node.addresses.iter().map(address).collect());
     let status = core::NodeStatus { addresses, ..core::NodeStatus::default() };
-    Object::Node(Box::new(core::Node { metadata: named("", node.name), spec: Some(spec), status: Some(status) }))
+    let metadata = ObjectMeta { labels: labels_or_none(&node.labels), ..named("", node.name) };
+    Object::Node(Box::new(core::Node { metadata, spec: Some(spec), status: Some(status) }))
 }
 
 fn pod(pod: &Pod) -> Object {

@@ -37,6 +37,8 @@ pub(crate) struct Road {
     pub(crate) dst: Who,
     /// At the one that answers.
     pub(crate) port: u16,
+    /// It was to a Service's address.
+    pub(crate) over_service: bool,
 }
 
 impl Who {
@@ -88,7 +90,7 @@ pub(crate) fn roads(scene: &Scene, flow: &Flow) -> Vec<Road> {
                 road.src = src;
             }
             if roads.is_empty() {
-                roads.push(Road { src, dst, port: flow.port });
+                roads.push(Road { src, dst, port: flow.port, over_service: true });
             }
             return roads;
         }
@@ -100,7 +102,7 @@ pub(crate) fn roads(scene: &Scene, flow: &Flow) -> Vec<Road> {
             src = dst;
         }
     }
-    vec![Road { src, dst, port: flow.port }]
+    vec![Road { src, dst, port: flow.port, over_service: false }]
 }
 
 fn who(scene: &Scene, end: &Endpoint, flow: &Flow) -> Who {
@@ -227,7 +229,7 @@ fn backends(scene: &Scene, service: &Service, port: &ServicePort, ip: IpAddr, fl
             let address = pod.addresses.iter().copied().find(|address| address.is_ipv6() == ip.is_ipv6());
             if let (Some(number), Some(address)) = (number, address) {
                 let dst = as_end(scene, index, address);
-                roads.push(Road { src: dst, dst, port: number });
+                roads.push(Road { src: dst, dst, port: number, over_service: true });
             }
         }
         return roads;
@@ -251,7 +253,7 @@ fn backends(scene: &Scene, service: &Service, port: &ServicePort, ip: IpAddr, fl
                         }
                     }
                     let dst = holder.map_or(Who::Address { ip: *address }, |pod| Who::Pod { pod, ip: *address });
-                    roads.push(Road { src: dst, dst, port: *number });
+                    roads.push(Road { src: dst, dst, port: *number, over_service: true });
                 }
             }
         }

@@ -21,6 +21,7 @@ pub(crate) struct Scene {
     pub(crate) services: Vec<Service>,
     pub(crate) slices: Vec<Slice>,
     pub(crate) policies: Vec<Policy>,
+    pub(crate) edicts: Vec<Edict>,
     /// What a user says of where pods get their addresses.
     pub(crate) pod_ranges: Vec<&'static str>,
     pub(crate) flows: Vec<Flow>,
@@ -29,6 +30,7 @@ pub(crate) struct Scene {
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) name: &'static str,
+    pub(crate) labels: Tags,
     pub(crate) addresses: Vec<IpAddr>,
     /// As its agent reports them.
     pub(crate) reported: Vec<IpAddr>,
@@ -134,6 +136,62 @@ pub(crate) enum Scope {
     Audit(&'static str),
     Enforced(&'static str),
     Cluster(Option<LabelSelector>),
+}
+
+/// A policy of administrators.
+#[derive(Clone, Debug)]
+pub(crate) struct Edict {
+    pub(crate) kind: EdictKind,
+    pub(crate) name: &'static str,
+    pub(crate) priority: i32,
+    pub(crate) subject: Pods,
+    pub(crate) ingress: Vec<Clause>,
+    pub(crate) egress: Vec<Clause>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EdictKind {
+    Admin,
+    Baseline,
+    ClusterAdmin,
+    ClusterBaseline,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Pods {
+    pub(crate) namespaces: LabelSelector,
+    /// `None`: all that are there.
+    pub(crate) pods: Option<LabelSelector>,
+}
+
+/// A rule of one.
+#[derive(Clone, Debug)]
+pub(crate) struct Clause {
+    pub(crate) act: Act,
+    pub(crate) peers: Vec<Whom>,
+    /// None: every port.
+    pub(crate) ports: Vec<Which>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Act {
+    Accept,
+    Pass,
+    Deny,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Whom {
+    Pods(Pods),
+    Nodes(LabelSelector),
+    Networks(Vec<&'static str>),
+    Domain,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Which {
+    Numbers(&'static str, u16, u16),
+    Named(&'static str),
 }
 
 /// A protocol where Kubernetes lets it be left out.

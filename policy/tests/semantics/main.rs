@@ -11,5 +11,6 @@ mod ports;
 mod reasons;
 mod services;
 mod stage;
+mod tiers;
 mod together;
 mod workloads;

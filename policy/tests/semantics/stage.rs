@@ -13,8 +13,10 @@ use foretell_policy::evaluation::evaluate;
 use foretell_policy::flow::{Direction, Flow, Line};
 use foretell_policy::object::{Object, Origin, read};
 use foretell_policy::population::Population;
+use foretell_policy::tier::Taken;
+use foretell_policy::tier::policy::TierPolicy;
 use foretell_policy::verdict::{VerdictLine, VerdictName};
-use foretell_policy::world::World;
+use foretell_policy::world::{Dialled, Pair, Standing, World};
 use serde_json::{Value, json};
 
 /// `web` and `cart` are of one namespace; another `web` lives in `data`.
@@ -146,6 +148,33 @@ impl Stage {
         cluster
     }
 
+    pub(crate) fn world<'c>(&self, cluster: &'c Cluster) -> World<'c> {
+        let administrators = self.objects.iter().filter_map(TierPolicy::of).map(Arc::new).collect();
+        World::new(Arc::new(Population::as_recorded(cluster)), self.policies()).under(administrators)
+    }
+
+    /// How a flow stands at its subject's end; of a Service's backends the first that does not pass, if there is one.
+    pub(crate) fn standing(&self, flow: &str, direction: Direction) -> String {
+        let cluster = self.cluster();
+        let world = self.world(&cluster);
+        let flow = self.flow(flow);
+        let ends = cluster.resolve(&flow);
+        let blocks = world.blocks(&ends.src);
+        let population = world.population();
+        let listeners = population.listeners(&ends.src, &ends.dst, flow.protocol, flow.port, flow.start, blocks);
+        let standings: Vec<Standing> = listeners
+            .iter()
+            .map(|listener| {
+                let dialled = Dialled::from(&ends.dst);
+                let dst = listener.end;
+                let pair = Pair { src: ends.src, dst, protocol: flow.protocol, port: listener.port, dialled };
+                world.standing(&pair, direction)
+            })
+            .collect();
+        let worst = standings.iter().find(|standing| !standing.passes()).unwrap_or(&standings[0]);
+        describe(&world, worst, direction)
+    }
+
     pub(crate) fn policies(&self) -> Vec<Arc<Policy>> {
         self.objects.iter().filter_map(Policy::of).map(Arc::new).collect()
     }
@@ -174,13 +203,12 @@ impl Stage {
 
     pub(crate) fn unresolved(&self, flow: &str) -> Vec<Direction> {
         let cluster = self.cluster();
-        let world = World::new(Arc::new(Population::as_recorded(&cluster)), self.policies());
-        evaluate(&world, &self.flow(flow), 0).unresolved_subjects
+        evaluate(&self.world(&cluster), &self.flow(flow), 0).unresolved_subjects
     }
 
     fn evaluate(&self, flow: &Flow, show: impl Fn(&VerdictLine<'_>) -> Option<String>) -> String {
         let cluster = self.cluster();
-        let world = World::new(Arc::new(Population::as_recorded(&cluster)), self.policies());
+        let world = self.world(&cluster);
         let evaluated = evaluate(&world, flow, 0);
         evaluated.lines.iter().filter_map(show).collect::<Vec<_>>().join("\n")
     }
@@ -196,6 +224,32 @@ impl Stage {
         let cluster = self.cluster();
         let mut pods = cluster.pods();
         pods.find(|(_, pod)| pod.name == name).unwrap_or_else(|| panic!("no pod {name}")).1.addresses[0]
+    }
+}
+
+/// `open`, `exempt`, `allowed by NetworkPolicy shop/it 0`, `denied by …`, `Admin AdminNetworkPolicy it 0 Deny`, `unknown by …`.
+fn describe(world: &World<'_>, standing: &Standing, direction: Direction) -> String {
+    let rule = |taken: &Taken| {
+        let policy = world.tiers().policy(taken.by.policy);
+        format!("{} {} {:?}", policy.reference.name, taken.by.rule, taken.action)
+    };
+    match standing {
+        Standing::Open => "open".to_owned(),
+        Standing::Exempt(exemption) => format!("exempt {exemption}"),
+        Standing::Allowed { policy, rule, .. } => format!("allowed by {} {rule}", world.policy(*policy).reference.name),
+        Standing::Denied(by) => format!("denied by {}", world.policy(by[0].0).reference.name),
+        Standing::Ruled(ruling) => {
+            let tied = ruling.tied.map(|tied| format!(", tied with {}", rule(&tied)));
+            format!("{}: {}{}", ruling.tier, rule(&ruling.taken), tied.unwrap_or_default())
+        }
+        Standing::Unknown(undecidable) => {
+            let (tier, doubt) = undecidable.first().unwrap();
+            format!(
+                "unknown: {tier}: {}, else {}",
+                rule(&doubt.taken),
+                describe(world, &undecidable.otherwise, direction)
+            )
+        }
     }
 }
 
@@ -215,6 +269,7 @@ pub(crate) fn flow(line: &Value) -> Flow {
 fn brief(line: &VerdictLine<'_>) -> String {
     let mut text = match line.verdict {
         VerdictName::WouldDeny => format!("deny {}", line.reason.unwrap()),
+        VerdictName::Unknown => "unknown".to_owned(),
         VerdictName::Allow => match (line.rule, line.exempt) {
             (Some(rule), None) => format!("allow {rule}"),
             (None, Some(exemption)) => format!("exempt {exemption}"),

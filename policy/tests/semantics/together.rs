@@ -6,7 +6,7 @@ use crate::stage::{Stage, audit, shop};
 use foretell_policy::cluster::ownership::Destination;
 use foretell_policy::flow::Direction;
 use foretell_policy::population::Population;
-use foretell_policy::world::{Pair, Standing, World};
+use foretell_policy::world::{Dialled, Pair, Standing, World};
 
 fn policy(name: &str, spec: &str) -> String {
     audit(spec).replace("name: it", &format!("name: {name}"))
@@ -19,7 +19,10 @@ fn standing(stage: &Stage, flow: &str) -> Standing {
     let flow = stage.flow(flow);
     let ends = cluster.resolve(&flow);
     let Destination::Direct(dst) = ends.dst else { panic!("{:?}", ends.dst) };
-    world.standing(&Pair { src: ends.src, dst, protocol: flow.protocol, port: flow.port }, Direction::Ingress)
+    world.standing(
+        &Pair { src: ends.src, dst, protocol: flow.protocol, port: flow.port, dialled: Dialled::Listener },
+        Direction::Ingress,
+    )
 }
 
 #[test]

@@ -123,6 +123,9 @@ impl Page {
              another policy, {} denied already); {} are exempt.",
             said.allow, said.would_deny, said.newly_denied, said.still_allowed, said.still_denied, said.exempt,
         ));
+        if said.unknown > 0 {
+            self.line(format!("- What becomes of {} of them cannot be told.", said.unknown));
+        }
         if let Some(promotion) = &it.promotion {
             self.line(format!("- Promotion: {}.", promotion_words(promotion)));
             for difference in &promotion.differences {

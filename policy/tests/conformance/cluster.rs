@@ -1,0 +1,88 @@
+//! A cluster of pods by short names, and the question whether a flow passes both of its ends.
+
+use std::sync::Arc;
+
+use foretell_policy::cluster::Cluster;
+use foretell_policy::compiled::Policy;
+use foretell_policy::flow::{Direction, Flow, Line};
+use foretell_policy::object::{Object, Origin, read};
+use foretell_policy::population::Population;
+use foretell_policy::tier::policy::TierPolicy;
+use foretell_policy::world::{Dialled, Pair, World};
+use serde_json::{Value, json};
+
+/// A pod as the tables name it.
+#[derive(Clone, Debug)]
+pub(crate) struct Pod {
+    pub(crate) namespace: &'static str,
+    pub(crate) name: String,
+    pub(crate) ip: String,
+    pub(crate) labels: Value,
+    /// Name, protocol, number.
+    pub(crate) ports: Vec<(&'static str, &'static str, u16)>,
+}
+
+#[derive(Default)]
+pub(crate) struct Scenery {
+    objects: Vec<Object>,
+}
+
+impl Scenery {
+    /// Adds manifests, documents apart by `---`. One of the identity of another takes its place.
+    pub(crate) fn with(mut self, manifests: &str) -> Self {
+        for document in manifests.split("\n---\n").filter(|document| !document.trim().is_empty()) {
+            let value: Value = serde_saphyr::from_str(document).unwrap_or_else(|error| panic!("{error}\n{document}"));
+            let origin = Origin::Manifest { default_namespace: "default".to_owned() };
+            let object = read(value, &origin).unwrap_or_else(|error| panic!("{error}\n{document}")).unwrap();
+            self.objects.retain(|known| known.id() != object.id());
+            self.objects.push(object);
+        }
+        self
+    }
+
+    pub(crate) fn pod(self, pod: &Pod) -> Self {
+        let ports = pod
+            .ports
+            .iter()
+            .map(|(name, protocol, number)| json!({"name": name, "protocol": protocol, "containerPort": number}));
+        let manifest = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": pod.name, "namespace": pod.namespace, "uid": pod.name, "labels": pod.labels},
+            "spec": {"nodeName": "n2", "containers": [{"name": "c", "image": "c", "ports": ports.collect::<Vec<_>>()}]},
+            "status": {"phase": "Running", "podIP": pod.ip},
+        });
+        self.with(&manifest.to_string())
+    }
+
+    /// Whether each of these flows, from address to address, passes.
+    pub(crate) fn passes(&self, flows: &[(String, String, &str, u16)]) -> Vec<bool> {
+        let cluster = Cluster::build(&self.objects);
+        let policies = self.objects.iter().filter_map(Policy::of).map(Arc::new).collect();
+        let administrators = self.objects.iter().filter_map(TierPolicy::of).map(Arc::new).collect();
+        let world = World::new(Arc::new(Population::as_recorded(&cluster)), policies).under(administrators);
+        let passes = |(src, dst, protocol, port): &(String, String, &str, u16)| {
+            let flow = flow(src, dst, protocol, *port);
+            let ends = cluster.resolve(&flow);
+            let blocks = world.blocks(&ends.src);
+            let population = world.population();
+            let listeners = population.listeners(&ends.src, &ends.dst, flow.protocol, flow.port, flow.start, blocks);
+            listeners.iter().all(|listener| {
+                let dialled = Dialled::from(&ends.dst);
+                let dst = listener.end;
+                let pair = Pair { src: ends.src, dst, protocol: flow.protocol, port: listener.port, dialled };
+                Direction::BOTH.into_iter().all(|direction| world.standing(&pair, direction).passes())
+            })
+        };
+        flows.iter().map(passes).collect()
+    }
+}
+
+fn flow(src: &str, dst: &str, protocol: &str, port: u16) -> Flow {
+    let at = "2026-11-21T12:00:00Z";
+    let line =
+        json!({"start": at, "end": at, "src": {"ip": src}, "dst": {"ip": dst}, "protocol": protocol, "port": port});
+    match Line::parse(line.to_string().as_bytes()).unwrap() {
+        Line::Flow(flow) => *flow,
+        Line::Report(report) => panic!("{report:?}"),
+    }
+}

@@ -1,0 +1,56 @@
+//! Ports, in the shapes of both kinds.
+
+use super::{admin, baseline, cluster};
+use crate::stage::shop;
+use foretell_policy::flow::Direction::Ingress;
+
+/// The flows from `db` to `web` that one rule denies, out of some.
+fn denied(policy: &str) -> Vec<&'static str> {
+    let stage = shop().and(policy);
+    let flows = ["TCP 8080", "TCP 8081", "TCP 9000", "UDP 8080", "SCTP 8080", "UDP 53"];
+    let is_denied = |flow: &&str| stage.standing(&format!("db -> web {flow}"), Ingress) != "open";
+    flows.into_iter().filter(is_denied).collect()
+}
+
+#[test]
+fn of_the_former_kinds() {
+    for (ports, takes) in [
+        ("", &["TCP 8080", "TCP 8081", "TCP 9000", "UDP 8080", "SCTP 8080", "UDP 53"][..]),
+        ("ports: [{portNumber: {port: 8080}}], ", &["TCP 8080"]),
+        ("ports: [{portNumber: {protocol: UDP, port: 8080}}], ", &["UDP 8080"]),
+        ("ports: [{portRange: {start: 8080, end: 8081}}], ", &["TCP 8080", "TCP 8081"]),
+        ("ports: [{portRange: {protocol: SCTP, start: 1, end: 65535}}], ", &["SCTP 8080"]),
+        ("ports: [{namedPort: http}], ", &["TCP 8080"]),
+        ("ports: [{namedPort: sql}], ", &[]),
+        ("ports: [{portNumber: {port: 9000}}, {portNumber: {protocol: UDP, port: 53}}], ", &["TCP 9000", "UDP 53"]),
+        // Nothing lies between.
+        ("ports: [{portRange: {start: 8081, end: 8080}}], ", &[]),
+    ] {
+        let rules = format!("ingress: [{{action: Deny, {ports}from: [{{namespaces: {{}}}}]}}]");
+        assert_eq!(denied(&admin("a", 1, &rules)), takes, "{ports}");
+        assert_eq!(denied(&baseline(&rules)), takes, "{ports}");
+    }
+}
+
+#[test]
+fn of_a_cluster_network_policy() {
+    for (protocols, takes) in [
+        ("", &["TCP 8080", "TCP 8081", "TCP 9000", "UDP 8080", "SCTP 8080", "UDP 53"][..]),
+        ("protocols: [{tcp: {destinationPort: {number: 8080}}}], ", &["TCP 8080"]),
+        ("protocols: [{udp: {destinationPort: {number: 8080}}}], ", &["UDP 8080"]),
+        ("protocols: [{sctp: {destinationPort: {range: {start: 8080, end: 8081}}}}], ", &["SCTP 8080"]),
+        (
+            "protocols: [{tcp: {destinationPort: {range: {start: 8080, end: 9000}}}}], ",
+            &["TCP 8080", "TCP 8081", "TCP 9000"],
+        ),
+        ("protocols: [{destinationNamedPort: http}], ", &["TCP 8080"]),
+        (
+            "protocols: [{tcp: {destinationPort: {number: 9000}}}, {udp: {destinationPort: {number: 53}}}], ",
+            &["TCP 9000", "UDP 53"],
+        ),
+    ] {
+        let rules = format!("ingress: [{{action: Deny, {protocols}from: [{{namespaces: {{}}}}]}}]");
+        assert_eq!(denied(&cluster("a", "Admin", 1, &rules)), takes, "{protocols}");
+        assert_eq!(denied(&cluster("a", "Baseline", 1, &rules)), takes, "{protocols}");
+    }
+}
