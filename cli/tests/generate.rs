@@ -3,7 +3,7 @@
 
 mod foretell;
 
-use foretell::{Ended, Place, flow};
+use foretell::{Ended, Place, flow, report};
 
 /// The demo's recording ends then.
 const DEMO: &str = concat!(
@@ -52,6 +52,16 @@ fn without_traffic_it_allows_nothing_and_says_so() {
     assert_eq!(generated.status, Some(0), "{}", generated.stderr);
     assert!(generated.stderr.contains("no traffic of Pod/web in use was seen"), "{}", generated.stderr);
     assert!(!generated.stdout.contains("ingress:"), "{}", generated.stdout);
+}
+
+#[test]
+fn flows_may_come_from_standard_input() {
+    let place = Place::furnished();
+    let asked =
+        "generate --snapshot snapshot.yaml --flows - --at 2026-11-21T02:00:00Z -n prod Pod/web --restricts ingress";
+    let generated = place.run_with_input(asked, (report("") + &flow("10.1.0.6", "10.1.0.5")).as_bytes());
+    let rule = "  ingress:\n  - from:\n    - podSelector:\n        matchLabels:\n          app: client\n";
+    assert!(generated.stdout.contains(rule), "{}{}", generated.stdout, generated.stderr);
 }
 
 #[test]

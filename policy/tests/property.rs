@@ -1,7 +1,7 @@
 //! The engine against a slow and obvious evaluation written apart from it, over random clusters, policies and flows.
 //!
 //! A case is one random scene: up to five pods, two nodes, two Services, four policies and four flows, all of which are judged.
-//! `FORETELL_PROPERTY_CASES` sets how many (100,000 by default), `FORETELL_PROPERTY_SEED` repeats a run. A failure prints the
+//! `FORETELL_PROPERTY_CASES` sets how many (25,000 by default), `FORETELL_PROPERTY_SEED` repeats a run. A failure prints the
 //! smallest scene that still fails: make a named test of it.
 #![expect(clippy::panic, clippy::unwrap_used, reason = "tests panic rather than return errors")]
 
@@ -34,7 +34,7 @@ use oracle::tiers::End;
 
 #[test]
 fn engine_and_oracle_never_disagree() {
-    let cases: u32 = from_environment("FORETELL_PROPERTY_CASES").unwrap_or(100_000);
+    let cases: u32 = from_environment("FORETELL_PROPERTY_CASES").unwrap_or(25_000);
     let seed: u64 = from_environment("FORETELL_PROPERTY_SEED")
         .unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos().try_into().unwrap_or(0));
     println!("FORETELL_PROPERTY_SEED={seed}");
