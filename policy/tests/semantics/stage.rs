@@ -172,7 +172,7 @@ impl Stage {
             })
             .collect();
         let worst = standings.iter().find(|standing| !standing.passes()).unwrap_or(&standings[0]);
-        describe(&world, worst, direction)
+        describe(&world, worst)
     }
 
     pub(crate) fn policies(&self) -> Vec<Arc<Policy>> {
@@ -228,7 +228,7 @@ impl Stage {
 }
 
 /// `open`, `exempt`, `allowed by NetworkPolicy shop/it 0`, `denied by …`, `Admin AdminNetworkPolicy it 0 Deny`, `unknown by …`.
-fn describe(world: &World<'_>, standing: &Standing, direction: Direction) -> String {
+fn describe(world: &World<'_>, standing: &Standing) -> String {
     let rule = |taken: &Taken| {
         let policy = world.tiers().policy(taken.by.policy);
         format!("{} {} {:?}", policy.reference.name, taken.by.rule, taken.action)
@@ -244,11 +244,7 @@ fn describe(world: &World<'_>, standing: &Standing, direction: Direction) -> Str
         }
         Standing::Unknown(undecidable) => {
             let (tier, doubt) = undecidable.first().unwrap();
-            format!(
-                "unknown: {tier}: {}, else {}",
-                rule(&doubt.taken),
-                describe(world, &undecidable.otherwise, direction)
-            )
+            format!("unknown: {tier}: {}, else {}", rule(&doubt.taken), describe(world, &undecidable.otherwise))
         }
     }
 }
