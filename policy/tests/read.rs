@@ -58,7 +58,6 @@ fn every_kind_is_read_in_the_version_that_is_served() {
             Kind::ClusterNetworkPolicy => json!({"tier": "Admin", "priority": 1, "subject": {"namespaces": {}}}),
             _ => json!({}),
         };
-        // There is one, of this name.
         let name = if kind == Kind::BaselineAdminNetworkPolicy { "default" } else { "it" };
         let value =
             json!({"apiVersion": kind.api_version(), "kind": kind.name(), "metadata": {"name": name}, "spec": spec});

@@ -74,16 +74,18 @@ impl PeerMatcher {
                 surely(pods.take(namespace_labels, labels))
             }
             (Self::Pods(_), Peer::Unresolved { .. }) => PeerMatch::Unknown(Unknown::Pod),
-            (Self::Nodes(nodes), peer) => {
+            (Self::Nodes(nodes), Peer::Node { .. } | Peer::Outside { .. } | Peer::Unresolved { .. }) => {
                 surely(question.nodes.labels_at(peer.ip()).any(|labels| nodes.matches(labels)))
             }
             (Self::Networks(networks), peer) => {
                 let ip = peer.ip();
                 surely(networks.iter().any(|network| network.contains(&ip)))
             }
-            // A hostNetwork pod is its node's address to a rule. Names are for what is outside; upstream advises against them
-            // for pods.
+            // A hostNetwork pod is its node's address to a rule. A pod of the pod network is no node, whatever address it is
+            // said to have: a Service's backends are told apart by identity and by networks. Names are for what is outside;
+            // upstream advises against them for pods.
             (Self::Pods(_), Peer::Node { .. } | Peer::Outside { .. })
+            | (Self::Nodes(_), Peer::Pod { .. })
             | (Self::Domains(_), Peer::Pod { .. } | Peer::Node { .. }) => PeerMatch::No,
             (Self::Domains(_), Peer::Outside { .. } | Peer::Unresolved { .. }) => PeerMatch::Unknown(Unknown::Domain),
         }

@@ -107,6 +107,9 @@ fn takes_peer(scene: &Scene, whom: &Whom, peer: &Who) -> Takes {
             _ => Takes::No,
         },
         Whom::Nodes(labels) => {
+            if matches!(peer, Who::Pod { .. }) {
+                return Takes::No;
+            }
             let has_it = scene.nodes.iter().filter(|node| node.addresses.contains(&peer.ip()));
             surely(has_it.into_iter().any(|node| selects(Some(labels), &node.labels)))
         }
