@@ -86,7 +86,7 @@ async fn policy(
     Shared(state): Shared<Arc<State>>,
     Path((namespace, name)): Path<(String, String)>,
 ) -> Result<Json<PolicySummary>, Refusal> {
-    find(&state, &namespace, &name)
+    find(&state, &namespace, &name)?
         .ok_or_else(|| Refusal::not_found(format!("there is no AuditNetworkPolicy {namespace}/{name}")))
 }
 
@@ -94,13 +94,14 @@ async fn cluster_policy(
     Shared(state): Shared<Arc<State>>,
     Path(name): Path<String>,
 ) -> Result<Json<PolicySummary>, Refusal> {
-    find(&state, "", &name).ok_or_else(|| Refusal::not_found(format!("there is no AuditClusterNetworkPolicy {name}")))
+    find(&state, "", &name)?.ok_or_else(|| Refusal::not_found(format!("there is no AuditClusterNetworkPolicy {name}")))
 }
 
-fn find(state: &State, namespace: &str, name: &str) -> Option<Json<PolicySummary>> {
-    let judged = state.judged.load_full()?;
+/// Before anything was judged it is not known which there are.
+fn find(state: &State, namespace: &str, name: &str) -> Result<Option<Json<PolicySummary>>, Refusal> {
+    let judged = judged(state)?;
     let mut policies = judged.policies.iter();
-    policies.find(|policy| policy.namespace == namespace && policy.name == name).cloned().map(Json)
+    Ok(policies.find(|policy| policy.namespace == namespace && policy.name == name).cloned().map(Json))
 }
 
 async fn denials(Shared(state): Shared<Arc<State>>, RawQuery(query): RawQuery) -> Result<Json<DenialPage>, Refusal> {

@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::Ports;
 use crate::flow::Protocol;
+use crate::port::protocol_or_tcp;
 
 /// Peers that are to reach all of these ports.
 pub(super) struct Opening {
@@ -71,16 +72,11 @@ pub(super) fn open<R: Rule>(rules: &mut Vec<R>, opening: Opening) {
 fn numbers(ports: &[NetworkPolicyPort]) -> Option<Ports> {
     let number = |port: &NetworkPolicyPort| match (&port.port, port.end_port) {
         (Some(IntOrString::Int(number)), None) => {
-            let protocol = protocol(port.protocol.as_deref())?;
-            Some((protocol, u16::try_from(*number).ok()?))
+            Some((protocol_or_tcp(port.protocol.as_deref()), u16::try_from(*number).ok()?))
         }
         _ => None,
     };
     ports.iter().map(number).collect::<Option<Ports>>().filter(|ports| !ports.is_empty())
-}
-
-fn protocol(name: Option<&str>) -> Option<Protocol> {
-    [Protocol::Tcp, Protocol::Udp, Protocol::Sctp].into_iter().find(|known| known.to_string() == name.unwrap_or("TCP"))
 }
 
 fn written(ports: &Ports) -> Vec<NetworkPolicyPort> {

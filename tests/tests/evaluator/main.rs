@@ -14,6 +14,7 @@ use crate::stage::{Stage, condition, policy, report};
 
 mod access;
 mod alone;
+mod answers;
 mod private;
 mod stage;
 
@@ -63,6 +64,9 @@ fn what_a_policy_would_deny_is_told_and_outlives_database_and_evaluator() {
     let named: Vec<_> = before.iter().map(|row| (row.src_pod.as_deref(), row.dst_port, row.count)).collect();
     assert!(named.contains(&(Some("batch"), 8080, 3)) && named.contains(&(Some("scraper"), 9090, 3)), "{named:?}");
 
+    answers::policies_are_summed_up(&stage);
+    answers::one_flow_is_judged(&stage);
+    answers::rows_are_filtered(&stage);
     let listed = stage.foretell(&["denials", "--namespace", stage.shop.name(), "--state", "unresolved"]);
     assert_eq!(listed.0, Some(0), "{}", listed.1);
     assert!(listed.1.contains("Pod/batch") && listed.1.contains("TCP 9090"), "{}", listed.1);
