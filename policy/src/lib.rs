@@ -23,6 +23,7 @@ pub mod gate;
 pub mod generate;
 pub mod judgement;
 pub mod labels;
+mod listing;
 pub mod manifest;
 pub mod mend;
 pub mod naming;

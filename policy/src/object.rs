@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::admin::{AdminNetworkPolicy, BaselineAdminNetworkPolicy, ClusterNetworkPolicy};
 use crate::audit::{AuditClusterNetworkPolicy, AuditNetworkPolicy};
 use crate::exception::AuditException;
+use crate::listing::write_list;
 use crate::validation;
 use complaint::Complaint;
 
@@ -153,10 +154,7 @@ pub struct ObjectError {
 impl fmt::Display for ObjectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.object)?;
-        for (n, fault) in self.faults.iter().enumerate() {
-            write!(f, "{}{fault}", if n == 0 { "" } else { "; " })?;
-        }
-        Ok(())
+        write_list(f, &self.faults, "; ")
     }
 }
 

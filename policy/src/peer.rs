@@ -8,6 +8,7 @@ use k8s_openapi::api::networking::v1::{IPBlock, NetworkPolicyPeer};
 
 use crate::cidr::parse_cidr;
 use crate::labels::{Labels, Selector};
+use crate::listing::write_list;
 use crate::port::NamedPort;
 
 /// The other end, as far as selectors and blocks can see it.
@@ -187,12 +188,7 @@ impl fmt::Display for PeerSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Everyone => f.write_str("everyone"),
-            Self::AnyOf(matchers) => {
-                for (n, matcher) in matchers.iter().enumerate() {
-                    write!(f, "{}{matcher}", if n == 0 { "" } else { ", or " })?;
-                }
-                Ok(())
-            }
+            Self::AnyOf(matchers) => write_list(f, matchers, ", or "),
         }
     }
 }

@@ -6,6 +6,7 @@ use k8s_openapi::api::networking::v1::NetworkPolicyPort;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::flow::Protocol;
+use crate::listing::write_list;
 
 /// A container port that has a name. Rules and Services may speak of it by that name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -116,12 +117,7 @@ impl fmt::Display for PortSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Any => f.write_str("every port"),
-            Self::AnyOf(matchers) => {
-                for (n, matcher) in matchers.iter().enumerate() {
-                    write!(f, "{}{matcher}", if n == 0 { "" } else { ", " })?;
-                }
-                Ok(())
-            }
+            Self::AnyOf(matchers) => write_list(f, matchers, ", "),
         }
     }
 }

@@ -9,6 +9,7 @@ use super::ruling::Question;
 use crate::admin::view::Peer as Written;
 use crate::cidr::parse_cidr;
 use crate::labels::Selector;
+use crate::listing::write_list;
 use crate::peer::Peer;
 
 /// One entry of a rule's `from` or `to`.
@@ -106,12 +107,7 @@ impl fmt::Display for PeerMatcher {
             Self::Pods(pods) => pods.fmt(f),
             Self::Nodes(nodes) if nodes.is_everything() => f.write_str("every node"),
             Self::Nodes(nodes) => write!(f, "nodes with {nodes}"),
-            Self::Networks(networks) => {
-                for (n, network) in networks.iter().enumerate() {
-                    write!(f, "{}{network}", if n == 0 { "" } else { ", " })?;
-                }
-                Ok(())
-            }
+            Self::Networks(networks) => write_list(f, networks, ", "),
             Self::Domains(names) => f.write_str(&names.join(", ")),
         }
     }

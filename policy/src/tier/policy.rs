@@ -14,6 +14,7 @@ use crate::admin::view::{self, Action, View};
 use crate::compiled::{PolicyKind, PolicyRef};
 use crate::flow::Direction;
 use crate::labels::{Labels, Selector};
+use crate::listing::write_list;
 use crate::object::{Kind, Object, ObjectId};
 
 /// A compiled policy. Where it has no rule that matches it has no opinion: unlike a NetworkPolicy it isolates nobody.
@@ -182,9 +183,7 @@ impl Rule {
 /// `every pod of namespaces with team=a, or 10.0.0.0/8 on TCP 443`
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, peer) in self.peers.iter().enumerate() {
-            write!(f, "{}{peer}", if n == 0 { "" } else { ", or " })?;
-        }
+        write_list(f, &self.peers, ", or ")?;
         write!(f, " on {}", self.ports)
     }
 }

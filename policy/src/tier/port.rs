@@ -5,6 +5,7 @@ use std::fmt;
 use crate::admin::ports as written;
 use crate::admin::view::Ports;
 use crate::flow::Protocol;
+use crate::listing::write_list;
 use crate::port::Port;
 
 /// The ports that a rule takes.
@@ -113,12 +114,7 @@ impl fmt::Display for PortSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Any => f.write_str("every port"),
-            Self::AnyOf(matchers) => {
-                for (n, matcher) in matchers.iter().enumerate() {
-                    write!(f, "{}{matcher}", if n == 0 { "" } else { ", " })?;
-                }
-                Ok(())
-            }
+            Self::AnyOf(matchers) => write_list(f, matchers, ", "),
         }
     }
 }
