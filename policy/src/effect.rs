@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::flow::Direction;
-use crate::population::Listener;
+use crate::listeners::Listener;
 use crate::traffic::Key;
 use crate::world::{Pair, Standing, World};
 

@@ -171,7 +171,7 @@ impl Judgement<'_, '_, '_> {
         if change.action == Action::Removed {
             return self.policy_report(change, &Assessment::default());
         }
-        let with = self.after.with(Arc::clone(&change.policy));
+        let with = self.after.with(&change.policy);
         let assessment = self.assess(self.after, &with, &BTreeSet::from([change.reference.clone()]));
         PolicyReport { denials: self.denials(&assessment), ..self.policy_report(change, &assessment) }
     }
