@@ -1,0 +1,272 @@
+//! The engine's figures against their targets, in one table: `make bench`.
+//!
+//! The clusters and the traffic are generated (`generated`), from one seed, and made outside the clock; so is what reads them. Each
+//! figure is the best and the median of several rounds on one thread: other work on the machine makes rounds slower and none
+//! faster. `FORETELL_BENCH_SEED` takes another seed.
+#![expect(clippy::unwrap_used, clippy::cast_precision_loss, reason = "a benchmark of data that is made here")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use foretell_policy::assessment::{Case, assess};
+use foretell_policy::cluster::Cluster;
+use foretell_policy::compiled::Policy;
+use foretell_policy::effect::Worlds;
+use foretell_policy::evaluation::evaluate;
+use foretell_policy::flow::Flow;
+use foretell_policy::index::{FlowKey, Replay, Said};
+use foretell_policy::live::Live;
+use foretell_policy::object::Object;
+use foretell_policy::population::Population;
+use foretell_policy::traffic::Traffic;
+use foretell_policy::world::World;
+
+mod generated;
+
+use generated::{Generated, LARGE, SEED, SMALL, Size};
+
+/// Distinct flows of the window that is replayed.
+const WINDOW: usize = 1_000_000;
+/// Flows that are judged between two looks at the answers.
+const BATCH: usize = 1024;
+
+fn main() {
+    let seed = std::env::var("FORETELL_BENCH_SEED").map_or(SEED, |text| text.parse().unwrap());
+    println!("seed {seed}");
+    println!("{:<66} {:>16} {:>16} {:>14}  others", "what", "best", "median", "target");
+    judging(&SMALL, seed, "6,000,000/s", "kguardian 27,920; kube-network-policies 78,385 (accept/deny)");
+    judging(&LARGE, seed, "3,000,000/s", "kguardian 3,261; kube-network-policies 17,061 (accept/deny)");
+    let generated = Generated::new(&LARGE, seed);
+    compiling(&generated);
+    changing(&generated);
+    replaying(&generated);
+    memory();
+}
+
+fn row(what: &str, mut rounds: Vec<f64>, unit: Unit, target: &str, others: &str) {
+    rounds.sort_by(f64::total_cmp);
+    let median = rounds[rounds.len() / 2];
+    let best = match unit {
+        Unit::PerSecond => rounds[rounds.len() - 1],
+        Unit::Seconds | Unit::Megabytes => rounds[0],
+    };
+    println!("{what:<66} {:>16} {:>16} {target:>14}  {others}", unit.show(best), unit.show(median));
+}
+
+#[derive(Clone, Copy)]
+enum Unit {
+    PerSecond,
+    Seconds,
+    Megabytes,
+}
+
+impl Unit {
+    fn show(self, value: f64) -> String {
+        match self {
+            Self::PerSecond => format!("{value:.0}/s"),
+            Self::Megabytes => format!("{value:.0} MB"),
+            Self::Seconds if value < 1e-6 => format!("{:.1} ns", value * 1e9),
+            Self::Seconds if value < 1e-3 => format!("{:.1} us", value * 1e6),
+            Self::Seconds => format!("{:.1} ms", value * 1e3),
+        }
+    }
+}
+
+fn timed<T>(rounds: usize, mut run: impl FnMut() -> T) -> Vec<f64> {
+    let time = |_| {
+        let start = Instant::now();
+        black_box(run());
+        start.elapsed().as_secs_f64()
+    };
+    (0..rounds).map(time).collect()
+}
+
+fn rates(count: usize, times: &[f64]) -> Vec<f64> {
+    times.iter().map(|time| count as f64 / time).collect()
+}
+
+fn judging(size: &Size, seed: u64, target: &str, others: &str) {
+    let generated = Generated::new(size, seed);
+    let flows = generated.flows(size.flows);
+    let keys: Vec<FlowKey> = flows.iter().filter_map(FlowKey::of).collect();
+    let cluster = Cluster::build(&generated.objects);
+    let population = Arc::new(Population::as_recorded(&cluster));
+    let world = World::new(Arc::clone(&population), generated.compiled());
+    let mut said = Said::default();
+    let (mut answers, mut denials, mut unclear) = (0, 0, 0);
+    for keys in keys.chunks(BATCH) {
+        said.clear();
+        world.judge(keys, &mut said);
+        answers += said.answers().len();
+        denials += said.answers().iter().filter(|(_, answer)| answer.denies()).count();
+        unclear += said.unclear();
+    }
+    println!(
+        "{}: {} pods of {} identities, {} policies, {} flows, {:.1} verdicts a flow, {:.0} % denials, {unclear} by the long way",
+        size.name,
+        cluster.pods().count(),
+        population.identities().len(),
+        world.policies().count(),
+        flows.len(),
+        answers as f64 / flows.len() as f64,
+        100.0 * denials as f64 / answers as f64,
+    );
+    let times = timed(30, || {
+        for keys in keys.chunks(BATCH) {
+            said.clear();
+            world.judge(keys, &mut said);
+            black_box(&said);
+        }
+    });
+    row(&format!("all verdicts, {}: flows", size.name), rates(flows.len(), &times), Unit::PerSecond, target, others);
+    row(&format!("all verdicts, {}: verdicts", size.name), rates(answers, &times), Unit::PerSecond, "", "");
+    let some = &flows[..flows.len() / 10];
+    let times = timed(5, || some.iter().map(|flow| evaluate(&world, flow, 0).lines.len()).sum::<usize>());
+    row(&format!("the same with sentences, {}", size.name), rates(some.len(), &times), Unit::PerSecond, "", "");
+}
+
+fn compiling(generated: &Generated) {
+    let mut megabytes = Vec::new();
+    let times = timed(5, || {
+        let before = resident();
+        let cluster = Cluster::build(&generated.objects);
+        let world = World::new(Arc::new(Population::as_recorded(&cluster)), generated.compiled());
+        world.judge(&[], &mut Said::default());
+        megabytes.push((resident() - before).max(0.0));
+        black_box(world.policies().count())
+    });
+    // What was freed once is not asked of the system again.
+    megabytes.truncate(1);
+    row("compile 5,000 policies over 20,000 pods, from objects", times, Unit::Seconds, "500 ms", "-");
+    row("  memory that it takes", megabytes, Unit::Megabytes, "150 MB", "-");
+}
+
+fn resident() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+}
+
+/// Takes each of some things away and puts it back, one at a time.
+fn each<T>(things: &[T], mut change: impl FnMut(&T)) -> Vec<f64> {
+    let time = |thing| {
+        let start = Instant::now();
+        change(thing);
+        start.elapsed().as_secs_f64()
+    };
+    things.iter().map(time).collect()
+}
+
+fn changing(generated: &Generated) {
+    let all: Vec<Object> = generated.objects.iter().chain(&generated.policies).cloned().collect();
+    let mut live = Live::build(&all);
+    let pods = all.iter().filter_map(|object| match object {
+        Object::Pod(pod) => Some((**pod).clone()),
+        _ => None,
+    });
+    let pods: Vec<_> = pods.step_by(37).collect();
+    let worst = |times: &[f64]| Duration::from_secs_f64(times.iter().copied().fold(0.0, f64::max));
+    let tell = |what: &str, times: Vec<f64>, target: &str| {
+        let slowest = format!("slowest of {}: {:?}", times.len(), worst(&times));
+        row(what, times, Unit::Seconds, target, &slowest);
+    };
+    tell("a pod changed: the same again", each(&pods, |pod| _ = live.set_pod(pod)), "100 us");
+    let name = |pod: &k8s_openapi::api::core::v1::Pod| {
+        let metadata = &pod.metadata;
+        (metadata.namespace.clone().unwrap(), metadata.name.clone().unwrap(), metadata.uid.clone())
+    };
+    let removed = each(&pods, |pod| {
+        let (namespace, name, uid) = name(pod);
+        live.remove_pod(&namespace, &name, uid.as_deref());
+    });
+    tell("a pod removed", removed, "100 us");
+    tell("a pod added", each(&pods, |pod| _ = live.set_pod(pod)), "100 us");
+    let relabelled: Vec<_> = pods
+        .iter()
+        .cloned()
+        .map(|mut pod| {
+            pod.metadata.labels.get_or_insert_default().insert("version".to_owned(), "new".to_owned());
+            pod
+        })
+        .collect();
+    tell("a pod changed: labels that no other has", each(&relabelled, |pod| _ = live.set_pod(pod)), "100 us");
+    let compiled = generated.compiled();
+    let (wide, namespaced): (Vec<_>, Vec<_>) = compiled.into_iter().partition(|policy| policy.namespace().is_none());
+    for (kind, policies) in [("namespaced", namespaced.into_iter().step_by(10).collect::<Vec<_>>()), ("cluster", wide)]
+    {
+        let policies: &[Arc<Policy>] = &policies;
+        tell(&format!("a {kind} policy changed"), each(policies, |policy| _ = live.set_policy(policy)), "1 ms");
+        let removed = each(policies, |policy| live.remove_policy(&policy.reference));
+        tell(&format!("a {kind} policy removed"), removed, "1 ms");
+        tell(&format!("a {kind} policy added"), each(policies, |policy| _ = live.set_policy(policy)), "1 ms");
+    }
+}
+
+fn replaying(generated: &Generated) {
+    let cluster = Cluster::build(&generated.objects);
+    let policies = generated.compiled();
+    let world = World::new(Arc::new(Population::as_recorded(&cluster)), policies.clone());
+    let flows: Vec<Flow> = generated.flows(WINDOW);
+    let at = flows[0].start;
+    let mut traffic = Traffic::default();
+    for flow in &flows {
+        traffic.add(flow, &cluster, at, at);
+    }
+    let replay = Replay::of(&world.view(), traffic.keys(), at);
+    let (mut everyone, mut some, mut one) = (Vec::new(), Vec::new(), Vec::new());
+    for (id, policy) in world.index().policies().step_by(7) {
+        let mut answers = 0;
+        let times = timed(3, || {
+            answers = 0;
+            replay.against(world.index(), id, |_, _, answer| answers += usize::from(answer.denies()) | 1);
+        });
+        let best = times.into_iter().fold(f64::MAX, f64::min);
+        match (policy.namespace(), answers) {
+            (None, WINDOW..) => everyone.push(best),
+            (None, _) => some.push(best),
+            (Some(_), _) => one.push(best),
+        }
+    }
+    println!("window: {} distinct flows", traffic.distinct());
+    row("replay against one changed namespaced policy", one, Unit::Seconds, "50 ms", "");
+    row("replay against one cluster policy for some namespaces", some, Unit::Seconds, "50 ms", "");
+    if !everyone.is_empty() {
+        row("replay against one cluster policy for every pod", everyone, Unit::Seconds, "50 ms", "");
+    }
+    let mut reports = Vec::new();
+    for policy in policies.iter().skip(2000).step_by(300) {
+        let others = policies.iter().filter(|other| other.reference != policy.reference).cloned().collect();
+        let before = World::new(Arc::new(Population::as_recorded(&cluster)), others);
+        let start = Instant::now();
+        let after = before.with(policy);
+        let changed = BTreeSet::from([policy.reference.clone()]);
+        let worlds = Worlds { before: &before, after: &after, at };
+        let case = Case { worlds, changed: &changed, exceptions: &[], promoted_from: &BTreeMap::new() };
+        black_box(assess(&case, &traffic, at));
+        reports.push(start.elapsed().as_secs_f64());
+    }
+    row("  the whole preview of such a one: effects, denials, sentences", reports, Unit::Seconds, "", "");
+}
+
+/// How fast the memory is: loads that each depend on the one before, within so many bytes.
+fn memory() {
+    for kilobytes in [32, 512, 2048, 4096, 65536] {
+        let count = kilobytes * 1024 / 4;
+        // A full cycle through all places in a scattered order, as a linear congruence gives it.
+        let next: Vec<u32> = (0..count)
+            .map(|index: usize| u32::try_from((index * 1_664_525 + 1_013_904_223) % count).unwrap())
+            .collect();
+        let steps = 2_000_000;
+        let times = timed(5, || {
+            let mut place = 0;
+            for _ in 0..steps {
+                place = next[place as usize];
+            }
+            place
+        });
+        let each = times.into_iter().map(|time| time / f64::from(steps)).collect();
+        row(&format!("memory: a load that waits for the one before, in {kilobytes} kB"), each, Unit::Seconds, "", "");
+    }
+}
