@@ -178,21 +178,26 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// Appends the answers to a list.
+    /// What the first chunks of both sections say of their rules.
     #[inline]
-    pub(super) fn append_to(&self, list: &mut Vec<(PolicyId, Answer)>) {
+    pub(super) fn masks(&self) -> [Masks; 2] {
         let [of_cluster, of_namespace] = self.sections;
-        if !of_cluster.further.is_empty() || !of_namespace.further.is_empty() {
+        let rows = Rows { own: self.own_of_namespace, ..self.rows };
+        [of_cluster.first.ask(&self.rows), of_namespace.first.ask(&rows)]
+    }
+
+    /// Appends the answers to a list, given what the first chunks say.
+    #[inline]
+    pub(super) fn append_to(&self, list: &mut Vec<(PolicyId, Answer)>, masks: &[Masks; 2]) {
+        if self.sections.iter().any(|section| !section.further.is_empty()) {
             return list.extend(self.answers());
         }
-        let rows = Rows { own: self.own_of_namespace, ..self.rows };
-        for (chunk, rows) in [(&of_cluster.first, &self.rows), (&of_namespace.first, &rows)] {
+        for (section, masks) in self.sections.iter().zip(masks) {
+            let policies = section.first.policies.iter();
             if self.exemption.is_none() && !self.is_unresolved {
-                let masks = chunk.ask(rows);
-                list.extend(chunk.policies.iter().map(|policy| (policy.policy, policy.answer(&masks))));
+                list.extend(policies.map(|policy| (policy.policy, policy.answer(masks))));
             } else {
-                let masks = chunk.ask(rows);
-                list.extend(chunk.policies.iter().map(|policy| (policy.policy, self.finish(policy.answer(&masks)))));
+                list.extend(policies.map(|policy| (policy.policy, self.finish(policy.answer(masks)))));
             }
         }
     }

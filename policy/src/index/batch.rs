@@ -8,6 +8,7 @@ use super::Answer;
 use super::answers::{Asked, Kind, PortRow, Seen};
 use super::directory::{Directory, Entry, Holder, nanoseconds};
 use super::fronts::Call;
+use super::section::Masks;
 use super::view::View;
 use crate::cluster::node::NodeId;
 use crate::cluster::pod::PodId;
@@ -150,14 +151,24 @@ impl View<'_> {
                 room += asked.iter().flatten().map(Asked::room).sum::<usize>();
             }
             said.answers.reserve(room);
-            for (((asked, flow), ends), [_, dst]) in asked.into_iter().zip(flows).zip(ends).zip(entries) {
+            let mut masks = [[<[Masks; 2]>::default(); 2]; TOGETHER];
+            for (masks, asked) in masks.iter_mut().zip(&asked).take(flows.len()) {
+                for (masks, asked) in masks.iter_mut().zip(asked) {
+                    if let Some(asked) = asked {
+                        *masks = asked.masks();
+                    }
+                }
+            }
+            for ((((asked, masks), flow), ends), [_, dst]) in asked.iter().zip(&masks).zip(flows).zip(ends).zip(entries)
+            {
                 if let [Some(_), Some(_)] = ends {
-                    let ends = asked.map(|asked| {
+                    let mut ends = [0; 2];
+                    for ((end, asked), masks) in ends.iter_mut().zip(asked).zip(masks) {
                         if let Some(asked) = asked {
-                            asked.append_to(&mut said.answers);
+                            asked.append_to(&mut said.answers, masks);
                         }
-                        said.answers.len()
-                    });
+                        *end = said.answers.len();
+                    }
                     said.ends.push(ends);
                 } else if !self.judge_call(directory, ends[0], dst, flow, said) {
                     self.judge_unclear(flow, said);
@@ -282,7 +293,7 @@ impl View<'_> {
         answers: &mut Vec<(PolicyId, Answer)>,
     ) {
         if let Some(asked) = self.ask(src, dst, port, direction) {
-            asked.append_to(answers);
+            asked.append_to(answers, &asked.masks());
         }
     }
 
