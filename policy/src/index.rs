@@ -27,6 +27,7 @@ mod blocks;
 pub(crate) mod directory;
 mod fronts;
 mod interned;
+mod pages;
 mod peers;
 mod policies;
 mod ports;

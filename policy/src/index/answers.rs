@@ -162,12 +162,6 @@ impl<'a> Asked<'a> {
         Some((of_namespace.chunk(number - first)?, Rows { own: self.own_of_namespace, ..self.rows }))
     }
 
-    /// How many policies answer, in the first chunks of both sections, where nearly always all do.
-    #[inline]
-    pub(super) fn room(&self) -> usize {
-        self.sections.iter().map(|section| section.first.policies.len()).sum()
-    }
-
     /// A policy's answer, once all of its rules were asked.
     #[inline]
     fn finish(&self, answer: Answer) -> Answer {
@@ -178,26 +172,21 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// What the first chunks of both sections say of their rules.
+    /// Appends the answers to a list.
     #[inline]
-    pub(super) fn masks(&self) -> [Masks; 2] {
+    pub(super) fn append_to(&self, list: &mut Vec<(PolicyId, Answer)>) {
         let [of_cluster, of_namespace] = self.sections;
-        let rows = Rows { own: self.own_of_namespace, ..self.rows };
-        [of_cluster.first.ask(&self.rows), of_namespace.first.ask(&rows)]
-    }
-
-    /// Appends the answers to a list, given what the first chunks say.
-    #[inline]
-    pub(super) fn append_to(&self, list: &mut Vec<(PolicyId, Answer)>, masks: &[Masks; 2]) {
-        if self.sections.iter().any(|section| !section.further.is_empty()) {
+        if !of_cluster.further.is_empty() || !of_namespace.further.is_empty() {
             return list.extend(self.answers());
         }
-        for (section, masks) in self.sections.iter().zip(masks) {
-            let policies = section.first.policies.iter();
+        let own = Rows { own: self.own_of_namespace, ..self.rows };
+        for (chunk, rows) in [(&of_cluster.first, &self.rows), (&of_namespace.first, &own)] {
             if self.exemption.is_none() && !self.is_unresolved {
-                list.extend(policies.map(|policy| (policy.policy, policy.answer(masks))));
+                let masks = chunk.ask(rows);
+                list.extend(chunk.policies.iter().map(|policy| (policy.policy, policy.answer(&masks))));
             } else {
-                list.extend(policies.map(|policy| (policy.policy, self.finish(policy.answer(masks)))));
+                let masks = chunk.ask(rows);
+                list.extend(chunk.policies.iter().map(|policy| (policy.policy, self.finish(policy.answer(&masks)))));
             }
         }
     }

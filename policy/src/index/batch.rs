@@ -8,7 +8,6 @@ use super::Answer;
 use super::answers::{Asked, Kind, PortRow, Seen};
 use super::directory::{Directory, Entry, Holder, nanoseconds};
 use super::fronts::Call;
-use super::section::Masks;
 use super::view::View;
 use crate::cluster::node::NodeId;
 use crate::cluster::pod::PodId;
@@ -126,8 +125,7 @@ impl Stands {
     }
 }
 
-/// Flows that are looked up together: while one waits for the memory, others do too. Each step of a look-up is taken for all
-/// of them before the next one.
+/// Flows whose addresses are looked up together: while one waits for the memory, others do too.
 const TOGETHER: usize = 32;
 
 impl View<'_> {
@@ -138,43 +136,27 @@ impl View<'_> {
             for (entries, flow) in entries.iter_mut().zip(flows) {
                 *entries = [directory.get(flow.src), directory.get(flow.dst)];
             }
-            let mut ends = [[None; 2]; TOGETHER];
-            for ((ends, flow), [src, dst]) in ends.iter_mut().zip(flows).zip(&entries) {
-                *ends = [self.stands(directory, flow.src, *src, flow), self.stands(directory, flow.dst, *dst, flow)];
-            }
-            let mut asked = [[None; 2]; TOGETHER];
-            let mut room = 0;
-            for ((asked, flow), ends) in asked.iter_mut().zip(flows).zip(&ends) {
-                let [Some(src), Some(dst)] = ends else { continue };
-                let port = self.port_row(dst, flow.protocol, flow.port);
-                *asked = Direction::BOTH.map(|direction| self.ask(src, dst, port, direction));
-                room += asked.iter().flatten().map(Asked::room).sum::<usize>();
-            }
-            said.answers.reserve(room);
-            let mut masks = [[<[Masks; 2]>::default(); 2]; TOGETHER];
-            for (masks, asked) in masks.iter_mut().zip(&asked).take(flows.len()) {
-                for (masks, asked) in masks.iter_mut().zip(asked) {
-                    if let Some(asked) = asked {
-                        *masks = asked.masks();
-                    }
-                }
-            }
-            for ((((asked, masks), flow), ends), [_, dst]) in asked.iter().zip(&masks).zip(flows).zip(ends).zip(entries)
-            {
-                if let [Some(_), Some(_)] = ends {
-                    let mut ends = [0; 2];
-                    for ((end, asked), masks) in ends.iter_mut().zip(asked).zip(masks) {
-                        if let Some(asked) = asked {
-                            asked.append_to(&mut said.answers, masks);
-                        }
-                        *end = said.answers.len();
-                    }
-                    said.ends.push(ends);
-                } else if !self.judge_call(directory, ends[0], dst, flow, said) {
-                    self.judge_unclear(flow, said);
-                }
+            for (flow, entries) in flows.iter().zip(entries) {
+                self.judge_one(directory, flow, entries, said);
             }
         }
+    }
+
+    #[inline]
+    fn judge_one(&self, directory: &Directory, flow: &FlowKey, [src, dst]: [Option<Entry>; 2], said: &mut Said) {
+        let src = self.stands(directory, flow.src, src, flow);
+        let Some((src, to)) = src.zip(self.stands(directory, flow.dst, dst, flow)) else {
+            if !self.judge_call(directory, src, dst, flow, said) {
+                self.judge_unclear(flow, said);
+            }
+            return;
+        };
+        let port = self.port_row(&to, flow.protocol, flow.port);
+        let ends = Direction::BOTH.map(|direction| {
+            self.say(&src, &to, port, direction, &mut said.answers);
+            said.answers.len()
+        });
+        said.ends.push(ends);
     }
 
     /// Who stands at an end; `None` where that wants more thought.
@@ -284,6 +266,7 @@ impl View<'_> {
         self.index.ask(identity, direction, peer.seen, port, exemption(subject, peer))
     }
 
+    #[inline]
     fn say(
         &self,
         src: &Stands,
@@ -293,7 +276,7 @@ impl View<'_> {
         answers: &mut Vec<(PolicyId, Answer)>,
     ) {
         if let Some(asked) = self.ask(src, dst, port, direction) {
-            asked.append_to(answers, &asked.masks());
+            asked.append_to(answers);
         }
     }
 

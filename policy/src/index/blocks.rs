@@ -6,6 +6,7 @@ use ipnet::IpNet;
 
 use super::bits::{Rows, put, words};
 use super::interned::Interned;
+use super::pages::Pages;
 
 /// A block and what of it is left out.
 pub(super) type Block = (IpNet, Vec<IpNet>);
@@ -16,14 +17,14 @@ pub(super) struct Blocks {
     sets: Interned<Vec<Block>>,
     v4: Intervals<u32>,
     /// The row of all IPv4 addresses that begin with the same 16 bits, where they have one.
-    by_half: Vec<u32>,
+    by_half: Pages,
     v6: Intervals<u128>,
     rows: Rows,
     is_stale: bool,
 }
 
 /// In `by_half`: they have several.
-const SPLIT: u32 = u32::MAX;
+const SPLIT: u32 = (1 << 31) - 1;
 
 /// Intervals of numbers, each from its start to the next one's.
 #[derive(Clone, Debug, Default)]
@@ -73,13 +74,14 @@ impl Blocks {
         let (sets, rows) = (&self.sets, &mut self.rows);
         self.v4 = intervals(v4, sets, rows, |number| IpAddr::V4(number.into()));
         self.v6 = intervals(v6, sets, rows, |number| IpAddr::V6(number.into()));
-        self.by_half = vec![SPLIT; 1 << 16];
+        self.by_half = Pages::default();
+        self.by_half.fill(0, u16::MAX, SPLIT);
         for (index, (start, row)) in self.v4.starts.iter().zip(&self.v4.rows).enumerate() {
             let end = self.v4.starts.get(index + 1).map_or(1 << 32, |end| u64::from(*end));
             let (first, last) = (u64::from(*start).div_ceil(1 << 16), end >> 16);
-            let place = |half: u64| usize::try_from(half).unwrap_or(0);
+            let half = |number: u64| u16::try_from(number).unwrap_or(u16::MAX);
             if first < last {
-                self.by_half[place(first)..place(last)].fill(*row);
+                self.by_half.fill(half(first), half(last - 1), *row);
             }
         }
     }
@@ -88,10 +90,13 @@ impl Blocks {
     #[inline]
     pub(super) fn row_of(&self, ip: IpAddr) -> u32 {
         match ip {
-            IpAddr::V4(ip) => match self.by_half.get((ip.to_bits() >> 16) as usize) {
-                Some(row) if *row != SPLIT => *row,
-                _ => self.v4.row(ip.to_bits()),
-            },
+            IpAddr::V4(ip) => {
+                let [high, low, ..] = ip.octets();
+                match self.by_half.get(u16::from_be_bytes([high, low])) {
+                    SPLIT => self.v4.row(ip.to_bits()),
+                    row => row,
+                }
+            }
             IpAddr::V6(ip) => self.v6.row(u128::from(ip)),
         }
     }

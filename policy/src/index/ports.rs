@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::bits::{Rows, put, words};
 use super::interned::Interned;
+use super::pages::Pages;
 use crate::flow::Protocol;
 use crate::port::{NamedPort, PortMatcher, Ports as Matched};
 
@@ -25,7 +26,7 @@ pub(super) struct Ports {
     lists: Interned<Vec<NamedPort>>,
     rows: Rows,
     /// By protocol and port: the row of a destination that names no port.
-    numbers: [Vec<u32>; 3],
+    numbers: [Pages; 3],
     /// By list: the rows of ports that the destination names.
     named: Vec<Vec<(Protocol, u16, u32)>>,
     sets_are_stale: bool,
@@ -83,13 +84,13 @@ impl Ports {
             }
             starts.sort_unstable();
             starts.dedup();
-            let mut table = vec![0; 1 << 16];
-            for (index, start) in starts.iter().enumerate().filter(|(_, start)| **start < 1 << 16) {
-                let end = starts.get(index + 1).copied().unwrap_or(1 << 16);
-                let port = u16::try_from(*start).unwrap_or(u16::MAX);
+            let mut table = Pages::default();
+            for (index, start) in starts.iter().enumerate() {
+                let Ok(port) = u16::try_from(*start) else { continue };
+                let last = starts.get(index + 1).and_then(|end| u16::try_from(end - 1).ok()).unwrap_or(u16::MAX);
                 let mut row = vec![0; words(self.sets.end())];
                 self.mark(&mut row, protocol, port, &[]);
-                table[*start as usize..end as usize].fill(self.rows.add(&row));
+                table.fill(port, last, self.rows.add(&row));
             }
             self.numbers[place(protocol)] = table;
         }
@@ -128,7 +129,7 @@ impl Ports {
     /// The same for a destination that is no pod.
     #[inline]
     pub(super) fn row_of(&self, protocol: Protocol, port: u16) -> u32 {
-        self.numbers[place(protocol)].get(usize::from(port)).copied().unwrap_or(0)
+        self.numbers[place(protocol)].get(port)
     }
 
     #[inline]
