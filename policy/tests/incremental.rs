@@ -13,15 +13,17 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use foretell_policy::cluster::Cluster;
+use foretell_policy::cluster::ownership::Ends;
 use foretell_policy::compiled::Policy;
 use foretell_policy::evaluation::evaluate_in;
 use foretell_policy::flow::{Direction, Flow};
-use foretell_policy::index::{FlowKey, Said};
+use foretell_policy::index::{FlowKey, Replay, Said};
 use foretell_policy::live::Live;
 use foretell_policy::object::Object;
 use foretell_policy::population::Population;
+use foretell_policy::traffic::Traffic;
 use foretell_policy::verdict::Verdict;
-use foretell_policy::world::World;
+use foretell_policy::world::{Pair, PolicyId, World};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
@@ -181,6 +183,7 @@ fn compare(live: &Live, standing: &Standing, flows: &[Flow]) -> Result<(), Strin
             return Err(format!("flow {number} {flow:?}\nlive {lives:#?}\nafresh {afresh:#?}"));
         }
     }
+    compare_replay(&world, flows)?;
     let bare: Vec<Flow> = flows.iter().cloned().map(nameless).collect();
     let keys: Vec<FlowKey> = bare.iter().filter_map(FlowKey::of).collect();
     let (mut of_live, mut of_afresh) = (Said::default(), Said::default());
@@ -197,6 +200,36 @@ fn compare(live: &Live, standing: &Standing, flows: &[Flow]) -> Result<(), Strin
         }
     }
     Ok(())
+}
+
+/// A window against one policy at a time, and its flows one by one.
+fn compare_replay(world: &World<'_>, flows: &[Flow]) -> Result<(), String> {
+    let (view, at) = (world.view(), flows[0].start);
+    let mut traffic = Traffic::default();
+    for flow in flows {
+        traffic.add(flow, view.cluster, flow.start, flow.end);
+    }
+    let mut expected = Vec::new();
+    for (number, key) in (0..).zip(traffic.keys()) {
+        let ends = Ends { src: key.src, dst: key.dst };
+        for listener in view.listeners(&ends, key.protocol, key.port, at) {
+            let pair = Pair { src: key.src, dst: listener.end, protocol: key.protocol, port: listener.port };
+            for direction in Direction::BOTH {
+                let verdicts = world.verdicts(&pair, direction);
+                expected.extend(verdicts.map(|(id, verdict)| (number, direction, id, format!("{verdict:?}"))));
+            }
+        }
+    }
+    let replay = Replay::of(&view, traffic.keys(), at);
+    let mut told: Vec<(u32, Direction, PolicyId, String)> = Vec::new();
+    for (id, _) in world.index().policies() {
+        replay.against(world.index(), id, |number, direction, answer| {
+            told.push((number, direction, id, format!("{:?}", answer.verdict())));
+        });
+    }
+    expected.sort();
+    told.sort();
+    if told == expected { Ok(()) } else { Err(format!("replayed {told:#?}\none by one {expected:#?}")) }
 }
 
 /// A verdict, without what people are told.
@@ -223,7 +256,7 @@ fn told(evaluated: &foretell_policy::evaluation::Evaluated<'_>) -> Vec<Told> {
     told
 }
 
-fn said<'a>(said: &Said, number: usize, policy: impl Fn(foretell_policy::world::PolicyId) -> &'a Policy) -> Vec<Told> {
+fn said<'a>(said: &Said, number: usize, policy: impl Fn(PolicyId) -> &'a Policy) -> Vec<Told> {
     let mut told = Vec::new();
     for direction in Direction::BOTH {
         for (id, answer) in said.of(number, direction) {

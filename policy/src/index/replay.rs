@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-use super::section::Rows;
+use super::section::{Rows, Section};
 use super::view::View;
 use super::{Answer, Index, Kind, place};
 use crate::cluster::ownership::Ends;
@@ -18,14 +18,14 @@ use crate::world::{Pair, PolicyId};
 pub struct Replay {
     /// By direction.
     sides: [Side; 2],
-    /// By flow and listener: the address of the other end, of the source and of the destination.
-    addresses: Vec<[IpAddr; 2]>,
 }
 
 /// The flows of one direction.
 #[derive(Clone, Debug, Default)]
 struct Side {
     seen: Vec<Row>,
+    /// The addresses of the other ends, which few policies ask for.
+    peers: Vec<IpAddr>,
     /// By identity: where its flows begin; they end where the next one's begin.
     starts: Vec<u32>,
 }
@@ -36,8 +36,6 @@ struct Row {
     subject: u32,
     /// The identity of the other end, or one of the marks for those that have none.
     peer: u32,
-    /// Place in the list of addresses.
-    listener: u32,
     /// Which flow.
     flow: u32,
     port: u16,
@@ -52,110 +50,110 @@ const UNRESOLVED: u32 = u32::MAX - 2;
 impl Replay {
     /// Resolves a window; a flow to a Service becomes one to each of its listeners that policies can tell apart.
     pub fn of<'k>(view: &View<'_>, keys: impl IntoIterator<Item = &'k Key>, at: Timestamp) -> Self {
-        let mut replay = Self::default();
+        let mut rows: [Vec<(Row, IpAddr)>; 2] = Default::default();
         for (flow, key) in (0..).zip(keys) {
             let ends = Ends { src: key.src, dst: key.dst };
             for listener in view.listeners(&ends, key.protocol, key.port, at) {
                 let pair = Pair { src: key.src, dst: listener.end, protocol: key.protocol, port: listener.port };
-                replay.add(view, flow, &pair);
+                add(&mut rows, view, flow, &pair);
             }
         }
-        for side in &mut replay.sides {
-            side.seen.sort_unstable_by_key(|row| (row.subject, row.peer, row.flow));
-            side.starts = vec![0; view.inhabitants.identities().len() + 1];
-            for row in &side.seen {
-                side.starts[row.subject as usize + 1] += 1;
+        let sides = rows.map(|mut rows| {
+            rows.sort_unstable_by_key(|(row, _)| (row.subject, row.peer, row.flow));
+            let mut starts = vec![0; view.inhabitants.identities().len() + 1];
+            for (row, _) in &rows {
+                starts[row.subject as usize + 1] += 1;
             }
             let mut sum = 0;
-            for start in &mut side.starts {
+            for start in &mut starts {
                 sum += *start;
                 *start = sum;
             }
-        }
-        replay
-    }
-
-    fn add(&mut self, view: &View<'_>, flow: u32, pair: &Pair) {
-        let listener = u32::try_from(self.addresses.len()).unwrap_or(u32::MAX);
-        self.addresses.push([pair.src.ip(), pair.dst.ip()]);
-        for direction in Direction::BOTH {
-            let Some(subject) = pair.subject(direction).pod() else { continue };
-            let peer = match view.kind(pair.peer(direction)) {
-                Kind::Pod(identity) => identity,
-                Kind::Node => NODE,
-                Kind::Outside => OUTSIDE,
-                Kind::Unresolved => UNRESOLVED,
-            };
-            self.sides[place(direction)].seen.push(Row {
-                subject: view.identity(subject),
-                peer,
-                listener,
-                flow,
-                port: pair.port,
-                protocol: pair.protocol,
-                exemption: view.exemption(subject, pair.peer(direction)),
-            });
-        }
+            let (seen, peers) = rows.into_iter().unzip();
+            Side { seen, peers, starts }
+        });
+        Self { sides }
     }
 
     /// Tells what one policy says of each flow of those whom it selects: the flow's number, the direction, the answer.
     pub fn against(&self, index: &Index, policy: PolicyId, mut tell: impl FnMut(u32, Direction, Answer)) {
         for direction in Direction::BOTH {
             let side = &self.sides[place(direction)];
+            let section = index.section(&[policy], place(direction));
             for subject in index.restricted(policy, direction) {
                 let subject_number = subject as usize;
                 let (Some(start), Some(end)) = (side.starts.get(subject_number), side.starts.get(subject_number + 1))
                 else {
                     continue;
                 };
-                let rows = &side.seen[*start as usize..*end as usize];
-                self.ask(index, policy, direction, rows, &mut tell);
+                let span = *start as usize..*end as usize;
+                let rows = side.seen[span.clone()].iter().zip(&side.peers[span]);
+                ask(index, &section, policy, direction, rows, &mut tell);
             }
         }
     }
+}
 
-    fn ask(
-        &self,
-        index: &Index,
-        policy: PolicyId,
-        direction: Direction,
-        rows: &[Row],
-        tell: &mut impl FnMut(u32, Direction, Answer),
-    ) {
-        let section = index.section(&[policy], place(direction));
-        let asked = index.part(policy);
-        for row in rows {
-            let kind = match row.peer {
-                NODE => Kind::Node,
-                OUTSIDE => Kind::Outside,
-                UNRESOLVED => Kind::Unresolved,
-                identity => Kind::Pod(identity),
-            };
-            if let Some(exemption) = row.exemption {
-                tell(row.flow, direction, Answer::exempt(exemption));
-                continue;
+fn add(rows: &mut [Vec<(Row, IpAddr)>; 2], view: &View<'_>, flow: u32, pair: &Pair) {
+    for direction in Direction::BOTH {
+        let Some(subject) = pair.subject(direction).pod() else { continue };
+        let peer = match view.kind(pair.peer(direction)) {
+            Kind::Pod(identity) => identity,
+            Kind::Node => NODE,
+            Kind::Outside => OUTSIDE,
+            Kind::Unresolved => UNRESOLVED,
+        };
+        let row = Row {
+            subject: view.identity(subject),
+            peer,
+            flow,
+            port: pair.port,
+            protocol: pair.protocol,
+            exemption: view.exemption(subject, pair.peer(direction)),
+        };
+        rows[place(direction)].push((row, pair.peer(direction).ip()));
+    }
+}
+
+fn ask<'a>(
+    index: &Index,
+    section: &Section,
+    policy: PolicyId,
+    direction: Direction,
+    rows: impl Iterator<Item = (&'a Row, &'a IpAddr)>,
+    tell: &mut impl FnMut(u32, Direction, Answer),
+) {
+    let asked = index.part(policy);
+    for (row, peer) in rows {
+        let kind = match row.peer {
+            NODE => Kind::Node,
+            OUTSIDE => Kind::Outside,
+            UNRESOLVED => Kind::Unresolved,
+            identity => Kind::Pod(identity),
+        };
+        if let Some(exemption) = row.exemption {
+            tell(row.flow, direction, Answer::exempt(exemption));
+            continue;
+        }
+        let destination = match (direction, kind) {
+            (Direction::Ingress, _) => Some(row.subject),
+            (Direction::Egress, Kind::Pod(identity)) => Some(identity),
+            (Direction::Egress, _) => None,
+        };
+        let blocks = if section.names_blocks { index.blocks_of(*peer) } else { 0 };
+        let port = index.port_row(destination, row.protocol, row.port);
+        let mut answer: Option<Answer> = None;
+        let rows = index.rows(row.subject, kind, blocks, port, asked);
+        for chunk in std::iter::once(&section.first).chain(&section.further) {
+            let masks = chunk.ask(&rows);
+            for policy in &chunk.policies {
+                let said = policy.answer(&masks);
+                answer = Some(answer.map_or(said, |earlier| earlier.or_later(said)));
             }
-            let (destination, peer) = match (direction, kind) {
-                (Direction::Ingress, _) => (Some(row.subject), 0),
-                (Direction::Egress, Kind::Pod(identity)) => (Some(identity), 1),
-                (Direction::Egress, _) => (None, 1),
-            };
-            let blocks =
-                if section.names_blocks { index.blocks_of(self.addresses[row.listener as usize][peer]) } else { 0 };
-            let port = index.port_row(destination, row.protocol, row.port);
-            let mut answer: Option<Answer> = None;
-            let rows = index.rows(row.subject, kind, blocks, port, asked);
-            for chunk in std::iter::once(&section.first).chain(&section.further) {
-                let masks = chunk.ask(&rows);
-                for policy in &chunk.policies {
-                    let said = policy.answer(&masks);
-                    answer = Some(answer.map_or(said, |earlier| earlier.or_later(said)));
-                }
-            }
-            if let Some(answer) = answer {
-                let answer = if kind == Kind::Unresolved { answer.of_unresolved() } else { answer };
-                tell(row.flow, direction, answer);
-            }
+        }
+        if let Some(answer) = answer {
+            let answer = if kind == Kind::Unresolved { answer.of_unresolved() } else { answer };
+            tell(row.flow, direction, answer);
         }
     }
 }
