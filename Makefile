@@ -2,7 +2,7 @@
 #
 # The recipes are scripts in scripts/, each of which finds a Rust of its own accord (scripts/toolchain.sh).
 
-.PHONY: help setup demo demo-live demo-cluster record images test cluster cluster-down lint fmt bench golden check-golden deny advisories clean
+.PHONY: help setup demo demo-live demo-cluster record images test cluster cluster-down lint fmt bench bench-parts soak golden check-golden deny advisories clean
 .DEFAULT_GOAL := help
 .SUFFIXES:
 
@@ -43,8 +43,15 @@ lint: ## format, clippy, rustdoc, go vet, shellcheck; warnings are errors
 fmt: ## format the sources
 	@scripts/with-rust cargo fmt --all
 
-bench: ## the benchmarks
+bench: ## the engine's figures against their targets, in one table
+	@scripts/with-rust cargo bench --locked --package foretell-policy --bench table
+
+bench-parts: ## every benchmark by itself
 	@scripts/with-rust cargo bench --locked --workspace
+
+soak: ## property tests and fuzzing for as long as CASES says (default: 5000000 scenes, hours)
+	@FORETELL_PROPERTY_CASES=$(or $(CASES),5000000) FORETELL_FUZZ_CASES=$(or $(CASES),5000000) \
+		scripts/with-rust cargo test --locked --release --package foretell-policy --test property --test incremental --test fuzz
 
 golden: ## regenerate the generated files (CRDs, the report's schema, golden reports)
 	@scripts/golden

@@ -12,6 +12,7 @@ use crate::compiled::PolicyRef;
 use crate::denial::DenialKey;
 use crate::effect::{Effect, Outcome, Worlds};
 use crate::flow::Direction;
+use crate::inhabitants::IdentityId;
 use crate::naming::Party;
 use crate::sum::{Sharing, Sums};
 use crate::tier::chain::Passage;
@@ -122,7 +123,7 @@ pub fn assess(case: &Case<'_, '_, '_>, traffic: &Traffic, at: Timestamp) -> Asse
     let concerned = case.concerned();
     let mut assessment = Assessment::default();
     let mut counted = BTreeMap::new();
-    for (key, sightings) in traffic.select(|key| concerned.concerns(key)) {
+    for (key, sightings) in traffic.touching(&concerned.pods, &concerned.services) {
         let outcomes = case.worlds.outcomes(key);
         for outcome in &outcomes {
             let shared = case.sharing(key, &outcomes);
@@ -188,38 +189,36 @@ struct Concerned {
     services: HashSet<ServiceId>,
 }
 
-impl Concerned {
-    fn concerns(&self, key: &Key) -> bool {
-        let has = |pod: Option<PodId>| pod.is_some_and(|pod| self.pods.contains(&pod));
-        has(key.src.pod())
-            || match key.dst {
-                Destination::Direct(end) => has(end.pod()),
-                Destination::Service { service, .. } => self.services.contains(&service),
-            }
-    }
-}
-
 impl Case<'_, '_, '_> {
     fn concerned(&self) -> Concerned {
         let Worlds { before, after, .. } = self.worlds;
         let (old, new) = (before.population(), after.population());
-        let selected = |world: &World<'_>, pod: PodId| {
-            let mut restricting = Direction::BOTH.iter().flat_map(|direction| world.restricting(pod, *direction));
-            let mut ruling = world.tiers().selecting(world.population().identity_id(pod)).iter();
-            restricting.any(|policy| self.changed.contains(&world.policy(*policy).reference))
-                || ruling.any(|policy| self.changed.contains(&world.tiers().policy(*policy).reference))
+        let selecting = |world: &World<'_>| {
+            let selects = |identity: IdentityId| {
+                let mut restricting = Direction::BOTH
+                    .iter()
+                    .flat_map(|direction| world.index().restricting(identity.number(), *direction));
+                let mut ruling = world.tiers().selecting(identity).iter();
+                restricting.any(|policy| self.changed.contains(&world.policy(policy).reference))
+                    || ruling.any(|policy| self.changed.contains(&world.tiers().policy(*policy).reference))
+            };
+            world.population().inhabitants().identity_ids().map(selects).collect::<Vec<bool>>()
         };
+        let (selecting_before, selecting_after) = (selecting(before), selecting(after));
+        let selected = |pod: PodId| {
+            selecting_before[old.identity_id(pod).index()] || selecting_after[new.identity_id(pod).index()]
+        };
+        let are_one = std::ptr::eq(old, new);
         let differs = |pod: PodId| {
             let (was, is) = (old.identity(pod), new.identity(pod));
-            was != is || old.namespace_labels(&was.namespace) != new.namespace_labels(&is.namespace)
+            !are_one && (was != is || old.namespace_labels(&was.namespace) != new.namespace_labels(&is.namespace))
         };
         let cluster = after.cluster();
         let pods = cluster.pods().map(|(pod, _)| pod);
-        let pods: HashSet<PodId> =
-            pods.filter(|pod| differs(*pod) || selected(before, *pod) || selected(after, *pod)).collect();
+        let pods: HashSet<PodId> = pods.filter(|pod| differs(*pod) || selected(*pod)).collect();
         let services = cluster.services().map(|(id, _)| id).filter(|id| {
             let (was, is) = (old.behind(*id), new.behind(*id));
-            was != is || is.pods().any(|pod| pods.contains(&pod))
+            (!are_one && was != is) || is.pods().any(|pod| pods.contains(&pod))
         });
         let services = services.collect();
         Concerned { pods, services }

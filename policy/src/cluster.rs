@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1 as core;
 
 use crate::labels::{Labels, NAMESPACE_NAME_LABEL};
 use crate::object::Object;
@@ -14,11 +15,13 @@ use crate::object::Object;
 pub mod node;
 pub mod ownership;
 pub mod pod;
+mod ranges;
 pub mod service;
 pub mod workload;
 
 use node::{NodeId, Nodes};
 use pod::{Pod, PodId};
+use ranges::PodRanges;
 use service::{Service, ServiceId};
 use workload::Owners;
 
@@ -26,6 +29,8 @@ use workload::Owners;
 #[derive(Clone, Debug, Default)]
 pub struct Cluster {
     pods: Vec<Pod>,
+    /// Places in that list that nobody has any more.
+    vacant: BTreeSet<PodId>,
     nodes: Nodes,
     services: Vec<Service>,
     namespaces: BTreeMap<String, Labels>,
@@ -33,9 +38,9 @@ pub struct Cluster {
     by_name: HashMap<(String, String), Vec<PodId>>,
     by_address: HashMap<IpAddr, Vec<PodId>>,
     service_by_name: HashMap<(String, String), ServiceId>,
+    services_of: HashMap<String, Vec<ServiceId>>,
     services_by_address: HashMap<IpAddr, Vec<ServiceId>>,
-    declared_pod_ranges: Vec<IpNet>,
-    seen_pod_ranges: BTreeSet<IpNet>,
+    pod_ranges: PodRanges,
 }
 
 impl Cluster {
@@ -45,7 +50,7 @@ impl Cluster {
     pub fn build<'a>(objects: impl IntoIterator<Item = &'a Object> + Clone) -> Self {
         let owners = Owners::of(objects.clone());
         let mut cluster = Self::default();
-        let mut readiness = service::Readiness::default();
+        let readiness = service::Readiness::of(objects.clone());
         for object in objects {
             match object {
                 Object::Namespace(namespace) => {
@@ -54,11 +59,11 @@ impl Cluster {
                     cluster.namespaces.insert(name.clone(), namespace_labels(&name, labels));
                 }
                 Object::Node(node) => {
-                    let ranges = cluster.nodes.add(node);
-                    cluster.declared_pod_ranges.extend(ranges);
+                    for range in cluster.nodes.add(node) {
+                        cluster.pod_ranges.declare(range);
+                    }
                 }
                 Object::Service(service) => cluster.add_service(Service::read(service)),
-                Object::EndpointSlice(slice) => readiness.add(slice),
                 Object::Pod(pod) => {
                     let pod = Pod::read(pod, &owners, &mut cluster.nodes);
                     cluster.add_pod(pod);
@@ -78,42 +83,82 @@ impl Cluster {
     }
 
     fn add_pod(&mut self, pod: Pod) {
-        let key = (pod.namespace.clone(), pod.name.clone());
-        let same = self.by_name.get(&key).into_iter().flatten().copied().find(|id| {
-            let known = self.pod(*id);
-            known.uid == pod.uid
-        });
-        let id = if let Some(id) = same {
-            let former = std::mem::replace(&mut self.pods[id.index()], pod);
-            for ip in former.addresses {
-                self.by_address.entry(ip).or_default().retain(|owner| *owner != id);
-            }
-            id
-        } else {
-            let id = PodId::new(self.pods.len());
-            self.pods.push(pod);
-            self.by_name.entry(key).or_default().push(id);
-            id
-        };
-        let pod = &self.pods[id.index()];
+        if let Some(former) = self.namesake(&pod) {
+            self.remove_pod(former);
+        }
+        self.put_pod(pod);
+    }
+
+    /// Reads a pod, and notes what it tells of its node: gives back that node's addresses.
+    pub(crate) fn read_pod(&mut self, pod: &core::Pod, owners: &Owners) -> (Pod, Vec<IpAddr>) {
+        let pod = Pod::read(pod, owners, &mut self.nodes);
+        let addresses = pod.node.map_or_else(Vec::new, |node| self.nodes.addresses_of(node).collect());
+        (pod, addresses)
+    }
+
+    /// The pod of the same name and UID.
+    pub(crate) fn namesake(&self, pod: &Pod) -> Option<PodId> {
+        let mut namesakes = self.pods_by_name(&pod.namespace, &pod.name).iter().copied();
+        namesakes.find(|id| self.pod(*id).uid == pod.uid)
+    }
+
+    /// Adds a pod that is not there.
+    pub(crate) fn put_pod(&mut self, pod: Pod) -> PodId {
+        let id = self.vacant.pop_first().unwrap_or(PodId::new(self.pods.len()));
+        self.by_name.entry((pod.namespace.clone(), pod.name.clone())).or_default().push(id);
         for uid in [&pod.uid, &pod.config_hash].into_iter().flatten() {
             self.by_uid.insert(uid.clone(), id);
         }
-        if pod.host_network {
-            return;
+        for ip in pod.addresses.iter().filter(|_| !pod.host_network) {
+            self.by_address.entry(*ip).or_default().push(id);
+            self.pod_ranges.see(*ip);
         }
-        for ip in &pod.addresses {
-            let owners = self.by_address.entry(*ip).or_default();
-            if !owners.contains(&id) {
-                owners.push(id);
+        if id.index() == self.pods.len() {
+            self.pods.push(pod);
+        } else {
+            self.pods[id.index()] = pod;
+        }
+        id
+    }
+
+    /// Takes a pod away. Its index may be another's from then on.
+    pub(crate) fn remove_pod(&mut self, id: PodId) {
+        let pod = &self.pods[id.index()];
+        let name = (pod.namespace.clone(), pod.name.clone());
+        if let Some(namesakes) = self.by_name.get_mut(&name) {
+            namesakes.retain(|other| *other != id);
+            if namesakes.is_empty() {
+                self.by_name.remove(&name);
             }
-            self.seen_pod_ranges.insert(range_around(*ip));
         }
+        for uid in [&pod.uid, &pod.config_hash].into_iter().flatten() {
+            if self.by_uid.get(uid) == Some(&id) {
+                self.by_uid.remove(uid);
+            }
+        }
+        for ip in pod.addresses.iter().filter(|_| !pod.host_network) {
+            if let Some(owners) = self.by_address.get_mut(ip) {
+                owners.retain(|other| *other != id);
+                if owners.is_empty() {
+                    self.by_address.remove(ip);
+                }
+            }
+            self.pod_ranges.unsee(*ip);
+        }
+        self.vacant.insert(id);
+    }
+
+    /// Gives a namespace labels.
+    pub(crate) fn set_namespace(&mut self, name: &str, labels: Labels) {
+        self.namespaces.insert(name.to_owned(), labels);
     }
 
     fn add_service(&mut self, service: Service) {
         let key = (service.namespace.clone(), service.name.clone());
         let id = *self.service_by_name.entry(key).or_insert(ServiceId::new(self.services.len()));
+        if id.index() == self.services.len() {
+            self.services_of.entry(service.namespace.clone()).or_default().push(id);
+        }
         for ip in self.services.get(id.index()).into_iter().flat_map(|former| &former.addresses) {
             self.services_by_address.entry(*ip).or_default().retain(|holder| *holder != id);
         }
@@ -129,7 +174,7 @@ impl Cluster {
 
     /// Adds a range from which pods get their addresses.
     pub fn add_pod_range(&mut self, range: IpNet) {
-        self.declared_pod_ranges.push(range);
+        self.pod_ranges.declare(range);
     }
 
     /// Notes that these addresses are a node's own, as its agent reports.
@@ -145,13 +190,19 @@ impl Cluster {
 
     /// All pods with their indexes: those that run and those that have gone.
     pub fn pods(&self) -> impl Iterator<Item = (PodId, &Pod)> {
-        self.pods.iter().enumerate().map(|(index, pod)| (PodId::new(index), pod))
+        let all = self.pods.iter().enumerate().map(|(index, pod)| (PodId::new(index), pod));
+        all.filter(|(id, _)| !self.vacant.contains(id))
     }
 
     /// A Service by its index.
     #[must_use]
     pub fn service(&self, id: ServiceId) -> &Service {
         &self.services[id.index()]
+    }
+
+    /// The Services of a namespace.
+    pub(crate) fn services_of(&self, namespace: &str) -> &[ServiceId] {
+        self.services_of.get(namespace).map_or(&[], Vec::as_slice)
     }
 
     /// All Services with their indexes.
@@ -171,14 +222,10 @@ impl Cluster {
         &self.namespaces
     }
 
-    /// Whether an address is one that pods get. The neighbourhood of a pod that was seen serves as a hint where no declared
-    /// range knows of it: many networks give pods other addresses than the nodes' `podCIDRs`.
+    /// Whether an address is one that pods get.
     #[must_use]
     pub fn in_pod_range(&self, ip: IpAddr) -> bool {
-        let around = range_around(ip);
-        let declares = |range: &IpNet| range.contains(&around) || around.contains(range);
-        self.declared_pod_ranges.iter().any(|range| range.contains(&ip))
-            || (self.seen_pod_ranges.contains(&around) && !self.declared_pod_ranges.iter().any(declares))
+        self.pod_ranges.contain(ip)
     }
 
     /// The node's name.
@@ -205,6 +252,12 @@ impl Cluster {
         self.by_address.get(&ip).map_or(&[], Vec::as_slice)
     }
 
+    /// Every address that a pod, a node or a Service has or had, some of them more than once.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let (pods, services) = (self.by_address.keys(), self.services_by_address.keys());
+        pods.chain(services).copied().chain(self.nodes.addresses())
+    }
+
     /// The Services that have an address.
     #[must_use]
     pub fn services_by_address(&self, ip: IpAddr) -> &[ServiceId] {
@@ -223,9 +276,4 @@ impl Cluster {
 pub fn namespace_labels(name: &str, mut labels: Labels) -> Labels {
     labels.insert(NAMESPACE_NAME_LABEL.to_owned(), name.to_owned());
     labels
-}
-
-fn range_around(ip: IpAddr) -> IpNet {
-    let length = if ip.is_ipv4() { 24 } else { 64 };
-    IpNet::new(ip, length).map_or_else(|_| IpNet::from(ip), |net| net.trunc())
 }

@@ -58,6 +58,14 @@ pub struct PolicyRef {
     pub name: String,
 }
 
+impl PolicyRef {
+    /// By what policies are ordered: cluster policies first.
+    #[must_use]
+    pub fn order(&self) -> (&str, &str, PolicyKind) {
+        (&self.namespace, &self.name, self.kind)
+    }
+}
+
 impl fmt::Display for PolicyRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ", self.kind)?;
@@ -220,6 +228,19 @@ impl Policy {
             Scope::Namespaces(selector) => selector.matches(namespace_labels),
         };
         in_scope && self.pods.matches(labels)
+    }
+
+    /// Which pods of its namespaces it selects.
+    pub(crate) fn pods(&self) -> &Selector {
+        &self.pods
+    }
+
+    /// Which namespaces a cluster policy takes.
+    pub(crate) fn namespaces(&self) -> Option<&Selector> {
+        match &self.scope {
+            Scope::Namespace(_) => None,
+            Scope::Namespaces(selector) => Some(selector),
+        }
     }
 
     /// The namespace in which it holds, `None` for all that its selector takes.

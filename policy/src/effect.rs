@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::flow::Direction;
-use crate::population::Listener;
+use crate::listeners::Listener;
 use crate::tier::chain::{Passage, Undecidable};
 use crate::tier::policy::Rule;
 use crate::traffic::Key;

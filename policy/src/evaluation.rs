@@ -1,11 +1,11 @@
 //! Verdicts, flow by flow: nothing is summed, united or remembered.
 
-use std::collections::BTreeMap;
-
 use crate::cluster::ownership::Destination;
 use crate::flow::{Direction, Flow};
+use crate::index::Kind;
+use crate::index::view::View;
+use crate::listeners::Listener;
 use crate::naming::Party;
-use crate::population::Listener;
 use crate::verdict::{BY_BLOCK_ALONE, Exemption, TO_OWN_NODE, Verdict, VerdictLine, VerdictName};
 use crate::world::{Dialled, Pair, PolicyId, World};
 
@@ -21,6 +21,54 @@ pub struct Evaluated<'a> {
     pub unresolved_subjects: Vec<Direction>,
 }
 
+/// Judges a flow by every policy of a world, each taken alone.
+#[must_use]
+pub fn evaluate<'a>(world: &'a World<'_>, flow: &Flow, index: u64) -> Evaluated<'a> {
+    evaluate_in(&world.view(), flow, index)
+}
+
+/// The same, of what a world is made of.
+#[must_use]
+pub fn evaluate_in<'a>(view: &View<'a>, flow: &Flow, index: u64) -> Evaluated<'a> {
+    let ends = view.cluster.resolve(flow);
+    let listeners = view.listeners(&ends, flow.protocol, flow.port, flow.start);
+    let mut evaluated = Evaluated::default();
+    for direction in Direction::BOTH {
+        let subjects = listeners.iter().map(|listener| match direction {
+            Direction::Egress => &ends.src,
+            Direction::Ingress => &listener.end,
+        });
+        if subjects.into_iter().any(|end| view.kind(end) == Kind::Unresolved) {
+            evaluated.unresolved_subjects.push(direction);
+        }
+    }
+    let mut rulings = tiers::Rulings::default();
+    let dialled = Dialled::from(&ends.dst);
+    for Listener { end, port } in &listeners {
+        let pair = Pair { src: ends.src, dst: *end, protocol: flow.protocol, port: *port, dialled };
+        for direction in Direction::BOTH {
+            rulings.add(view, &pair, direction);
+        }
+    }
+    let service = match ends.dst {
+        Destination::Service { service, .. } => Some(view.cluster.service(service)),
+        Destination::Direct(_) => None,
+    };
+    let backend_of = service.map(|service| format!("Service {}/{}", service.namespace, service.name));
+    evaluated.lines = view
+        .said(&ends, &listeners, flow.protocol)
+        .into_iter()
+        .map(|((direction, policy), (answer, pair))| {
+            let about = About { verdict: answer.verdict(), pair };
+            line(view, index, policy, direction, &about, backend_of.as_deref())
+        })
+        .chain(rulings.lines(view, index, backend_of.as_deref()))
+        .collect();
+    let order = |line: &VerdictLine<'a>| (&line.policy.namespace, &line.policy.name, line.direction, line.policy.kind);
+    evaluated.lines.sort_by(|a, b| order(a).cmp(&order(b)));
+    evaluated
+}
+
 /// A verdict of one policy, and which listener it is about.
 #[derive(Clone, Copy)]
 struct About {
@@ -28,72 +76,15 @@ struct About {
     pair: Pair,
 }
 
-/// Judges a flow by every policy of a world, each taken alone.
-#[must_use]
-pub fn evaluate<'a>(world: &'a World<'_>, flow: &Flow, index: u64) -> Evaluated<'a> {
-    let cluster = world.cluster();
-    let ends = cluster.resolve(flow);
-    let blocks = world.blocks(&ends.src);
-    let listeners = world.population().listeners(&ends.src, &ends.dst, flow.protocol, flow.port, flow.start, blocks);
-    let mut said: BTreeMap<(PolicyId, Direction), About> = BTreeMap::new();
-    let mut rulings = tiers::Rulings::default();
-    let mut evaluated = Evaluated::default();
-    for direction in Direction::BOTH {
-        for Listener { end, port } in &listeners {
-            let dialled = Dialled::from(&ends.dst);
-            let pair = Pair { src: ends.src, dst: *end, protocol: flow.protocol, port: *port, dialled };
-            if world.is_unresolved(pair.subject(direction)) && !evaluated.unresolved_subjects.contains(&direction) {
-                evaluated.unresolved_subjects.push(direction);
-            }
-            rulings.add(world, &pair, direction);
-            for (policy, verdict) in world.verdicts(&pair, direction) {
-                let about = About { verdict, pair };
-                said.entry((policy, direction))
-                    .and_modify(|known| {
-                        if rank(&verdict) < rank(&known.verdict) {
-                            *known = about;
-                        }
-                    })
-                    .or_insert(about);
-            }
-        }
-    }
-    let service = match ends.dst {
-        Destination::Service { service, .. } => Some(cluster.service(service)),
-        Destination::Direct(_) => None,
-    };
-    let backend_of = service.map(|service| format!("Service {}/{}", service.namespace, service.name));
-    evaluated.lines = said
-        .into_iter()
-        .map(|((policy, direction), about)| line(world, index, policy, direction, &about, backend_of.as_deref()))
-        .chain(rulings.lines(world, index, backend_of.as_deref()))
-        .collect();
-    let order = |line: &VerdictLine<'a>| (&line.policy.namespace, &line.policy.name, line.direction, line.policy.kind);
-    evaluated.lines.sort_by(|a, b| order(a).cmp(&order(b)));
-    evaluated
-}
-
-/// Of the verdicts on the backends of one Service the worst stands: a denial first, then an allow that not every enforcer
-/// gives; of two exemptions that of the node, which not every enforcer gives either.
-fn rank(verdict: &Verdict) -> impl Ord + use<> {
-    match verdict {
-        Verdict::WouldDeny(reason) => (0, Some(*reason)),
-        Verdict::Allow { by_block_alone: true, .. } => (1, None),
-        Verdict::Allow { by_block_alone: false, .. } => (2, None),
-        Verdict::Exempt(Exemption::Node) => (3, None),
-        Verdict::Exempt(Exemption::Itself) => (4, None),
-    }
-}
-
 fn line<'a>(
-    world: &'a World<'_>,
+    view: &View<'a>,
     flow: u64,
     policy: PolicyId,
     direction: Direction,
     about: &About,
     backend_of: Option<&str>,
 ) -> VerdictLine<'a> {
-    let policy = world.policy(policy);
+    let policy = view.index.policy(policy);
     let pair = &about.pair;
     let allow = VerdictLine {
         flow,
@@ -117,10 +108,10 @@ fn line<'a>(
             VerdictLine { exempt: Some(exemption), message, ..allow }
         }
         Verdict::WouldDeny(reason) => {
-            let peer = Party::of(pair.peer(direction), world.cluster()).to_string();
+            let peer = Party::of(pair.peer(direction), view.cluster).to_string();
             let mut message = policy.explain(&reason, direction, &peer, pair.protocol, pair.port);
             if let Some(service) = backend_of {
-                let backend = Party::of(&pair.dst, world.cluster());
+                let backend = Party::of(&pair.dst, view.cluster);
                 message = format!("{message} (backend {backend} of {service})");
             }
             VerdictLine {

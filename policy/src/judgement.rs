@@ -183,7 +183,7 @@ impl Judgement<'_, '_, '_> {
         if change.action == Action::Removed {
             return self.policy_report(change, &Assessment::default());
         }
-        let with = self.after.with(Arc::clone(policy));
+        let with = self.after.with(policy);
         let assessment = self.assess(self.after, &with, &BTreeSet::from([change.reference.clone()]));
         let denials = self.denials(&assessment);
         let mend = self.mend(change, &with, &denials);

@@ -12,16 +12,16 @@ pub type Labels = BTreeMap<String, String>;
 pub const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 /// A label selector: the labels must meet every requirement. Without any it matches everything.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Selector(Vec<Requirement>);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Requirement {
     key: String,
     operator: Operator,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Operator {
     In(Vec<String>),
     /// Met by labels without the key too, as `metav1.LabelSelectorOpNotIn` says.
@@ -54,6 +54,14 @@ impl Selector {
     #[must_use]
     pub fn matches(&self, labels: &Labels) -> bool {
         self.0.iter().all(|requirement| requirement.is_met_by(labels))
+    }
+
+    /// A key that all labels which it matches have, and the values of which they have one. By these an index finds it.
+    pub(crate) fn anchor(&self) -> Option<(&str, &[String])> {
+        self.0.iter().find_map(|requirement| match &requirement.operator {
+            Operator::In(values) => Some((requirement.key.as_str(), values.as_slice())),
+            _ => None,
+        })
     }
 
     /// Whether it matches everything whatever the labels.

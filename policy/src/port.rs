@@ -29,14 +29,14 @@ pub enum PortSet {
 }
 
 /// One entry of a rule's `ports`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PortMatcher {
-    protocol: Protocol,
-    ports: Ports,
+    pub(crate) protocol: Protocol,
+    pub(crate) ports: Ports,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Ports {
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Ports {
     All,
     /// Both ends inclusive.
     Range(u16, u16),
@@ -90,7 +90,7 @@ impl PortMatcher {
         Self { protocol, ports }
     }
 
-    fn matches(&self, port: &Port<'_>) -> bool {
+    pub(crate) fn matches(&self, port: &Port<'_>) -> bool {
         self.protocol == port.protocol
             && match &self.ports {
                 Ports::All => true,

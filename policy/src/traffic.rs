@@ -1,11 +1,13 @@
 //! A window of traffic: flows summed by who, to whom and where. Everything that is asked of a window is asked of these sums.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
 use crate::cluster::Cluster;
 use crate::cluster::ownership::{Destination, End};
+use crate::cluster::pod::PodId;
+use crate::cluster::service::ServiceId;
 use crate::flow::{Direction, Flow, Outcome, Protocol};
 
 /// What is summed together.
@@ -101,7 +103,12 @@ pub struct Sighting {
 /// The window. It grows with the number of distinct keys, not with the number of flows.
 #[derive(Clone, Debug, Default)]
 pub struct Traffic {
-    sightings: HashMap<Key, Vec<Sighting>>,
+    rows: Vec<(Key, Vec<Sighting>)>,
+    numbers: HashMap<Key, u32>,
+    /// The rows of each pod, at either end.
+    by_pod: HashMap<PodId, Vec<u32>>,
+    /// The rows to each Service.
+    by_service: HashMap<ServiceId, Vec<u32>>,
     flows: u64,
     outside_window: u64,
 }
@@ -117,19 +124,55 @@ impl Traffic {
         let ends = cluster.resolve(flow);
         let key = Key { src: ends.src, dst: ends.dst, protocol: flow.protocol, port: flow.port };
         let (class, tally) = (Class::of(flow), Tally::of(flow));
-        let sightings = self.sightings.entry(key).or_default();
+        let number = self.number(key);
+        let sightings = &mut self.rows[number as usize].1;
         match sightings.iter_mut().find(|seen| seen.observed == flow.observed && seen.class == class) {
             Some(seen) => seen.tally.add(&tally),
             None => sightings.push(Sighting { observed: flow.observed, class, tally }),
         }
     }
 
+    fn number(&mut self, key: Key) -> u32 {
+        if let Some(number) = self.numbers.get(&key) {
+            return *number;
+        }
+        let number = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
+        self.numbers.insert(key, number);
+        self.rows.push((key, Vec::new()));
+        let dst = match key.dst {
+            Destination::Direct(end) => end.pod(),
+            Destination::Service { service, .. } => {
+                self.by_service.entry(service).or_default().push(number);
+                None
+            }
+        };
+        let src = key.src.pod();
+        for pod in src.into_iter().chain(dst.filter(|pod| Some(*pod) != src)) {
+            self.by_pod.entry(pod).or_default().push(number);
+        }
+        number
+    }
+
     /// The keys that a test takes with what was seen of them, in order: one window gives one report, to the letter.
     #[must_use]
     pub fn select(&self, test: impl Fn(&Key) -> bool) -> Vec<(&Key, &[Sighting])> {
-        let mut selected: Vec<_> = self.sightings.iter().filter(|(key, _)| test(key)).collect();
-        selected.sort_unstable_by_key(|(key, _)| **key);
-        selected.into_iter().map(|(key, sightings)| (key, sightings.as_slice())).collect()
+        in_order(self.rows.iter().filter(|(key, _)| test(key)).collect())
+    }
+
+    /// The keys that have one of these pods at an end or go to one of these Services, in order. No others are touched.
+    #[must_use]
+    pub fn touching(&self, pods: &HashSet<PodId>, services: &HashSet<ServiceId>) -> Vec<(&Key, &[Sighting])> {
+        let of_pods = pods.iter().filter_map(|pod| self.by_pod.get(pod)).flatten();
+        let of_services = services.iter().filter_map(|service| self.by_service.get(service)).flatten();
+        let mut numbers: Vec<u32> = of_pods.chain(of_services).copied().collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        in_order(numbers.into_iter().map(|number| &self.rows[number as usize]).collect())
+    }
+
+    /// Every key, in the order in which they came.
+    pub fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.rows.iter().map(|(key, _)| key)
     }
 
     /// Flows in the window.
@@ -147,6 +190,11 @@ impl Traffic {
     /// Distinct keys.
     #[must_use]
     pub fn distinct(&self) -> usize {
-        self.sightings.len()
+        self.rows.len()
     }
+}
+
+fn in_order(mut rows: Vec<&(Key, Vec<Sighting>)>) -> Vec<(&Key, &[Sighting])> {
+    rows.sort_unstable_by_key(|(key, _)| *key);
+    rows.into_iter().map(|(key, sightings)| (key, sightings.as_slice())).collect()
 }

@@ -228,8 +228,7 @@ fn compare_together(world: &World<'_>, flow: &Flow, expected: &Judgement, tally:
     if matches!(ends.dst, Destination::Service { .. }) {
         tally.note("over a Service", 1);
     }
-    let blocks = world.blocks(&ends.src);
-    let listeners = world.population().listeners(&ends.src, &ends.dst, flow.protocol, flow.port, flow.start, blocks);
+    let listeners = world.view().listeners(&ends, flow.protocol, flow.port, flow.start);
     for direction in Direction::BOTH {
         let standings = listeners.iter().map(|listener| {
             let dialled = Dialled::from(&ends.dst);

@@ -12,6 +12,16 @@ use crate::labels::Labels;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(u32);
 
+impl NodeId {
+    pub(crate) fn of(number: u32) -> Self {
+        Self(number)
+    }
+
+    pub(crate) fn number(self) -> u32 {
+        self.0
+    }
+}
+
 /// All nodes that anything names: Node objects, pods' `nodeName`, agents' reports.
 #[derive(Clone, Debug, Default)]
 pub struct Nodes {
@@ -94,6 +104,22 @@ impl Nodes {
     pub fn labels_at(&self, ip: IpAddr) -> impl Iterator<Item = &Labels> {
         let nodes = self.by_declared_address.get(&ip).map_or(&[][..], Vec::as_slice);
         nodes.iter().map(|id| &self.labels[id.0 as usize])
+    }
+
+    /// The addresses of a node.
+    pub(crate) fn addresses_of(&self, id: NodeId) -> impl Iterator<Item = IpAddr> {
+        self.addresses[id.0 as usize].iter().copied()
+    }
+
+    /// All nodes by name, with their addresses.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = IpAddr>)> {
+        let names = self.names.iter().map(String::as_str);
+        names.zip(self.addresses.iter().map(|addresses| addresses.iter().copied()))
+    }
+
+    /// Every address of a node.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.by_address.keys().copied()
     }
 
     /// The nodes that have an address: gateway and bridge addresses may be the same on several.

@@ -22,6 +22,10 @@ const CONFIG_HASH: &str = "kubernetes.io/config.hash";
 pub struct PodId(u32);
 
 impl PodId {
+    pub(crate) fn of(number: u32) -> Self {
+        Self(number)
+    }
+
     pub(super) fn new(index: usize) -> Self {
         Self(u32::try_from(index).unwrap_or(u32::MAX))
     }

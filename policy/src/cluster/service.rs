@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::flow::Protocol;
 use crate::labels::Labels;
+use crate::object::Object;
 use crate::port::{NamedPort, protocol_or_tcp};
 
 /// Label by which an `EndpointSlice` names its Service.
@@ -19,6 +20,10 @@ const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 pub struct ServiceId(u32);
 
 impl ServiceId {
+    pub(crate) fn of(number: u32) -> Self {
+        Self(number)
+    }
+
     pub(super) fn new(index: usize) -> Self {
         Self(u32::try_from(index).unwrap_or(u32::MAX))
     }
@@ -140,14 +145,25 @@ pub fn service_ports(spec: &core::ServiceSpec) -> Vec<ServicePort> {
 }
 
 /// What endpoint slices say: which pods are ready, and which addresses stand behind which Service.
-#[derive(Debug, Default)]
-pub(super) struct Readiness {
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Readiness {
     pods: HashMap<(String, String), bool>,
     services: HashMap<(String, String), Vec<Listed>>,
 }
 
 impl Readiness {
-    pub(super) fn add(&mut self, slice: &EndpointSlice) {
+    /// What all slices of these objects say.
+    pub(crate) fn of<'a>(objects: impl IntoIterator<Item = &'a Object>) -> Self {
+        let mut readiness = Self::default();
+        for object in objects {
+            if let Object::EndpointSlice(slice) = object {
+                readiness.add(slice);
+            }
+        }
+        readiness
+    }
+
+    fn add(&mut self, slice: &EndpointSlice) {
         let namespace = slice.metadata.namespace.clone().unwrap_or_default();
         let service = slice.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME_LABEL));
         for endpoint in slice.endpoints.iter().flatten() {
@@ -169,7 +185,7 @@ impl Readiness {
     }
 
     /// Whether some slice calls the pod ready; `None`: no slice lists it.
-    pub(super) fn of_pod(&self, namespace: &str, name: &str) -> Option<bool> {
+    pub(crate) fn of_pod(&self, namespace: &str, name: &str) -> Option<bool> {
         self.pods.get(&(namespace.to_owned(), name.to_owned())).copied()
     }
 

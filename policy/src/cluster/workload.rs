@@ -51,7 +51,7 @@ impl Workload {
 }
 
 /// Who owns the owners: Deployments own ReplicaSets, CronJobs own Jobs.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Owners(HashMap<(&'static str, String, String), Option<Owner>>);
 
 /// Kind and name of a controller.

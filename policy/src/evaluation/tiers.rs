@@ -4,21 +4,22 @@ use std::collections::BTreeMap;
 
 use crate::admin::view::Action;
 use crate::flow::Direction;
+use crate::index::view::View;
 use crate::naming::Party;
 use crate::tier::TierPolicyId;
 use crate::tier::chain::Passage;
 use crate::tier::policy::Precedence;
 use crate::tier::ruling::{CANNOT_BE_JUDGED, DENIED_BY_RULE, Said, Toward};
 use crate::verdict::{AdministratorsLine, VerdictLine, VerdictName};
-use crate::world::{Pair, World};
+use crate::world::Pair;
 
 /// What was said so far of one flow: of a Service's backends the worst stands.
 #[derive(Debug, Default)]
 pub(super) struct Rulings(BTreeMap<(TierPolicyId, Direction), (Said, Pair)>);
 
 impl Rulings {
-    pub(super) fn add(&mut self, world: &World<'_>, pair: &Pair, direction: Direction) {
-        let Some(asked) = world.tier_question(pair, direction) else { return };
+    pub(super) fn add(&mut self, view: &View<'_>, pair: &Pair, direction: Direction) {
+        let Some(asked) = view.tier_question(pair, direction) else { return };
         for (policy, first) in asked.each() {
             let Some(said) = first.said() else { continue };
             self.0
@@ -34,12 +35,12 @@ impl Rulings {
 
     pub(super) fn lines<'a>(
         self,
-        world: &'a World<'_>,
+        view: &View<'a>,
         flow: u64,
         backend_of: Option<&str>,
     ) -> impl Iterator<Item = VerdictLine<'a>> {
         let line =
-            move |((policy, direction), (said, pair))| line(world, flow, policy, direction, &said, &pair, backend_of);
+            move |((policy, direction), (said, pair))| line(view, flow, policy, direction, &said, &pair, backend_of);
         self.0.into_iter().map(line)
     }
 }
@@ -53,7 +54,7 @@ fn rank(said: &Said) -> impl Ord + use<> {
 }
 
 fn line<'a>(
-    world: &'a World<'_>,
+    view: &View<'a>,
     flow: u64,
     policy: TierPolicyId,
     direction: Direction,
@@ -61,8 +62,8 @@ fn line<'a>(
     pair: &Pair,
     backend_of: Option<&str>,
 ) -> VerdictLine<'a> {
-    let policy = world.tiers().policy(policy);
-    let peer = Party::of(pair.peer(direction), world.cluster()).to_string();
+    let policy = view.tiers.policy(policy);
+    let peer = Party::of(pair.peer(direction), view.cluster).to_string();
     let toward = Toward { direction, peer: &peer, protocol: pair.protocol, port: pair.port };
     let (rule, action) = match *said {
         Said::Surely { rule, action } | Said::Perhaps { rule, action, .. } => (rule, action),
@@ -77,7 +78,7 @@ fn line<'a>(
     };
     let message = match (message, backend_of) {
         (Some(message), Some(service)) => {
-            let backend = Party::of(&pair.dst, world.cluster());
+            let backend = Party::of(&pair.dst, view.cluster);
             Some(format!("{message} (backend {backend} of {service})"))
         }
         (message, _) => message,

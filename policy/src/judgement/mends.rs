@@ -31,7 +31,7 @@ impl Judgement<'_, '_, '_> {
         let mended = mend(&change.object, world, self.inputs.at, &keys)?;
         let policy = Arc::new(Policy::of(&mended.object)?);
         let changed = BTreeSet::from([change.reference.clone()]);
-        let assessment = self.assess(world, &world.with_instead(policy), &changed);
+        let assessment = self.assess(world, &world.with_instead(&policy), &changed);
         let passes = |key: &&DenialKey| assessment.newly_allowed.contains_key(key);
         let (resolved, not_enough): (Vec<&DenialKey>, Vec<&DenialKey>) = mended.allowed.iter().partition(passes);
         let wanted: BTreeSet<&DenialKey> = mended.allowed.iter().collect();

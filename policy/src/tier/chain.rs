@@ -4,7 +4,8 @@ use super::index::Asked;
 use super::ruling::{Doubt, Ruling, passage};
 use super::{Taken, TierName};
 use crate::admin::view::Action;
-use crate::world::{Pair, Standing, World};
+use crate::index::view::View;
+use crate::world::{Pair, Standing};
 
 /// A tier: a name, and a pure function from a flow, seen from its subject, to an opinion.
 pub trait Tier {
@@ -76,7 +77,7 @@ impl Undecidable {
 struct Administrators(TierName);
 
 /// NetworkPolicies, which decide wherever one of them restricts the subject.
-struct NetworkPolicies<'w, 'c>(&'w World<'c>);
+struct NetworkPolicies<'a>(&'a View<'a>);
 
 impl Tier for Administrators {
     fn name(&self) -> TierName {
@@ -95,7 +96,7 @@ impl Tier for Administrators {
     }
 }
 
-impl Tier for NetworkPolicies<'_, '_> {
+impl Tier for NetworkPolicies<'_> {
     fn name(&self) -> TierName {
         TierName::NetworkPolicy
     }
@@ -113,9 +114,9 @@ impl Tier for NetworkPolicies<'_, '_> {
 
 /// What all tiers together make of a flow.
 #[must_use]
-pub fn standing(world: &World<'_>, pair: &Pair, asked: &Asked<'_>) -> Standing {
+pub fn standing(view: &View<'_>, pair: &Pair, asked: &Asked<'_>) -> Standing {
     let tiers: [&dyn Tier; 3] =
-        [&Administrators(TierName::Admin), &NetworkPolicies(world), &Administrators(TierName::Baseline)];
+        [&Administrators(TierName::Admin), &NetworkPolicies(view), &Administrators(TierName::Baseline)];
     ask(&tiers, pair, asked)
 }
 

@@ -8,7 +8,7 @@ use super::policy::{Precedence, TierPolicy};
 use super::ruling::{Doubt, Question};
 use super::{RuleId, Taken, TierName, TierPolicyId};
 use crate::admin::view::Action;
-use crate::population::{IdentityId, Population};
+use crate::inhabitants::{IdentityId, Inhabitants};
 
 /// The index.
 #[derive(Clone, Debug, Default)]
@@ -47,22 +47,32 @@ pub struct Matched {
 }
 
 impl Tiers {
-    pub(crate) fn new(population: &Population<'_>, mut policies: Vec<Arc<TierPolicy>>) -> Self {
+    pub(crate) fn new(inhabitants: &Inhabitants, mut policies: Vec<Arc<TierPolicy>>) -> Self {
         policies.sort_by(|a, b| {
             let key = |policy: &TierPolicy| (policy.tier, policy.precedence, policy.reference.clone());
             key(a).cmp(&key(b))
         });
-        let selecting = |labels, own| {
-            let ids = policies.iter().enumerate().filter(move |(_, policy)| policy.selects(labels, own));
-            ids.map(|(index, _)| TierPolicyId::new(index)).collect()
-        };
-        let by_identity = if policies.is_empty() {
-            Vec::new()
-        } else {
-            let identities = population.identities().iter();
-            identities.map(|it| selecting(population.namespace_labels(&it.namespace), &it.labels)).collect()
-        };
-        Self { policies, by_identity }
+        let mut tiers = Self { policies, by_identity: Vec::new() };
+        for identity in inhabitants.identity_ids() {
+            tiers.set_identity(identity, inhabitants);
+        }
+        tiers
+    }
+
+    /// Finds whose subject an identity is that is new, or whose namespace has other labels.
+    pub(crate) fn set_identity(&mut self, id: IdentityId, inhabitants: &Inhabitants) {
+        if self.policies.is_empty() {
+            return;
+        }
+        let identity = &inhabitants.identities()[id.index()];
+        let labels = inhabitants.namespace_labels(&identity.namespace);
+        let selects = |policy: &TierPolicy| policy.selects(labels, &identity.labels);
+        let selecting = self.policies.iter().enumerate().filter(|(_, policy)| selects(policy));
+        let ids = selecting.map(|(index, _)| TierPolicyId::new(index)).collect();
+        if id.index() >= self.by_identity.len() {
+            self.by_identity.resize_with(id.index() + 1, Vec::new);
+        }
+        self.by_identity[id.index()] = ids;
     }
 
     /// All of them, in order.
@@ -89,9 +99,8 @@ impl Tiers {
     }
 
     /// The networks by which the policies of an identity tell apart to whom it speaks.
-    pub(crate) fn networks(&self, identity: usize) -> impl Iterator<Item = IpNet> {
-        let ids = self.by_identity.get(identity).map_or(&[][..], Vec::as_slice);
-        ids.iter().flat_map(|id| self.policy(*id).networks())
+    pub(crate) fn networks(&self, identity: IdentityId) -> impl Iterator<Item = IpNet> {
+        self.selecting(identity).iter().flat_map(|id| self.policy(*id).networks())
     }
 }
 

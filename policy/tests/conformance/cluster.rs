@@ -63,9 +63,7 @@ impl Scenery {
         let passes = |(src, dst, protocol, port): &(String, String, &str, u16)| {
             let flow = flow(src, dst, protocol, *port);
             let ends = cluster.resolve(&flow);
-            let blocks = world.blocks(&ends.src);
-            let population = world.population();
-            let listeners = population.listeners(&ends.src, &ends.dst, flow.protocol, flow.port, flow.start, blocks);
+            let listeners = world.view().listeners(&ends, flow.protocol, flow.port, flow.start);
             listeners.iter().all(|listener| {
                 let dialled = Dialled::from(&ends.dst);
                 let dst = listener.end;

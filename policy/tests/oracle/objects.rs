@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::generate::time;
 use super::scene::{Container, Fate, Minute, Node, Pod, Policy, Scene, Scope, Service, Slice, Tags, Target};
 
-pub(crate) fn cluster(scene: &Scene) -> Cluster {
+pub(crate) fn objects(scene: &Scene) -> Vec<Object> {
     let mut objects: Vec<Object> = Vec::new();
     for (name, labels) in &scene.namespaces {
         let metadata = ObjectMeta { labels: labels_or_none(labels), ..named("", name) };
@@ -24,7 +24,11 @@ pub(crate) fn cluster(scene: &Scene) -> Cluster {
     objects.extend(scene.pods.iter().map(pod));
     objects.extend(scene.services.iter().map(service));
     objects.extend(scene.slices.iter().map(slice));
-    let mut cluster = Cluster::build(&objects);
+    objects
+}
+
+pub(crate) fn cluster(scene: &Scene) -> Cluster {
+    let mut cluster = Cluster::build(&objects(scene));
     for node in &scene.nodes {
         cluster.add_node_addresses(node.name, &node.reported);
     }
@@ -47,7 +51,7 @@ pub(crate) fn reference(policy: &Policy) -> PolicyRef {
     PolicyRef { kind, namespace: namespace.to_owned(), name: policy.name.to_owned() }
 }
 
-fn compiled(policy: &Policy) -> Compiled {
+pub(crate) fn compiled(policy: &Policy) -> Compiled {
     match &policy.scope {
         Scope::Audit(_) | Scope::Enforced(_) => Compiled::namespaced(reference(policy), &policy.spec),
         Scope::Cluster(namespaces) => Compiled::cluster_wide(reference(policy), namespaces.as_ref(), &policy.spec),

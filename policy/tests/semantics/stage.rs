@@ -159,9 +159,7 @@ impl Stage {
         let world = self.world(&cluster);
         let flow = self.flow(flow);
         let ends = cluster.resolve(&flow);
-        let blocks = world.blocks(&ends.src);
-        let population = world.population();
-        let listeners = population.listeners(&ends.src, &ends.dst, flow.protocol, flow.port, flow.start, blocks);
+        let listeners = world.view().listeners(&ends, flow.protocol, flow.port, flow.start);
         let standings: Vec<Standing> = listeners
             .iter()
             .map(|listener| {

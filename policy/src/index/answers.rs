@@ -1,0 +1,218 @@
+//! A question and its answers.
+
+use std::net::IpAddr;
+
+use super::answer::Answer;
+use super::section::{Chunk, Masks, Rows, Section, Segment};
+use super::{Index, Resident, place};
+use crate::flow::{Direction, Protocol};
+use crate::verdict::Exemption;
+use crate::world::PolicyId;
+
+/// What an end of a flow is to rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A pod of this identity, in the pod network.
+    Pod(u32),
+    /// A node, or a pod on a node's network.
+    Node,
+    /// An address that no pod, node or Service had.
+    Outside,
+    /// A pod of which nothing is known.
+    Unresolved,
+}
+
+/// The other end of a flow as an index sees it: what it is, and the number of the row of its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// What it is.
+    pub kind: Kind,
+    pub(super) blocks: u32,
+}
+
+/// The number of the row of a destination's port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortRow(u32);
+
+/// A question: whom it is about is looked up, what the policies say is not.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    /// With the own sets of cluster policies.
+    rows: Rows<'a>,
+    own_of_namespace: &'a [u64],
+    /// The cluster policies' section and the namespace's.
+    sections: [&'a Section; 2],
+    exemption: Option<Exemption>,
+    is_unresolved: bool,
+}
+
+/// What each policy that restricts a pod says of a flow, in the order of the policies.
+#[derive(Clone, Debug)]
+pub struct Answers<'a> {
+    asked: Asked<'a>,
+    /// The next chunk, counted through both sections.
+    next: usize,
+    policies: std::slice::Iter<'a, Segment>,
+    goes_on: bool,
+    masks: Masks,
+    /// What the earlier rules of a policy said that goes on from chunk to chunk.
+    so_far: Option<Answer>,
+}
+
+impl Index {
+    /// The other end of a flow.
+    #[must_use]
+    pub fn seen(&self, kind: Kind, ip: IpAddr) -> Seen {
+        Seen { kind, blocks: self.blocks_of(ip) }
+    }
+
+    /// The number of the row of an address's blocks.
+    #[inline]
+    pub(super) fn blocks_of(&self, ip: IpAddr) -> u32 {
+        self.blocks.row_of(ip)
+    }
+
+    /// Whether a rule on what leaves an identity tells addresses apart.
+    pub(super) fn names_blocks(&self, identity: u32) -> bool {
+        let sections = self.resident(identity).map(|it| it.sections[place(Direction::Egress)]);
+        sections.into_iter().flatten().any(|section| self.sections[section as usize].names_blocks)
+    }
+
+    /// The port of a destination, which may be a pod.
+    #[inline]
+    #[must_use]
+    pub fn port_row(&self, destination: Option<u32>, protocol: Protocol, port: u16) -> PortRow {
+        PortRow(match destination.and_then(|identity| self.resident(identity)) {
+            Some(resident) => self.ports.row_of_pod(resident.ports, protocol, port),
+            None => self.ports.row_of(protocol, port),
+        })
+    }
+
+    #[inline]
+    pub(super) fn resident(&self, identity: u32) -> Option<&Resident> {
+        self.identities.get(identity as usize)?.as_ref()
+    }
+
+    /// What is known of a question from the address and the port alone.
+    #[inline]
+    pub(super) fn address_rows(&self, peer: Kind, blocks: u32, port: PortRow) -> Rows<'_> {
+        Rows {
+            pods: &[],
+            own: &[],
+            blocks: self.blocks.row(blocks),
+            ports: self.ports.row(port.0),
+            blocks_differ: matches!(peer, Kind::Pod(_) | Kind::Node),
+        }
+    }
+
+    /// The parts of an identity's row: sets of pods, own sets of cluster policies, own sets of its namespace's policies.
+    #[inline]
+    pub(super) fn parts<'a>(&self, resident: &'a Resident) -> (&'a [u64], &'a [u64], &'a [u64]) {
+        let (pods, own) = resident.row.split_at(self.pod_sets.width.min(resident.row.len()));
+        let (of_cluster, of_namespace) = own.split_at(self.cluster_own_sets.width.min(own.len()));
+        (pods, of_cluster, of_namespace)
+    }
+
+    /// The question what each policy says that restricts `subject`, of a flow from or to `peer`.
+    #[inline]
+    pub(super) fn ask(
+        &self,
+        subject: u32,
+        direction: Direction,
+        peer: Seen,
+        port: PortRow,
+        exemption: Option<Exemption>,
+    ) -> Option<Asked<'_>> {
+        let subject = self.resident(subject)?;
+        let mut rows = self.address_rows(peer.kind, peer.blocks, port);
+        let mut own_of_namespace: &[u64] = &[];
+        if let Kind::Pod(peer) = peer.kind
+            && let Some(peer) = self.resident(peer)
+        {
+            let (pods, of_cluster, of_namespace) = self.parts(peer);
+            rows.pods = pods;
+            if subject.namespace == peer.namespace {
+                (rows.own, own_of_namespace) = (of_cluster, of_namespace);
+            }
+        }
+        Some(Asked {
+            rows,
+            own_of_namespace,
+            sections: subject.sections[place(direction)].map(|section| &self.sections[section as usize]),
+            exemption,
+            is_unresolved: peer.kind == Kind::Unresolved,
+        })
+    }
+}
+
+impl<'a> Asked<'a> {
+    /// The answers one by one.
+    pub(super) fn answers(self) -> Answers<'a> {
+        Answers { asked: self, next: 0, policies: [].iter(), goes_on: false, masks: Masks::default(), so_far: None }
+    }
+
+    /// A chunk, counted through both sections, with the rows that it is asked with.
+    #[inline]
+    fn chunk(&self, number: usize) -> Option<(&'a Chunk, Rows<'a>)> {
+        let [of_cluster, of_namespace] = self.sections;
+        let first = of_cluster.chunks();
+        if number < first {
+            return Some((of_cluster.chunk(number)?, self.rows));
+        }
+        Some((of_namespace.chunk(number - first)?, Rows { own: self.own_of_namespace, ..self.rows }))
+    }
+
+    /// A policy's answer, once all of its rules were asked.
+    #[inline]
+    fn finish(&self, answer: Answer) -> Answer {
+        match self.exemption {
+            Some(exemption) => Answer::exempt(exemption),
+            None if self.is_unresolved => answer.of_unresolved(),
+            None => answer,
+        }
+    }
+
+    /// Appends the answers to a list.
+    #[inline]
+    pub(super) fn append_to(&self, list: &mut Vec<(PolicyId, Answer)>) {
+        let [of_cluster, of_namespace] = self.sections;
+        if !of_cluster.further.is_empty() || !of_namespace.further.is_empty() {
+            return list.extend(self.answers());
+        }
+        let own = Rows { own: self.own_of_namespace, ..self.rows };
+        for (chunk, rows) in [(&of_cluster.first, &self.rows), (&of_namespace.first, &own)] {
+            if self.exemption.is_none() && !self.is_unresolved {
+                let masks = chunk.ask(rows);
+                list.extend(chunk.policies.iter().map(|policy| (policy.policy, policy.answer(&masks))));
+            } else {
+                let masks = chunk.ask(rows);
+                list.extend(chunk.policies.iter().map(|policy| (policy.policy, self.finish(policy.answer(&masks)))));
+            }
+        }
+    }
+}
+
+impl Iterator for Answers<'_> {
+    type Item = (PolicyId, Answer);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let Some(policy) = self.policies.next() else {
+                let (chunk, rows) = self.asked.chunk(self.next)?;
+                self.next += 1;
+                self.masks = chunk.ask(&rows);
+                (self.policies, self.goes_on) = (chunk.policies.iter(), chunk.goes_on);
+                continue;
+            };
+            let mut answer = policy.answer(&self.masks);
+            if let Some(earlier) = self.so_far.take() {
+                answer = earlier.or_later(answer);
+            }
+            if self.goes_on && self.policies.len() == 0 {
+                self.so_far = Some(answer);
+                continue;
+            }
+            return Some((policy.policy, self.asked.finish(answer)));
+        }
+    }
+}

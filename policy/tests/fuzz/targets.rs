@@ -1,0 +1,129 @@
+//! What is fuzzed, and what has to hold.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use foretell_policy::cluster::Cluster;
+use foretell_policy::compiled::Policy;
+use foretell_policy::flow::Line;
+use foretell_policy::manifest::documents;
+use foretell_policy::object::cidrs::new_faults;
+use foretell_policy::object::{Object, Origin, read};
+use foretell_policy::population::Population;
+use foretell_policy::settings::Settings;
+use foretell_policy::snapshot::Snapshot;
+use foretell_policy::tier::policy::TierPolicy;
+use foretell_policy::world::World;
+
+/// What means something to one of the targets.
+pub(crate) const WORDS: &[&str] = &[
+    "---\n",
+    "...\n",
+    "- ",
+    "<<: ",
+    "&a ",
+    "*a",
+    "!!binary ",
+    "{{ .Values.x }}",
+    "null",
+    "~",
+    "yes",
+    "0644",
+    "1e999",
+    "-1",
+    "65536",
+    "4294967296",
+    "9223372036854775808",
+    "\u{feff}",
+    "apiVersion: v1\n",
+    "kind: List\n",
+    "items: []\n",
+    "NetworkPolicy",
+    "AuditNetworkPolicy",
+    "AuditClusterNetworkPolicy",
+    "AuditException",
+    "AdminNetworkPolicy",
+    "ClusterNetworkPolicy",
+    "priority: 1001",
+    "domainNames: [\"*.a\"]",
+    "Pod",
+    "namespaceSelector: {}\n",
+    "matchExpressions",
+    "operator: NotIn",
+    "ipBlock",
+    "0.0.0.0/0",
+    "::/0",
+    "::ffff:10.0.0.1/120",
+    "10.0.0.0/33",
+    "endPort: 1",
+    "policyTypes: []",
+    "\"port\":",
+    "\"src\":{\"ip\":\"::1\"}",
+    "\"report\":",
+    "\"lost\":{}",
+    "\"start\":\"9999-12-31T23:59:59Z\"",
+    "\"start\":\"-009999-01-01T00:00:00Z\"",
+    "\"UDP\"",
+    "exceptions:",
+    "requireOnBase: true",
+    "foretell.dev/gone-at",
+];
+
+/// A text is read to the end; what is an object compiles, answers, and is read again as it was written.
+pub(crate) fn manifests(input: &[u8]) {
+    let Ok(text) = str::from_utf8(input) else { return };
+    let mut objects = Vec::new();
+    for document in documents(text) {
+        let Ok(value) = document.value else { continue };
+        for origin in [Origin::Cluster, Origin::Manifest { default_namespace: "default".to_owned() }] {
+            if let Ok(Some(object)) = read(value.clone(), &origin) {
+                let written = object.to_manifest().unwrap();
+                let again = read(written.clone(), &Origin::Cluster).unwrap().unwrap();
+                assert_eq!(again.to_manifest().unwrap(), written);
+                for fault in new_faults(&object, &BTreeSet::new()) {
+                    assert!(!fault.to_string().is_empty());
+                }
+                objects.push(object);
+            }
+        }
+    }
+    let policies: Vec<Arc<Policy>> = objects.iter().filter_map(Policy::of).map(Arc::new).collect();
+    let cluster = Cluster::build(&objects);
+    let administrators: Vec<Arc<TierPolicy>> = objects.iter().filter_map(TierPolicy::of).map(Arc::new).collect();
+    let world = World::new(Arc::new(Population::as_recorded(&cluster)), policies).under(administrators);
+    assert!(world.policies().count() <= objects.iter().filter(|object| is_policy(object)).count());
+}
+
+fn is_policy(object: &Object) -> bool {
+    matches!(object, Object::NetworkPolicy(_) | Object::AuditNetworkPolicy(_) | Object::AuditClusterNetworkPolicy(_))
+}
+
+/// A line that is read is written as it was read.
+pub(crate) fn flows(input: &[u8]) {
+    for line in input.split(|byte| *byte == b'\n') {
+        match Line::parse(line) {
+            Ok(read) => {
+                let written = read.to_json().unwrap();
+                assert_eq!(Line::parse(written.as_bytes()), Ok(read));
+            }
+            Err(error) => assert!(!error.to_string().is_empty()),
+        }
+    }
+}
+
+/// A snapshot that is read is written in its order, and read again it is written the same.
+pub(crate) fn snapshots(input: &[u8]) {
+    let Ok(text) = str::from_utf8(input) else { return };
+    if let Ok(snapshot) = Snapshot::from_documents(documents(text)) {
+        let written = snapshot.into_text();
+        let again = Snapshot::from_documents(documents(&written)).unwrap();
+        assert!(again.into_text() == written, "{written}");
+    }
+}
+
+/// Settings are read or refused, with a reason.
+pub(crate) fn settings(input: &[u8]) {
+    if let Err(error) = Settings::read(input) {
+        assert!(!error.to_string().is_empty());
+    }
+}
