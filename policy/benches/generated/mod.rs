@@ -12,6 +12,8 @@
 //! - *Policies* of a namespace: denied by default, DNS, scrapes, what an app's callers may reach and what an app may call,
 //!   by labels, named and numbered ports, ranges and blocks with exceptions. Cluster-scoped: some for everyone, one a team
 //!   and direction, some an environment, the others for one tier of a few teams.
+//! - *Administrators' policies*, where they are asked for: in both tiers the same sorts by turns, for everyone, an environment, a team,
+//!   a tier of apps.
 //! - *Flows* name their ends by address alone and are all different: calls between apps (two of three), some of them by a
 //!   Service's address, DNS queries, scrapes, the ingress controller's, kubelets' probes, from and to outside addresses, and
 //!   strangers: pods that have no business with each other.
@@ -23,7 +25,9 @@ use std::sync::Arc;
 use foretell_policy::compiled::Policy;
 use foretell_policy::flow::Flow;
 use foretell_policy::object::{Object, Origin, read};
+use foretell_policy::tier::policy::TierPolicy;
 
+mod edicts;
 mod flows;
 mod landscape;
 mod numbers;
@@ -100,6 +104,12 @@ impl Generated {
     /// So many distinct flows.
     pub(crate) fn flows(&self, count: usize) -> Vec<Flow> {
         flows::of(&self.landscape, count, &mut Numbers::new(self.seed ^ 2))
+    }
+
+    /// So many policies of administrators, compiled.
+    pub(crate) fn administrators(count: usize) -> Vec<Arc<TierPolicy>> {
+        let objects = edicts::of(count).into_iter().map(|value| read(value, &Origin::Cluster).unwrap().unwrap());
+        objects.map(|object| Arc::new(TierPolicy::of(&object).unwrap())).collect()
     }
 
     /// The policies, compiled.

@@ -181,8 +181,18 @@ fn for_everyone(index: usize) -> ClusterPolicy {
         6 => json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": [
             {"to": [{"namespaceSelector": {}, "podSelector": {"matchExpressions":
                 [{"key": "tier", "operator": "NotIn", "values": ["data"]}]}}]}, {"to": [{"podSelector": {}}]}]}),
-        _ => json!({"podSelector": {}, "ingress": [{"from": [{"podSelector": {}}]},
+        7 => json!({"podSelector": {}, "ingress": [{"from": [{"podSelector": {}}]},
             {"from": [{"namespaceSelector": {}}], "ports": [{"port": "http"}, {"port": "grpc"}, {"port": "metrics"}]}]}),
+        8 => {
+            let known =
+                json!({"namespaceSelector": {"matchExpressions": [{"key": "environment", "operator": "Exists"}]}});
+            json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"],
+                "ingress": [{"from": [known, {"ipBlock": {"cidr": "192.168.0.0/16"}}, {"ipBlock": {"cidr": "fd00::/8"}}]}],
+                "egress": [{"to": [known]}, {"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["10.0.0.0/8"]}}]}]})
+        }
+        _ => json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"],
+            "ingress": [{"ports": [{"protocol": "TCP"}]}, {"ports": [{"port": 53, "protocol": "UDP"}]}],
+            "egress": [{"ports": [{"protocol": "TCP"}]}, {"ports": [{"port": 53, "protocol": "UDP"}]}]}),
     };
     (format!("everyone-{index}"), json!({}), spec)
 }
