@@ -80,12 +80,14 @@ pub fn judge(inputs: &Inputs<'_>) -> Report {
 
     let enforced = judgement.assess_enforced();
     let denials = judgement.denials(&enforced);
+    let mut scratch = Scratch { with: after.clone(), mended: after.clone() };
     let policies = plan.enforced.iter().map(|change| PolicyReport {
-        mend: judgement.mend(change, &after, &denials),
+        mend: judgement.mend(change, &after, &mut scratch.mended, &denials),
         ..judgement.policy_report(change, &enforced)
     });
     let policies = policies.collect();
-    let previews: Vec<PolicyReport> = plan.audited.iter().map(|change| judgement.preview(change)).collect();
+    let previews: Vec<PolicyReport> =
+        plan.audited.iter().map(|change| judgement.preview(change, &mut scratch)).collect();
     let newly_allowed = relations(enforced.newly_allowed.iter());
     let previewed = previews.iter().flat_map(|preview| &preview.denials);
     let exceptions = judgement.exceptions(&denials.iter().chain(previewed).collect::<Vec<_>>());
@@ -150,6 +152,12 @@ fn hold_back_new_exceptions(plan: &mut Plan, notes: &mut Vec<String>) {
     });
 }
 
+/// The world after the change, twice: one policy at a time comes in and goes again, as a world is long in the making.
+struct Scratch<'c> {
+    with: World<'c>,
+    mended: World<'c>,
+}
+
 struct Judgement<'a, 'w, 'c> {
     inputs: &'a Inputs<'c>,
     plan: &'a Plan,
@@ -176,17 +184,19 @@ impl Judgement<'_, '_, '_> {
     }
 
     /// An audit policy alone, over what is enforced once the change is merged.
-    fn preview(&self, change: &PolicyChange) -> PolicyReport {
+    fn preview(&self, change: &PolicyChange, scratch: &mut Scratch<'_>) -> PolicyReport {
         let Compiled::Policy(policy) = &change.compiled else {
             return self.policy_report(change, &Assessment::default());
         };
         if change.action == Action::Removed {
             return self.policy_report(change, &Assessment::default());
         }
-        let with = self.after.with(policy);
-        let assessment = self.assess(self.after, &with, &BTreeSet::from([change.reference.clone()]));
+        let Scratch { with, mended } = scratch;
+        with.set(policy);
+        let assessment = self.assess(self.after, with, &BTreeSet::from([change.reference.clone()]));
         let denials = self.denials(&assessment);
-        let mend = self.mend(change, &with, &denials);
+        let mend = self.mend(change, with, mended, &denials);
+        with.remove(&change.reference);
         let mut report = self.policy_report(change, &assessment);
         report.notes.extend(self.unknown(&assessment).into_iter().map(|part| part.what));
         PolicyReport { denials, mend, ..report }

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use crate::cluster::Cluster;
 use crate::cluster::ownership::{Destination, End};
 use crate::cluster::pod::PodId;
-use crate::compiled::Policy;
+use crate::compiled::{Policy, PolicyRef};
 use crate::flow::{Direction, Protocol};
 use crate::index::directory::Directory;
 use crate::index::view::View;
@@ -150,29 +150,40 @@ impl<'c> World<'c> {
         self
     }
 
-    /// The same world with one policy more.
-    #[must_use]
-    pub fn with(&self, policy: &Arc<Policy>) -> Self {
-        let mut with = Self { directory: OnceLock::new(), ..self.clone() };
-        let order = policy.reference.order();
-        let place = with.policies.partition_point(|id| with.policy(*id).reference.order() < order);
-        let id = with.index.add_policy(policy);
-        with.index.settle();
-        with.policies.insert(place, id);
-        with
+    /// Adds a policy, or puts it in the place of the one of its name and kind, which is given back.
+    pub fn set(&mut self, policy: &Arc<Policy>) -> Option<Arc<Policy>> {
+        // First the new one: what both name need not be forgotten in between.
+        let id = self.index.add_policy(policy);
+        let former = match self.place(&policy.reference) {
+            Ok(place) => Some(std::mem::replace(&mut self.policies[place], id)),
+            Err(place) => {
+                self.policies.insert(place, id);
+                None
+            }
+        };
+        let former = former.map(|former| self.take(former));
+        self.index.settle();
+        former
     }
 
-    /// The same world with this policy in the place of the one of its name and kind.
-    #[must_use]
-    pub fn with_instead(&self, policy: &Arc<Policy>) -> Self {
-        let mut with = self.with(policy);
-        let is_former = |id: &&PolicyId| self.policy(**id).reference == policy.reference;
-        if let Some(former) = self.policies.iter().find(is_former) {
-            with.policies.retain(|id| id != former);
-            with.index.remove_policy(*former);
-            with.index.settle();
-        }
-        with
+    /// Takes a policy away.
+    pub fn remove(&mut self, reference: &PolicyRef) -> Option<Arc<Policy>> {
+        let place = self.place(reference).ok()?;
+        let id = self.policies.remove(place);
+        let former = self.take(id);
+        self.index.settle();
+        Some(former)
+    }
+
+    fn take(&mut self, id: PolicyId) -> Arc<Policy> {
+        let policy = Arc::clone(self.index.policy(id));
+        self.index.remove_policy(id);
+        policy
+    }
+
+    /// Where a policy stands among the others, or would.
+    fn place(&self, reference: &PolicyRef) -> Result<usize, usize> {
+        self.policies.binary_search_by(|id| self.policy(*id).reference.order().cmp(&reference.order()))
     }
 
     /// Its inhabitants.

@@ -21,29 +21,40 @@ const CONTEXT: usize = 4;
 
 impl Judgement<'_, '_, '_> {
     /// A mend of a policy for what of these denials is laid at it and unresolved, in a world in which it holds. `None`: there is
-    /// nothing to mend, or no rule of this policy would.
-    pub(super) fn mend(&self, change: &PolicyChange, world: &World<'_>, denials: &[Denial]) -> Option<MendReport> {
+    /// nothing to mend, or no rule of this policy would. `mended` is the world after the change, and is so again at the end.
+    pub(super) fn mend(
+        &self,
+        change: &PolicyChange,
+        world: &World<'_>,
+        mended: &mut World<'_>,
+        denials: &[Denial],
+    ) -> Option<MendReport> {
         let own = denials.iter().filter(|it| it.state == State::Unresolved && it.policy == change.reference);
         let keys: Vec<DenialKey> = own.map(key).collect();
         if keys.is_empty() || change.action == Action::Removed {
             return None;
         }
-        let mended = mend(&change.object, world, self.inputs.at, &keys)?;
-        let policy = Arc::new(Policy::of(&mended.object)?);
+        let mend = mend(&change.object, world, self.inputs.at, &keys)?;
+        let policy = Arc::new(Policy::of(&mend.object)?);
         let changed = BTreeSet::from([change.reference.clone()]);
-        let assessment = self.assess(world, &world.with_instead(&policy), &changed);
+        let former = mended.set(&policy);
+        let assessment = self.assess(world, mended, &changed);
+        match former {
+            Some(former) => _ = mended.set(&former),
+            None => _ = mended.remove(&policy.reference),
+        }
         let passes = |key: &&DenialKey| assessment.newly_allowed.contains_key(key);
-        let (resolved, not_enough): (Vec<&DenialKey>, Vec<&DenialKey>) = mended.allowed.iter().partition(passes);
-        let wanted: BTreeSet<&DenialKey> = mended.allowed.iter().collect();
+        let (resolved, not_enough): (Vec<&DenialKey>, Vec<&DenialKey>) = mend.allowed.iter().partition(passes);
+        let wanted: BTreeSet<&DenialKey> = mend.allowed.iter().collect();
         let besides = assessment.newly_allowed.iter().filter(|(key, _)| !wanted.contains(key));
         let ids = |keys: Vec<&DenialKey>| keys.into_iter().map(DenialKey::id).collect::<Vec<DenialId>>();
         Some(MendReport {
             resolves: ids(resolved),
             not_enough_for: ids(not_enough),
-            left: mended.left.iter().map(|(key, why)| LeftReport { denial: key.id(), why: why.to_string() }).collect(),
+            left: mend.left.iter().map(|(key, why)| LeftReport { denial: key.id(), why: why.to_string() }).collect(),
             also_allows: relations(besides),
-            diff: diff(&mended.before, &mended.after),
-            spec: written(&mended.after),
+            diff: diff(&mend.before, &mend.after),
+            spec: written(&mend.after),
         })
     }
 }
