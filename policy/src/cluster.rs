@@ -37,6 +37,7 @@ pub struct Cluster {
     by_uid: HashMap<String, PodId>,
     by_name: HashMap<(String, String), Vec<PodId>>,
     by_address: HashMap<IpAddr, Vec<PodId>>,
+    pods_of: HashMap<String, Vec<PodId>>,
     service_by_name: HashMap<(String, String), ServiceId>,
     services_of: HashMap<String, Vec<ServiceId>>,
     services_by_address: HashMap<IpAddr, Vec<ServiceId>>,
@@ -106,6 +107,7 @@ impl Cluster {
     pub(crate) fn put_pod(&mut self, pod: Pod) -> PodId {
         let id = self.vacant.pop_first().unwrap_or(PodId::new(self.pods.len()));
         self.by_name.entry((pod.namespace.clone(), pod.name.clone())).or_default().push(id);
+        self.pods_of.entry(pod.namespace.clone()).or_default().push(id);
         for uid in [&pod.uid, &pod.config_hash].into_iter().flatten() {
             self.by_uid.insert(uid.clone(), id);
         }
@@ -130,6 +132,9 @@ impl Cluster {
             if namesakes.is_empty() {
                 self.by_name.remove(&name);
             }
+        }
+        if let Some(pods) = self.pods_of.get_mut(&pod.namespace) {
+            pods.retain(|other| *other != id);
         }
         for uid in [&pod.uid, &pod.config_hash].into_iter().flatten() {
             if self.by_uid.get(uid) == Some(&id) {
@@ -192,6 +197,12 @@ impl Cluster {
     pub fn pods(&self) -> impl Iterator<Item = (PodId, &Pod)> {
         let all = self.pods.iter().enumerate().map(|(index, pod)| (PodId::new(index), pod));
         all.filter(|(id, _)| !self.vacant.contains(id))
+    }
+
+    /// The pods of a namespace: those that run and those that have gone.
+    #[must_use]
+    pub fn pods_of(&self, namespace: &str) -> &[PodId] {
+        self.pods_of.get(namespace).map_or(&[], Vec::as_slice)
     }
 
     /// A Service by its index.

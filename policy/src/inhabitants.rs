@@ -105,25 +105,11 @@ impl Inhabitants {
 
     /// Finds what stands behind each Service, with what the revision `base` says of Services replaced by what `head` says.
     pub fn replace_services(&mut self, cluster: &Cluster, base: &Overlay, head: &Overlay) {
-        let mut by_namespace: HashMap<&str, Vec<PodId>> = HashMap::new();
-        for (id, pod) in cluster.pods() {
-            by_namespace.entry(&pod.namespace).or_default().push(id);
-        }
-        let behind = cluster.services().map(|(_, service)| {
-            let candidates = by_namespace.get(service.namespace.as_str()).map_or(&[][..], Vec::as_slice);
-            self.behind_service(cluster, service, candidates, base, head)
-        });
+        let behind = cluster.services().map(|(_, service)| self.behind_service(cluster, service, base, head));
         self.behind = behind.collect();
     }
 
-    fn behind_service(
-        &self,
-        cluster: &Cluster,
-        service: &Service,
-        candidates: &[PodId],
-        base: &Overlay,
-        head: &Overlay,
-    ) -> Behind {
+    fn behind_service(&self, cluster: &Cluster, service: &Service, base: &Overlay, head: &Overlay) -> Behind {
         let key = (service.namespace.clone(), service.name.clone());
         let (base, head) = (base.services.get(&key), head.services.get(&key));
         let selector = replaced(&service.selector, base.map(|s| &s.selector), head.map(|s| &s.selector));
@@ -132,14 +118,14 @@ impl Inhabitants {
             (_, Some(head)) => head.ports.clone(),
             (_, None) => service.ports.clone(),
         };
-        Behind { ports, groups: self.group(cluster, candidates, &selector), listed: service.listed.clone() }
+        let groups = self.group(cluster, cluster.pods_of(&service.namespace), &selector);
+        Behind { ports, groups, listed: service.listed.clone() }
     }
 
-    /// Finds anew what stands behind one Service, of the pods of its namespace.
-    pub(crate) fn regroup(&mut self, cluster: &Cluster, service: ServiceId, candidates: &[PodId]) {
+    /// Finds anew what stands behind one Service.
+    pub(crate) fn regroup(&mut self, cluster: &Cluster, service: ServiceId) {
         let nothing = Overlay::default();
-        self.behind[service.index()] =
-            self.behind_service(cluster, cluster.service(service), candidates, &nothing, &nothing);
+        self.behind[service.index()] = self.behind_service(cluster, cluster.service(service), &nothing, &nothing);
     }
 
     pub(crate) fn set_namespace(&mut self, name: &str, labels: Labels) {

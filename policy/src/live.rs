@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1 as core;
 
-use crate::cluster::pod::{Pod, PodId};
+use crate::cluster::pod::PodId;
 use crate::cluster::service::{Readiness, ServiceId};
 use crate::cluster::workload::Owners;
 use crate::cluster::{Cluster, namespace_labels};
@@ -37,7 +37,6 @@ pub struct Live {
     /// Identities with the pods that share them.
     known: HashMap<Arc<Identity>, (IdentityId, u32)>,
     free: Vec<IdentityId>,
-    pods_of: HashMap<String, Vec<PodId>>,
     policies: HashMap<PolicyRef, PolicyId>,
 }
 
@@ -57,15 +56,13 @@ impl Live {
         let tiers = Tiers::new(&inhabitants, objects.iter().filter_map(TierPolicy::of).map(Arc::new).collect());
         let directory = Directory::of(&cluster, &inhabitants);
         let mut known: HashMap<Arc<Identity>, (IdentityId, u32)> = HashMap::new();
-        let mut pods_of: HashMap<String, Vec<PodId>> = HashMap::new();
-        for (id, pod) in cluster.pods() {
+        for (id, _) in cluster.pods() {
             let number = inhabitants.identity_id(id);
             let identity = &inhabitants.identities()[number.index()];
             known.entry(Arc::clone(identity)).or_insert((number, 0)).1 += 1;
-            pods_of.entry(pod.namespace.clone()).or_default().push(id);
         }
         let free = Vec::new();
-        Self { cluster, inhabitants, index, tiers, directory, owners, readiness, known, free, pods_of, policies }
+        Self { cluster, inhabitants, index, tiers, directory, owners, readiness, known, free, policies }
     }
 
     /// The cluster as it stands.
@@ -133,9 +130,7 @@ impl Live {
             self.withdraw(former);
         }
         let identity = Identity::of(&pod);
-        let namespace = pod.namespace.clone();
         let id = self.cluster.put_pod(pod);
-        self.pods_of.entry(namespace).or_default().push(id);
         let number = self.hold(identity);
         self.inhabitants.set_identity(id, number);
         self.index.settle();
@@ -156,12 +151,9 @@ impl Live {
     }
 
     fn withdraw(&mut self, id: PodId) {
-        let Pod { namespace, addresses, .. } = self.cluster.pod(id).clone();
+        let addresses = self.cluster.pod(id).addresses.clone();
         let services = self.services_before(id);
         self.cluster.remove_pod(id);
-        if let Some(pods) = self.pods_of.get_mut(&namespace) {
-            pods.retain(|other| *other != id);
-        }
         for ip in addresses {
             self.directory.update(ip, &self.cluster, &self.inhabitants);
         }
@@ -215,9 +207,7 @@ impl Live {
     }
 
     fn regroup_service(&mut self, service: ServiceId) {
-        let namespace = &self.cluster.service(service).namespace;
-        let candidates = self.pods_of.get(namespace).map_or(&[][..], Vec::as_slice);
-        self.inhabitants.regroup(&self.cluster, service, candidates);
+        self.inhabitants.regroup(&self.cluster, service);
         self.directory.update_front(service, &self.cluster, &self.inhabitants);
     }
 }

@@ -89,8 +89,10 @@ pub fn mend<'k>(
     let mut mended =
         Mended { object: object.clone(), after: before.clone(), before, allowed: Vec::new(), left: Vec::new() };
     let mut wanted: BTreeMap<(Direction, Who), Ports> = BTreeMap::new();
+    let mut known: BTreeMap<&Party, Result<Who, Obstacle>> = BTreeMap::new();
     for denial in denials {
-        match who(&denial.peer, home.as_deref(), world, at) {
+        let who = known.entry(&denial.peer).or_insert_with(|| who(&denial.peer, home.as_deref(), world, at));
+        match who.clone() {
             Ok(who) => {
                 wanted.entry((denial.direction, who)).or_default().insert((denial.protocol, denial.port));
                 mended.allowed.push(denial.clone());

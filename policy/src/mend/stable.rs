@@ -49,15 +49,17 @@ const MOST_TOGETHER: usize = 3;
 pub fn selecting(party: &Party, world: &World<'_>, at: Timestamp) -> Option<Labels> {
     let Party::Workload { namespace, kind, name } = party.clone() else { return None };
     let workload = Workload { namespace, kind, name };
-    let population = world.population();
+    let (population, cluster) = (world.population(), world.cluster());
     let labels = |pod: PodId| &population.identity(pod).labels;
-    let pods = || world.cluster().pods().filter(|(_, pod)| pod.namespace == workload.namespace);
-    let lives = |id: PodId| world.cluster().is_alive(id, at);
-    let own = || pods().filter(|(_, pod)| pod.workload == workload).map(|(id, _)| id);
+    let lives = |id: &PodId| cluster.is_alive(*id, at);
+    let is_own = |id: &PodId| cluster.pod(*id).workload == workload;
+    let (mut members, others): (Vec<PodId>, Vec<PodId>) =
+        cluster.pods_of(&workload.namespace).iter().copied().partition(is_own);
     // As they are now; those of a workload that rests, as they were.
-    let members: Vec<PodId> = if own().any(lives) { own().filter(|id| lives(*id)).collect() } else { own().collect() };
-    let others: Vec<&Labels> =
-        pods().filter(|(id, pod)| pod.workload != workload && lives(*id)).map(|(id, _)| labels(id)).collect();
+    if members.iter().any(lives) {
+        members.retain(lives);
+    }
+    let others: Vec<&Labels> = others.into_iter().filter(lives).map(labels).collect();
 
     let (first, rest) = members.split_first()?;
     let mut stable = labels(*first).clone();
