@@ -276,6 +276,7 @@ impl Judgement<'_, '_, '_> {
             port: key.port,
             seen,
             reason: denied.reason.to_owned(),
+            nearest: denied.nearest.clone(),
             message: denied.message.clone(),
             cause,
             caused_by,

@@ -30,6 +30,7 @@ mod listing;
 pub mod live;
 pub mod manifest;
 pub mod mend;
+pub mod miss;
 pub mod naming;
 pub mod object;
 pub mod overlay;

@@ -13,6 +13,7 @@ use crate::change::{Action, IdentityChange};
 use crate::compiled::PolicyRef;
 use crate::denial::DenialId;
 use crate::flow::{Direction, Protocol};
+use crate::miss::Nearest;
 use crate::naming::Party;
 
 pub mod escape;
@@ -230,6 +231,10 @@ pub struct Denial {
     pub seen: SeenTraffic,
     /// `NoRules`, `UnresolvedPeer` or `NoRuleMatched`; where an administrators' rule denies it, `DeniedByRule`.
     pub reason: String,
+    /// The rule that came nearest to allowing it, and what of it failed; absent where there is no rule, or where an
+    /// administrators' rule denies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nearest: Option<Nearest>,
     /// The reason as a sentence that names the rule.
     pub message: String,
     /// What of the change causes it.
