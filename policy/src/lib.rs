@@ -18,6 +18,7 @@ pub mod effect;
 pub mod evaluation;
 pub mod evidence;
 pub mod exception;
+pub mod explanation;
 pub mod flow;
 pub mod gate;
 pub mod generate;

@@ -136,10 +136,16 @@ impl Policy {
             }
             Reason::NoRuleMatched { .. } => format!("no {field} rule matches {peer} on {protocol} {number}"),
         };
+        format!("{what}; {}", self.explain_nearest(reason, question))
+    }
+
+    /// The same without what was asked: the rule that came nearest, and what of it failed.
+    #[must_use]
+    pub fn explain_nearest(&self, reason: &Reason, question: &Question<'_>) -> String {
         let nearest = reason.nearest().and_then(|rule| self.rules(question.direction).get(rule));
         match nearest.zip(self.miss(reason, question)) {
-            Some((rule, miss)) => format!("{what}; {}", describe(&miss, rule, question)),
-            None => what,
+            Some((rule, miss)) => describe(&miss, rule, question),
+            None => "it has no rule".to_owned(),
         }
     }
 }
