@@ -25,6 +25,7 @@ use unknown::{Unknown, UnknownKey};
 
 mod blame;
 mod denials;
+mod told;
 pub mod unknown;
 
 /// What is asked of the traffic.
@@ -81,10 +82,10 @@ pub struct Denied {
 pub struct Told {
     /// The changed policy.
     pub policy: PolicyRef,
-    /// What becomes of it.
-    pub effect: Effect,
-    /// What lets it pass: another policy and rule, or what removed policy kept it out.
+    /// What lets it pass: another policy and rule, or what removed policy kept it out; of what is denied already, by whom.
     pub note: String,
+    /// The flow by which it is told.
+    pub example: Pair,
     /// What was seen of it.
     pub sums: Sums,
 }
@@ -115,6 +116,8 @@ pub struct Assessment {
     pub denied: BTreeMap<DenialKey, Denied>,
     /// Relations that the changed policies would deny alone and that pass all the same.
     pub still_allowed: BTreeMap<DenialKey, Told>,
+    /// Relations that the changed policies would deny alone and that are denied already.
+    pub still_denied: BTreeMap<DenialKey, Told>,
     /// Newly allowed relations, laid at the changed policies.
     pub newly_allowed: BTreeMap<DenialKey, Told>,
     /// Relations in use that may be newly denied, by what traffic does not tell.
@@ -297,7 +300,10 @@ impl Case<'_, '_, '_> {
         if said == Said::WouldDeny(Effect::StillAllowed)
             && let Some((_, note)) = let_pass(self.worlds.after, &outcome.at(direction).after, direction)
         {
-            note_told(&mut assessment.still_allowed, key, policy, outcome.effect, note, seen);
+            self.note_told(&mut assessment.still_allowed, key, policy, seen, || note);
+        } else if said == Said::WouldDeny(Effect::StillDenied) {
+            let note = || self.denied_already(policy, outcome);
+            self.note_told(&mut assessment.still_denied, key, policy, seen, note);
         }
     }
 
@@ -317,7 +323,7 @@ impl Case<'_, '_, '_> {
             };
             let Some((policy, note)) = now.or_else(gone) else { continue };
             let key = self.denial_key(&policy, direction, &seen.outcome.pair);
-            note_told(&mut assessment.newly_allowed, key, &policy, Effect::NewlyAllowed, note, seen);
+            self.note_told(&mut assessment.newly_allowed, key, &policy, seen, || note);
         }
     }
 }
@@ -325,19 +331,5 @@ impl Case<'_, '_, '_> {
 impl Seen<'_> {
     fn is_in_use(&self) -> bool {
         self.sightings.iter().any(|sighting| sighting.class == Class::InUse)
-    }
-}
-
-fn note_told(
-    told: &mut BTreeMap<DenialKey, Told>,
-    key: DenialKey,
-    policy: &PolicyRef,
-    effect: Effect,
-    note: String,
-    seen: &Seen<'_>,
-) {
-    let told = told.entry(key).or_insert_with(|| Told { policy: policy.clone(), effect, note, sums: Sums::default() });
-    for sighting in seen.sightings {
-        told.sums.add(seen.key.src, sighting, seen.shared);
     }
 }

@@ -198,7 +198,7 @@ impl Judgement<'_, '_, '_> {
         let workloads: BTreeSet<Party> =
             selected.iter().map(|pod| Party::workload(&cluster.pod(*pod).workload)).collect();
         let counts = assessment.counts.get(&change.reference).copied().unwrap_or_default();
-        let told = assessment.still_allowed.iter().filter(|(_, told)| told.policy == change.reference);
+        let is_own = |(_, told): &(&DenialKey, &Told)| told.policy == change.reference;
         let mut notes = Vec::new();
         if change.action != Action::Removed {
             if selected.is_empty() && counts != Counts::default() {
@@ -232,7 +232,8 @@ impl Judgement<'_, '_, '_> {
                 unknown: counts.unknown,
             },
             denials: Vec::new(),
-            still_allowed: relations(told),
+            still_allowed: relations(assessment.still_allowed.iter().filter(is_own)),
+            still_denied: relations(assessment.still_denied.iter().filter(is_own)),
             mend: None,
             notes,
         }

@@ -138,6 +138,9 @@ pub struct PolicyReport {
     pub denials: Vec<Denial>,
     /// Relations that it would deny alone and that pass because another policy allows them.
     pub still_allowed: Vec<Relation>,
+    /// Relations that it would deny alone and that are denied already; their notes name by whom.
+    #[serde(default)]
+    pub still_denied: Vec<Relation>,
     /// The smallest change of its rules that allows what it would newly deny and is in use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mend: Option<MendReport>,
@@ -293,7 +296,7 @@ pub struct Relation {
     pub port: u16,
     /// What was seen of it.
     pub seen: SeenTraffic,
-    /// What lets it pass.
+    /// What lets it pass; of a relation that is denied already, who denies it.
     pub note: String,
 }
 

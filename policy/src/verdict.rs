@@ -145,7 +145,10 @@ impl Policy {
         let nearest = reason.nearest().and_then(|rule| self.rules(question.direction).get(rule));
         match nearest.zip(self.miss(reason, question)) {
             Some((rule, miss)) => describe(&miss, rule, question),
-            None => "it has no rule".to_owned(),
+            None => match question.direction {
+                Direction::Ingress => "it has no ingress rules, so nothing may arrive".to_owned(),
+                Direction::Egress => "it has no egress rules, so nothing may leave".to_owned(),
+            },
         }
     }
 }

@@ -18,8 +18,11 @@ use foretell_policy::admin::view::Action;
 use foretell_policy::cluster::ownership::Destination;
 use foretell_policy::compiled::Failed;
 use foretell_policy::evaluation::{Evaluated, evaluate};
+use foretell_policy::explanation::PolicySays;
+use foretell_policy::explanation::walk::walk;
 use foretell_policy::flow::{Direction, Flow};
 use foretell_policy::population::Population;
+use foretell_policy::tier::TierName;
 use foretell_policy::tier::chain::Passage;
 use foretell_policy::verdict::{self, BY_BLOCK_ALONE, VerdictLine, VerdictName};
 use foretell_policy::world::{Dialled, Pair, Standing, World};
@@ -257,6 +260,7 @@ fn compare_together(world: &World<'_>, flow: &Flow, expected: &Judgement, tally:
         let standings: Vec<(Pair, Standing)> = standings.collect();
         for (pair, standing) in &standings {
             misses_are_the_engines(world, pair, direction, standing)?;
+            walk_ends_as_the_engine_says(world, pair, direction, standing)?;
         }
         let worst = standings.iter().map(|(_, standing)| together(standing)).min().unwrap();
         if worst != expected.together[&direction] {
@@ -294,6 +298,32 @@ fn misses_are_the_engines(
         };
         if miss != known {
             return Err(format!("{} missed by {miss:?}, not {known:?}", world.policy(*policy).reference));
+        }
+    }
+    Ok(())
+}
+
+/// The walk through the tiers comes to the engine's conclusion, and says of every denial by rules what failed.
+fn walk_ends_as_the_engine_says(
+    world: &World<'_>,
+    pair: &Pair,
+    direction: Direction,
+    standing: &Standing,
+) -> Result<(), String> {
+    let walk = walk(&world.view(), pair, direction);
+    let decided_by = match standing {
+        Standing::Open | Standing::Unknown(_) => None,
+        Standing::Exempt(_) | Standing::Allowed { .. } | Standing::Denied(_) => Some(TierName::NetworkPolicy),
+        Standing::Ruled(ruling) => Some(ruling.tier),
+    };
+    if (walk.answer, walk.decided_by) != (standing.passage().into(), decided_by) || walk.why.is_empty() {
+        return Err(format!("{walk:#?}\nends otherwise than {standing:?}"));
+    }
+    let steps = walk.tiers.iter().filter(|tier| tier.tier == TierName::NetworkPolicy).flat_map(|tier| &tier.policies);
+    for step in steps.filter(|step| step.says == PolicySays::Denies) {
+        let says_nothing = step.nearest.as_ref().is_some_and(|miss| miss.peers.is_empty() && miss.ports.is_empty());
+        if says_nothing || (step.nearest.is_none() && !step.message.starts_with("it has no ")) {
+            return Err(format!("{step:#?}\nsays nothing of what failed"));
         }
     }
     Ok(())

@@ -19,8 +19,9 @@ pub(super) fn render(explanation: &Explanation) -> String {
                 Answer::Unknown => "Not known",
                 Answer::Yes => "Passes",
             };
+            let such_as = if case.pairs == 1 { "" } else { ", such as this one" };
             let pairs = count(case.pairs, "pair of addresses", "pairs of addresses");
-            let _ = writeln!(page, "\n{answer}: {pairs}, of which this is one.");
+            let _ = writeln!(page, "\n{answer} for {pairs}{such_as}:");
         }
         page.push_str(&end("Leaving", &case.client, &case.egress));
         let server = format!("{}, {} {}", case.server, explanation.protocol, case.port);
@@ -66,11 +67,11 @@ fn tiers(walk: &Walk) -> String {
             table.add_row([tier.clone(), String::new(), String::new(), printable(note)]);
         }
         if policies.is_empty() {
-            let why = match says {
-                TierSays::NotAsked => "not asked: it is decided already",
-                _ => "no policy of this tier selects it",
+            let (policy, why) = match says {
+                TierSays::NotAsked => ("", "not asked: it is decided already"),
+                _ => ("none", "no policy of this tier selects it"),
             };
-            table.add_row([tier, "none".to_owned(), String::new(), why.to_owned()]);
+            table.add_row([tier.as_str(), policy, "", why]);
         }
     }
     table.to_string()

@@ -63,7 +63,7 @@ impl Case<'_, '_, '_> {
 
     /// Pods of one workload may have different labels. By which of them a relation is told does not depend on the order in
     /// which they are found.
-    fn order(&self, pair: &Pair) -> impl Ord {
+    pub(super) fn order(&self, pair: &Pair) -> impl Ord {
         let cluster = self.worlds.after.cluster();
         [pair.src, pair.dst].map(|end| {
             let pod = end.pod().map(|pod| cluster.pod(pod));

@@ -1,6 +1,6 @@
 //! The answer as a sentence, and its parts.
 
-use super::{Answer, Case, PolicySays, PolicyStep, TierSays, TierStep};
+use super::{Answer, Case, PolicySays, PolicyStep, TierSays, TierStep, Walk};
 use crate::flow::{Direction, Protocol};
 use crate::index::Kind;
 use crate::index::view::View;
@@ -82,24 +82,34 @@ pub(super) struct Named<'a> {
     pub(super) port: u16,
 }
 
+/// Whether an end can be restricted, and is not.
+fn is_silent(walk: &Walk) -> bool {
+    !walk.tiers.is_empty() && walk.tiers.iter().all(|tier| tier.policies.is_empty())
+}
+
 /// The answer of all cases, the worst of which comes first.
 pub(super) fn headline(named: &Named<'_>, cases: &[Case], dials_service: bool) -> String {
     let Named { from, to, protocol, port } = named;
     let Some(worst) = cases.first() else { return String::new() };
     let walks = [&worst.egress, &worst.ingress];
     let because: Vec<&str> = match worst.answer {
+        Answer::Yes if walks.iter().all(|walk| is_silent(walk)) => vec!["no policy restricts it at either end"],
         Answer::Yes => walks.iter().map(|walk| walk.why.as_str()).collect(),
         Answer::No | Answer::Unknown => {
             walks.into_iter().filter(|walk| walk.answer == worst.answer).map(|walk| walk.why.as_str()).collect()
         }
     };
     let because = because.join(", and ");
-    let at = if dials_service { format!("at {} {protocol} {}: ", worst.server, worst.port) } else { String::new() };
+    let answers = if dials_service {
+        format!(", which leads to {} on {protocol} {}", worst.server, worst.port)
+    } else {
+        String::new()
+    };
     let said = match worst.answer {
-        Answer::Yes => format!("Yes: {from} may reach {to} on {protocol} {port}: {at}{because}"),
-        Answer::No => format!("No: {from} may not reach {to} on {protocol} {port}: {at}{because}"),
+        Answer::Yes => format!("Yes: {from} may reach {to} on {protocol} {port}{answers}: {because}"),
+        Answer::No => format!("No: {from} may not reach {to} on {protocol} {port}{answers}: {because}"),
         Answer::Unknown => {
-            format!("It cannot be told whether {from} may reach {to} on {protocol} {port}: {at}{because}")
+            format!("It cannot be told whether {from} may reach {to} on {protocol} {port}{answers}: {because}")
         }
     };
     let pairs = |answer: Option<Answer>| -> u64 {
