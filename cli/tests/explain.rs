@@ -284,7 +284,7 @@ fn what_traffic_does_not_tell_cannot_be_told() {
     let words = "explain shop/lonely 203.0.113.7 443 --snapshot cluster.yaml more.yaml --at 2026-11-21T00:00:00Z";
     let ended = place.run(words);
     assert_eq!(ended.status, Some(2), "{}{}", ended.stdout, ended.stderr);
-    let said = "It cannot be told whether shop/Pod/lonely may reach 203.0.113.7 on TCP 443: ClusterNetworkPolicy names: \
+    let said = "It cannot be told whether shop/Pod/lonely may reach 203.0.113.7 on TCP 443: in the Admin tier ClusterNetworkPolicy names: \
                 whether egress[0] takes 203.0.113.7 on TCP 443 cannot be judged: it names *.example.com";
     assert!(ended.stdout.starts_with(said), "{}", ended.stdout);
     assert!(ended.stdout.contains("not known"), "{}", ended.stdout);

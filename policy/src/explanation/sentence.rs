@@ -54,13 +54,6 @@ pub(super) fn of_network_policies(says: TierSays, policies: &[PolicyStep], direc
     Some(format!("{}{others} {verb} not let it {way}: {}", first.policy, first.message))
 }
 
-/// On what it depends where it cannot be told.
-pub(super) fn doubt(tiers: &[TierStep]) -> String {
-    let mut steps = tiers.iter().flat_map(|tier| &tier.policies);
-    let doubt = steps.find(|step| step.says == PolicySays::Unknown);
-    doubt.map_or_else(String::new, |doubt| format!("{}: {}", doubt.policy, doubt.message))
-}
-
 /// Why it passes where no tier decides.
 pub(super) fn by_default(tiers: &[TierStep], direction: Direction) -> String {
     let what = match direction {

@@ -14,10 +14,10 @@ use crate::naming::Party;
 use crate::tier::chain::Passage;
 use crate::tier::index::Asked;
 use crate::tier::policy::{FirstMatch, Precedence, TierPolicy};
-use crate::tier::ruling::{Said, Toward, passage};
+use crate::tier::ruling::{Doubt, Said, Toward, passage};
 use crate::tier::{Taken, TierName};
 use crate::verdict::{BY_BLOCK_ALONE, Exemption, TO_OWN_NODE, Verdict};
-use crate::world::{Pair, PolicyId};
+use crate::world::{Pair, PolicyId, Standing};
 
 /// What a tier does with a connection.
 struct Asking {
@@ -63,11 +63,21 @@ pub fn walk(view: &View<'_>, pair: &Pair, direction: Direction) -> Walk {
         _ => Passage::Unknown,
     };
     let (decided_by, why) = match (passage, decided) {
-        (Passage::Unknown, _) => (None, sentence::doubt(&tiers)),
+        (Passage::Unknown, _) => (None, doubt(view, pair, direction)),
         (_, Some((tier, why))) => (Some(tier), why),
         (_, None) => (None, sentence::by_default(&tiers, direction)),
     };
     Walk { answer: passage.into(), decided_by, why, tiers }
+}
+
+/// On what it depends where it cannot be told.
+fn doubt(view: &View<'_>, pair: &Pair, direction: Direction) -> String {
+    let Standing::Unknown(undecidable) = view.standing(pair, direction) else { return String::new() };
+    let Some((tier, Doubt { taken, why })) = undecidable.first() else { return String::new() };
+    let policy = view.tiers.policy(taken.by.policy);
+    let peer = Party::of(pair.peer(direction), view.cluster).to_string();
+    let toward = Toward { direction, peer: &peer, protocol: pair.protocol, port: pair.port };
+    format!("in the {tier} tier {}: {}", policy.reference, policy.explain_doubt(taken.by.rule, why, &toward))
 }
 
 fn silent(tier: TierName) -> TierStep {
@@ -177,11 +187,19 @@ fn ruling(policy: &TierPolicy, first: &FirstMatch, toward: &Toward<'_>) -> Polic
     };
     let (says, rule, message) = match first.said() {
         None => (PolicySays::Nothing, None, nothing(rules.len(), direction)),
-        Some(Said::Surely { rule, action }) => match action {
-            Action::Accept => (PolicySays::Allows, Some(rule), takes(rule, "accepts it")),
-            Action::Deny => (PolicySays::Denies, Some(rule), takes(rule, "denies it")),
-            Action::Pass => (PolicySays::PassesOn, Some(rule), takes(rule, "passes it on")),
-        },
+        Some(Said::Surely { rule, action }) => {
+            let (says, verb) = match action {
+                Action::Accept => (PolicySays::Allows, "accepts it"),
+                Action::Deny => (PolicySays::Denies, "denies it"),
+                Action::Pass => (PolicySays::PassesOn, "passes it on"),
+            };
+            // A rule before it may do something else that ends the same, were there this policy alone.
+            let earlier = first.perhaps.iter().find(|(_, other, _)| *other != action);
+            let but = earlier.map_or_else(String::new, |(rule, _, why)| {
+                format!("; but {}", policy.explain_doubt(*rule, *why, toward))
+            });
+            (says, Some(rule), format!("{}{but}", takes(rule, verb)))
+        }
         Some(Said::Perhaps { rule, why, .. }) => {
             (PolicySays::Unknown, Some(rule), policy.explain_doubt(rule, why, toward))
         }
