@@ -260,16 +260,65 @@ fn who_is_not_clear_is_named_and_exit_status_is_2() {
 }
 
 #[test]
-fn pods_that_have_gone_are_nobody_unless_a_time_is_named_at_which_they_lived() {
+fn a_workload_without_pods_is_judged_as_its_last_one_was_and_before_the_first_it_is_nobody() {
     let place = place();
-    let before = "explain shop/lonely data/db 5432 --snapshot cluster.yaml --at 2026-11-19T00:00:00Z";
-    let ended = place.run(before);
+    let gone = pod("shop", "night-1", "CronJob/night", "app: night", "10.1.1.9")
+        .replace("namespace: shop,", "namespace: shop, annotations: {foretell.dev/gone-at: '2026-11-20T01:00:00Z'},");
+    place.write("gone.yaml", gone.trim_start_matches("---\n"));
+    let asked = "explain shop/night data/db 5432 --snapshot cluster.yaml gone.yaml --at";
+    let ended = place.run(&format!("{asked} 2026-11-21T00:00:00Z"));
+    assert_eq!(ended.status, Some(1), "{}", ended.stderr);
+    let note =
+        "Note: shop/CronJob/night has no pod at 2026-11-21 00:00 UTC; it is judged as its last one was, night-1.";
+    assert!(ended.stdout.contains(note) && ended.stdout.contains("has app=night"), "{}", ended.stdout);
+    let ended = place.run(&format!("{asked} 2026-11-19T00:00:00Z"));
     assert_eq!(ended.status, Some(2));
+    let said = "shop/CronJob/night: none of its pods had started by 2026-11-19 00:00 UTC; name a later time with --at";
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+}
+
+#[test]
+fn a_service_without_a_ready_pod_is_judged_by_its_address() {
+    let place = place();
+    let service = "{apiVersion: v1, kind: Service, metadata: {name: empty, namespace: shop}, \
+                   spec: {clusterIP: 10.96.0.11, selector: {app: none}, ports: [{port: 80}]}}";
+    place.write("empty.yaml", service);
+    let asked = "explain shop/lonely shop/empty 80 --snapshot cluster.yaml empty.yaml --at 2026-11-21T00:00:00Z";
+    let ended = place.run(asked);
     assert!(
-        ended.stderr.contains("shop/Pod/lonely: none of its pods lives at 2026-11-19 00:00 UTC"),
-        "{}",
+        ended.stdout.contains("Note: no pod behind shop/Service/empty is ready"),
+        "{}{}",
+        ended.stdout,
         ended.stderr
     );
+}
+
+#[test]
+fn pods_are_told_apart_by_their_nodes_and_by_blocks_too() {
+    let place = place();
+    let policy = "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: one, namespace: data}, \
+                  spec: {podSelector: {matchLabels: {app: far}}, ingress: [{from: [{ipBlock: {cidr: 10.1.1.1/32}}]}]}}\n";
+    let elsewhere =
+        pod("data", "far-1", "StatefulSet/far", "app: far", "10.1.2.2").replace("nodeName: n1", "nodeName: n2");
+    let near = pod("data", "far-0", "StatefulSet/far", "app: far", "10.1.1.8");
+    place.write("far.yaml", format!("{policy}{near}{elsewhere}"));
+    let ask = |from: &str| {
+        let asked = format!("explain {from} data/far 80 --snapshot cluster.yaml far.yaml --at 2026-11-21T00:00:00Z");
+        let ended = place.run(&asked);
+        (ended.status, ended.stdout.lines().next().unwrap_or_default().to_owned() + &ended.stderr)
+    };
+    let (status, said) = ask("192.168.0.1");
+    assert!(
+        status == Some(1) && said.ends_with("This is so for 1 of 2 pairs of addresses; the others fare better."),
+        "{said}"
+    );
+    let (status, said) = ask("shop/StatefulSet/web");
+    assert!(
+        status == Some(1) && said.ends_with("This is so for 2 of 4 pairs of addresses; the others fare better."),
+        "{said}"
+    );
+    let (status, said) = ask("shop/web-0");
+    assert!(status == Some(0) && said.contains("enforcers differ there"), "{said}");
 }
 
 #[test]

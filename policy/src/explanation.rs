@@ -36,6 +36,8 @@ pub struct Explanation {
     pub exit_status: u8,
     /// The answer and why, as one sentence.
     pub sentence: String,
+    /// What is to be known of it, each a sentence.
+    pub notes: Vec<String>,
     /// Who would open the connection.
     pub from: String,
     /// Who would answer.
@@ -44,7 +46,7 @@ pub struct Explanation {
     pub protocol: Protocol,
     /// The port that is dialled.
     pub port: u16,
-    /// When.
+    /// When: pods that live then are meant.
     #[schemars(with = "String")]
     pub at: Timestamp,
     /// The pods at both ends, in groups that fare alike; those that fare worst first.

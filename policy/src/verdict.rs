@@ -129,26 +129,32 @@ impl Policy {
             Direction::Egress => "egress",
         };
         let Port { protocol, number, .. } = question.port;
-        let what = match reason {
-            Reason::NoRules => return format!("policy has no {field} rules: every {field} flow is denied"),
-            Reason::UnresolvedPeer { .. } => {
-                format!("no pod is known to have had {peer} at the time, so no selector can match it")
+        match reason {
+            Reason::NoRules => format!("policy has no {field} rules: every {field} flow is denied"),
+            Reason::UnresolvedPeer { .. } => self.explain_nearest(reason, question),
+            Reason::NoRuleMatched { .. } => {
+                let nearest = self.explain_nearest(reason, question);
+                format!("no {field} rule matches {peer} on {protocol} {number}; {nearest}")
             }
-            Reason::NoRuleMatched { .. } => format!("no {field} rule matches {peer} on {protocol} {number}"),
-        };
-        format!("{what}; {}", self.explain_nearest(reason, question))
+        }
     }
 
-    /// The same without what was asked: the rule that came nearest, and what of it failed.
+    /// The same for readers who know what is asked: which rule came nearest, and what of it failed.
     #[must_use]
     pub fn explain_nearest(&self, reason: &Reason, question: &Question<'_>) -> String {
         let nearest = reason.nearest().and_then(|rule| self.rules(question.direction).get(rule));
-        match nearest.zip(self.miss(reason, question)) {
-            Some((rule, miss)) => describe(&miss, rule, question),
-            None => match question.direction {
+        let Some((rule, miss)) = nearest.zip(self.miss(reason, question)) else {
+            return match question.direction {
                 Direction::Ingress => "it has no ingress rules, so nothing may arrive".to_owned(),
                 Direction::Egress => "it has no egress rules, so nothing may leave".to_owned(),
-            },
+            };
+        };
+        let missed = describe(&miss, rule, question);
+        match (reason, question.peer) {
+            (Reason::UnresolvedPeer { .. }, Peer::Unresolved { ip }) => {
+                format!("no pod is known to have had {ip} at the time, so no selector can match it; {missed}")
+            }
+            _ => missed,
         }
     }
 }

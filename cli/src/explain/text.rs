@@ -12,6 +12,9 @@ use crate::table::{of_terminal, printable};
 pub(super) fn render(explanation: &Explanation) -> String {
     let mut page = format!("{}\n", printable(&explanation.sentence));
     // Writing into a String cannot fail.
+    for note in &explanation.notes {
+        let _ = writeln!(page, "Note: {}.", printable(note));
+    }
     for case in &explanation.cases {
         if explanation.cases.len() > 1 {
             let answer = match case.answer {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use super::ends::{EndName, ExplainError, Meant, Side, find, ports};
+use super::ends::{EndName, ExplainError, Found, Meant, Side, find, ports};
 use super::sentence::{Named, headline, title};
 use super::walk::walk;
 use super::{Answer, Case, Explanation, PolicySays, SCHEMA_VERSION, Walk, audits};
@@ -51,8 +51,8 @@ pub(super) struct Pairs {
 pub fn explain(world: &World<'_>, audited: &[Arc<Policy>], asked: &Asked) -> Result<Explanation, ExplainError> {
     let cluster = world.cluster();
     let Asked { protocol, port, at, .. } = *asked;
-    let (from, clients) = find(cluster, &asked.from, Side::Client, at)?;
-    let (to, servers) = find(cluster, &asked.to, Side::Server, at)?;
+    let Found { name: from, meant: clients, note: of_client } = find(cluster, &asked.from, Side::Client, at)?;
+    let Found { name: to, meant: servers, note: of_server } = find(cluster, &asked.to, Side::Server, at)?;
     let dials = destination(cluster, servers, asked)?;
     let dials_service = matches!(dials, Dials::Service(..));
     if let Meant::Address(ip) = clients
@@ -64,6 +64,11 @@ pub fn explain(world: &World<'_>, audited: &[Arc<Policy>], asked: &Asked) -> Res
     if pairs.is_empty() {
         return Err(ExplainError::NoCommonFamily { from, to });
     }
+    let is_unanswered =
+        |it: &Pairs| matches!(it.pair.dst, End::Address { ip } if !cluster.services_by_address(ip).is_empty());
+    let unanswered = (dials_service && pairs.iter().any(is_unanswered))
+        .then(|| format!("no pod behind {to} is ready; it is judged by its address"));
+    let notes = [of_client, of_server, unanswered].into_iter().flatten().collect();
     let mut cases: Vec<Case> = Vec::new();
     for pairs in &pairs {
         let case = case(world, pairs);
@@ -79,7 +84,20 @@ pub fn explain(world: &World<'_>, audited: &[Arc<Policy>], asked: &Asked) -> Res
     let audits = audits::audits(world, audited, &pairs, answer);
     let exit_status = answer.exit_status();
     let schema_version = SCHEMA_VERSION;
-    Ok(Explanation { schema_version, answer, exit_status, sentence, from, to, protocol, port, at, cases, audits })
+    Ok(Explanation {
+        schema_version,
+        answer,
+        exit_status,
+        sentence,
+        notes,
+        from,
+        to,
+        protocol,
+        port,
+        at,
+        cases,
+        audits,
+    })
 }
 
 /// Whom a client dials.

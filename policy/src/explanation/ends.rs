@@ -8,7 +8,7 @@ use std::str::FromStr;
 use jiff::Timestamp;
 
 use crate::cluster::Cluster;
-use crate::cluster::pod::{Ending, PodId};
+use crate::cluster::pod::PodId;
 use crate::cluster::service::{Service, ServiceId};
 use crate::cluster::workload::{Workload, kind_named};
 use crate::flow::Protocol;
@@ -90,15 +90,13 @@ pub enum ExplainError {
         /// What there is.
         known: String,
     },
-    /// It had pods, and none lives.
-    #[error("{name}: none of its pods lives at {at}{last}; name a time at which one did with --at")]
-    Gone {
+    /// It has pods, and none of them was there yet.
+    #[error("{name}: none of its pods had started by {at}; name a later time with --at")]
+    NotYet {
         /// What was written.
         name: String,
         /// The time.
         at: String,
-        /// When the last one went.
-        last: String,
     },
     /// None of its pods has an address.
     #[error("{0}: none of its pods has an address yet, so nothing leaves or reaches it")]
@@ -149,16 +147,22 @@ pub(super) enum Side {
     Server,
 }
 
-/// Finds out who is meant, with a name that tells it from all others.
-pub(super) fn find(
-    cluster: &Cluster,
-    end: &EndName,
-    side: Side,
-    at: Timestamp,
-) -> Result<(String, Meant), ExplainError> {
+/// Who is meant by a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    /// The name that tells it from all others.
+    pub(super) name: String,
+    pub(super) meant: Meant,
+    /// What has to be said of it.
+    pub(super) note: Option<String>,
+}
+
+/// Finds out who is meant.
+pub(super) fn find(cluster: &Cluster, end: &EndName, side: Side, at: Timestamp) -> Result<Found, ExplainError> {
+    let found = |name: String, meant| Found { name, meant, note: None };
     let (namespace, kind, name) = match end {
         EndName::Address(ip) if ip.is_loopback() => return Err(ExplainError::Loopback(*ip)),
-        EndName::Address(ip) => return Ok((ip.to_string(), Meant::Address(*ip))),
+        EndName::Address(ip) => return Ok(found(ip.to_string(), Meant::Address(*ip))),
         EndName::Kind { namespace, kind, name } => (namespace, Some(kind.as_str()), name),
         EndName::Name { namespace, name } => (namespace, None, name),
     };
@@ -175,7 +179,7 @@ pub(super) fn find(
     let service = cluster.services().find(|(_, service)| is_asked("Service") && is_named(service)).map(|(id, _)| id);
     match (kinds.len(), service) {
         (0, Some(_)) if side == Side::Client => Err(ExplainError::ServiceAsClient(format!("{namespace}/{name}"))),
-        (0, Some(service)) => Ok((format!("{namespace}/Service/{name}"), Meant::Service(service))),
+        (0, Some(service)) => Ok(found(format!("{namespace}/Service/{name}"), Meant::Service(service))),
         (1, service) if service.is_none() || side == Side::Client => {
             let kind = kinds.first().copied().unwrap_or_default();
             let workload = Workload { namespace: namespace.clone(), kind: kind.to_owned(), name: name.clone() };
@@ -191,19 +195,25 @@ pub(super) fn find(
     }
 }
 
-fn living(cluster: &Cluster, name: String, pods: Vec<PodId>, at: Timestamp) -> Result<(String, Meant), ExplainError> {
-    let (living, gone): (Vec<PodId>, Vec<PodId>) = pods.into_iter().partition(|pod| cluster.is_alive(*pod, at));
-    if living.is_empty() {
-        let ended = |pod: &PodId| match cluster.pod(*pod).life.end {
-            Ending::At(end) => Some(end),
-            Ending::Running | Ending::Unknown => None,
+/// The pods that live; where none does, the one that started last stands for those that will: a `CronJob` has pods now and then.
+fn living(cluster: &Cluster, name: String, pods: Vec<PodId>, at: Timestamp) -> Result<Found, ExplainError> {
+    let (living, others): (Vec<PodId>, Vec<PodId>) = pods.into_iter().partition(|pod| cluster.is_alive(*pod, at));
+    let start = |pod: &PodId| cluster.pod(*pod).life.start;
+    let (pods, note) = if living.is_empty() {
+        let gone = others.into_iter().filter(|pod| start(pod).is_none_or(|start| start <= at));
+        let Some(last) = gone.max_by_key(|pod| (start(pod), cluster.pod(*pod).name.as_str())) else {
+            return Err(ExplainError::NotYet { name, at: minute(at) });
         };
-        let last = gone.iter().filter_map(ended).max();
-        let last = last.map_or_else(String::new, |last| format!(" (the last one went at {last})"));
-        return Err(ExplainError::Gone { name, at: minute(at), last });
+        let pod = &cluster.pod(last).name;
+        (vec![last], Some(format!("{name} has no pod at {}; it is judged as its last one was, {pod}", minute(at))))
+    } else {
+        (living, None)
+    };
+    let addressed: Vec<PodId> = pods.into_iter().filter(|pod| !cluster.pod(*pod).addresses.is_empty()).collect();
+    if addressed.is_empty() {
+        return Err(ExplainError::NoAddress(name));
     }
-    let addressed: Vec<PodId> = living.into_iter().filter(|pod| !cluster.pod(*pod).addresses.is_empty()).collect();
-    if addressed.is_empty() { Err(ExplainError::NoAddress(name)) } else { Ok((name, Meant::Pods(addressed))) }
+    Ok(Found { name, meant: Meant::Pods(addressed), note })
 }
 
 /// What a user may have meant: at most so many names.

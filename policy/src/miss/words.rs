@@ -103,9 +103,11 @@ fn join(parts: &[String]) -> String {
 
 fn words(cause: &PeerCause) -> String {
     match cause {
-        PeerCause::OtherNamespace { namespace, wanted } => format!("is in {namespace}, not in {wanted}"),
+        PeerCause::OtherNamespace { namespace, .. } => format!("is in namespace {namespace}"),
         // Every namespace has this one.
-        PeerCause::NamespaceLabel { namespace, key, .. } if key == NAMESPACE_NAME_LABEL => format!("is in {namespace}"),
+        PeerCause::NamespaceLabel { namespace, key, .. } if key == NAMESPACE_NAME_LABEL => {
+            format!("is in namespace {namespace}")
+        }
         PeerCause::NamespaceLabel { namespace, key, found: Some(found), .. } => {
             format!("its namespace {namespace} has {key}={}", value(found))
         }

@@ -100,7 +100,11 @@ fn a_namespace_has_another_label_or_lacks_it() {
     let by_name = from(
         "{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ops}}, podSelector: {matchLabels: {app: x}}}",
     );
-    assert_eq!(said(&by_name, "db -> web TCP 8080", IN), "the pod is in data and has app=db", "as people say it");
+    assert_eq!(
+        said(&by_name, "db -> web TCP 8080", IN),
+        "the pod is in namespace data and has app=db",
+        "as people say it"
+    );
     let rules = from("{namespaceSelector: {matchLabels: {tier: a}}}");
     assert_eq!(said(&rules, "db -> web TCP 8080", IN), "its namespace data lacks the label tier");
 }
@@ -110,7 +114,7 @@ fn a_pod_selector_alone_takes_nobody_of_another_namespace() {
     let rules = from("{podSelector: {matchLabels: {app: web}}}");
     let cause = json!([{"type": "otherNamespace", "namespace": "data", "wanted": "shop"}]);
     assert_eq!(peer_causes(&rules, "other-web -> web TCP 8080"), cause);
-    assert_eq!(said(&rules, "other-web -> web TCP 8080", IN), "the pod is in data, not in shop");
+    assert_eq!(said(&rules, "other-web -> web TCP 8080", IN), "the pod is in namespace data");
 
     let of_cluster = shop().and(&audit_cluster(&from("{podSelector: {}}")));
     let cause = json!([{"type": "otherNamespace", "namespace": "data", "wanted": "shop"}]);
@@ -200,7 +204,7 @@ fn many_labels_that_are_others_are_summed_up() {
     let rules = from("{podSelector: {matchLabels: {a: a, b: b, c: c, d: d, e: e}}}");
     assert_eq!(
         said(&rules, "db -> web TCP 8080", IN),
-        "the pod is in data, not in shop, lacks the label a, lacks the label b and 3 labels more are others"
+        "the pod is in namespace data, lacks the label a, lacks the label b and 3 labels more are others"
     );
 }
 
