@@ -162,7 +162,7 @@ pub struct Evaluate {
 
 /// `foretell explain`
 #[derive(Debug, Args)]
-#[command(after_help = EXPLAIN_EXAMPLES)]
+#[command(after_help = EXPLAIN_EXAMPLES, override_usage = EXPLAIN_USAGE)]
 pub struct Explain {
     /// Who would open the connection: NAMESPACE/KIND/NAME, NAMESPACE/NAME or an address
     #[arg(value_name = "FROM", value_parser = parse_end)]
@@ -187,8 +187,11 @@ pub struct Explain {
     pub format: ExplanationFormat,
 }
 
+/// Whoever names the snapshot first names everything that follows as one.
+const EXPLAIN_USAGE: &str = "foretell explain <FROM> <TO> <PORT[/PROTOCOL]> --snapshot <PATH>... [OPTIONS]";
+
 const EXPLAIN_EXAMPLES: &str = "Examples:
-  foretell explain shop/Deployment/checkout payments/Deployment/payments 8443 --snapshot cluster.yaml
+  foretell explain shop/checkout payments/Deployment/payments 8443 --snapshot cluster.yaml
   foretell explain shop/checkout kube-system/Service/kube-dns 53/UDP --snapshot cluster.yaml
   foretell explain shop/checkout 203.0.113.7 443 --snapshot cluster.yaml --format json";
 

@@ -161,6 +161,21 @@ fn administrators_are_asked_first_and_last() {
 }
 
 #[test]
+fn of_equal_priorities_the_worse_is_taken_and_that_is_said() {
+    let place = place();
+    let lets = "{apiVersion: policy.networking.k8s.io/v1alpha1, kind: AdminNetworkPolicy, metadata: {name: lets}, spec: \
+                {priority: 10, subject: {namespaces: {}}, egress: [{action: Allow, to: [{networks: [0.0.0.0/0]}]}]}}";
+    place.write("lets.yaml", lets);
+    let asked = "explain shop/lonely 169.254.169.254 80 --snapshot cluster.yaml lets.yaml --at 2026-11-21T00:00:00Z";
+    let ended = place.run(asked);
+    assert_eq!(ended.status, Some(1), "{}", ended.stderr);
+    let tie =
+        "AdminNetworkPolicy guard denies it and AdminNetworkPolicy lets accepts it, and which of the two goes first";
+    assert!(ended.stdout.contains(tie), "{}", ended.stdout);
+    assert!(ended.stdout.contains("not asked: it is decided already"), "{}", ended.stdout);
+}
+
+#[test]
 fn a_service_is_followed_to_its_pods_and_their_port() {
     let (status, said) = answer("shop/lonely shop/Service/web 80");
     assert_eq!(status, 0);

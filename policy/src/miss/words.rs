@@ -12,7 +12,7 @@ const MOST_PORTS: usize = 4;
 /// Nor is an entry of which so many labels are others.
 const MOST_CAUSES: usize = 3;
 
-/// Says which rule came nearest and what of it failed: "ingress[1] takes this peer, but only on TCP 80".
+/// Says which rule came nearest and what of it failed: `ingress[1] takes this peer, but only on TCP 80`.
 pub(crate) fn describe(miss: &Miss, rule: &Rule, question: &Question<'_>) -> String {
     let name = &miss.rule;
     let Port { protocol, number, .. } = question.port;
