@@ -4,6 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use foretell_policy::cluster::workload::kind_named;
+use foretell_policy::explanation::ends::EndName;
+use foretell_policy::flow::Protocol;
 use foretell_service::evaluator::EvaluatorArgs;
 use ipnet::IpNet;
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
@@ -24,6 +27,8 @@ pub enum Command {
     Check(Box<Check>),
     /// Judge every flow by every policy of a snapshot and print the verdicts, a line each
     Evaluate(Evaluate),
+    /// Say whether one may reach another, and why: exit status 0 it may, 1 it may not, 2 that cannot be told
+    Explain(Explain),
     /// Print an audit policy for a workload that allows the traffic in use, and nothing else
     Generate(Generate),
     /// Print a live cluster's objects, as far as `check` and `evaluate` read them
@@ -155,6 +160,68 @@ pub struct Evaluate {
     pub format: VerdictFormat,
 }
 
+/// `foretell explain`
+#[derive(Debug, Args)]
+#[command(after_help = EXPLAIN_EXAMPLES, override_usage = EXPLAIN_USAGE)]
+pub struct Explain {
+    /// Who would open the connection: NAMESPACE/KIND/NAME, NAMESPACE/NAME or an address
+    #[arg(value_name = "FROM", value_parser = parse_end)]
+    pub from: EndName,
+    /// Who would answer: the same, or NAMESPACE/Service/NAME
+    #[arg(value_name = "TO", value_parser = parse_end)]
+    pub to: EndName,
+    /// The port that is dialled: 8443, 53/UDP; of a Service its own
+    #[arg(value_name = "PORT[/PROTOCOL]", value_parser = parse_port)]
+    pub port: (u16, Protocol),
+    /// The cluster's objects: files or folders of YAML or JSON; `-` is standard input
+    #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
+    pub snapshot: Vec<PathBuf>,
+    /// A range from which pods get addresses, where the snapshot's Nodes do not tell. May be given several times
+    #[arg(long = "pod-cidr", value_name = "CIDR")]
+    pub pod_cidrs: Vec<IpNet>,
+    /// Pods that live at this time are meant [default: now]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub at: Option<Timestamp>,
+    /// Form of the answer
+    #[arg(long, value_enum, default_value_t = ExplanationFormat::Text)]
+    pub format: ExplanationFormat,
+}
+
+/// Whoever names the snapshot first names everything that follows as one.
+const EXPLAIN_USAGE: &str = "foretell explain <FROM> <TO> <PORT[/PROTOCOL]> --snapshot <PATH>... [OPTIONS]";
+
+const EXPLAIN_EXAMPLES: &str = "Examples:
+  foretell explain shop/checkout payments/Deployment/payments 8443 --snapshot cluster.yaml
+  foretell explain shop/checkout kube-system/Service/kube-dns 53/UDP --snapshot cluster.yaml
+  foretell explain shop/checkout 203.0.113.7 443 --snapshot cluster.yaml --format json";
+
+/// Form of an explanation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExplanationFormat {
+    /// For a terminal.
+    Text,
+    /// Everything, for programs; see docs/explanation.md.
+    Json,
+}
+
+fn parse_end(text: &str) -> Result<EndName, String> {
+    text.parse().map_err(str::to_owned)
+}
+
+/// Reads `8443`, `53/udp`.
+fn parse_port(text: &str) -> Result<(u16, Protocol), String> {
+    let (number, protocol) = text.split_once('/').unwrap_or((text, "TCP"));
+    let wrong = || "write a number from 1 to 65535, and after a slash TCP, UDP or SCTP: 8443, 53/UDP".to_owned();
+    let number = number.parse().ok().filter(|number| *number > 0).ok_or_else(wrong)?;
+    let protocol = match protocol.to_ascii_uppercase().as_str() {
+        "TCP" => Protocol::Tcp,
+        "UDP" => Protocol::Udp,
+        "SCTP" => Protocol::Sctp,
+        _ => return Err(wrong()),
+    };
+    Ok((number, protocol))
+}
+
 /// `foretell generate`
 #[derive(Debug, Args)]
 pub struct Generate {
@@ -193,13 +260,10 @@ pub enum Restricts {
 }
 
 fn parse_workload(text: &str) -> Result<(String, String), String> {
-    const KINDS: [&str; 7] = ["CronJob", "DaemonSet", "Deployment", "Job", "Pod", "ReplicaSet", "StatefulSet"];
     let wrong = || "write it like Deployment/checkout".to_owned();
     let (kind, name) =
         text.split_once('/').filter(|(kind, name)| !kind.is_empty() && !name.is_empty()).ok_or_else(wrong)?;
-    // Controllers of other kinds are named as they call themselves.
-    let kind = KINDS.into_iter().find(|known| known.eq_ignore_ascii_case(kind)).unwrap_or(kind);
-    Ok((kind.to_owned(), name.to_owned()))
+    Ok((kind_named(kind).to_owned(), name.to_owned()))
 }
 
 /// `foretell denials`

@@ -102,7 +102,7 @@ pub fn run(args: Evaluate) -> Result<u8, EvaluateError> {
 }
 
 /// The policies to judge by. Of two of one identity the last counts, as in the rest of a snapshot.
-fn policies(objects: &[Object], all: bool) -> Vec<Arc<Policy>> {
+pub(crate) fn policies(objects: &[Object], all: bool) -> Vec<Arc<Policy>> {
     let policies = objects.iter().filter_map(Policy::of);
     let asked = policies.filter(|policy| all || !policy.reference.kind.is_enforced());
     let by_reference: BTreeMap<PolicyRef, Policy> = asked.map(|policy| (policy.reference.clone(), policy)).collect();
@@ -110,7 +110,7 @@ fn policies(objects: &[Object], all: bool) -> Vec<Arc<Policy>> {
 }
 
 /// The policies of administrators, which are enforced.
-fn administrators(objects: &[Object]) -> Vec<Arc<TierPolicy>> {
+pub(crate) fn administrators(objects: &[Object]) -> Vec<Arc<TierPolicy>> {
     let policies = objects.iter().filter_map(TierPolicy::of);
     let by_reference: BTreeMap<PolicyRef, TierPolicy> =
         policies.map(|policy| (policy.reference.clone(), policy)).collect();

@@ -9,7 +9,7 @@ use clap::Parser as _;
 use crate::args::{Cli, Command};
 use crate::messages::say;
 use crate::snapshot::take;
-use crate::{check, denials, evaluate, generate};
+use crate::{check, denials, evaluate, explain, generate};
 
 /// The exit status where an input could not be used.
 const UNUSABLE: u8 = 2;
@@ -30,6 +30,7 @@ pub fn run() -> ExitCode {
     let ended = match command {
         Command::Check(check) => check::run(*check).map_err(Failure::new),
         Command::Evaluate(evaluate) => evaluate::run(evaluate).map_err(Failure::new),
+        Command::Explain(explain) => explain::run(explain).map_err(Failure::new),
         Command::Generate(generate) => generate::run(generate).map_err(Failure::new),
         Command::Snapshot(snapshot) => take::run(snapshot).map_err(Failure::new),
         Command::Denials(denials) => denials::run(denials).map_err(Failure::new),

@@ -101,9 +101,8 @@ fn from_to<'p>(direction: Direction, subject: &'p Party, peer: &'p Party) -> (&'
     }
 }
 
-/// A row for each.
-#[must_use]
-pub fn of_denials(denials: &[Denial], at: Timestamp) -> String {
+/// A table as wide as the terminal.
+pub(crate) fn of_terminal() -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     // Into a pipe a row is a line, unless whoever is behind it has told the width.
@@ -112,6 +111,13 @@ pub fn of_denials(denials: &[Denial], at: Timestamp) -> String {
     {
         table.set_width(columns);
     }
+    table
+}
+
+/// A row for each.
+#[must_use]
+pub fn of_denials(denials: &[Denial], at: Timestamp) -> String {
+    let mut table = of_terminal();
     table.set_header(["DENIAL", "STATE", "POLICY", "FROM", "TO", "PORT", "IN USE", "LAST SEEN", "WHY"]);
     for denial in denials {
         let (from, to) = from_to(denial.direction, &denial.subject, &denial.peer);
@@ -141,6 +147,6 @@ fn state(state: State) -> &'static str {
 }
 
 /// Data cannot move the cursor or colour the terminal.
-fn printable(data: &str) -> String {
+pub(crate) fn printable(data: &str) -> String {
     data.chars().map(|symbol| if symbol.is_control() { ' ' } else { symbol }).collect()
 }

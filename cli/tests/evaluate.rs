@@ -124,6 +124,11 @@ fn the_reason_tells_who_came_nearest_and_what_failed() {
     let [pod, unknown, node, itself, outside] = &lines[..] else { unreachable!("{lines:?}") };
     assert_eq!((&pod["verdict"], &pod["reason"]), (&"WouldDeny".into(), &"NoRuleMatched".into()));
     assert!(pod["message"].as_str().unwrap().contains("ingress[0] allows TCP 8080, but only for"), "{pod}");
+    let because = serde_json::json!({"rule": "ingress[0]", "failed": "peer", "peers": [{
+        "entry": "from[0]", "takes": "pods with app=client of its own namespace",
+        "causes": [{"type": "podLabel", "key": "app", "wanted": "app=client", "found": "web"}],
+    }]});
+    assert_eq!(pod["nearest"], because);
     assert_eq!(unknown["reason"], "UnresolvedPeer");
     assert_eq!(outside["reason"], "NoRuleMatched");
     for (line, exempt) in [(node, "node"), (itself, "self")] {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::Timestamp;
 
-use crate::acceptance::{Accused, Exception};
+use crate::acceptance::Exception;
 use crate::cluster::ownership::Destination;
 use crate::cluster::pod::PodId;
 use crate::cluster::service::ServiceId;
@@ -13,16 +13,19 @@ use crate::denial::DenialKey;
 use crate::effect::{Effect, Outcome, Worlds};
 use crate::flow::Direction;
 use crate::inhabitants::IdentityId;
+use crate::miss::Nearest;
 use crate::naming::Party;
 use crate::sum::{Sharing, Sums};
 use crate::tier::chain::Passage;
 use crate::traffic::{Class, Key, Sighting, Traffic};
 use crate::verdict::Verdict;
 use crate::world::{Pair, World};
-use blame::{Blamed, deniers, let_pass};
+use blame::{deniers, let_pass};
 use unknown::{Unknown, UnknownKey};
 
 mod blame;
+mod denials;
+mod told;
 pub mod unknown;
 
 /// What is asked of the traffic.
@@ -58,8 +61,12 @@ pub struct Denied {
     pub cause: Cause,
     /// The reason's name, `NoRuleMatched`.
     pub reason: &'static str,
+    /// The rule that came nearest, and what of it failed.
+    pub nearest: Option<Nearest>,
     /// The reason as a sentence.
     pub message: String,
+    /// The flow by which it is told.
+    pub example: Pair,
     /// What was seen of it.
     pub sums: Sums,
     /// Flows in use that no live exception covers.
@@ -75,10 +82,10 @@ pub struct Denied {
 pub struct Told {
     /// The changed policy.
     pub policy: PolicyRef,
-    /// What becomes of it.
-    pub effect: Effect,
-    /// What lets it pass: another policy and rule, or what removed policy kept it out.
+    /// What lets it pass: another policy and rule, or what removed policy kept it out; of what is denied already, by whom.
     pub note: String,
+    /// The flow by which it is told.
+    pub example: Pair,
     /// What was seen of it.
     pub sums: Sums,
 }
@@ -109,6 +116,8 @@ pub struct Assessment {
     pub denied: BTreeMap<DenialKey, Denied>,
     /// Relations that the changed policies would deny alone and that pass all the same.
     pub still_allowed: BTreeMap<DenialKey, Told>,
+    /// Relations that the changed policies would deny alone and that are denied already.
+    pub still_denied: BTreeMap<DenialKey, Told>,
     /// Newly allowed relations, laid at the changed policies.
     pub newly_allowed: BTreeMap<DenialKey, Told>,
     /// Relations in use that may be newly denied, by what traffic does not tell.
@@ -291,7 +300,10 @@ impl Case<'_, '_, '_> {
         if said == Said::WouldDeny(Effect::StillAllowed)
             && let Some((_, note)) = let_pass(self.worlds.after, &outcome.at(direction).after, direction)
         {
-            note_told(&mut assessment.still_allowed, key, policy, outcome.effect, note, seen);
+            self.note_told(&mut assessment.still_allowed, key, policy, seen, || note);
+        } else if said == Said::WouldDeny(Effect::StillDenied) {
+            let note = || self.denied_already(policy, outcome);
+            self.note_told(&mut assessment.still_denied, key, policy, seen, note);
         }
     }
 
@@ -305,64 +317,13 @@ impl Case<'_, '_, '_> {
             // What lets it in is what allows it now, or that what kept it out is gone.
             let now = let_pass(after, &change.after, direction);
             let gone = || {
-                let denier = deniers(before, &change.before, &seen.outcome.pair, direction).into_iter().next()?;
+                let denier = deniers(before, &change.before).into_iter().next()?;
                 let note = format!("{} restricts it no longer", denier.policy);
                 Some((denier.policy, note))
             };
             let Some((policy, note)) = now.or_else(gone) else { continue };
             let key = self.denial_key(&policy, direction, &seen.outcome.pair);
-            note_told(&mut assessment.newly_allowed, key, &policy, Effect::NewlyAllowed, note, seen);
-        }
-    }
-
-    fn note_denial(&self, seen: &Seen<'_>, at: Timestamp, assessment: &mut Assessment) {
-        for direction in Direction::BOTH.into_iter().filter(|direction| seen.outcome.at(*direction).closes()) {
-            for Blamed { policy, cause, reason, message } in self.blame(seen.outcome, direction) {
-                let key = self.denial_key(&policy, direction, &seen.outcome.pair);
-                let denied = assessment.denied.entry(key).or_insert_with(|| Denied {
-                    policy: policy.clone(),
-                    cause,
-                    reason,
-                    message,
-                    sums: Sums::default(),
-                    uncovered: false,
-                    accepted_by: BTreeSet::new(),
-                    expired: BTreeSet::new(),
-                });
-                for sighting in seen.sightings {
-                    denied.sums.add(seen.key.src, sighting, seen.shared);
-                }
-                if seen.is_in_use() {
-                    self.ask_exceptions(denied, &policy, direction, &seen.outcome.pair, at);
-                }
-            }
-        }
-    }
-
-    /// The exceptions that speak of a flow's denial by a policy, expired ones too.
-    fn covering(&self, policy: &PolicyRef, direction: Direction, pair: &Pair) -> Vec<(usize, &Exception)> {
-        let promoted = self.promoted_from.get(&(policy.namespace.clone(), policy.name.clone()));
-        let accused = Accused { policy, promoted_from: promoted };
-        let question = self.worlds.after.question(pair, direction);
-        self.exceptions.iter().enumerate().filter(|(_, it)| it.covers(&accused, &question)).collect()
-    }
-
-    fn ask_exceptions(
-        &self,
-        denied: &mut Denied,
-        policy: &PolicyRef,
-        direction: Direction,
-        pair: &Pair,
-        at: Timestamp,
-    ) {
-        let covering = self.covering(policy, direction, pair).into_iter();
-        let (expired, live): (Vec<_>, Vec<_>) = covering.partition(|(_, exception)| exception.has_expired(at));
-        denied.expired.extend(expired.iter().map(|(index, _)| *index));
-        match live.first() {
-            Some((index, _)) => {
-                denied.accepted_by.insert(*index);
-            }
-            None => denied.uncovered = true,
+            self.note_told(&mut assessment.newly_allowed, key, &policy, seen, || note);
         }
     }
 }
@@ -370,19 +331,5 @@ impl Case<'_, '_, '_> {
 impl Seen<'_> {
     fn is_in_use(&self) -> bool {
         self.sightings.iter().any(|sighting| sighting.class == Class::InUse)
-    }
-}
-
-fn note_told(
-    told: &mut BTreeMap<DenialKey, Told>,
-    key: DenialKey,
-    policy: &PolicyRef,
-    effect: Effect,
-    note: String,
-    seen: &Seen<'_>,
-) {
-    let told = told.entry(key).or_insert_with(|| Told { policy: policy.clone(), effect, note, sums: Sums::default() });
-    for sighting in seen.sightings {
-        told.sums.add(seen.key.src, sighting, seen.shared);
     }
 }

@@ -144,7 +144,7 @@ pub enum RuleMatch {
 }
 
 /// What of a rule did not match.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Failed {
     /// The peers match, the port does not.
@@ -228,6 +228,15 @@ impl Policy {
             Scope::Namespaces(selector) => selector.matches(namespace_labels),
         };
         in_scope && self.pods.matches(labels)
+    }
+
+    /// Its rules for a direction; none where it does not restrict it.
+    #[must_use]
+    pub fn rules(&self, direction: Direction) -> &[Rule] {
+        match self.restriction(direction) {
+            Restriction::None => &[],
+            Restriction::Only(rules) => rules,
+        }
     }
 
     /// Which pods of its namespaces it selects.

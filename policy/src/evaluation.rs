@@ -94,6 +94,7 @@ fn line<'a>(
         rule: None,
         exempt: None,
         reason: None,
+        nearest: None,
         message: None,
         administrators: None,
     };
@@ -109,7 +110,8 @@ fn line<'a>(
         }
         Verdict::WouldDeny(reason) => {
             let peer = Party::of(pair.peer(direction), view.cluster).to_string();
-            let mut message = policy.explain(&reason, direction, &peer, pair.protocol, pair.port);
+            let question = view.question(pair, direction);
+            let mut message = policy.explain(&reason, &question, &peer);
             if let Some(service) = backend_of {
                 let backend = Party::of(&pair.dst, view.cluster);
                 message = format!("{message} (backend {backend} of {service})");
@@ -117,6 +119,7 @@ fn line<'a>(
             VerdictLine {
                 verdict: VerdictName::WouldDeny,
                 reason: Some(reason.name()),
+                nearest: policy.miss(&reason, &question),
                 message: Some(message),
                 ..allow
             }

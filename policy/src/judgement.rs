@@ -152,7 +152,7 @@ fn hold_back_new_exceptions(plan: &mut Plan, notes: &mut Vec<String>) {
     });
 }
 
-/// The world after the change, twice: one policy at a time comes in and goes again, as a world is long in the making.
+/// The world after the change, twice, for one policy at a time.
 struct Scratch<'c> {
     with: World<'c>,
     mended: World<'c>,
@@ -192,11 +192,12 @@ impl Judgement<'_, '_, '_> {
             return self.policy_report(change, &Assessment::default());
         }
         let Scratch { with, mended } = scratch;
-        with.set(policy);
-        let assessment = self.assess(self.after, with, &BTreeSet::from([change.reference.clone()]));
-        let denials = self.denials(&assessment);
-        let mend = self.mend(change, with, mended, &denials);
-        with.remove(&change.reference);
+        let (assessment, denials, mend) = with.trying(policy, |with| {
+            let assessment = self.assess(self.after, with, &BTreeSet::from([change.reference.clone()]));
+            let denials = self.denials(&assessment);
+            let mend = self.mend(change, with, mended, &denials);
+            (assessment, denials, mend)
+        });
         let mut report = self.policy_report(change, &assessment);
         report.notes.extend(self.unknown(&assessment).into_iter().map(|part| part.what));
         PolicyReport { denials, mend, ..report }
@@ -208,7 +209,7 @@ impl Judgement<'_, '_, '_> {
         let workloads: BTreeSet<Party> =
             selected.iter().map(|pod| Party::workload(&cluster.pod(*pod).workload)).collect();
         let counts = assessment.counts.get(&change.reference).copied().unwrap_or_default();
-        let told = assessment.still_allowed.iter().filter(|(_, told)| told.policy == change.reference);
+        let is_own = |(_, told): &(&DenialKey, &Told)| told.policy == change.reference;
         let mut notes = Vec::new();
         if change.action != Action::Removed {
             if selected.is_empty() && counts != Counts::default() {
@@ -242,7 +243,8 @@ impl Judgement<'_, '_, '_> {
                 unknown: counts.unknown,
             },
             denials: Vec::new(),
-            still_allowed: relations(told),
+            still_allowed: relations(assessment.still_allowed.iter().filter(is_own)),
+            still_denied: relations(assessment.still_denied.iter().filter(is_own)),
             mend: None,
             notes,
         }
@@ -286,6 +288,7 @@ impl Judgement<'_, '_, '_> {
             port: key.port,
             seen,
             reason: denied.reason.to_owned(),
+            nearest: denied.nearest.clone(),
             message: denied.message.clone(),
             cause,
             caused_by,

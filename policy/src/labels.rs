@@ -5,6 +5,8 @@ use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 
+use crate::listing::write_list;
+
 /// The labels of a pod or a namespace.
 pub type Labels = BTreeMap<String, String>;
 
@@ -56,6 +58,21 @@ impl Selector {
         self.0.iter().all(|requirement| requirement.is_met_by(labels))
     }
 
+    /// The requirements that labels do not meet.
+    pub fn unmet<'a>(&'a self, labels: &'a Labels) -> impl Iterator<Item = Unmet> + use<'a> {
+        self.0.iter().filter(|requirement| !requirement.is_met_by(labels)).map(|requirement| Unmet {
+            key: requirement.key.clone(),
+            wanted: requirement.to_string(),
+            found: labels.get(&requirement.key).cloned(),
+        })
+    }
+
+    /// How many requirements it has.
+    #[must_use]
+    pub fn requirements(&self) -> usize {
+        self.0.len()
+    }
+
     /// A key that all labels which it matches have, and the values of which they have one. By these an index finds it.
     pub(crate) fn anchor(&self) -> Option<(&str, &[String])> {
         self.0.iter().find_map(|requirement| match &requirement.operator {
@@ -69,6 +86,17 @@ impl Selector {
     pub fn is_everything(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// A requirement that labels do not meet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unmet {
+    /// The label that it asks for.
+    pub key: String,
+    /// The requirement: `app=web`, `!canary`.
+    pub wanted: String,
+    /// The label's value there; `None`: there is no such label.
+    pub found: Option<String>,
 }
 
 impl Requirement {
@@ -98,19 +126,20 @@ impl Requirement {
 /// As `kubectl get --selector` takes it: `app=web,tier in (a,b),!canary`.
 impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, Requirement { key, operator }) in self.0.iter().enumerate() {
-            if n > 0 {
-                f.write_str(",")?;
-            }
-            match operator {
-                Operator::In(values) if values.len() == 1 => write!(f, "{key}={}", values[0])?,
-                Operator::In(values) => write!(f, "{key} in ({})", values.join(","))?,
-                Operator::NotIn(values) if values.len() == 1 => write!(f, "{key}!={}", values[0])?,
-                Operator::NotIn(values) => write!(f, "{key} notin ({})", values.join(","))?,
-                Operator::Exists => f.write_str(key)?,
-                Operator::DoesNotExist => write!(f, "!{key}")?,
-            }
+        write_list(f, &self.0, ",")
+    }
+}
+
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = &self.key;
+        match &self.operator {
+            Operator::In(values) if values.len() == 1 => write!(f, "{key}={}", values[0]),
+            Operator::In(values) => write!(f, "{key} in ({})", values.join(",")),
+            Operator::NotIn(values) if values.len() == 1 => write!(f, "{key}!={}", values[0]),
+            Operator::NotIn(values) => write!(f, "{key} notin ({})", values.join(",")),
+            Operator::Exists => f.write_str(key),
+            Operator::DoesNotExist => write!(f, "!{key}"),
         }
-        Ok(())
     }
 }

@@ -13,6 +13,7 @@ use crate::change::{Action, IdentityChange};
 use crate::compiled::PolicyRef;
 use crate::denial::DenialId;
 use crate::flow::{Direction, Protocol};
+use crate::miss::Nearest;
 use crate::naming::Party;
 
 pub mod escape;
@@ -137,6 +138,9 @@ pub struct PolicyReport {
     pub denials: Vec<Denial>,
     /// Relations that it would deny alone and that pass because another policy allows them.
     pub still_allowed: Vec<Relation>,
+    /// Relations that it would deny alone and that are denied already; their notes name by whom.
+    #[serde(default)]
+    pub still_denied: Vec<Relation>,
     /// The smallest change of its rules that allows what it would newly deny and is in use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mend: Option<MendReport>,
@@ -230,6 +234,10 @@ pub struct Denial {
     pub seen: SeenTraffic,
     /// `NoRules`, `UnresolvedPeer` or `NoRuleMatched`; where an administrators' rule denies it, `DeniedByRule`.
     pub reason: String,
+    /// The rule that came nearest to allowing it, and what of it failed; absent where there is no rule, or where an
+    /// administrators' rule denies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nearest: Option<Nearest>,
     /// The reason as a sentence that names the rule.
     pub message: String,
     /// What of the change causes it.
@@ -288,7 +296,7 @@ pub struct Relation {
     pub port: u16,
     /// What was seen of it.
     pub seen: SeenTraffic,
-    /// What lets it pass.
+    /// What lets it pass; of a relation that is denied already, who denies it.
     pub note: String,
 }
 

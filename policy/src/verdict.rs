@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use crate::admin::view::Action;
 use crate::compiled::{Failed, Policy, PolicyRef, Restriction, Rule, RuleMatch, ask};
-use crate::flow::{Direction, Protocol};
+use crate::flow::Direction;
+use crate::miss::{Miss, describe};
 use crate::peer::Peer;
 use crate::port::Port;
 use crate::tier::TierName;
@@ -78,6 +79,15 @@ impl Reason {
             Self::NoRuleMatched { .. } => "NoRuleMatched",
         }
     }
+
+    /// The rule that came nearest, where there are rules.
+    #[must_use]
+    pub fn nearest(&self) -> Option<usize> {
+        match *self {
+            Self::NoRules => None,
+            Self::UnresolvedPeer { nearest, .. } | Self::NoRuleMatched { nearest, .. } => Some(nearest),
+        }
+    }
 }
 
 /// A flow as a policy sees it: which of its ends is the subject, and what the other is.
@@ -104,27 +114,47 @@ impl Policy {
         }
     }
 
+    /// The rule that came nearest to a flow which the policy denies, and what of it failed.
+    #[must_use]
+    pub fn miss(&self, reason: &Reason, question: &Question<'_>) -> Option<Miss> {
+        let nearest = reason.nearest()?;
+        Miss::of(self.rules(question.direction).get(nearest)?, nearest, question)
+    }
+
     /// The reason as a sentence for people. `peer` is the name of the other end.
     #[must_use]
-    pub fn explain(&self, reason: &Reason, direction: Direction, peer: &str, protocol: Protocol, port: u16) -> String {
-        let field = match direction {
+    pub fn explain(&self, reason: &Reason, question: &Question<'_>, peer: &str) -> String {
+        let field = match question.direction {
             Direction::Ingress => "ingress",
             Direction::Egress => "egress",
         };
-        let rule = |index: usize| match self.restriction(direction) {
-            Restriction::Only(rules) => rules.get(index),
-            Restriction::None => None,
-        };
-        match *reason {
+        let Port { protocol, number, .. } = question.port;
+        match reason {
             Reason::NoRules => format!("policy has no {field} rules: every {field} flow is denied"),
-            Reason::UnresolvedPeer { nearest, failed } => format!(
-                "no pod is known to have had {peer} at the time, so no selector can match it; {}",
-                describe_miss(field, nearest, failed, rule(nearest), protocol, port)
-            ),
-            Reason::NoRuleMatched { nearest, failed } => format!(
-                "no {field} rule matches {peer} on {protocol} {port}; {}",
-                describe_miss(field, nearest, failed, rule(nearest), protocol, port)
-            ),
+            Reason::UnresolvedPeer { .. } => self.explain_nearest(reason, question),
+            Reason::NoRuleMatched { .. } => {
+                let nearest = self.explain_nearest(reason, question);
+                format!("no {field} rule matches {peer} on {protocol} {number}; {nearest}")
+            }
+        }
+    }
+
+    /// The same for readers who know what is asked: which rule came nearest, and what of it failed.
+    #[must_use]
+    pub fn explain_nearest(&self, reason: &Reason, question: &Question<'_>) -> String {
+        let nearest = reason.nearest().and_then(|rule| self.rules(question.direction).get(rule));
+        let Some((rule, miss)) = nearest.zip(self.miss(reason, question)) else {
+            return match question.direction {
+                Direction::Ingress => "it has no ingress rules, so nothing may arrive".to_owned(),
+                Direction::Egress => "it has no egress rules, so nothing may leave".to_owned(),
+            };
+        };
+        let missed = describe(&miss, rule, question);
+        match (reason, question.peer) {
+            (Reason::UnresolvedPeer { .. }, Peer::Unresolved { ip }) => {
+                format!("no pod is known to have had {ip} at the time, so no selector can match it; {missed}")
+            }
+            _ => missed,
         }
     }
 }
@@ -137,24 +167,6 @@ fn judge_rules(rules: &[Rule], question: &Question<'_>) -> Verdict {
             Peer::Unresolved { .. } => Reason::UnresolvedPeer { nearest, failed },
             _ => Reason::NoRuleMatched { nearest, failed },
         }),
-    }
-}
-
-fn describe_miss(
-    field: &str,
-    index: usize,
-    failed: Failed,
-    rule: Option<&Rule>,
-    protocol: Protocol,
-    port: u16,
-) -> String {
-    let Some(rule) = rule else { return format!("{field}[{index}] came nearest") };
-    match failed {
-        Failed::Port => format!("{field}[{index}] takes this peer, but only on {}", rule.ports),
-        Failed::Peer => format!("{field}[{index}] allows {protocol} {port}, but only for {}", rule.peers),
-        Failed::PeerAndPort => {
-            format!("{field}[{index}], the first, allows only {} on {}", rule.peers, rule.ports)
-        }
     }
 }
 
@@ -179,6 +191,9 @@ pub struct VerdictLine<'a> {
     /// Why it would be denied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
+    /// Of a NetworkPolicy's denial: the rule that came nearest, and what of it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nearest: Option<Miss>,
     /// The reason, or what is to be said of an allow, as a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,

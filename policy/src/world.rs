@@ -175,6 +175,18 @@ impl<'c> World<'c> {
         Some(former)
     }
 
+    /// What is to be known of this world with this policy in it, in place of the one of its name and kind. A world is long in the
+    /// making, and a policy enters and leaves it in no time.
+    pub fn trying<T>(&mut self, policy: &Arc<Policy>, ask: impl FnOnce(&Self) -> T) -> T {
+        let former = self.set(policy);
+        let answer = ask(self);
+        match former {
+            Some(former) => _ = self.set(&former),
+            None => _ = self.remove(&policy.reference),
+        }
+        answer
+    }
+
     fn take(&mut self, id: PolicyId) -> Arc<Policy> {
         let policy = Arc::clone(self.index.policy(id));
         self.index.remove_policy(id);

@@ -16,11 +16,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use foretell_policy::admin::view::Action;
 use foretell_policy::cluster::ownership::Destination;
+use foretell_policy::compiled::Failed;
 use foretell_policy::evaluation::{Evaluated, evaluate};
+use foretell_policy::explanation::PolicySays;
+use foretell_policy::explanation::walk::walk;
 use foretell_policy::flow::{Direction, Flow};
 use foretell_policy::population::Population;
+use foretell_policy::tier::TierName;
 use foretell_policy::tier::chain::Passage;
-use foretell_policy::verdict::{BY_BLOCK_ALONE, VerdictLine, VerdictName};
+use foretell_policy::verdict::{self, BY_BLOCK_ALONE, VerdictLine, VerdictName};
 use foretell_policy::world::{Dialled, Pair, Standing, World};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
@@ -200,6 +204,9 @@ fn name(said: &Said) -> &'static str {
 
 fn agree(said: &Said, line: &VerdictLine<'_>) -> bool {
     let message = line.message.as_deref().unwrap_or_default();
+    if !tells_what_failed(line) {
+        return false;
+    }
     let allow = line.verdict == VerdictName::Allow && line.reason.is_none();
     match said {
         Said::Deny { nearest, .. } => {
@@ -222,6 +229,20 @@ fn agree(said: &Said, line: &VerdictLine<'_>) -> bool {
     }
 }
 
+/// A denial by rules says of the nearest one what failed, and of what failed why.
+fn tells_what_failed(line: &VerdictLine<'_>) -> bool {
+    let Some(miss) = &line.nearest else { return !matches!(line.reason, Some("NoRuleMatched" | "UnresolvedPeer")) };
+    let (peer, port) = (!miss.peers.is_empty(), !miss.ports.is_empty());
+    let failed = match miss.failed {
+        Failed::Peer => (true, false),
+        Failed::Port => (false, true),
+        Failed::PeerAndPort => (true, true),
+    };
+    line.message.as_deref().is_some_and(|message| message.contains(&miss.rule))
+        && (peer, port) == failed
+        && miss.peers.iter().all(|entry| !entry.causes.is_empty())
+}
+
 /// All policies together, at each end: for a Service at the backend that fares worst.
 fn compare_together(world: &World<'_>, flow: &Flow, expected: &Judgement, tally: &mut Tally) -> Result<(), String> {
     let ends = world.cluster().resolve(flow);
@@ -233,9 +254,15 @@ fn compare_together(world: &World<'_>, flow: &Flow, expected: &Judgement, tally:
         let standings = listeners.iter().map(|listener| {
             let dialled = Dialled::from(&ends.dst);
             let pair = Pair { src: ends.src, dst: listener.end, protocol: flow.protocol, port: listener.port, dialled };
-            world.standing(&pair, direction)
+            let standing = world.standing(&pair, direction);
+            (pair, standing)
         });
-        let worst = standings.map(|standing| together(&standing)).min().unwrap();
+        let standings: Vec<(Pair, Standing)> = standings.collect();
+        for (pair, standing) in &standings {
+            misses_are_the_engines(world, pair, direction, standing)?;
+            walk_ends_as_the_engine_says(world, pair, direction, standing)?;
+        }
+        let worst = standings.iter().map(|(_, standing)| together(standing)).min().unwrap();
         if worst != expected.together[&direction] {
             return Err(format!("together {worst:?} {direction}"));
         }
@@ -248,6 +275,56 @@ fn compare_together(world: &World<'_>, flow: &Flow, expected: &Judgement, tally:
             },
             1,
         );
+    }
+    Ok(())
+}
+
+/// What is worked out from the policy's text is what the engine knew from its rows of bits.
+fn misses_are_the_engines(
+    world: &World<'_>,
+    pair: &Pair,
+    direction: Direction,
+    standing: &Standing,
+) -> Result<(), String> {
+    let Standing::Denied(denied) = standing else { return Ok(()) };
+    let question = world.question(pair, direction);
+    for (policy, reason) in denied {
+        let miss = world.policy(*policy).miss(reason, &question).map(|miss| miss.failed);
+        let known = match *reason {
+            verdict::Reason::NoRules => None,
+            verdict::Reason::UnresolvedPeer { failed, .. } | verdict::Reason::NoRuleMatched { failed, .. } => {
+                Some(failed)
+            }
+        };
+        if miss != known {
+            return Err(format!("{} missed by {miss:?}, not {known:?}", world.policy(*policy).reference));
+        }
+    }
+    Ok(())
+}
+
+/// The walk through the tiers comes to the engine's conclusion, and says of every denial by rules what failed.
+fn walk_ends_as_the_engine_says(
+    world: &World<'_>,
+    pair: &Pair,
+    direction: Direction,
+    standing: &Standing,
+) -> Result<(), String> {
+    let walk = walk(&world.view(), pair, direction);
+    let decided_by = match standing {
+        Standing::Open | Standing::Unknown(_) => None,
+        Standing::Exempt(_) | Standing::Allowed { .. } | Standing::Denied(_) => Some(TierName::NetworkPolicy),
+        Standing::Ruled(ruling) => Some(ruling.tier),
+    };
+    if (walk.answer, walk.decided_by) != (standing.passage().into(), decided_by) || walk.why.is_empty() {
+        return Err(format!("{walk:#?}\nends otherwise than {standing:?}"));
+    }
+    let steps = walk.tiers.iter().filter(|tier| tier.tier == TierName::NetworkPolicy).flat_map(|tier| &tier.policies);
+    for step in steps.filter(|step| step.says == PolicySays::Denies) {
+        let says_nothing = step.nearest.as_ref().is_some_and(|miss| miss.peers.is_empty() && miss.ports.is_empty());
+        if says_nothing || (step.nearest.is_none() && !step.message.starts_with("it has no ")) {
+            return Err(format!("{step:#?}\nsays nothing of what failed"));
+        }
     }
     Ok(())
 }

@@ -5,11 +5,12 @@ use crate::admin::view::Action;
 use crate::compiled::PolicyRef;
 use crate::effect::{Outcome, Worlds};
 use crate::flow::Direction;
+use crate::miss::{Nearest, rule_name};
 use crate::naming::Party;
 use crate::tier::Taken;
 use crate::tier::ruling::{DENIED_BY_RULE, Ruling, Said, Toward};
-use crate::verdict::Verdict;
-use crate::world::{Pair, Standing, World};
+use crate::verdict::{Reason, Verdict};
+use crate::world::{Pair, PolicyId, Standing, World};
 
 /// A policy that denies a flow, and why.
 #[derive(Clone, Debug)]
@@ -17,40 +18,80 @@ pub(super) struct Denier {
     pub(super) policy: PolicyRef,
     /// The reason's name.
     pub(super) reason: &'static str,
-    /// The reason as a sentence.
-    pub(super) message: String,
+    why: Why,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Why {
+    Reason(PolicyId, Reason),
+    Ruling(Ruling),
 }
 
 /// A policy at which a denial is laid.
 pub(super) struct Blamed {
     pub(super) policy: PolicyRef,
     pub(super) cause: Cause,
-    pub(super) reason: &'static str,
+    pub(super) denier: Denier,
+    /// What the policy did before the change and does no longer, where it is not the one that denies.
+    did: Option<String>,
+}
+
+/// A denial in words, and what of the nearest rule failed.
+pub(super) struct Explained {
     pub(super) message: String,
+    pub(super) nearest: Option<Nearest>,
 }
 
 /// The policies that deny a flow which stands so.
-pub(super) fn deniers(world: &World<'_>, standing: &Standing, pair: &Pair, direction: Direction) -> Vec<Denier> {
-    let peer = Party::of(pair.peer(direction), world.cluster()).to_string();
+pub(super) fn deniers(world: &World<'_>, standing: &Standing) -> Vec<Denier> {
     match standing {
         Standing::Denied(denied) => denied
             .iter()
             .map(|(id, reason)| {
-                let policy = world.policy(*id);
-                let message = policy.explain(reason, direction, &peer, pair.protocol, pair.port);
-                Denier { policy: policy.reference.clone(), reason: reason.name(), message }
+                let policy = world.policy(*id).reference.clone();
+                Denier { policy, reason: reason.name(), why: Why::Reason(*id, *reason) }
             })
             .collect(),
-        Standing::Ruled(Ruling { tier, taken: Taken { by, action: Action::Deny }, tied }) => {
-            let policy = world.tiers().policy(by.policy);
-            let toward = Toward { direction, peer: &peer, protocol: pair.protocol, port: pair.port };
-            let mut message = format!("in the {tier} tier {}", policy.explain_denial(by.rule, &toward));
-            if let Some(tied) = tied {
-                message.push_str(&tie(world, tied, direction));
-            }
-            vec![Denier { policy: policy.reference.clone(), reason: DENIED_BY_RULE, message }]
+        Standing::Ruled(ruling @ Ruling { taken: Taken { by, action: Action::Deny }, .. }) => {
+            let policy = world.tiers().policy(by.policy).reference.clone();
+            vec![Denier { policy, reason: DENIED_BY_RULE, why: Why::Ruling(*ruling) }]
         }
         _ => Vec::new(),
+    }
+}
+
+impl Denier {
+    fn explain(&self, world: &World<'_>, pair: &Pair, direction: Direction) -> Explained {
+        let peer = Party::of(pair.peer(direction), world.cluster()).to_string();
+        match &self.why {
+            Why::Reason(id, reason) => {
+                let policy = world.policy(*id);
+                let question = world.question(pair, direction);
+                let miss = policy.miss(reason, &question);
+                let nearest = miss.map(|miss| Nearest { policy: policy.reference.clone(), miss });
+                Explained { message: policy.explain(reason, &question, &peer), nearest }
+            }
+            Why::Ruling(Ruling { tier, taken: Taken { by, .. }, tied }) => {
+                let policy = world.tiers().policy(by.policy);
+                let toward = Toward { direction, peer: &peer, protocol: pair.protocol, port: pair.port };
+                let mut message = format!("in the {tier} tier {}", policy.explain_denial(by.rule, &toward));
+                if let Some(tied) = tied {
+                    message.push_str(&tie(world, tied, direction));
+                }
+                Explained { message, nearest: None }
+            }
+        }
+    }
+}
+
+impl Blamed {
+    /// Told once for many flows, so it is not put into words before somebody asks.
+    pub(super) fn explain(&self, world: &World<'_>, pair: &Pair, direction: Direction) -> Explained {
+        let explained = self.denier.explain(world, pair, direction);
+        let Some(did) = &self.did else { return explained };
+        let message =
+            format!("{} {did}; {} restricts this pod: {}", self.policy, self.denier.policy, explained.message);
+        Explained { message, ..explained }
     }
 }
 
@@ -87,29 +128,24 @@ impl Case<'_, '_, '_> {
     /// The policies at which a denial is laid: the changed ones that deny it; else what was taken away; else, where only
     /// identities changed, those that deny it now.
     pub(super) fn blame(&self, outcome: &Outcome, direction: Direction) -> Vec<Blamed> {
-        let denied = deniers(self.worlds.after, &outcome.at(direction).after, &outcome.pair, direction);
-        let laid_at = |denier: &Denier, cause| {
-            let Denier { policy, reason, message } = denier.clone();
-            Blamed { policy, cause, reason, message }
-        };
-        let changed = denied.iter().filter(|denier| self.changed.contains(&denier.policy));
+        let deniers = deniers(self.worlds.after, &outcome.at(direction).after);
+        let laid_at =
+            |denier: &Denier, cause| Blamed { policy: denier.policy.clone(), cause, denier: denier.clone(), did: None };
+        let changed = deniers.iter().filter(|denier| self.changed.contains(&denier.policy));
         let by_policy: Vec<_> = changed.map(|denier| laid_at(denier, Cause::Policy)).collect();
         if !by_policy.is_empty() {
             return by_policy;
         }
-        let Some(first) = denied.first() else { return Vec::new() };
+        let Some(first) = deniers.first() else { return Vec::new() };
         let by_removal: Vec<_> = self
             .took_part(&outcome.pair, direction)
             .into_iter()
-            .map(|(policy, what)| {
-                let message = format!("{policy} {what}; {} restricts this pod: {}", first.policy, first.message);
-                Blamed { policy, cause: Cause::Removal, reason: first.reason, message }
-            })
+            .map(|(policy, did)| Blamed { policy, cause: Cause::Removal, denier: first.clone(), did: Some(did) })
             .collect();
         if !by_removal.is_empty() {
             return by_removal;
         }
-        denied.iter().map(|denier| laid_at(denier, Cause::Identity)).collect()
+        deniers.iter().map(|denier| laid_at(denier, Cause::Identity)).collect()
     }
 
     /// The changed policies that had a part in letting a flow pass before, and what they did.
@@ -138,12 +174,5 @@ impl Case<'_, '_, '_> {
         }
         found.retain(|(policy, _)| self.changed.contains(policy));
         found
-    }
-}
-
-fn rule_name(direction: Direction, rule: usize) -> String {
-    match direction {
-        Direction::Ingress => format!("ingress[{rule}]"),
-        Direction::Egress => format!("egress[{rule}]"),
     }
 }

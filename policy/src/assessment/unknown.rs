@@ -91,7 +91,7 @@ impl Case<'_, '_, '_> {
         let after = self.worlds.after;
         let mut accused: Vec<PolicyRef> = Vec::new();
         let mut deny = |standing: &Standing| {
-            let denied = deniers(after, standing, pair, direction);
+            let denied = deniers(after, standing);
             let is_changed = |policy: &PolicyRef| self.changed.contains(policy);
             let any_changed = denied.iter().any(|denier| is_changed(&denier.policy));
             let policies = denied.into_iter().map(|denier| denier.policy);
@@ -136,7 +136,7 @@ impl Case<'_, '_, '_> {
         let toward = Toward { direction, peer: &peer, protocol: pair.protocol, port: pair.port };
         let question = policy.explain_doubt(doubt.taken.by.rule, doubt.why, &toward);
         let names = |standing: &Standing| {
-            let denied = deniers(self.worlds.after, standing, pair, direction);
+            let denied = deniers(self.worlds.after, standing);
             denied.first().map(|denier| denier.policy.to_string())
         };
         let ends = match (&change.after, doubt.taken.action) {

@@ -50,6 +50,14 @@ impl Workload {
     }
 }
 
+/// A kind of workload as Kubernetes writes it, in whatever case it is given. Controllers of other kinds are named as they call
+/// themselves.
+#[must_use]
+pub fn kind_named(text: &str) -> &str {
+    const KINDS: [&str; 7] = ["CronJob", "DaemonSet", "Deployment", "Job", "Pod", "ReplicaSet", "StatefulSet"];
+    KINDS.into_iter().find(|known| known.eq_ignore_ascii_case(text)).unwrap_or(text)
+}
+
 /// Who owns the owners: Deployments own ReplicaSets, CronJobs own Jobs.
 #[derive(Clone, Debug, Default)]
 pub struct Owners(HashMap<(&'static str, String, String), Option<Owner>>);

@@ -100,6 +100,7 @@ fn line<'a>(
         rule: Some(rule),
         exempt: None,
         reason,
+        nearest: None,
         message,
         administrators: Some(AdministratorsLine { tier: policy.tier, priority, action }),
     }

@@ -37,12 +37,7 @@ impl Judgement<'_, '_, '_> {
         let mend = mend(&change.object, world, self.inputs.at, &keys)?;
         let policy = Arc::new(Policy::of(&mend.object)?);
         let changed = BTreeSet::from([change.reference.clone()]);
-        let former = mended.set(&policy);
-        let assessment = self.assess(world, mended, &changed);
-        match former {
-            Some(former) => _ = mended.set(&former),
-            None => _ = mended.remove(&policy.reference),
-        }
+        let assessment = mended.trying(&policy, |mended| self.assess(world, mended, &changed));
         let passes = |key: &&DenialKey| assessment.newly_allowed.contains_key(key);
         let (resolved, not_enough): (Vec<&DenialKey>, Vec<&DenialKey>) = mend.allowed.iter().partition(passes);
         let wanted: BTreeSet<&DenialKey> = mend.allowed.iter().collect();

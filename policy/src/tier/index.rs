@@ -112,7 +112,7 @@ impl<'a> Asked<'a> {
     }
 
     /// What the policies of a tier together say: by precedence; of those that may as well come first the worst counts.
-    pub(super) fn matched(&self, tier: TierName) -> Matched {
+    pub(crate) fn matched(&self, tier: TierName) -> Matched {
         let Subject { tiers, ids } = self.subject;
         let of_tier = || ids.iter().copied().filter(|id| tiers.policy(*id).tier == tier);
         let is_alone = |id: &TierPolicyId| tiers.policy(*id).precedence == Precedence::Alone;

@@ -37,6 +37,25 @@ fn what_is_denied_already_stays_so_and_does_not_block() {
     assert!(report.denials.is_empty());
     let it = &report.policies[0];
     assert_eq!((it.verdicts.would_deny, it.verdicts.newly_denied, it.verdicts.still_denied), (1, 0, 1));
+    assert_eq!(
+        told(&it.still_denied),
+        ["Ingress web -> cart TCP 8080 by shop/it: denied already by NetworkPolicy shop/deny (Ingress)"]
+    );
+}
+
+#[test]
+fn who_denies_already_may_stand_at_the_other_end_or_be_the_policy_as_it_was() {
+    let report = shop()
+        .live(&policy("shop", "mute", MUTE))
+        .base("it.yaml", &policy("shop", "it", NOBODY))
+        .head("it.yaml", &policy("shop", "it", PROM_ONLY))
+        .flow("web -> cart TCP 8080")
+        .judge();
+    assert_eq!(
+        told(&report.policies[0].still_denied),
+        ["Ingress web -> cart TCP 8080 by shop/it: denied already by NetworkPolicy shop/mute (Egress), \
+          NetworkPolicy shop/it as it was before (Ingress)"]
+    );
 }
 
 #[test]

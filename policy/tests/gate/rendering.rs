@@ -67,6 +67,12 @@ fn rich() -> Stage {
         .flow("cart -> db TCP 5432")
         .flow("web -> prom TCP 9090")
         .flow("web -> agent TCP 9100")
+        .live(&policy(
+            "ops",
+            "quiet",
+            "{podSelector: {matchLabels: {app: prom}}, policyTypes: [Egress], egress: [{ports: [{port: 8080}]}]}",
+        ))
+        .flow("prom -> agent TCP 9100")
         .flow("203.0.113.7 -> cart TCP 8080")
         .flow_with("web -> cart TCP 8080", &json!({"start": "2026-11-01T00:00:00Z", "end": "2026-11-01T00:00:00Z"}))
 }
@@ -114,6 +120,7 @@ fn the_rich_report_has_something_of_everything() {
         assert!(states.contains(&state), "{state}: {states:?}");
     }
     assert!(report.policies.iter().any(|it| !it.still_allowed.is_empty()));
+    assert!(report.policies.iter().any(|it| !it.still_denied.is_empty()));
     assert!(report.denials.iter().any(|it| !it.caused_by.is_empty() && !it.message.is_empty()));
     assert!(report.denials.iter().any(|it| !it.expired_exceptions.is_empty()));
 }

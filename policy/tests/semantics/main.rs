@@ -5,6 +5,7 @@ mod blocks;
 mod cluster_policies;
 mod defaults;
 mod exemptions;
+mod misses;
 mod ownership;
 mod peers;
 mod ports;

@@ -105,12 +105,12 @@ fn the_message_names_the_nearest_rule_and_what_of_it_failed() {
     );
     assert_eq!(
         message("203.0.113.9 -> web TCP 8080"),
-        "no ingress rule matches 203.0.113.9 on TCP 8080; ingress[1] allows TCP 8080, but only for pods with app=cart of its own namespace",
+        "no ingress rule matches 203.0.113.9 on TCP 8080; ingress[1] allows TCP 8080, but only for pods with app=cart of its own namespace: 203.0.113.9 is outside the cluster, and only an ipBlock could take it",
         "the port matches, the peer does not"
     );
     assert_eq!(
         message("192.168.0.2 -> web UDP 53"),
-        "no ingress rule matches node n2 (192.168.0.2) on UDP 53; ingress[0], the first, allows only pods with app=none of its own namespace on TCP 1",
+        "no ingress rule matches node n2 (192.168.0.2) on UDP 53; ingress[0], the first, allows only pods with app=none of its own namespace on TCP 1: nodes and hostNetwork pods are addresses to policies, and only an ipBlock could take one; the port is another too",
         "neither matches"
     );
     assert_eq!(

@@ -76,7 +76,7 @@ fn one_denied_backend_is_enough_and_is_named() {
     assert_eq!(
         stage.message("cart -> 10.96.0.1 TCP 80", Direction::Egress),
         "no egress rule matches Pod/canary in shop on TCP 8080; egress[0] allows TCP 8080, but only for pods with !canary \
-         of its own namespace (backend Pod/canary in shop of Service shop/web)"
+         of its own namespace: the pod has canary=yes (backend Pod/canary in shop of Service shop/web)"
     );
 }
 

@@ -15,6 +15,9 @@ use crate::naming::Party;
 /// How many rows a table shows where there is room; the rest is counted. The JSON form holds all.
 pub(super) const MOST_ROWS: usize = 100;
 
+/// How many rows a table shows that nobody has to act upon.
+const FEW_ROWS: usize = 10;
+
 /// The page as far as it is written.
 pub(super) struct Page {
     pub(super) text: String,
@@ -138,6 +141,19 @@ impl Page {
         if !it.still_allowed.is_empty() {
             self.line("- It would deny these alone; another policy allows them:\n");
             self.relations(&it.still_allowed);
+        }
+        if !it.still_denied.is_empty() {
+            self.line("");
+            self.folded(
+                &format!("It would deny these alone too; they are denied already ({})", it.still_denied.len()),
+                |page| {
+                    // Nothing becomes of them: a few show what they are.
+                    let rows = page.most_rows;
+                    page.most_rows = rows.min(FEW_ROWS);
+                    page.relations(&it.still_denied);
+                    page.most_rows = rows;
+                },
+            );
         }
         self.line("");
     }

@@ -1,0 +1,80 @@
+//! `foretell explain`: may one reach another, and why?
+
+use std::io::{self, Write as _};
+use std::sync::Arc;
+
+use foretell_policy::cluster::Cluster;
+use foretell_policy::compiled::Policy;
+use foretell_policy::explanation::ends::ExplainError;
+use foretell_policy::explanation::{Asked, explain};
+use foretell_policy::population::Population;
+use foretell_policy::world::World;
+use jiff::Timestamp;
+
+use crate::args::{Explain, ExplanationFormat, ObservedError};
+use crate::evaluate::{administrators, policies};
+use crate::progress::Progress;
+use crate::run::Outcome;
+use crate::snapshot::{self, SnapshotError};
+
+mod text;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ExplainFailure {
+    /// The command line asks for what cannot be.
+    #[error(transparent)]
+    Observed(#[from] ObservedError),
+    /// The snapshot could not be read.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// It is not clear who is meant.
+    #[error(transparent)]
+    Explain(#[from] ExplainError),
+    /// The answer could not be written.
+    #[error("standard output: {0}")]
+    Write(#[from] io::Error),
+    /// The answer could not be put into JSON.
+    #[error("explanation: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+impl Outcome for ExplainFailure {
+    fn is_broken_pipe(&self) -> bool {
+        // Exit status 0 says that it may pass; an answer that was not read has not said so.
+        false
+    }
+}
+
+/// Runs the command and gives back its exit status.
+///
+/// # Errors
+/// [`ExplainFailure`]
+pub fn run(args: Explain) -> Result<u8, ExplainFailure> {
+    let Explain { from, to, port: (port, protocol), snapshot, pod_cidrs, at, format } = args;
+    if snapshot.iter().filter(|path| path.as_os_str() == "-").count() > 1 {
+        return Err(ObservedError::StandardInputTwice.into());
+    }
+    let progress = Progress::begin("Reading the snapshot");
+    let objects = snapshot::read(&snapshot)?;
+    let mut cluster = Cluster::build(&objects);
+    for range in pod_cidrs {
+        cluster.add_pod_range(range);
+    }
+    progress.next("Judging");
+    let (enforced, audited): (Vec<Arc<Policy>>, Vec<Arc<Policy>>) =
+        policies(&objects, true).into_iter().partition(|policy| policy.reference.kind.is_enforced());
+    let population = Arc::new(Population::as_recorded(&cluster));
+    let world = World::new(population, enforced).under(administrators(&objects));
+    let asked = Asked { from, to, protocol, port, at: at.unwrap_or_else(Timestamp::now) };
+    let explanation = explain(&world, &audited, &asked)?;
+    drop(progress);
+    let text = match format {
+        ExplanationFormat::Text => text::render(&explanation),
+        ExplanationFormat::Json => format!("{}\n", serde_json::to_string_pretty(&explanation)?),
+    };
+    let mut output = io::stdout().lock();
+    output.write_all(text.as_bytes())?;
+    output.flush()?;
+    Ok(explanation.exit_status)
+}

@@ -1,0 +1,122 @@
+//! An explanation for a terminal: the answer first, then the walk at both ends, then what audit policies would add.
+
+use std::fmt::Write as _;
+
+use foretell_policy::explanation::{Answer, AuditStep, Explanation, PolicySays, PolicyStep, TierSays, TierStep, Walk};
+use foretell_policy::flow::Direction;
+use foretell_policy::report::words::count;
+
+use crate::table::{of_terminal, printable};
+
+/// Renders it.
+pub(super) fn render(explanation: &Explanation) -> String {
+    let mut page = format!("{}\n", printable(&explanation.sentence));
+    // Writing into a String cannot fail.
+    for note in &explanation.notes {
+        let _ = writeln!(page, "Note: {}.", printable(note));
+    }
+    for case in &explanation.cases {
+        if explanation.cases.len() > 1 {
+            let answer = match case.answer {
+                Answer::No => "Denied",
+                Answer::Unknown => "Not known",
+                Answer::Yes => "Passes",
+            };
+            let such_as = if case.pairs == 1 { "" } else { ", such as this one" };
+            let pairs = count(case.pairs, "pair of addresses", "pairs of addresses");
+            let _ = writeln!(page, "\n{answer} for {pairs}{such_as}:");
+        }
+        page.push_str(&end("Leaving", &case.client, &case.egress));
+        let server = format!("{}, {} {}", case.server, explanation.protocol, case.port);
+        page.push_str(&end("Arriving at", &server, &case.ingress));
+    }
+    if !explanation.audits.is_empty() {
+        let _ = write!(page, "\nIf an audit policy were promoted:\n{}\n", audits(explanation));
+    }
+    page
+}
+
+/// The walk at one end; where there is nothing to walk through, in a line.
+fn end(way: &str, end: &str, walk: &Walk) -> String {
+    let (end, why) = (printable(end), printable(&walk.why));
+    if walk.tiers.iter().all(|tier| tier.policies.is_empty()) {
+        return format!("\n{way} {end}: {}: {why}.\n", answer(walk.answer));
+    }
+    let by = match (walk.answer, walk.decided_by) {
+        (Answer::Unknown, _) => String::new(),
+        (_, Some(tier)) => format!(", by the {tier} tier"),
+        (_, None) => ", by default: no tier decides".to_owned(),
+    };
+    format!("\n{way} {end}: {}{by}.\n{}\n", answer(walk.answer), tiers(walk))
+}
+
+fn answer(answer: Answer) -> &'static str {
+    match answer {
+        Answer::No => "denied",
+        Answer::Unknown => "not known",
+        Answer::Yes => "passes",
+    }
+}
+
+fn tiers(walk: &Walk) -> String {
+    let mut table = of_terminal();
+    table.set_header(["TIER", "POLICY", "SAYS", "WHY"]);
+    for TierStep { tier, says, policies, note } in &walk.tiers {
+        let tier = tier.to_string();
+        for step in policies {
+            table.add_row([tier.clone(), title(step), said(step.says).to_owned(), printable(&step.message)]);
+        }
+        if let Some(note) = note {
+            table.add_row([tier.clone(), String::new(), String::new(), printable(note)]);
+        }
+        if policies.is_empty() {
+            let (policy, why) = match says {
+                TierSays::NotAsked => ("", "not asked: it is decided already"),
+                _ => ("none", "no policy of this tier selects it"),
+            };
+            table.add_row([tier.as_str(), policy, "", why]);
+        }
+    }
+    table.to_string()
+}
+
+fn title(step: &PolicyStep) -> String {
+    let priority = step.priority.map_or_else(String::new, |priority| format!(", priority {priority}"));
+    printable(&format!("{}{priority}", step.policy))
+}
+
+fn said(says: PolicySays) -> &'static str {
+    match says {
+        PolicySays::Allows => "allows",
+        PolicySays::Denies => "denies",
+        PolicySays::PassesOn => "passes on",
+        PolicySays::Nothing => "nothing",
+        PolicySays::Unknown => "not known",
+        PolicySays::Exempt => "exempt",
+    }
+}
+
+fn audits(explanation: &Explanation) -> String {
+    let mut table = of_terminal();
+    table.set_header(["POLICY", "OF WHAT", "SAYS", "THE ANSWER", "WHY"]);
+    for AuditStep { direction, step, answer_if_promoted, changes_answer } in &explanation.audits {
+        let of_what = match direction {
+            Direction::Egress => "leaves",
+            Direction::Ingress => "arrives",
+        };
+        let becomes = match (changes_answer, answer_if_promoted) {
+            (false, _) => "stays",
+            (true, Answer::No) => "becomes No",
+            (true, Answer::Unknown) => "becomes not known",
+            (true, Answer::Yes) => "becomes Yes",
+        };
+        table.add_row([
+            title(step),
+            of_what.to_owned(),
+            said(step.says).to_owned(),
+            becomes.to_owned(),
+            printable(&step.message),
+        ]);
+    }
+    table.to_string()
+}

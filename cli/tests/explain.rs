@@ -1,0 +1,362 @@
+//! `foretell explain`, as a user runs it.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+#[allow(dead_code, reason = "shared with other tests")]
+mod foretell;
+
+use std::fmt::Write as _;
+
+use foretell::{Ended, Place};
+use serde_json::Value;
+
+/// Two nodes, an administrators' policy for each tier, a policy at the database and an audit policy at the shop.
+const CLUSTER: &str = r"
+{apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {team: shop}}}
+---
+{apiVersion: v1, kind: Namespace, metadata: {name: data, labels: {team: data}}}
+---
+{apiVersion: v1, kind: Node, metadata: {name: n1}, spec: {podCIDR: 10.1.1.0/24}, status: {addresses: [{type: InternalIP, address: 192.168.0.1}]}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: web, namespace: shop}, spec: {clusterIP: 10.96.0.10, selector: {app: web}, ports: [{port: 80, targetPort: http}]}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: headless, namespace: shop}, spec: {clusterIP: None, selector: {app: web}, ports: [{port: 80}]}}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: db, namespace: data}
+spec:
+  podSelector: {matchLabels: {app: db}}
+  ingress:
+  - from: [{namespaceSelector: {matchLabels: {team: shop}}, podSelector: {matchLabels: {app: web, track: stable}}}]
+    ports: [{port: 5432}]
+---
+apiVersion: kguardian.dev/v1alpha1
+kind: AuditNetworkPolicy
+metadata: {name: web, namespace: shop}
+spec: {podSelector: {matchLabels: {app: web}}, policyTypes: [Ingress], ingress: [{from: [{podSelector: {}}]}]}
+---
+apiVersion: policy.networking.k8s.io/v1alpha1
+kind: AdminNetworkPolicy
+metadata: {name: guard}
+spec:
+  priority: 10
+  subject: {namespaces: {matchLabels: {team: shop}}}
+  egress:
+  - {action: Deny, name: no-metadata, to: [{networks: [169.254.0.0/16]}]}
+---
+apiVersion: policy.networking.k8s.io/v1alpha1
+kind: BaselineAdminNetworkPolicy
+metadata: {name: default}
+spec:
+  subject: {namespaces: {matchLabels: {team: shop}}}
+  ingress:
+  - {action: Deny, from: [{namespaces: {matchLabels: {team: data}}}]}
+";
+
+fn pod(namespace: &str, name: &str, owner: &str, labels: &str, ip: &str) -> String {
+    let owner = match owner.split_once('/') {
+        Some((kind, name)) => {
+            format!("ownerReferences: [{{apiVersion: v1, kind: {kind}, name: {name}, uid: u, controller: true}}], ")
+        }
+        None => String::new(),
+    };
+    format!(
+        "---\n{{apiVersion: v1, kind: Pod, metadata: {{name: {name}, namespace: {namespace}, uid: uid-{name}, {owner}labels: {{{labels}}}}}, \
+         spec: {{nodeName: n1, containers: [{{name: c, image: i, ports: [{{name: http, containerPort: 8080}}]}}]}}, \
+         status: {{phase: Running, podIP: {ip}, startTime: '2026-11-20T00:00:00Z'}}}}\n"
+    )
+}
+
+fn place() -> Place {
+    let mut text = CLUSTER.to_owned();
+    for (namespace, name, owner, labels, ip) in [
+        ("shop", "web-0", "StatefulSet/web", "app: web, track: stable", "10.1.1.1"),
+        ("shop", "web-1", "StatefulSet/web", "app: web, track: canary", "10.1.1.2"),
+        ("shop", "lonely", "", "app: lonely", "10.1.1.3"),
+        ("data", "db-0", "StatefulSet/db", "app: db", "10.1.1.4"),
+        ("data", "twin-a", "DaemonSet/twin", "app: twin", "10.1.1.5"),
+        ("data", "twin-b", "StatefulSet/twin", "app: twin", "10.1.1.6"),
+    ] {
+        text.write_str(&pod(namespace, name, owner, labels, ip)).unwrap();
+    }
+    let place = Place::new();
+    place.write("cluster.yaml", text);
+    place
+}
+
+fn explain(arguments: &str) -> Ended {
+    place().run(&format!("explain {arguments} --snapshot cluster.yaml --at 2026-11-21T00:00:00Z"))
+}
+
+/// The first line of the answer, with its exit status.
+fn answer(arguments: &str) -> (i32, String) {
+    let ended = explain(arguments);
+    assert!(ended.stderr.is_empty(), "{arguments}: {}", ended.stderr);
+    (ended.status.unwrap(), ended.stdout.lines().next().unwrap().to_owned())
+}
+
+fn json(arguments: &str) -> Value {
+    serde_json::from_str(&explain(&format!("{arguments} --format json")).stdout).unwrap()
+}
+
+#[test]
+fn what_a_policy_does_not_allow_may_not_pass_and_the_nearest_rule_is_named() {
+    assert_eq!(
+        answer("shop/lonely data/db 5432"),
+        (
+            1,
+            "No: shop/Pod/lonely may not reach data/StatefulSet/db on TCP 5432: NetworkPolicy data/db does not let it in: \
+             ingress[0] allows TCP 5432, but only for pods with app=web,track=stable of namespaces with team=shop: \
+             the pod has app=lonely and lacks the label track."
+                .to_owned()
+        )
+    );
+}
+
+#[test]
+fn of_pods_that_differ_the_worst_is_the_answer_and_how_many_fare_so_is_said() {
+    let (status, said) = answer("shop/StatefulSet/web data/StatefulSet/db 5432");
+    assert_eq!(status, 1);
+    let end = "the pod has track=canary. This is so for 1 of 2 pairs of addresses; the others fare better.";
+    assert!(said.starts_with("No: shop/StatefulSet/web may not reach") && said.ends_with(end), "{said}");
+
+    let found = json("shop/StatefulSet/web data/StatefulSet/db 5432");
+    let cases: Vec<(&str, &str)> = found["cases"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|case| (case["answer"].as_str().unwrap(), case["client"].as_str().unwrap()))
+        .collect();
+    assert_eq!(cases, [("no", "shop/Pod/web-1"), ("yes", "shop/Pod/web-0")]);
+    let cause = &found["cases"][0]["ingress"]["tiers"][1]["policies"][0]["nearest"]["peers"][0]["causes"][0];
+    assert_eq!((&cause["type"], &cause["found"]), (&"podLabel".into(), &"canary".into()), "{found:#}");
+}
+
+#[test]
+fn what_a_rule_allows_may_pass_and_the_tiers_are_told_in_their_order() {
+    let (status, said) = answer("shop/web-0 data/db-0 5432");
+    assert_eq!(status, 0);
+    assert!(said.starts_with("Yes: shop/Pod/web-0 may reach data/Pod/db-0 on TCP 5432: "), "{said}");
+    assert!(said.ends_with("NetworkPolicy data/db allows it by ingress[0]."), "{said}");
+    let found = json("shop/web-0 data/db-0 5432");
+    let tiers: Vec<&str> = found["cases"][0]["egress"]["tiers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|tier| tier["tier"].as_str().unwrap())
+        .collect();
+    assert_eq!(tiers, ["Admin", "NetworkPolicy", "Baseline"]);
+    let ingress = &found["cases"][0]["ingress"];
+    assert_eq!((&ingress["decidedBy"], &ingress["tiers"][2]["says"]), (&"NetworkPolicy".into(), &"notAsked".into()));
+}
+
+#[test]
+fn administrators_are_asked_first_and_last() {
+    let (status, said) = answer("shop/lonely 169.254.169.254 80");
+    assert_eq!(status, 1);
+    assert!(said.contains("in the Admin tier AdminNetworkPolicy guard: egress[0] \"no-metadata\" denies it"), "{said}");
+    let (status, said) = answer("data/db shop/lonely 8080");
+    assert_eq!(status, 1);
+    assert!(said.contains("in the Baseline tier BaselineAdminNetworkPolicy default: ingress[0] denies it"), "{said}");
+}
+
+#[test]
+fn of_equal_priorities_the_worse_is_taken_and_that_is_said() {
+    let place = place();
+    let lets = "{apiVersion: policy.networking.k8s.io/v1alpha1, kind: AdminNetworkPolicy, metadata: {name: lets}, spec: \
+                {priority: 10, subject: {namespaces: {}}, egress: [{action: Allow, to: [{networks: [0.0.0.0/0]}]}]}}";
+    place.write("lets.yaml", lets);
+    let asked = "explain shop/lonely 169.254.169.254 80 --snapshot cluster.yaml lets.yaml --at 2026-11-21T00:00:00Z";
+    let ended = place.run(asked);
+    assert_eq!(ended.status, Some(1), "{}", ended.stderr);
+    let tie =
+        "AdminNetworkPolicy guard denies it and AdminNetworkPolicy lets accepts it, and which of the two goes first";
+    assert!(ended.stdout.contains(tie), "{}", ended.stdout);
+    assert!(ended.stdout.contains("not asked: it is decided already"), "{}", ended.stdout);
+}
+
+#[test]
+fn a_service_is_followed_to_its_pods_and_their_port() {
+    let (status, said) = answer("shop/lonely shop/Service/web 80");
+    assert_eq!(status, 0);
+    let whom = "Yes: shop/Pod/lonely may reach shop/Service/web on TCP 80, which leads to shop/Pod/web-";
+    assert!(said.starts_with(whom) && said.contains(" on TCP 8080: "), "{said}");
+    assert_eq!(answer("shop/lonely 10.96.0.10 80").0, 0, "by its address too");
+    assert_eq!(answer("data/db shop/Service/web 80").0, 1, "Baseline");
+}
+
+#[test]
+fn an_address_is_whoever_has_it() {
+    assert_eq!(answer("shop/lonely 10.1.1.4 5432").0, 1, "the database's");
+    assert_eq!(answer("203.0.113.9 shop/lonely 8080").0, 0);
+    assert_eq!(answer("203.0.113.9 data/db 5432").0, 1);
+    assert_eq!(answer("192.168.0.1 data/db 5432").0, 0, "its own node");
+}
+
+#[test]
+fn who_restricts_a_pod_that_nobody_knows_cannot_be_told() {
+    let (status, said) = answer("10.1.1.99 shop/lonely 8080");
+    assert_eq!(status, 2);
+    assert!(said.starts_with("It cannot be told whether 10.1.1.99 may reach shop/Pod/lonely"), "{said}");
+    assert!(said.contains("no pod is known to have 10.1.1.99 at that time"), "{said}");
+    assert_eq!(answer("10.1.1.99 data/db 5432").0, 1, "whoever it is, it may not");
+}
+
+#[test]
+fn what_an_audit_policy_would_change_is_told() {
+    let found = json("data/twin-a shop/web-0 9999");
+    let audit = &found["audits"][0];
+    assert_eq!((&found["answer"], &audit["says"]), (&"no".into(), &"denies".into()));
+    assert_eq!(audit["changesAnswer"], false, "Baseline denies it already");
+    let found = json("203.0.113.9 shop/web-0 8080");
+    let audit = &found["audits"][0];
+    assert_eq!((&audit["policy"]["kind"], &audit["answerIfPromoted"]), (&"AuditNetworkPolicy".into(), &"no".into()));
+    assert_eq!(audit["changesAnswer"], true);
+    let shown = explain("203.0.113.9 shop/web-0 8080").stdout;
+    assert!(shown.contains("If an audit policy were promoted:") && shown.contains("becomes No"), "{shown}");
+}
+
+#[test]
+fn pods_of_one_workload_reach_each_other_and_a_single_pod_itself() {
+    assert_eq!(answer("shop/StatefulSet/web shop/StatefulSet/web 8080").0, 0);
+    assert_eq!(answer("data/StatefulSet/db data/StatefulSet/db 1").0, 0, "itself");
+    let found = json("shop/StatefulSet/web shop/StatefulSet/web 8080");
+    assert_eq!(found["cases"][0]["pairs"], 2, "each with the other");
+}
+
+#[test]
+fn the_text_keeps_to_the_width_of_the_terminal() {
+    let words = "explain shop/StatefulSet/web data/db 5432 --snapshot cluster.yaml --at 2026-11-21T00:00:00Z";
+    let place = place();
+    let output = place.command(words.split_whitespace()).env("COLUMNS", "100").output().unwrap();
+    let shown = Ended::from(output).stdout;
+    let too_wide = |line: &&str| line.contains('│') || line.starts_with(' ') && line.chars().count() > 100;
+    assert_eq!(shown.lines().find(too_wide), None, "{shown}");
+    for part in [
+        "Denied for 1 pair of addresses:",
+        "Passes for 1 pair of addresses:",
+        "Leaving shop/Pod/web-1",
+        "Arriving at data/Pod/db-0, TCP 5432: denied, by the NetworkPolicy tier.",
+        "AdminNetworkPolicy guard",
+    ] {
+        let flat = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(flat.contains(part), "{part}\n{shown}");
+    }
+}
+
+#[test]
+fn who_is_not_clear_is_named_and_exit_status_is_2() {
+    for (arguments, said) in [
+        (
+            "shop/nobody data/db 1",
+            "shop/nobody: the snapshot has nothing of that name; in its namespace are Pod/lonely, Service/headless, Service/web, StatefulSet/web",
+        ),
+        ("nowhere/a data/db 1", "no pod is in namespace nowhere; there are pods in data, shop"),
+        ("shop/Deployment/web data/db 1", "shop/Deployment/web: the snapshot has nothing of that name"),
+        ("shop/lonely data/twin 1", "data/twin may be data/DaemonSet/twin, or data/StatefulSet/twin: write which"),
+        ("shop/lonely shop/web 80", "shop/web may be shop/StatefulSet/web, or shop/Service/web: write which"),
+        ("shop/headless data/db 1", "shop/headless is a Service, which opens no connections"),
+        ("10.96.0.10 data/db 1", "is a Service, which opens no connections"),
+        ("shop/lonely shop/Service/web 81", "Service shop/web has no port TCP 81; it has TCP 80"),
+        ("shop/lonely shop/Service/web 80/UDP", "Service shop/web has no port UDP 80; it has TCP 80"),
+        ("shop/lonely 10.96.0.10 81", "Service shop/web has no port TCP 81; it has TCP 80"),
+        ("shop/lonely shop/Service/headless 80", "Service shop/headless has no address of its own (it is headless)"),
+        ("127.0.0.1 data/db 1", "127.0.0.1: a loopback address never leaves its pod"),
+        ("shop/lonely fd00::1 1", "have no address of one family"),
+        ("lonely data/db 1", "write NAMESPACE/KIND/NAME"),
+        ("shop/lonely data/db/c/d 1", "write NAMESPACE/KIND/NAME"),
+        ("shop/lonely data/db 0", "write a number from 1 to 65535"),
+        ("shop/lonely data/db 80/ICMP", "write a number from 1 to 65535"),
+    ] {
+        let ended = explain(arguments);
+        assert_eq!((ended.status, ended.stdout.as_str()), (Some(2), ""), "{arguments}: {}", ended.stdout);
+        assert!(ended.stderr.contains(said), "{arguments}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_workload_without_pods_is_judged_as_its_last_one_was_and_before_the_first_it_is_nobody() {
+    let place = place();
+    let gone = pod("shop", "night-1", "CronJob/night", "app: night", "10.1.1.9")
+        .replace("namespace: shop,", "namespace: shop, annotations: {foretell.dev/gone-at: '2026-11-20T01:00:00Z'},");
+    place.write("gone.yaml", gone.trim_start_matches("---\n"));
+    let asked = "explain shop/night data/db 5432 --snapshot cluster.yaml gone.yaml --at";
+    let ended = place.run(&format!("{asked} 2026-11-21T00:00:00Z"));
+    assert_eq!(ended.status, Some(1), "{}", ended.stderr);
+    let note =
+        "Note: shop/CronJob/night has no pod at 2026-11-21 00:00 UTC; it is judged as its last one was, night-1.";
+    assert!(ended.stdout.contains(note) && ended.stdout.contains("has app=night"), "{}", ended.stdout);
+    let ended = place.run(&format!("{asked} 2026-11-19T00:00:00Z"));
+    assert_eq!(ended.status, Some(2));
+    let said = "shop/CronJob/night: none of its pods had started by 2026-11-19 00:00 UTC; name a later time with --at";
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+}
+
+#[test]
+fn a_service_without_a_ready_pod_is_judged_by_its_address() {
+    let place = place();
+    let service = "{apiVersion: v1, kind: Service, metadata: {name: empty, namespace: shop}, \
+                   spec: {clusterIP: 10.96.0.11, selector: {app: none}, ports: [{port: 80}]}}";
+    place.write("empty.yaml", service);
+    let asked = "explain shop/lonely shop/empty 80 --snapshot cluster.yaml empty.yaml --at 2026-11-21T00:00:00Z";
+    let ended = place.run(asked);
+    assert!(
+        ended.stdout.contains("Note: no pod behind shop/Service/empty is ready"),
+        "{}{}",
+        ended.stdout,
+        ended.stderr
+    );
+}
+
+#[test]
+fn pods_are_told_apart_by_their_nodes_and_by_blocks_too() {
+    let place = place();
+    let policy = "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: one, namespace: data}, \
+                  spec: {podSelector: {matchLabels: {app: far}}, ingress: [{from: [{ipBlock: {cidr: 10.1.1.1/32}}]}]}}\n";
+    let elsewhere =
+        pod("data", "far-1", "StatefulSet/far", "app: far", "10.1.2.2").replace("nodeName: n1", "nodeName: n2");
+    let near = pod("data", "far-0", "StatefulSet/far", "app: far", "10.1.1.8");
+    place.write("far.yaml", format!("{policy}{near}{elsewhere}"));
+    let ask = |from: &str| {
+        let asked = format!("explain {from} data/far 80 --snapshot cluster.yaml far.yaml --at 2026-11-21T00:00:00Z");
+        let ended = place.run(&asked);
+        (ended.status, ended.stdout.lines().next().unwrap_or_default().to_owned() + &ended.stderr)
+    };
+    let (status, said) = ask("192.168.0.1");
+    assert!(
+        status == Some(1) && said.ends_with("This is so for 1 of 2 pairs of addresses; the others fare better."),
+        "{said}"
+    );
+    let (status, said) = ask("shop/StatefulSet/web");
+    assert!(
+        status == Some(1) && said.ends_with("This is so for 2 of 4 pairs of addresses; the others fare better."),
+        "{said}"
+    );
+    let (status, said) = ask("shop/web-0");
+    assert!(status == Some(0) && said.contains("enforcers differ there"), "{said}");
+}
+
+#[test]
+fn what_traffic_does_not_tell_cannot_be_told() {
+    let place = place();
+    place.write(
+        "more.yaml",
+        "{apiVersion: policy.networking.k8s.io/v1alpha2, kind: ClusterNetworkPolicy, metadata: {name: names}, spec: {tier: Admin, \
+         priority: 1, subject: {namespaces: {}}, egress: [{action: Accept, to: [{domainNames: ['*.example.com']}]}, \
+         {action: Deny, to: [{networks: [203.0.113.0/24]}]}]}}",
+    );
+    let words = "explain shop/lonely 203.0.113.7 443 --snapshot cluster.yaml more.yaml --at 2026-11-21T00:00:00Z";
+    let ended = place.run(words);
+    assert_eq!(ended.status, Some(2), "{}{}", ended.stdout, ended.stderr);
+    let said = "It cannot be told whether shop/Pod/lonely may reach 203.0.113.7 on TCP 443: in the Admin tier ClusterNetworkPolicy names: \
+                whether egress[0] takes 203.0.113.7 on TCP 443 cannot be judged: it names *.example.com";
+    assert!(ended.stdout.starts_with(said), "{}", ended.stdout);
+    assert!(ended.stdout.contains("not known"), "{}", ended.stdout);
+}
+
+#[test]
+fn a_snapshot_that_cannot_be_read_is_named() {
+    let ended = place().run("explain shop/lonely data/db 5432 --snapshot nothing.yaml");
+    assert_eq!(ended.status, Some(2));
+    assert!(ended.stderr.contains("nothing.yaml: cannot read the snapshot"), "{}", ended.stderr);
+}

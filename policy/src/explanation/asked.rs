@@ -1,0 +1,312 @@
+//! From a question to its answer: who is meant, which of their pods policies can tell apart, and what becomes of each.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+
+use super::ends::{EndName, ExplainError, Found, Meant, Side, find, ports};
+use super::sentence::{Named, headline, title};
+use super::walk::walk;
+use super::{Answer, Case, Explanation, PolicySays, SCHEMA_VERSION, Walk, audits};
+use crate::cluster::Cluster;
+use crate::cluster::node::NodeId;
+use crate::cluster::ownership::{Destination, End, Ends};
+use crate::cluster::pod::PodId;
+use crate::compiled::{Policy, Restriction};
+use crate::flow::{Direction, Endpoint, Flow, Protocol};
+use crate::index::Kind;
+use crate::listeners::Listener;
+use crate::naming::Party;
+use crate::world::{Dialled, Pair, World};
+
+/// May one reach the other?
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Who would open the connection.
+    pub from: EndName,
+    /// Who would answer.
+    pub to: EndName,
+    /// Transport protocol.
+    pub protocol: Protocol,
+    /// The port that is dialled.
+    pub port: u16,
+    /// When: pods that live then are meant.
+    pub at: Timestamp,
+}
+
+/// A client and a server that stand for all that policies cannot tell from them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pairs {
+    pub(super) pair: Pair,
+    pub(super) count: u64,
+}
+
+/// Answers a question in the world of what is enforced, and says what the audit policies would add.
+///
+/// # Errors
+/// [`ExplainError`] where it is not clear who is meant.
+pub fn explain(world: &World<'_>, audited: &[Arc<Policy>], asked: &Asked) -> Result<Explanation, ExplainError> {
+    let cluster = world.cluster();
+    let Asked { protocol, port, at, .. } = *asked;
+    let Found { name: from, meant: clients, note: of_client } = find(cluster, &asked.from, Side::Client, at)?;
+    let Found { name: to, meant: servers, note: of_server } = find(cluster, &asked.to, Side::Server, at)?;
+    let dials = destination(cluster, servers, asked)?;
+    let dials_service = matches!(dials, Dials::Service(..));
+    if let Meant::Address(ip) = clients
+        && let Some(service) = cluster.services_by_address(ip).first().map(|id| cluster.service(*id))
+    {
+        return Err(ExplainError::ServiceAsClient(format!("{ip}, of {}/{},", service.namespace, service.name)));
+    }
+    let pairs = pairs(world, audited, clients, &dials, asked);
+    if pairs.is_empty() {
+        return Err(ExplainError::NoCommonFamily { from, to });
+    }
+    let is_unanswered =
+        |it: &Pairs| matches!(it.pair.dst, End::Address { ip } if !cluster.services_by_address(ip).is_empty());
+    let unanswered = (dials_service && pairs.iter().any(is_unanswered))
+        .then(|| format!("no pod behind {to} is ready; it is judged by its address"));
+    let notes = [of_client, of_server, unanswered].into_iter().flatten().collect();
+    let mut cases: Vec<Case> = Vec::new();
+    for pairs in &pairs {
+        let case = case(world, pairs);
+        match cases.iter_mut().find(|known| alike(known, &case)) {
+            Some(known) => known.pairs += case.pairs,
+            None => cases.push(case),
+        }
+    }
+    cases.sort_by_key(|case| case.answer);
+    let answer = cases.first().map_or(Answer::Unknown, |case| case.answer);
+    let named = Named { from: &from, to: &to, protocol, port };
+    let sentence = headline(&named, &cases, dials_service);
+    let audits = audits::audits(world, audited, &pairs, answer);
+    let exit_status = answer.exit_status();
+    let schema_version = SCHEMA_VERSION;
+    Ok(Explanation {
+        schema_version,
+        answer,
+        exit_status,
+        sentence,
+        notes,
+        from,
+        to,
+        protocol,
+        port,
+        at,
+        cases,
+        audits,
+    })
+}
+
+/// Whom a client dials.
+enum Dials {
+    /// One of these.
+    Ends(Vec<End>),
+    /// A Service, by one of its addresses.
+    Service(Vec<Destination>),
+}
+
+fn destination(cluster: &Cluster, servers: Meant, asked: &Asked) -> Result<Dials, ExplainError> {
+    let Asked { protocol, port, at, .. } = *asked;
+    let without_port = |id| {
+        let service = cluster.service(id);
+        let name = format!("{}/{}", service.namespace, service.name);
+        ExplainError::NoServicePort { service: name, protocol, port, has: ports(service) }
+    };
+    match servers {
+        Meant::Pods(pods) => Ok(Dials::Ends(pods.into_iter().flat_map(|pod| ends_of(cluster, pod)).collect())),
+        Meant::Address(ip) => match (resolve(cluster, ip, asked, at).dst, cluster.services_by_address(ip).first()) {
+            (service @ Destination::Service { .. }, _) => Ok(Dials::Service(vec![service])),
+            (Destination::Direct(End::Address { .. }), Some(service)) => Err(without_port(*service)),
+            (Destination::Direct(end), _) => Ok(Dials::Ends(vec![end])),
+        },
+        Meant::Service(id) => {
+            let service = cluster.service(id);
+            if service.addresses.is_empty() {
+                return Err(ExplainError::Headless(format!("{}/{}", service.namespace, service.name)));
+            }
+            if service.port(protocol, port).is_none() {
+                return Err(without_port(id));
+            }
+            let addresses = service.addresses.iter().map(|ip| Destination::Service { service: id, ip: *ip });
+            Ok(Dials::Service(addresses.collect()))
+        }
+    }
+}
+
+/// Who has an address, and what it is to those who dial it.
+fn resolve(cluster: &Cluster, ip: IpAddr, asked: &Asked, at: Timestamp) -> Ends {
+    cluster.resolve(&Flow {
+        start: at,
+        end: at,
+        node: None,
+        observed: None,
+        src: Endpoint::address(ip),
+        dst: Endpoint::address(ip),
+        protocol: asked.protocol,
+        port: asked.port,
+        outcome: None,
+        guessed: false,
+        connections: 1,
+        packets: 0,
+        bytes: 0,
+    })
+}
+
+/// A pod by each of its addresses.
+fn ends_of(cluster: &Cluster, id: PodId) -> impl Iterator<Item = End> {
+    let pod = cluster.pod(id);
+    pod.addresses.iter().map(move |ip| {
+        let ip = *ip;
+        if pod.host_network { End::Host { node: pod.node, ip } } else { End::Pod { pod: id, ip } }
+    })
+}
+
+/// All that policies can tell of an end: its address's family, who it is, the node where the other end may be a node, and in which
+/// blocks its address is.
+type Likeness = (bool, Option<u32>, Option<u32>, Option<IpAddr>, Vec<bool>);
+
+fn likeness(world: &World<'_>, end: &End, blocks: &BTreeSet<IpNet>, tells_nodes: bool) -> Likeness {
+    let view = world.view();
+    let family = end.ip().is_ipv4();
+    let in_blocks = blocks.iter().map(|block| block.contains(&end.ip())).collect();
+    match end.pod() {
+        Some(pod) => {
+            let node = view.cluster.pod(pod).node.filter(|_| tells_nodes).map(NodeId::number);
+            (family, Some(view.identity(pod)), node, None, in_blocks)
+        }
+        None => (family, None, None, Some(end.ip()), in_blocks),
+    }
+}
+
+/// Every kind of client with every kind of server that it can dial by an address of its own family.
+fn pairs(world: &World<'_>, audited: &[Arc<Policy>], clients: Meant, dials: &Dials, asked: &Asked) -> Vec<Pairs> {
+    let cluster = world.cluster();
+    let clients: Vec<End> = match clients {
+        Meant::Pods(pods) => pods.into_iter().flat_map(|pod| ends_of(cluster, pod)).collect(),
+        Meant::Address(ip) => vec![resolve(cluster, ip, asked, asked.at).src],
+        Meant::Service(_) => Vec::new(),
+    };
+    let blocks = blocks(world, audited);
+    let is_no_pod = |end: &End| end.pod().is_none();
+    match dials {
+        Dials::Ends(servers) => {
+            let (tells_clients, tells_servers) = (servers.iter().any(is_no_pod), clients.iter().any(is_no_pod));
+            let clients = grouped(world, &clients, &blocks, tells_clients);
+            let servers = grouped(world, servers, &blocks, tells_servers);
+            direct(&clients, &servers, asked)
+        }
+        Dials::Service(addresses) => {
+            let clients = grouped(world, &clients, &blocks, true);
+            clients.iter().flat_map(|client| through(world, client, addresses, asked)).collect()
+        }
+    }
+}
+
+/// The blocks by which any policy tells addresses apart.
+fn blocks(world: &World<'_>, audited: &[Arc<Policy>]) -> BTreeSet<IpNet> {
+    let policies = world.policies().chain(audited);
+    let of_policies = policies.flat_map(|policy| Direction::BOTH.map(|direction| policy.restriction(direction)));
+    let of_tiers = world.tiers().policies().iter().flat_map(|policy| policy.networks());
+    of_policies.flat_map(Restriction::blocks).chain(of_tiers).collect()
+}
+
+/// Ends that policies cannot tell apart.
+fn grouped(world: &World<'_>, ends: &[End], blocks: &BTreeSet<IpNet>, tells_nodes: bool) -> Vec<Vec<End>> {
+    let mut groups: BTreeMap<Likeness, Vec<End>> = BTreeMap::new();
+    for end in ends {
+        groups.entry(likeness(world, end, blocks, tells_nodes)).or_default().push(*end);
+    }
+    groups.into_values().collect()
+}
+
+fn direct(clients: &[Vec<End>], servers: &[Vec<End>], asked: &Asked) -> Vec<Pairs> {
+    let Asked { protocol, port, .. } = *asked;
+    let mut found = Vec::new();
+    let mut to_themselves = Vec::new();
+    for (clients, servers) in clients.iter().flat_map(|clients| servers.iter().map(move |servers| (clients, servers))) {
+        let each = || clients.iter().flat_map(|src| servers.iter().map(move |dst| (*src, *dst)));
+        let is_own = |(src, dst): &(End, End)| src.pod().is_some() && src.pod() == dst.pod();
+        let same_family = |(src, dst): &(End, End)| src.ip().is_ipv4() == dst.ip().is_ipv4();
+        // All of a group are of one family.
+        if !each().next().is_some_and(|ends| same_family(&ends)) {
+            continue;
+        }
+        let pods: BTreeSet<PodId> = servers.iter().filter_map(End::pod).collect();
+        let own = clients.iter().filter(|client| client.pod().is_some_and(|pod| pods.contains(&pod))).count() as u64;
+        let all = (clients.len() * servers.len()) as u64;
+        let pairs = |(src, dst): (End, End), count| Pairs {
+            pair: Pair { src, dst, protocol, port, dialled: Dialled::Listener },
+            count,
+        };
+        found.extend(each().find(|ends| !is_own(ends)).map(|ends| pairs(ends, all.saturating_sub(own))));
+        to_themselves.extend(each().find(is_own).map(|ends| pairs(ends, own)));
+    }
+    // Who asks whether pods of one workload reach each other does not mean each pod itself, unless there is one alone.
+    if found.is_empty() { to_themselves } else { found }
+}
+
+fn through(world: &World<'_>, clients: &[End], addresses: &[Destination], asked: &Asked) -> Vec<Pairs> {
+    let Asked { protocol, port, at, .. } = *asked;
+    let view = world.view();
+    let mut found = Vec::new();
+    for dst in addresses {
+        let Destination::Service { ip, .. } = dst else { continue };
+        let Some(src) = clients.first().filter(|client| client.ip().is_ipv4() == ip.is_ipv4()) else { continue };
+        let ends = Ends { src: *src, dst: *dst };
+        for Listener { end, port } in view.listeners(&ends, protocol, port, at) {
+            let pair = Pair { src: *src, dst: end, protocol, port, dialled: Dialled::Service };
+            found.push(Pairs { pair, count: clients.len() as u64 });
+        }
+    }
+    found
+}
+
+/// What becomes of a pair.
+fn case(world: &World<'_>, Pairs { pair, count }: &Pairs) -> Case {
+    let [egress, ingress] = Direction::BOTH.map(|direction| told(world, pair, direction));
+    Case {
+        answer: egress.answer.min(ingress.answer),
+        pairs: *count,
+        client: name(world, &pair.src),
+        server: name(world, &pair.dst),
+        port: pair.port,
+        egress,
+        ingress,
+    }
+}
+
+/// The walk; but where nobody knows which pod stands there, what restricts it is not known either.
+pub(super) fn told(world: &World<'_>, pair: &Pair, direction: Direction) -> Walk {
+    let view = world.view();
+    let walk = walk(&view, pair, direction);
+    if view.kind(pair.subject(direction)) == Kind::Unresolved { Walk { answer: Answer::Unknown, ..walk } } else { walk }
+}
+
+fn name(world: &World<'_>, end: &End) -> String {
+    match end.pod() {
+        Some(pod) => {
+            let pod = world.cluster().pod(pod);
+            format!("{}/Pod/{}", pod.namespace, pod.name)
+        }
+        None => title(&Party::of(end, world.cluster())),
+    }
+}
+
+/// Whether the same policies say the same of both.
+fn alike(known: &Case, case: &Case) -> bool {
+    let gist = |case: &Case| -> Vec<_> {
+        let walks = [&case.egress, &case.ingress].into_iter();
+        let said = |walk: &Walk| -> Vec<(String, PolicySays, Option<String>, Option<String>)> {
+            let steps = walk.tiers.iter().flat_map(|tier| &tier.policies);
+            let nearest = |miss: &crate::miss::Miss| format!("{} {:?}", miss.rule, miss.failed);
+            steps
+                .map(|it| (it.policy.to_string(), it.says, it.rule.clone(), it.nearest.as_ref().map(nearest)))
+                .collect()
+        };
+        walks.map(|walk| (walk.answer, walk.decided_by, said(walk))).collect()
+    };
+    known.port == case.port && gist(known) == gist(case)
+}
