@@ -8,6 +8,7 @@
 mod oracle;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::num::NonZero;
 use std::ops::AddAssign;
 use std::sync::Arc;
@@ -15,11 +16,13 @@ use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use foretell_policy::admin::view::Action;
-use foretell_policy::cluster::ownership::Destination;
+use foretell_policy::cluster::ownership::{Destination, End};
+use foretell_policy::cluster::workload::Workload;
 use foretell_policy::compiled::Failed;
 use foretell_policy::evaluation::{Evaluated, evaluate};
-use foretell_policy::explanation::PolicySays;
+use foretell_policy::explanation::ends::EndName;
 use foretell_policy::explanation::walk::walk;
+use foretell_policy::explanation::{Answer, Asked, PolicySays, explain};
 use foretell_policy::flow::{Direction, Flow};
 use foretell_policy::population::Population;
 use foretell_policy::tier::TierName;
@@ -34,7 +37,7 @@ use oracle::generate::scene;
 use oracle::judge::{Judgement, Reason, Said, Together, judge};
 use oracle::objects::{cluster, policies, reference};
 use oracle::scene::Scene;
-use oracle::tiers::End;
+use oracle::tiers::End as Ending;
 
 #[test]
 fn engine_and_oracle_never_disagree() {
@@ -108,6 +111,8 @@ impl Tally {
             "ruled out",
             "ruled in",
             "unknown",
+            "explained",
+            "explained, and pods differ",
         ];
         for what in wanted {
             let met = self.0.get(what).copied().unwrap_or_default();
@@ -119,6 +124,9 @@ impl Tally {
 fn compare(scene: &Scene, tally: &mut Tally) -> Result<(), String> {
     let cluster = cluster(scene);
     let world = World::new(Arc::new(Population::as_recorded(&cluster)), policies(scene)).under(compiled(scene));
+    if let Some(flow) = scene.flows.first() {
+        explanations_are_of_the_worst_pair(&world, flow, tally)?;
+    }
     for (index, flow) in scene.flows.iter().enumerate() {
         let expected = judge(scene, flow);
         let evaluated = evaluate(&world, flow, u64::try_from(index).unwrap());
@@ -177,10 +185,10 @@ fn compare_ruled(scene: &Scene, expected: &Judgement, line: &VerdictLine<'_>, ta
     };
     let action = line.administrators.unwrap().action;
     let (end, name) = match (line.verdict, action) {
-        (VerdictName::WouldDeny, Action::Deny) => (End::Denied, "ruled out alone"),
-        (VerdictName::Unknown, _) => (End::Unknown, "unknown alone"),
-        (VerdictName::Allow, Action::Pass) => (End::PassedOn, "passed on alone"),
-        (VerdictName::Allow, Action::Accept) => (End::Accepted, "ruled in alone"),
+        (VerdictName::WouldDeny, Action::Deny) => (Ending::Denied, "ruled out alone"),
+        (VerdictName::Unknown, _) => (Ending::Unknown, "unknown alone"),
+        (VerdictName::Allow, Action::Pass) => (Ending::PassedOn, "passed on alone"),
+        (VerdictName::Allow, Action::Accept) => (Ending::Accepted, "ruled in alone"),
         other => return Err(format!("{} says {other:?}", line.policy)),
     };
     if end != ruled.end || !ruled.clauses.contains(&line.rule.unwrap()) {
@@ -324,6 +332,50 @@ fn walk_ends_as_the_engine_says(
         let says_nothing = step.nearest.as_ref().is_some_and(|miss| miss.peers.is_empty() && miss.ports.is_empty());
         if says_nothing || (step.nearest.is_none() && !step.message.starts_with("it has no ")) {
             return Err(format!("{step:#?}\nsays nothing of what failed"));
+        }
+    }
+    Ok(())
+}
+
+/// May pods of one workload reach those of another? That is asked of every pair of them, where an explanation asks one of each kind
+/// that policies can tell apart.
+fn explanations_are_of_the_worst_pair(world: &World<'_>, flow: &Flow, tally: &mut Tally) -> Result<(), String> {
+    let cluster = world.cluster();
+    let mut ends: BTreeMap<&Workload, Vec<End>> = BTreeMap::new();
+    for (id, pod) in cluster.pods().filter(|(_, pod)| pod.workload.kind != "Pod" && pod.life.contains(flow.start)) {
+        let end = |ip: &IpAddr| {
+            let ip = *ip;
+            if pod.host_network { End::Host { node: pod.node, ip } } else { End::Pod { pod: id, ip } }
+        };
+        ends.entry(&pod.workload).or_default().extend(pod.addresses.iter().map(end));
+    }
+    for (from, clients) in &ends {
+        for (to, servers) in &ends {
+            let pairs = clients.iter().flat_map(|src| servers.iter().map(move |dst| (*src, *dst)));
+            let pairs = pairs.filter(|(src, dst)| src.ip().is_ipv4() == dst.ip().is_ipv4());
+            let (own, others): (Vec<_>, Vec<_>) =
+                pairs.partition(|(src, dst)| src.pod().is_some() && src.pod() == dst.pod());
+            let answers = if others.is_empty() { own } else { others }.into_iter().map(|(src, dst)| {
+                let Flow { protocol, port, .. } = *flow;
+                let pair = Pair { src, dst, protocol, port, dialled: Dialled::Listener };
+                Direction::BOTH.map(|direction| world.standing(&pair, direction).passage().into()).into_iter().min()
+            });
+            let answers: Vec<Option<Answer>> = answers.collect();
+            let Some(worst) = answers.iter().min().copied().flatten() else { continue };
+            let named = |workload: &Workload| EndName::Kind {
+                namespace: workload.namespace.clone(),
+                kind: workload.kind.clone(),
+                name: workload.name.clone(),
+            };
+            let asked =
+                Asked { from: named(from), to: named(to), protocol: flow.protocol, port: flow.port, at: flow.start };
+            let told = explain(world, &[], &asked).map_err(|error| error.to_string())?;
+            let pairs: u64 = told.cases.iter().map(|case| case.pairs).sum();
+            if told.answer != worst || pairs != answers.len() as u64 {
+                return Err(format!("{from} to {to}: {worst:?} of {answers:?}\ngot {told:#?}"));
+            }
+            tally.note("explained", 1);
+            tally.note("explained, and pods differ", u64::from(told.cases.len() > 1));
         }
     }
     Ok(())

@@ -234,8 +234,11 @@ fn direct(clients: &[Vec<End>], servers: &[Vec<End>], asked: &Asked) -> Vec<Pair
         if !each().next().is_some_and(|ends| same_family(&ends)) {
             continue;
         }
-        let pods: BTreeSet<PodId> = servers.iter().filter_map(End::pod).collect();
-        let own = clients.iter().filter(|client| client.pod().is_some_and(|pod| pods.contains(&pod))).count() as u64;
+        let mut of_pod: BTreeMap<PodId, u64> = BTreeMap::new();
+        for pod in servers.iter().filter_map(End::pod) {
+            *of_pod.entry(pod).or_default() += 1;
+        }
+        let own: u64 = clients.iter().filter_map(|client| of_pod.get(&client.pod()?)).sum();
         let all = (clients.len() * servers.len()) as u64;
         let pairs = |(src, dst): (End, End), count| Pairs {
             pair: Pair { src, dst, protocol, port, dialled: Dialled::Listener },
