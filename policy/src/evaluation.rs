@@ -1,6 +1,7 @@
 //! Verdicts, flow by flow: nothing is summed, united or remembered.
 
 use crate::cluster::ownership::Destination;
+use crate::dialect::ToOwnNode;
 use crate::flow::{Direction, Flow};
 use crate::index::Kind;
 use crate::index::view::View;
@@ -103,7 +104,8 @@ fn line<'a>(
             VerdictLine { rule: Some(rule), message, ..allow }
         }
         Verdict::Exempt(exemption) => {
-            let to_node = exemption == Exemption::Node && direction == Direction::Egress;
+            let is_said = view.index.terms().dialect.to_own_node != ToOwnNode::Unsaid;
+            let to_node = exemption == Exemption::Node && direction == Direction::Egress && !is_said;
             let message = to_node.then(|| TO_OWN_NODE.to_owned());
             VerdictLine { exempt: Some(exemption), message, ..allow }
         }

@@ -74,6 +74,12 @@ pub(super) fn let_pass(world: &World<'_>, standing: &Standing, direction: Direct
             let note = format!("allowed by {reference} {}", rule_name(direction, *rule));
             Some((reference, note))
         }
+        Standing::AllowedAtOtherEnd { policy, rule } => {
+            let reference = world.policy(*policy).reference.clone();
+            let rule = rule_name(direction.other(), *rule);
+            let note = format!("allowed at the other end by {reference} {rule}, which is enough on one node");
+            Some((reference, note))
+        }
         Standing::Ruled(Ruling { tier, taken: Taken { by, action: Action::Accept }, .. }) => {
             let policy = world.tiers().policy(by.policy);
             let name = policy.rule_name(direction, by.rule);

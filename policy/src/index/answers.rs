@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::answer::Answer;
 use super::section::{Chunk, Masks, Rows, Section, Segment};
 use super::{Index, Resident, place};
+use crate::dialect::ByBlock;
 use crate::flow::{Direction, Protocol};
 use crate::verdict::Exemption;
 use crate::world::PolicyId;
@@ -96,12 +97,15 @@ impl Index {
     /// What is known of a question from the address and the port alone.
     #[inline]
     pub(super) fn address_rows(&self, peer: Kind, blocks: u32, port: PortRow) -> Rows<'_> {
+        let by_block = self.terms.by_block(peer);
+        // The first row is that of addresses in no block.
+        let blocks = if by_block == ByBlock::Left { 0 } else { blocks };
         Rows {
             pods: &[],
             own: &[],
             blocks: self.blocks.row(blocks),
             ports: self.ports.row(port.0),
-            blocks_differ: matches!(peer, Kind::Pod(_) | Kind::Node),
+            blocks_differ: by_block == ByBlock::Unsaid,
         }
     }
 

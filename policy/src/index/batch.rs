@@ -263,7 +263,9 @@ impl View<'_> {
             Direction::Ingress => (dst, src),
         };
         let identity = subject.identity()?;
-        self.index.ask(identity, direction, peer.seen, port, exemption(subject, peer))
+        let exemption = exemption(subject, peer)
+            .filter(|exemption| *exemption == Exemption::Itself || self.index.terms().exempts_own_node(direction));
+        self.index.ask(identity, direction, peer.seen, port, exemption)
     }
 
     #[inline]
