@@ -31,6 +31,7 @@ use oracle::judge::{Judgement, Reason, Said, Together, judge};
 use oracle::objects::{cluster, policies, reference};
 use oracle::scene::Scene;
 use oracle::tiers::End;
+use oracle::ways::Ways;
 
 #[test]
 fn engine_and_oracle_never_disagree() {
@@ -109,14 +110,44 @@ impl Tally {
             let met = self.0.get(what).copied().unwrap_or_default();
             assert!(met >= u64::from(cases / 200), "only {met} times: {what}");
         }
+        for what in ENFORCERS.iter().map(|(_, counted)| *counted).chain(["allowed at the other end"]) {
+            let met = self.0.get(what).copied().unwrap_or_default();
+            assert!(met >= u64::from(cases / 1000), "only {met} times: {what}");
+        }
     }
 }
 
+/// The enforcers as which a scene is judged besides, and what is counted of each: flows of which another thing is said there.
+const ENFORCERS: [(&str, &str); 4] = [
+    ("cilium", "otherwise under Cilium"),
+    ("cilium,policy-cidr-match-mode=nodes", "otherwise under Cilium with nodes"),
+    ("calico", "otherwise under Calico"),
+    ("kube-router", "otherwise under kube-router"),
+];
+
 fn compare(scene: &Scene, tally: &mut Tally) -> Result<(), String> {
+    compare_as("upstream", scene, tally)?;
+    // Under one of them, by lot: to ask the oracle is what takes time.
+    let lot: usize = scene.flows.iter().map(|flow| usize::from(flow.port) + usize::from(flow.start == flow.end)).sum();
+    let (enforcer, counted) = ENFORCERS[(lot + scene.pods.len()) % ENFORCERS.len()];
+    let mut there = Tally::default();
+    compare_as(enforcer, scene, &mut there).map_err(|what| format!("as {enforcer}: {what}"))?;
+    let at_other_end = "allowed at the other end";
+    tally.note(at_other_end, there.0.get(at_other_end).copied().unwrap_or_default());
+    for flow in &scene.flows {
+        let (upstream, there) = (judge(scene, flow, &Ways::default()), judge(scene, flow, &Ways::of(enforcer)));
+        tally.note(counted, u64::from(upstream.together != there.together || upstream.said != there.said));
+    }
+    Ok(())
+}
+
+fn compare_as(enforcer: &str, scene: &Scene, tally: &mut Tally) -> Result<(), String> {
     let cluster = cluster(scene);
-    let world = World::new(Arc::new(Population::as_recorded(&cluster)), policies(scene)).under(compiled(scene));
+    let (dialect, ways) = (enforcer.parse().unwrap(), Ways::of(enforcer));
+    let population = Arc::new(Population::as_recorded(&cluster));
+    let world = World::in_dialect(dialect, population, policies(scene)).under(compiled(scene));
     for (index, flow) in scene.flows.iter().enumerate() {
-        let expected = judge(scene, flow);
+        let expected = judge(scene, flow, &ways);
         let evaluated = evaluate(&world, flow, u64::try_from(index).unwrap());
         let explain = |what: String| format!("flow {index}: {what}\nexpected {expected:#?}\ngot {evaluated:#?}");
         compare_lines(scene, &expected, &evaluated, tally).map_err(explain)?;
@@ -244,6 +275,7 @@ fn compare_together(world: &World<'_>, flow: &Flow, expected: &Judgement, tally:
                 Together::RuledOut => "ruled out",
                 Together::RuledIn => "ruled in",
                 Together::Unknown => "unknown",
+                Together::AllowedThere => "allowed at the other end",
                 _ => "decided by NetworkPolicies",
             },
             1,
@@ -258,6 +290,7 @@ fn together(standing: &Standing) -> Together {
         Standing::Exempt(_) => Together::Exempt,
         Standing::Allowed { by_block_alone: true, .. } => Together::AllowedByBlock,
         Standing::Allowed { by_block_alone: false, .. } => Together::Allowed,
+        Standing::AllowedAtOtherEnd { .. } => Together::AllowedThere,
         Standing::Denied(_) => Together::Denied,
         Standing::Ruled(ruling) if ruling.passage() == Passage::Passes => Together::RuledIn,
         Standing::Ruled(_) => Together::RuledOut,
