@@ -24,6 +24,7 @@ use blame::{Blamed, deniers, let_pass};
 use unknown::{Unknown, UnknownKey};
 
 mod blame;
+pub mod dialects;
 pub mod unknown;
 
 /// What is asked of the traffic.

@@ -10,6 +10,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub mod deviations;
+pub mod recognised;
+pub(crate) mod remark;
 pub(crate) mod terms;
 
 /// What enforces NetworkPolicy in a cluster.

@@ -1,7 +1,7 @@
 //! Verdicts, flow by flow: nothing is summed, united or remembered.
 
 use crate::cluster::ownership::Destination;
-use crate::dialect::ToOwnNode;
+use crate::dialect::{ToOwnNode, remark};
 use crate::flow::{Direction, Flow};
 use crate::index::Kind;
 use crate::index::view::View;
@@ -112,6 +112,7 @@ fn line<'a>(
         Verdict::WouldDeny(reason) => {
             let peer = Party::of(pair.peer(direction), view.cluster).to_string();
             let mut message = policy.explain(&reason, direction, &peer, pair.protocol, pair.port);
+            message.extend(remark::on_denial(view, policy, pair, direction));
             if let Some(service) = backend_of {
                 let backend = Party::of(&pair.dst, view.cluster);
                 message = format!("{message} (backend {backend} of {service})");

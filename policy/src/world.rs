@@ -159,6 +159,13 @@ impl<'c> World<'c> {
         Self { population, policies, index, tiers: Tiers::default(), directory: OnceLock::new() }
     }
 
+    /// The same world in another dialect.
+    #[must_use]
+    pub fn read_as(&self, dialect: Dialect) -> Self {
+        let policies = self.policies().cloned().collect();
+        Self { tiers: self.tiers.clone(), ..Self::in_dialect(dialect, Arc::clone(&self.population), policies) }
+    }
+
     /// The same world with these policies of administrators.
     #[must_use]
     pub fn under(mut self, policies: Vec<Arc<TierPolicy>>) -> Self {

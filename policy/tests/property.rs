@@ -135,7 +135,7 @@ fn compare(scene: &Scene, tally: &mut Tally) -> Result<(), String> {
     let at_other_end = "allowed at the other end";
     tally.note(at_other_end, there.0.get(at_other_end).copied().unwrap_or_default());
     for flow in &scene.flows {
-        let (upstream, there) = (judge(scene, flow, &Ways::default()), judge(scene, flow, &Ways::of(enforcer)));
+        let (upstream, there) = (judge(scene, flow, Ways::default()), judge(scene, flow, Ways::of(enforcer)));
         tally.note(counted, u64::from(upstream.together != there.together || upstream.said != there.said));
     }
     Ok(())
@@ -147,7 +147,7 @@ fn compare_as(enforcer: &str, scene: &Scene, tally: &mut Tally) -> Result<(), St
     let population = Arc::new(Population::as_recorded(&cluster));
     let world = World::in_dialect(dialect, population, policies(scene)).under(compiled(scene));
     for (index, flow) in scene.flows.iter().enumerate() {
-        let expected = judge(scene, flow, &ways);
+        let expected = judge(scene, flow, ways);
         let evaluated = evaluate(&world, flow, u64::try_from(index).unwrap());
         let explain = |what: String| format!("flow {index}: {what}\nexpected {expected:#?}\ngot {evaluated:#?}");
         compare_lines(scene, &expected, &evaluated, tally).map_err(explain)?;

@@ -3,6 +3,7 @@
 use super::{Case, Cause};
 use crate::admin::view::Action;
 use crate::compiled::PolicyRef;
+use crate::dialect::remark;
 use crate::effect::{Outcome, Worlds};
 use crate::flow::Direction;
 use crate::naming::Party;
@@ -37,7 +38,8 @@ pub(super) fn deniers(world: &World<'_>, standing: &Standing, pair: &Pair, direc
             .iter()
             .map(|(id, reason)| {
                 let policy = world.policy(*id);
-                let message = policy.explain(reason, direction, &peer, pair.protocol, pair.port);
+                let mut message = policy.explain(reason, direction, &peer, pair.protocol, pair.port);
+                message.extend(remark::on_denial(&world.view(), policy, pair, direction));
                 Denier { policy: policy.reference.clone(), reason: reason.name(), message }
             })
             .collect(),

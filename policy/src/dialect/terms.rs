@@ -75,11 +75,10 @@ impl Terms {
         namespace: Option<&str>,
     ) -> Reading {
         let as_written = Reading { ports: None, without_blocks: false };
-        let is_named = |matcher: &PortMatcher| matches!(matcher.ports, Ports::Named(_));
         let Some(namespace) = namespace.filter(|_| {
             self.dialect.named_ports == NamedPorts::OfTheNamespace
                 && direction == Direction::Egress
-                && ports.iter().any(is_named)
+                && ports.iter().any(PortMatcher::is_named)
         }) else {
             return as_written;
         };
@@ -90,12 +89,12 @@ impl Terms {
                 Reading { ports: Some(numbers.collect()), without_blocks: false }
             }
             PeerSet::AnyOf(matchers) if matchers.iter().all(|it| matches!(it, PeerMatcher::Block { .. })) => {
-                let numbers = ports.iter().filter(|matcher| !is_named(matcher)).cloned();
+                let numbers = ports.iter().filter(|matcher| !matcher.is_named()).cloned();
                 Reading { ports: Some(numbers.collect()), without_blocks: false }
             }
             // Selectors and blocks side by side: names are looked up for what selectors take. Where numbers stand beside the
             // names, a rule would have to be two; there it stays as it is written.
-            PeerSet::AnyOf(_) => Reading { ports: None, without_blocks: ports.iter().all(is_named) },
+            PeerSet::AnyOf(_) => Reading { ports: None, without_blocks: ports.iter().all(PortMatcher::is_named) },
         }
     }
 }

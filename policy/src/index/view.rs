@@ -177,14 +177,20 @@ impl<'a> View<'a> {
     /// What NetworkPolicies cannot deny: a pod's own node and the pod itself.
     #[must_use]
     pub fn exemption(&self, subject: PodId, peer: &End, direction: Direction) -> Option<Exemption> {
-        let own_node = self.cluster.pod(subject).node.filter(|_| self.index.terms().exempts_own_node(direction));
+        if peer.pod() == Some(subject) {
+            return Some(Exemption::Itself);
+        }
+        let is_exempt = self.index.terms().exempts_own_node(direction) && self.is_own_node(subject, peer);
+        is_exempt.then_some(Exemption::Node)
+    }
+
+    /// Whether an end is a pod's own node: one of its host's addresses, or a hostNetwork pod there.
+    pub(crate) fn is_own_node(&self, subject: PodId, peer: &End) -> bool {
+        let Some(own_node) = self.cluster.pod(subject).node else { return false };
         match *peer {
-            End::Pod { pod, .. } if pod == subject => Some(Exemption::Itself),
-            End::Pod { .. } | End::UnknownPod { .. } => None,
-            End::Host { node: Some(node), .. } if Some(node) == own_node => Some(Exemption::Node),
-            End::Host { ip, .. } | End::Address { ip } => {
-                own_node.filter(|node| self.cluster.nodes().has_address(*node, ip)).map(|_| Exemption::Node)
-            }
+            End::Pod { .. } | End::UnknownPod { .. } => false,
+            End::Host { node: Some(node), .. } if node == own_node => true,
+            End::Host { ip, .. } | End::Address { ip } => self.cluster.nodes().has_address(own_node, ip),
         }
     }
 

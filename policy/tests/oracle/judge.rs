@@ -63,7 +63,7 @@ pub(crate) struct Judgement {
     pub(crate) ruled: BTreeMap<(usize, Direction), Ruled>,
 }
 
-pub(crate) fn judge(scene: &Scene, flow: &Flow, ways: &Ways) -> Judgement {
+pub(crate) fn judge(scene: &Scene, flow: &Flow, ways: Ways) -> Judgement {
     let mut judgement = Judgement {
         said: BTreeMap::new(),
         unresolved_subjects: BTreeSet::new(),
@@ -131,14 +131,7 @@ fn worse(one: Said, other: Said) -> Said {
 }
 
 /// What one policy says of one road; `None`: it does not apply.
-fn say(
-    scene: &Scene,
-    policy: &Policy,
-    road: &Road,
-    direction: Direction,
-    proto: Protocol,
-    ways: &Ways,
-) -> Option<Said> {
+fn say(scene: &Scene, policy: &Policy, road: &Road, direction: Direction, proto: Protocol, ways: Ways) -> Option<Said> {
     let (subject, peer) = match direction {
         Direction::Egress => (road.src, road.dst),
         Direction::Ingress => (road.dst, road.src),

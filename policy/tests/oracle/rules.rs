@@ -85,7 +85,7 @@ impl Rule<'_> {
         scene: &Scene,
         subject_namespace: &str,
         peer: &Who,
-        ways: &Ways,
+        ways: Ways,
         names_of: Option<&str>,
     ) -> Takes {
         if self.peers.is_empty() {

@@ -51,7 +51,7 @@ impl Ways {
         }
     }
 
-    pub(crate) fn leave(&self, peer: &Who) -> bool {
+    pub(crate) fn leave(self, peer: &Who) -> bool {
         match peer {
             Who::Pod { .. } => self.blocks_leave_pods,
             _ => self.blocks_leave_nodes,

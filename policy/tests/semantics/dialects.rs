@@ -220,3 +220,25 @@ fn every_deviation_of_every_enforcer_has_its_source() {
     assert_eq!(Dialect::UPSTREAM.deviations().count(), 0);
     assert_eq!(Dialect::of(Cni::Upstream), Dialect::UPSTREAM);
 }
+
+#[test]
+fn a_denial_that_upstream_would_not_give_says_whose_it_is() {
+    let message =
+        |cni: &str, spec: &str, flow: &str, direction| shop().and(&audit(spec)).under(cni).message(flow, direction);
+    assert!(
+        message("cilium", FROM_EVERYWHERE, "cart -> web TCP 8080", Ingress)
+            .ends_with("; as upstream has it ingress[0] allows it, but for Cilium an ipBlock takes no pod"),
+    );
+    let to_node = message("calico", "{policyTypes: [Egress]}", "web -> 192.168.0.1 TCP 80", Egress);
+    assert!(
+        to_node.ends_with("; for Calico traffic from a pod to its own node is held to the pod's policies"),
+        "{to_node}"
+    );
+    let sql = message("kube-router", "{egress: [{ports: [{port: sql}]}]}", "web -> db TCP 5432", Egress);
+    assert!(
+        sql.contains("; as upstream has it egress[0] allows it, but for kube-router in an egress rule the name"),
+        "{sql}"
+    );
+    let plain = message("cilium", "{policyTypes: [Ingress]}", "cart -> web TCP 8080", Ingress);
+    assert_eq!(plain, "policy has no ingress rules: every ingress flow is denied");
+}
