@@ -3,16 +3,17 @@
 
 use std::collections::BTreeMap;
 
-use super::{Case, Seen};
-use crate::cluster::ownership::End;
+use super::Case;
+use crate::cluster::ownership::{Destination, End};
 use crate::compiled::Restriction;
 use crate::dialect::Dialect;
 use crate::dialect::deviations::Deviation;
 use crate::effect::{Change, Effect, Outcome, Worlds};
 use crate::flow::{Direction, Protocol};
+use crate::index::Kind;
 use crate::naming::Party;
 use crate::sum::Sums;
-use crate::traffic::Traffic;
+use crate::traffic::{Class, Key, Sighting, Traffic};
 use crate::verdict::Exemption;
 use crate::world::{Standing, World};
 
@@ -44,53 +45,102 @@ pub struct Differing {
     pub sums: Sums,
 }
 
-/// The relations in use that a case, judged as upstream has it, denies otherwise than the same worlds in a dialect.
-#[must_use]
-pub fn differing(
-    case: &Case<'_, '_, '_>,
-    there: Worlds<'_, '_>,
-    traffic: &Traffic,
-) -> BTreeMap<DifferenceKey, Differing> {
-    let mut found: BTreeMap<DifferenceKey, Differing> = BTreeMap::new();
-    let concerned = case.concerned();
-    for (key, sightings) in traffic.touching(&concerned.pods, &concerned.services) {
-        let is_in_use = |outcome| Seen { key, sightings, outcome, shared: crate::sum::Sharing::None }.is_in_use();
-        let upstream = case.worlds.outcomes(key);
-        if !upstream.first().is_some_and(is_in_use) {
-            continue;
-        }
-        let outcomes = there.outcomes(key);
-        for one in &upstream {
-            // Who answers does not depend on who enforces.
-            let Some(other) = outcomes.iter().find(|other| other.pair == one.pair) else { continue };
-            if !differ(one.effect, other.effect) {
-                continue;
-            }
-            let Some((direction, deviation)) = why(case.worlds.after, there.after.dialect(), one, other) else {
-                continue;
-            };
-            let cluster = case.worlds.after.cluster();
-            let pair = &one.pair;
-            let relation = DifferenceKey {
-                deviation,
-                direction,
-                subject: Party::of(pair.subject(direction), cluster),
-                peer: Party::of(pair.peer(direction), cluster),
-                protocol: pair.protocol,
-                port: pair.port,
-            };
-            let differing = found.entry(relation).or_insert_with(|| Differing {
-                upstream: one.effect,
-                there: other.effect,
-                sums: Sums::default(),
-            });
-            let shared = case.sharing(key, &upstream);
-            for sighting in sightings {
-                differing.sums.add(key.src, sighting, shared);
-            }
-        }
+/// A key of the traffic, with what was seen of it.
+pub type Touched<'t> = (&'t Key, &'t [Sighting]);
+
+impl Case<'_, '_, '_> {
+    /// The traffic in use for which the change can make a difference.
+    #[must_use]
+    pub fn in_use<'t>(&self, traffic: &'t Traffic) -> Vec<Touched<'t>> {
+        let concerned = self.concerned();
+        let is_in_use = |(_, sightings): &Touched<'_>| sightings.iter().any(|sighting| sighting.class == Class::InUse);
+        traffic.touching(&concerned.pods, &concerned.services).into_iter().filter(is_in_use).collect()
     }
-    found
+
+    /// Whether a deviation may make a difference to traffic, by its addresses and nodes alone: no rule is asked for it.
+    #[must_use]
+    pub fn may_differ(&self, deviation: Deviation, key: &Key) -> bool {
+        let Worlds { before, after, .. } = self.worlds;
+        [before, after].into_iter().any(|world| {
+            let view = world.view();
+            let in_a_block = |end: &End| {
+                let kind = view.kind(end);
+                matches!(kind, Kind::Pod(_) | Kind::Node) && view.index.seen(kind, end.ip()).is_in_a_block()
+            };
+            let any = |test: &dyn Fn(&End) -> bool| destinations(world, &key.dst).iter().any(test);
+            match deviation {
+                Deviation::BlocksLeavePods | Deviation::BlocksLeaveNodes => in_a_block(&key.src) || any(&in_a_block),
+                Deviation::OwnNodeIsJudged => {
+                    key.src.pod().is_some_and(|subject| any(&|end| view.is_own_node(subject, end)))
+                }
+                Deviation::EitherEndOnOneNode => {
+                    let node = |end: &End| world.cluster().pod(end.pod()?).node;
+                    node(&key.src).is_some_and(|own| any(&|end| node(end) == Some(own)))
+                }
+                Deviation::ExceptsOfTheRule | Deviation::NamedPortsOfTheNamespace => true,
+            }
+        })
+    }
+
+    /// What of this traffic the change, judged as upstream has it, denies otherwise than the same worlds in a dialect.
+    #[must_use]
+    pub fn differing(&self, there: Worlds<'_, '_>, traffic: &[Touched<'_>]) -> BTreeMap<DifferenceKey, Differing> {
+        let mut found: BTreeMap<DifferenceKey, Differing> = BTreeMap::new();
+        for (key, sightings) in traffic {
+            let upstream = self.worlds.outcomes(key);
+            let outcomes = there.outcomes(key);
+            for one in &upstream {
+                // Who answers does not depend on who enforces.
+                let Some(other) = outcomes.iter().find(|other| other.pair == one.pair) else { continue };
+                if !differ(one.effect, other.effect) {
+                    continue;
+                }
+                let why = why(self.worlds.after, there.after.dialect(), one, other);
+                let Some((direction, deviation)) = why else { continue };
+                let cluster = self.worlds.after.cluster();
+                let pair = &one.pair;
+                let relation = DifferenceKey {
+                    deviation,
+                    direction,
+                    subject: Party::of(pair.subject(direction), cluster),
+                    peer: Party::of(pair.peer(direction), cluster),
+                    protocol: pair.protocol,
+                    port: pair.port,
+                };
+                let differing = found.entry(relation).or_insert_with(|| Differing {
+                    upstream: one.effect,
+                    there: other.effect,
+                    sums: Sums::default(),
+                });
+                let shared = self.sharing(key, &upstream);
+                for sighting in *sightings {
+                    differing.sums.add(key.src, sighting, shared);
+                }
+            }
+        }
+        found
+    }
+}
+
+/// Who may stand at a destination: of a Service every backend, ready or not.
+fn destinations(world: &World<'_>, destination: &Destination) -> Vec<End> {
+    let service = match destination {
+        Destination::Direct(end) => return vec![*end],
+        Destination::Service { service, .. } => *service,
+    };
+    let behind = world.population().behind(service);
+    let pods = behind.pods().flat_map(|id| {
+        let pod = world.cluster().pod(id);
+        let end = move |ip| {
+            if pod.host_network { End::Host { node: pod.node, ip } } else { End::Pod { pod: id, ip } }
+        };
+        pod.addresses.iter().copied().map(end)
+    });
+    let listed = behind.listed.iter().map(|listed| {
+        let pod = world.cluster().pods_by_address(listed.ip).first();
+        pod.map_or(End::Address { ip: listed.ip }, |pod| End::Pod { pod: *pod, ip: listed.ip })
+    });
+    pods.chain(listed).collect()
 }
 
 /// One denies what it allowed, or may have allowed, before; the other does not. What is denied there before and after would not be

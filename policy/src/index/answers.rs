@@ -31,6 +31,15 @@ pub struct Seen {
     pub(super) blocks: u32,
 }
 
+impl Seen {
+    /// Whether a block of some rule holds its address.
+    #[must_use]
+    pub fn is_in_a_block(&self) -> bool {
+        // The first row is that of addresses in no block.
+        self.blocks != 0
+    }
+}
+
 /// The number of the row of a destination's port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortRow(u32);

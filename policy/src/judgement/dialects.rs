@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Judgement, seen};
 use crate::assessment::Case;
-use crate::assessment::dialects::{DifferenceKey, Differing, differing};
+use crate::assessment::dialects::{DifferenceKey, Differing, Touched};
 use crate::compiled::{Policy, PolicyRef, Restriction, Rule};
 use crate::dialect::deviations::Deviation;
 use crate::dialect::recognised::{recognise, remark};
@@ -22,30 +22,43 @@ const COMMON: [Cni; 3] = [Cni::Cilium, Cni::Calico, Cni::KubeRouter];
 const MOST: usize = 20;
 
 impl Judgement<'_, '_, '_> {
-    /// Relations in use of which a common enforcer makes something else. Enforcers are only asked where the policies hold
-    /// something that they read otherwise.
+    /// Relations in use of which a common enforcer makes something else. An enforcer is asked only where the policies hold
+    /// something that it reads otherwise, and of traffic to which that may make a difference.
     pub(super) fn dialects(&self) -> Vec<DialectReport> {
         if !self.inputs.dialect.is_upstream() || !self.plan.is_enforced() {
             return Vec::new();
         }
-        let policies: Vec<&Policy> = self.before.policies().chain(self.after.policies()).map(Arc::as_ref).collect();
-        let dialects = COMMON.map(Dialect::of).into_iter();
-        let asked = dialects.filter(|dialect| dialect.deviations().any(|deviation| may_matter(deviation, &policies)));
-        asked.flat_map(|dialect| self.dialect(dialect)).collect()
-    }
-
-    fn dialect(&self, dialect: Dialect) -> Vec<DialectReport> {
         let changed: BTreeSet<PolicyRef> = self.plan.enforced.iter().map(|change| change.reference.clone()).collect();
-        let [before, after] = [self.before, self.after].map(|world| world.read_as(dialect));
         let case = Case {
             worlds: Worlds { before: self.before, after: self.after, at: self.inputs.at },
             changed: &changed,
             exceptions: &self.plan.exceptions,
             promoted_from: &self.plan.promoted_from,
         };
+        let policies: Vec<&Policy> = self.before.policies().chain(self.after.policies()).map(Arc::as_ref).collect();
+        let mut in_use: Option<Vec<Touched<'_>>> = None;
+        let mut reports = Vec::new();
+        for dialect in COMMON.map(Dialect::of) {
+            let deviations: Vec<Deviation> = dialect.deviations().filter(|it| may_matter(*it, &policies)).collect();
+            if deviations.is_empty() {
+                continue;
+            }
+            let in_use = in_use.get_or_insert_with(|| case.in_use(self.inputs.traffic));
+            let may_differ =
+                |(key, _): &&Touched<'_>| deviations.iter().any(|deviation| case.may_differ(*deviation, key));
+            let traffic: Vec<Touched<'_>> = in_use.iter().filter(may_differ).copied().collect();
+            if !traffic.is_empty() {
+                reports.extend(self.dialect(dialect, &case, &traffic));
+            }
+        }
+        reports
+    }
+
+    fn dialect(&self, dialect: Dialect, case: &Case<'_, '_, '_>, traffic: &[Touched<'_>]) -> Vec<DialectReport> {
+        let [before, after] = [self.before, self.after].map(|world| world.read_as(dialect));
         let there = Worlds { before: &before, after: &after, at: self.inputs.at };
         let mut reports: Vec<DialectReport> = Vec::new();
-        for (key, found) in differing(&case, there, self.inputs.traffic) {
+        for (key, found) in case.differing(there, traffic) {
             let Some(difference) = self.difference(&key, &found) else { continue };
             let name = key.deviation.name();
             if reports.last().is_none_or(|report| report.deviation != name) {

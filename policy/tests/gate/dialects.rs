@@ -51,6 +51,12 @@ fn what_upstream_allows_and_cilium_denies_is_told_and_blocks_nothing() {
 }
 
 #[test]
+fn a_services_backends_are_told_of_too() {
+    let by_service = shop().head("it.yaml", &policy("shop", "it", BY_BLOCK)).flow("web -> cart-svc TCP 80").judge();
+    assert_eq!(told(&by_service), ["Cilium ipBlockTakesNoPod: web -> cart TCP 8080 StillAllowed, there NewlyDenied"]);
+}
+
+#[test]
 fn judged_as_cilium_its_answer_decides() {
     let report = by_block().under("cilium").judge();
     assert_eq!((report.decision, report.exit_status), (Decision::Blocked, 1));
