@@ -14,6 +14,8 @@ use crate::port::{NamedPort, PortMatcher, Ports};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Terms {
     pub(crate) dialect: Dialect,
+    /// Blocks do not mean what upstream's most usual answer is.
+    decides_blocks: bool,
     /// By namespace the named ports of the pods that run there, where names of ports mean these.
     names: HashMap<String, Vec<NamedPort>>,
 }
@@ -42,7 +44,14 @@ impl Terms {
                 list.dedup();
             }
         }
-        Self { dialect, names }
+        let decides_blocks = [dialect.pods_by_block, dialect.nodes_by_block] != [ByBlock::Unsaid; 2];
+        Self { dialect, decides_blocks, names }
+    }
+
+    /// Whether blocks take pods and nodes alike, and say that enforcers differ: nearly everybody asks so.
+    #[inline]
+    pub(crate) fn leaves_blocks_open(&self) -> bool {
+        !self.decides_blocks
     }
 
     /// Whether an `ipBlock` takes an end by its address.

@@ -106,16 +106,22 @@ impl Index {
     /// What is known of a question from the address and the port alone.
     #[inline]
     pub(super) fn address_rows(&self, peer: Kind, blocks: u32, port: PortRow) -> Rows<'_> {
+        let (blocks, blocks_differ) = if self.terms.leaves_blocks_open() {
+            (blocks, matches!(peer, Kind::Pod(_) | Kind::Node))
+        } else {
+            self.blocks_in_dialect(peer, blocks)
+        };
+        Rows { pods: &[], own: &[], blocks: self.blocks.row(blocks), ports: self.ports.row(port.0), blocks_differ }
+    }
+
+    /// Which row of blocks is asked, and whether an allow by it is one that enforcers differ on. Out of the way of those who ask as
+    /// upstream has it.
+    #[cold]
+    #[inline(never)]
+    fn blocks_in_dialect(&self, peer: Kind, blocks: u32) -> (u32, bool) {
         let by_block = self.terms.by_block(peer);
         // The first row is that of addresses in no block.
-        let blocks = if by_block == ByBlock::Left { 0 } else { blocks };
-        Rows {
-            pods: &[],
-            own: &[],
-            blocks: self.blocks.row(blocks),
-            ports: self.ports.row(port.0),
-            blocks_differ: by_block == ByBlock::Unsaid,
-        }
+        (if by_block == ByBlock::Left { 0 } else { blocks }, by_block == ByBlock::Unsaid)
     }
 
     /// The parts of an identity's row: sets of pods, own sets of cluster policies, own sets of its namespace's policies.
