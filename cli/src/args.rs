@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use foretell_policy::cluster::workload::kind_named;
+use foretell_policy::dialect::Dialect;
 use foretell_policy::explanation::ends::EndName;
 use foretell_policy::flow::Protocol;
 use foretell_service::evaluator::EvaluatorArgs;
@@ -69,6 +70,11 @@ pub struct Check {
     /// The clock for window, expiry and ages [default: now]; an evaluator's is its own
     #[arg(long, value_name = "TIME", value_parser = parse_time, conflicts_with = "url")]
     pub at: Option<Timestamp>,
+    /// What enforces the policies: upstream, antrea, aws-vpc-cni, azure-npm, calico, cilium, kube-network-policies, kube-router,
+    /// ovn-kubernetes or weave; for Cilium with policy-cidr-match-mode also cilium,policy-cidr-match-mode=nodes (pods, pods+nodes)
+    /// [default: `cni` in the base's .foretell.yaml, else upstream, or as the evaluator was told]
+    #[arg(long, env = "FORETELL_CNI", value_name = "CNI")]
+    pub cni: Option<Dialect>,
     /// Form of the report
     #[arg(long, value_enum, default_value_t = ReportFormat::Markdown)]
     pub format: ReportFormat,
@@ -155,6 +161,10 @@ pub struct Evaluate {
     /// Judge by enforced NetworkPolicies too, not only by audit policies
     #[arg(long)]
     pub all: bool,
+    /// What enforces the policies: upstream, antrea, aws-vpc-cni, azure-npm, calico, cilium, kube-network-policies, kube-router,
+    /// ovn-kubernetes or weave; for Cilium with policy-cidr-match-mode also cilium,policy-cidr-match-mode=nodes (pods, pods+nodes)
+    #[arg(long, env = "FORETELL_CNI", value_name = "CNI", default_value_t = Dialect::UPSTREAM)]
+    pub cni: Dialect,
     /// Form of the verdicts
     #[arg(long, value_enum, default_value_t = VerdictFormat::Ndjson)]
     pub format: VerdictFormat,
@@ -179,6 +189,10 @@ pub struct Explain {
     /// A range from which pods get addresses, where the snapshot's Nodes do not tell. May be given several times
     #[arg(long = "pod-cidr", value_name = "CIDR")]
     pub pod_cidrs: Vec<IpNet>,
+    /// What enforces the policies: upstream, antrea, aws-vpc-cni, azure-npm, calico, cilium, kube-network-policies, kube-router,
+    /// ovn-kubernetes or weave; for Cilium with policy-cidr-match-mode also cilium,policy-cidr-match-mode=nodes (pods, pods+nodes)
+    #[arg(long, env = "FORETELL_CNI", value_name = "CNI", default_value_t = Dialect::UPSTREAM)]
+    pub cni: Dialect,
     /// Pods that live at this time are meant [default: now]
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub at: Option<Timestamp>,

@@ -60,7 +60,7 @@ impl Outcome for CheckError {
 /// # Errors
 /// [`CheckError`] where an input cannot be used: nothing is printed then.
 pub fn run(args: Check) -> Result<u8, CheckError> {
-    let Check { compared, manifests, observed, evaluator, window, min_window, at, format } = args;
+    let Check { compared, manifests, observed, evaluator, window, min_window, at, cni, format } = args;
     let judged_by = match (observed, evaluator) {
         (Some(observed), None) => JudgedBy::Files { observed, at },
         (None, Some(evaluator)) => JudgedBy::Evaluator(evaluator),
@@ -70,7 +70,8 @@ pub fn run(args: Check) -> Result<u8, CheckError> {
         observed.check()?;
     }
     let progress = Progress::begin("Reading the change");
-    let loaded = source::load(&request(compared, manifests)?)?;
+    let mut loaded = source::load(&request(compared, manifests)?)?;
+    loaded.settings.cni = cni.or(loaded.settings.cni);
     let spans = Spans { window, min_window };
     let report = match judged_by {
         JudgedBy::Files { observed, at } => by_files(&observed, loaded, at, spans, &progress)?,
@@ -106,6 +107,7 @@ fn by_evaluator(evaluator: EvaluatorArgs, loaded: Loaded, spans: Spans) -> Resul
         window_seconds: Some(seconds(spans.window)?),
         min_window_seconds: spans.min_window.map(seconds).transpose()?,
         exceptions_on_base_only: settings.exceptions.require_on_base,
+        cni: settings.cni,
         change: WireChange::of(&change)?,
     };
     let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -138,6 +140,7 @@ fn by_files(
         min_window,
         exceptions_on_base_only: settings.exceptions.require_on_base,
         bad_lines,
+        dialect: settings.cni.unwrap_or_default(),
     }))
 }
 

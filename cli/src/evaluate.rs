@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use foretell_policy::cluster::Cluster;
 use foretell_policy::compiled::{Policy, PolicyRef};
+use foretell_policy::dialect::recognised::{recognise, remark};
 use foretell_policy::evaluation::evaluate;
 use foretell_policy::flow::{Flow, Line};
 use foretell_policy::object::Object;
@@ -15,6 +16,7 @@ use foretell_policy::report::words::{count, grouped};
 use foretell_policy::tier::policy::TierPolicy;
 use foretell_policy::verdict::VerdictName;
 use foretell_policy::world::World;
+use jiff::Timestamp;
 
 use crate::args::{BadLines, Evaluate, Observed, ObservedError, VerdictFormat};
 use crate::flows::{FlowsError, Recording};
@@ -62,7 +64,7 @@ struct Totals {
 /// # Errors
 /// [`EvaluateError`] where an input cannot be used.
 pub fn run(args: Evaluate) -> Result<u8, EvaluateError> {
-    let Evaluate { observed, all, format: VerdictFormat::Ndjson } = args;
+    let Evaluate { observed, all, cni, format: VerdictFormat::Ndjson } = args;
     observed.check()?;
     let Observed { snapshot, flows, bad_lines, pod_cidrs } = observed;
     let progress = Progress::begin("Reading the snapshot");
@@ -83,7 +85,7 @@ pub fn run(args: Evaluate) -> Result<u8, EvaluateError> {
     let judging = policies.len() + administrators.len();
     progress.next(format!("Judging flows by {}", count(judging as u64, "policy", "policies")));
 
-    let world = World::new(Arc::new(Population::as_recorded(&cluster)), policies).under(administrators);
+    let world = World::in_dialect(cni, Arc::new(Population::as_recorded(&cluster)), policies).under(administrators);
     let mut output = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let mut totals = Totals::default();
     for recording in &recordings {
@@ -98,6 +100,10 @@ pub fn run(args: Evaluate) -> Result<u8, EvaluateError> {
     output.flush()?;
     drop(progress);
     totals.tell(judging, all);
+    let now = Timestamp::now();
+    if let Some(remark) = recognise(&cluster, now).and_then(|recognised| remark(&recognised, cni)) {
+        say(format_args!("{remark}."));
+    }
     Ok(0)
 }
 

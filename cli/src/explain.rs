@@ -51,7 +51,7 @@ impl Outcome for ExplainFailure {
 /// # Errors
 /// [`ExplainFailure`]
 pub fn run(args: Explain) -> Result<u8, ExplainFailure> {
-    let Explain { from, to, port: (port, protocol), snapshot, pod_cidrs, at, format } = args;
+    let Explain { from, to, port: (port, protocol), snapshot, pod_cidrs, at, cni, format } = args;
     if snapshot.iter().filter(|path| path.as_os_str() == "-").count() > 1 {
         return Err(ObservedError::StandardInputTwice.into());
     }
@@ -65,7 +65,7 @@ pub fn run(args: Explain) -> Result<u8, ExplainFailure> {
     let (enforced, audited): (Vec<Arc<Policy>>, Vec<Arc<Policy>>) =
         policies(&objects, true).into_iter().partition(|policy| policy.reference.kind.is_enforced());
     let population = Arc::new(Population::as_recorded(&cluster));
-    let world = World::new(population, enforced).under(administrators(&objects));
+    let world = World::in_dialect(cni, population, enforced).under(administrators(&objects));
     let asked = Asked { from, to, protocol, port, at: at.unwrap_or_else(Timestamp::now) };
     let explanation = explain(&world, &audited, &asked)?;
     drop(progress);

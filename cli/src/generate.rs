@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 
 use foretell_policy::cluster::workload::Workload;
 use foretell_policy::collation::Change;
+use foretell_policy::dialect::Dialect;
 use foretell_policy::flow::Direction;
 use foretell_policy::generate::{GenerateError, generate};
 use foretell_policy::judgement::Inputs;
@@ -71,6 +72,7 @@ pub fn run(args: Generate) -> Result<u8, GenerateFailure> {
         min_window: None,
         exceptions_on_base_only: false,
         bad_lines,
+        dialect: Dialect::UPSTREAM,
     };
     let name = name.unwrap_or_else(|| workload.clone());
     let workload = Workload { namespace, kind, name: workload };

@@ -63,6 +63,20 @@ pub fn render(report: &Report) -> String {
     for file in &report.not_judged {
         let _ = writeln!(page, "Not judged: {}: {}", printable(&file.file), printable(&file.why));
     }
+    for dialect in &report.dialects {
+        let of = if dialect.relations == 1 { "relation in use is" } else { "relations in use are" };
+        let _ = writeln!(
+            page,
+            "Under {} {} {of} judged otherwise: {} ({})",
+            printable(&dialect.title),
+            grouped(dialect.relations),
+            printable(&dialect.what),
+            printable(&dialect.source)
+        );
+    }
+    if !report.cni.is_upstream() {
+        let _ = writeln!(page, "Judged as {} enforces.", report.cni);
+    }
     for note in &report.notes {
         let _ = writeln!(page, "Note: {}", printable(note));
     }

@@ -219,7 +219,7 @@ async fn evaluate_one(
     };
     let policies = assembled.objects.iter().filter_map(Policy::of);
     let policies = policies.filter(|policy| !policy.reference.kind.is_enforced()).map(Arc::new).collect();
-    let world = World::new(Arc::new(Population::as_recorded(&assembled.cluster)), policies);
+    let world = World::in_dialect(assembled.cni, Arc::new(Population::as_recorded(&assembled.cluster)), policies);
     let evaluated = evaluate(&world, &flow, 0);
     let mut results = Vec::new();
     let mut said: BTreeSet<(&str, &str, Direction)> = BTreeSet::new();

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Parser;
+use foretell_policy::dialect::Dialect;
 use foretell_service::log::LogArgs;
 use foretell_service::tls::TlsArgs;
 use jiff::SignedDuration;
@@ -27,6 +28,10 @@ pub struct Args {
     /// How long traffic counts, and pods that have gone are known.
     #[arg(long, env = "FORETELL_WINDOW", value_name = "SPAN", default_value = "7d", value_parser = parse_window)]
     pub window: SignedDuration,
+
+    /// What enforces the policies, as `foretell check --cni` takes it: upstream, cilium, calico, kube-router, ...
+    #[arg(long, env = "FORETELL_CNI", value_name = "CNI", default_value_t = Dialect::UPSTREAM)]
+    pub cni: Dialect,
 
     /// File with the one token by which callers are known, outside of a cluster [default: tokens of the cluster, by TokenReview]
     #[arg(long, env = "FORETELL_TOKEN_FILE", value_name = "FILE")]

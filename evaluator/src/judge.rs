@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use foretell_policy::cluster::Cluster;
 use foretell_policy::collation::{Change, Place, Sourced};
 use foretell_policy::compiled::Policy;
+use foretell_policy::dialect::Dialect;
 use foretell_policy::evaluation::evaluate;
 use foretell_policy::flow::{Direction, Protocol};
 use foretell_policy::judgement::{Inputs, judge};
@@ -45,6 +46,8 @@ pub struct Assembled {
     pub objects: Vec<Object>,
     /// Those that the engine refuses.
     pub unreadable: Vec<Unreadable>,
+    /// What enforces the policies.
+    pub cni: Dialect,
 }
 
 /// What is said of all audit policies.
@@ -148,7 +151,7 @@ fn judge_audited(state: &State) -> (Judged, Snapshot) {
         let mut window = state.window();
         window.forget_before(from);
         state.metrics.window_rows.set(i64::try_from(window.rows()).unwrap_or(i64::MAX));
-        Arc::new(assemble(&snapshot, &window, at))
+        Arc::new(assemble(&snapshot, &window, at, state.cni))
     };
     state.cluster.store(Arc::new(assembled.cluster.clone()));
     state.metrics.unreadable_objects.set(i64::try_from(assembled.unreadable.len()).unwrap_or(i64::MAX));
@@ -160,13 +163,13 @@ fn judge_audited(state: &State) -> (Judged, Snapshot) {
     (judged, snapshot)
 }
 
-fn assemble(snapshot: &Snapshot, window: &Window, at: Timestamp) -> Assembled {
+fn assemble(snapshot: &Snapshot, window: &Window, at: Timestamp, cni: Dialect) -> Assembled {
     let (objects, unreadable) = typed(snapshot);
     let mut cluster = Cluster::build(&objects);
     for (node, addresses) in window.node_addresses() {
         cluster.add_node_addresses(node, &addresses.iter().copied().collect::<Vec<_>>());
     }
-    Assembled { at, cluster, objects, unreadable }
+    Assembled { at, cluster, objects, unreadable, cni }
 }
 
 /// Each audit policy alone over what is enforced: the report on a change that adds them all has a preview of each.
@@ -233,6 +236,7 @@ fn report(assembled: &Assembled, window: &Window, traffic: &Traffic, asked: &Ask
         min_window: preview.and_then(|it| it.min_window_seconds).map(|it| SignedDuration::from_secs(it.into())),
         exceptions_on_base_only: preview.is_some_and(|it| it.exceptions_on_base_only),
         bad_lines: 0,
+        dialect: preview.and_then(|it| it.cni).unwrap_or(assembled.cni),
     })
 }
 
@@ -260,7 +264,7 @@ pub fn preview(state: &State, mut preview: Preview) -> Result<Report, Refusal> {
         cluster.add_node_addresses(node, &addresses.iter().copied().collect::<Vec<_>>());
     }
     let objects = judged.assembled.objects.clone();
-    let assembled = Assembled { at, cluster, objects, unreadable: Vec::new() };
+    let assembled = Assembled { at, cluster, objects, unreadable: Vec::new(), cni: state.cni };
     let traffic = window.traffic(&assembled.cluster, from, at);
     Ok(report(&assembled, &window, &traffic, &Asked { change: &change, from, preview: Some(&preview) }))
 }
@@ -272,7 +276,7 @@ fn verdicts(
 ) -> BTreeMap<VerdictKey, VerdictSum> {
     let policies = assembled.objects.iter().filter_map(Policy::of);
     let policies = policies.filter(|policy| !policy.reference.kind.is_enforced()).map(Arc::new).collect();
-    let world = World::new(Arc::new(Population::as_recorded(&assembled.cluster)), policies);
+    let world = World::in_dialect(assembled.cni, Arc::new(Population::as_recorded(&assembled.cluster)), policies);
     let mut rows: BTreeMap<VerdictKey, VerdictSum> = BTreeMap::new();
     for flow in window.flows() {
         let tally = Tally {

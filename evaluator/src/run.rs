@@ -37,7 +37,7 @@ const FORGET: Duration = Duration::from_mins(10);
 /// # Errors
 /// Where the arguments cannot be used, or a part of it ends unasked.
 pub async fn run(args: Args) -> anyhow::Result<()> {
-    let Args { listen, database_url, data_dir, window, token_file, namespace, service, tls, log } = args;
+    let Args { listen, database_url, data_dir, window, cni, token_file, namespace, service, tls, log } = args;
     log.begin()?;
     kubernetes::use_one_tls_provider();
     let mut tasks = Tasks::new()?;
@@ -55,7 +55,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         tasks.spawn("its own Postgres", private.run(stop.clone()));
         store
     };
-    let state = State::new(window, store, health.clone(), EvaluatorMetrics::new(&metrics));
+    let state = State::new(window, cni, store, health.clone(), EvaluatorMetrics::new(&metrics));
     let client = kubernetes::client().await?;
     let access = match token_file {
         Some(path) => Access::by_token_file(path),

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use foretell_policy::cluster::Cluster;
+use foretell_policy::dialect::Dialect;
 use foretell_service::health::Health;
 use jiff::SignedDuration;
 use tokio::sync::Notify;
@@ -24,6 +25,8 @@ pub const POSTGRES: &str = "Postgres";
 pub struct State {
     /// How long traffic counts.
     pub span: SignedDuration,
+    /// What enforces the policies.
+    pub cni: Dialect,
     /// The database.
     pub store: Store,
     /// What is waited for.
@@ -44,9 +47,16 @@ pub struct State {
 impl State {
     /// Nothing is known yet.
     #[must_use]
-    pub fn new(span: SignedDuration, store: Store, health: Health, metrics: EvaluatorMetrics) -> Arc<Self> {
+    pub fn new(
+        span: SignedDuration,
+        cni: Dialect,
+        store: Store,
+        health: Health,
+        metrics: EvaluatorMetrics,
+    ) -> Arc<Self> {
         Arc::new(Self {
             span,
+            cni,
             store,
             health,
             metrics,

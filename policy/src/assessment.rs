@@ -10,6 +10,7 @@ use crate::cluster::pod::PodId;
 use crate::cluster::service::ServiceId;
 use crate::compiled::PolicyRef;
 use crate::denial::DenialKey;
+use crate::dialect::NamedPorts;
 use crate::effect::{Effect, Outcome, Worlds};
 use crate::flow::Direction;
 use crate::inhabitants::IdentityId;
@@ -25,6 +26,7 @@ use unknown::{Unknown, UnknownKey};
 
 mod blame;
 mod denials;
+pub mod dialects;
 mod told;
 pub mod unknown;
 
@@ -218,9 +220,14 @@ impl Case<'_, '_, '_> {
             selecting_before[old.identity_id(pod).index()] || selecting_after[new.identity_id(pod).index()]
         };
         let are_one = std::ptr::eq(old, new);
+        // Where names of ports mean what a namespace's pods call so, any of them may change what a policy lets pass.
+        let asks_around = after.dialect().named_ports == NamedPorts::OfTheNamespace;
         let differs = |pod: PodId| {
             let (was, is) = (old.identity(pod), new.identity(pod));
-            !are_one && (was != is || old.namespace_labels(&was.namespace) != new.namespace_labels(&is.namespace))
+            !are_one
+                && (asks_around
+                    || was != is
+                    || old.namespace_labels(&was.namespace) != new.namespace_labels(&is.namespace))
         };
         let cluster = after.cluster();
         let pods = cluster.pods().map(|(pod, _)| pod);

@@ -220,6 +220,14 @@ impl Policy {
         }
     }
 
+    /// Whether a rule names a port by its name.
+    pub(crate) fn names_ports(&self, direction: Direction, rule: usize) -> bool {
+        match self.restriction(direction) {
+            Restriction::None => false,
+            Restriction::Only(rules) => rules.get(rule).is_some_and(|rule| rule.ports.has_names()),
+        }
+    }
+
     /// Whether it selects a pod with these labels in a namespace with those.
     #[must_use]
     pub fn selects(&self, namespace: &str, namespace_labels: &Labels, labels: &Labels) -> bool {

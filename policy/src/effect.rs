@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::flow::Direction;
 use crate::listeners::Listener;
@@ -12,7 +12,7 @@ use crate::traffic::Key;
 use crate::world::{Dialled, Pair, Standing, World};
 
 /// What enforcing changes, all policies together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "the names are the meaning")]
 pub enum Effect {

@@ -1,6 +1,7 @@
 //! Verdicts, flow by flow: nothing is summed, united or remembered.
 
 use crate::cluster::ownership::Destination;
+use crate::dialect::{ToOwnNode, remark};
 use crate::flow::{Direction, Flow};
 use crate::index::Kind;
 use crate::index::view::View;
@@ -104,7 +105,8 @@ fn line<'a>(
             VerdictLine { rule: Some(rule), message, ..allow }
         }
         Verdict::Exempt(exemption) => {
-            let to_node = exemption == Exemption::Node && direction == Direction::Egress;
+            let is_said = view.index.terms().dialect.to_own_node != ToOwnNode::Unsaid;
+            let to_node = exemption == Exemption::Node && direction == Direction::Egress && !is_said;
             let message = to_node.then(|| TO_OWN_NODE.to_owned());
             VerdictLine { exempt: Some(exemption), message, ..allow }
         }
@@ -112,6 +114,7 @@ fn line<'a>(
             let peer = Party::of(pair.peer(direction), view.cluster).to_string();
             let question = view.question(pair, direction);
             let mut message = policy.explain(&reason, &question, &peer);
+            message.extend(remark::on_denial(view, policy, pair, direction));
             if let Some(service) = backend_of {
                 let backend = Party::of(&pair.dst, view.cluster);
                 message = format!("{message} (backend {backend} of {service})");

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::compiled::PolicyRef;
+use crate::dialect::Dialect;
 use crate::flow::{Direction, Protocol};
 use crate::miss::Miss;
 use crate::tier::TierName;
@@ -36,6 +37,9 @@ pub struct Explanation {
     pub exit_status: u8,
     /// The answer and why, as one sentence.
     pub sentence: String,
+    /// Whose meaning of policies it was judged by, as `--cni` takes it: `upstream`, `cilium`, ...
+    #[schemars(with = "String")]
+    pub cni: Dialect,
     /// What is to be known of it, each a sentence.
     pub notes: Vec<String>,
     /// Who would open the connection.

@@ -48,6 +48,15 @@ pub enum Direction {
 impl Direction {
     /// Both, in the order in which verdicts are listed.
     pub const BOTH: [Self; 2] = [Self::Egress, Self::Ingress];
+
+    /// The one that is not this one.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Egress => Self::Ingress,
+            Self::Ingress => Self::Egress,
+        }
+    }
 }
 
 impl fmt::Display for Direction {

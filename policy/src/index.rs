@@ -14,6 +14,7 @@ use std::sync::{Arc, OnceLock};
 use ipnet::IpNet;
 
 use crate::compiled::Policy;
+use crate::dialect::terms::Terms;
 use crate::flow::Direction;
 use crate::inhabitants::Identity;
 use crate::labels::{Labels, Selector};
@@ -51,6 +52,8 @@ use selectors::Selectors;
 /// The resolved policies.
 #[derive(Clone, Debug, Default)]
 pub struct Index {
+    /// How the text of rules is read.
+    terms: Terms,
     namespaces: Vec<Namespace>,
     namespace_numbers: HashMap<String, u32>,
     namespace_selectors: Selectors,
@@ -108,12 +111,13 @@ struct SectionKey {
 
 impl Index {
     /// Resolves policies for these identities; their places in the lists are their numbers.
-    pub fn build<'a>(
+    pub(crate) fn build<'a>(
+        terms: Terms,
         namespaces: impl IntoIterator<Item = (&'a String, &'a Labels)>,
         identities: &[Arc<Identity>],
         policies: &[Arc<Policy>],
     ) -> Self {
-        let mut index = Self::default();
+        let mut index = Self { terms, ..Self::default() };
         for (name, labels) in namespaces {
             index.set_namespace(name, labels);
         }
@@ -127,6 +131,12 @@ impl Index {
         }
         index.settle();
         index
+    }
+
+    /// How the text of rules is read.
+    #[inline]
+    pub(crate) fn terms(&self) -> &Terms {
+        &self.terms
     }
 
     /// Adds a namespace, or gives one other labels.

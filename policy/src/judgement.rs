@@ -14,6 +14,7 @@ use crate::cluster::workload::Workload;
 use crate::collation::Change;
 use crate::compiled::PolicyRef;
 use crate::denial::{DenialId, DenialKey};
+use crate::dialect::Dialect;
 use crate::effect::Worlds;
 use crate::evidence::Watch;
 use crate::gate;
@@ -28,6 +29,7 @@ use crate::sum::Sums;
 use crate::traffic::{Class, Traffic};
 use crate::world::World;
 
+mod dialects;
 mod evidence;
 mod mends;
 mod unknown;
@@ -59,6 +61,8 @@ pub struct Inputs<'a> {
     pub exceptions_on_base_only: bool,
     /// Lines of flows that were skipped because they could not be read.
     pub bad_lines: u64,
+    /// Whose meaning of policies counts.
+    pub dialect: Dialect,
 }
 
 /// Judges a change.
@@ -71,7 +75,8 @@ pub fn judge(inputs: &Inputs<'_>) -> Report {
     }
     let population = |head| Arc::new(Population::overlaid(inputs.cluster, inputs.at, &plan.base, head));
     let world = |population, enforced: &Enforced| {
-        World::new(population, enforced.network_policies.clone()).under(enforced.administrators.clone())
+        let policies = enforced.network_policies.clone();
+        World::in_dialect(inputs.dialect, population, policies).under(enforced.administrators.clone())
     };
     let before = world(population(&plan.base), &plan.before);
     let after = world(population(&plan.head), &plan.after);
@@ -93,6 +98,7 @@ pub fn judge(inputs: &Inputs<'_>) -> Report {
     let exceptions = judgement.exceptions(&denials.iter().chain(previewed).collect::<Vec<_>>());
     let evidence = judgement.evidence();
     notes.extend(judgement.notes());
+    notes.extend(judgement.enforcer_note());
 
     let mut report = Report {
         schema_version: SCHEMA_VERSION,
@@ -103,6 +109,8 @@ pub fn judge(inputs: &Inputs<'_>) -> Report {
         base: inputs.base.clone(),
         head: inputs.head.clone(),
         at: inputs.at,
+        cni: inputs.dialect,
+        dialects: judgement.dialects(),
         undecided: undecided(inputs.change).into_iter().chain(judgement.unknown(&enforced)).collect(),
         policies,
         previews,

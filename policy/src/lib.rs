@@ -13,6 +13,7 @@ pub mod compiled;
 pub mod crds;
 pub mod defaults;
 pub mod denial;
+pub mod dialect;
 pub mod difference;
 pub mod effect;
 pub mod evaluation;

@@ -14,6 +14,7 @@ use crate::cluster::service::{Readiness, ServiceId};
 use crate::cluster::workload::Owners;
 use crate::cluster::{Cluster, namespace_labels};
 use crate::compiled::{Policy, PolicyRef};
+use crate::dialect::terms::Terms;
 use crate::index::directory::Directory;
 use crate::index::view::View;
 use crate::index::{FlowKey, Index, Said};
@@ -51,7 +52,7 @@ impl Live {
         let inhabitants = Inhabitants::of(&cluster, cluster.namespaces().clone(), identities);
         let mut policies: Vec<Arc<Policy>> = objects.iter().filter_map(Policy::of).map(Arc::new).collect();
         policies.sort_by(|a, b| a.reference.order().cmp(&b.reference.order()));
-        let index = Index::build(inhabitants.namespaces(), inhabitants.identities(), &policies);
+        let index = Index::build(Terms::default(), inhabitants.namespaces(), inhabitants.identities(), &policies);
         let policies = index.policies().map(|(id, policy)| (policy.reference.clone(), id)).collect();
         let tiers = Tiers::new(&inhabitants, objects.iter().filter_map(TierPolicy::of).map(Arc::new).collect());
         let directory = Directory::of(&cluster, &inhabitants);

@@ -17,7 +17,9 @@ use self::spec::{spec_of, with_rules};
 use self::stable::selecting;
 use crate::cluster::ownership::End;
 use crate::denial::DenialKey;
+use crate::dialect::ByBlock;
 use crate::flow::{Direction, Protocol};
+use crate::index::Kind;
 use crate::labels::{Labels, NAMESPACE_NAME_LABEL};
 use crate::naming::Party;
 use crate::object::Object;
@@ -49,6 +51,8 @@ pub enum Obstacle {
     UnknownPod,
     /// Its pods have no label that the next ones will have too.
     NoStableLabel,
+    /// It is a node, and no `ipBlock` takes nodes for the cluster's enforcer.
+    NodeOutOfBlocks,
 }
 
 impl fmt::Display for Obstacle {
@@ -58,6 +62,7 @@ impl fmt::Display for Obstacle {
                 "which pod it was is not known, and a rule by its address would let in whoever has it next"
             }
             Self::NoStableLabel => "its pods have no label that the next ones will have too: give them one",
+            Self::NodeOutOfBlocks => "it is a node, and the cluster's enforcer lets no ipBlock take one",
         })
     }
 }
@@ -121,6 +126,12 @@ fn who(peer: &Party, home: Option<&str>, world: &World<'_>, at: Timestamp) -> Re
     match peer {
         Party::Address { cidr, .. } if world.is_unresolved(&End::Address { ip: cidr.addr() }) => {
             Err(Obstacle::UnknownPod)
+        }
+        Party::Address { cidr, .. }
+            if world.dialect().nodes_by_block == ByBlock::Left
+                && world.view().kind(&End::Address { ip: cidr.addr() }) == Kind::Node =>
+        {
+            Err(Obstacle::NodeOutOfBlocks)
         }
         Party::Address { cidr, .. } => Ok(Who::Block(*cidr)),
         Party::Workload { namespace, .. } => {

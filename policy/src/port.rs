@@ -65,6 +65,14 @@ impl PortSet {
         }
     }
 
+    /// Whether a port is named by its name.
+    pub(crate) fn has_names(&self) -> bool {
+        match self {
+            Self::Any => false,
+            Self::AnyOf(matchers) => matchers.iter().any(PortMatcher::is_named),
+        }
+    }
+
     /// Whether the port is allowed.
     #[must_use]
     pub fn contains(&self, port: &Port<'_>) -> bool {
@@ -88,6 +96,10 @@ impl PortMatcher {
             }
         };
         Self { protocol, ports }
+    }
+
+    pub(crate) fn is_named(&self) -> bool {
+        matches!(self.ports, Ports::Named(_))
     }
 
     pub(crate) fn matches(&self, port: &Port<'_>) -> bool {

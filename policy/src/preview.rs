@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::collation::{Change, NotJudged, Place, Sourced, Undecided};
+use crate::dialect::Dialect;
 use crate::object::{ObjectError, Origin, read};
 
 /// A change, and how it is to be judged.
@@ -25,6 +26,9 @@ pub struct Preview {
     /// Whether exceptions count only once they are on the base.
     #[serde(default)]
     pub exceptions_on_base_only: bool,
+    /// What enforces the policies. Absent: as the evaluator was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cni: Option<Dialect>,
     /// The objects of the two revisions.
     pub change: WireChange,
 }

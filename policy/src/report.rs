@@ -12,10 +12,13 @@ use serde::{Deserialize, Serialize};
 use crate::change::{Action, IdentityChange};
 use crate::compiled::PolicyRef;
 use crate::denial::DenialId;
+use crate::dialect::Dialect;
 use crate::flow::{Direction, Protocol};
 use crate::miss::Nearest;
 use crate::naming::Party;
+use dialects::DialectReport;
 
+pub mod dialects;
 pub mod escape;
 pub mod markdown;
 pub mod words;
@@ -44,6 +47,13 @@ pub struct Report {
     /// The clock: expiry, ages and the window's end.
     #[schemars(with = "String")]
     pub at: Timestamp,
+    /// Whose meaning of policies it was judged by, as `--cni` takes it: `upstream`, `cilium`, ...
+    #[serde(default)]
+    #[schemars(with = "String")]
+    pub cni: Dialect,
+    /// Judged as upstream: relations in use of which a common enforcer makes something else. Nothing of it blocks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dialects: Vec<DialectReport>,
     /// What the change touches and could not be judged; each makes the decision `undecided`.
     pub undecided: Vec<UndecidedPart>,
     /// Enforced policies that the change adds, changes, removes or promotes.

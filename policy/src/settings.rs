@@ -4,6 +4,8 @@
 
 use serde::Deserialize;
 
+use crate::dialect::Dialect;
+
 /// Name of the file.
 pub const FILE: &str = ".foretell.yaml";
 
@@ -11,6 +13,8 @@ pub const FILE: &str = ".foretell.yaml";
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Settings {
+    /// What enforces the policies, as `--cni` takes it, which goes before.
+    pub cni: Option<Dialect>,
     /// On exceptions.
     pub exceptions: ExceptionSettings,
 }

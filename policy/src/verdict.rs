@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::admin::view::Action;
 use crate::compiled::{Failed, Policy, PolicyRef, Restriction, Rule, RuleMatch, ask};
 use crate::flow::Direction;
-use crate::miss::{Miss, describe};
+use crate::miss::{Miss, describe, rule_name};
 use crate::peer::Peer;
 use crate::port::Port;
 use crate::tier::TierName;
@@ -114,7 +114,8 @@ impl Policy {
         }
     }
 
-    /// The rule that came nearest to a flow which the policy denies, and what of it failed.
+    /// The rule that came nearest to a flow which the policy denies, and what of it failed. `None` where it has no rules, and where
+    /// the rule as it is written takes the flow, and who enforces has it otherwise.
     #[must_use]
     pub fn miss(&self, reason: &Reason, question: &Question<'_>) -> Option<Miss> {
         let nearest = reason.nearest()?;
@@ -142,14 +143,17 @@ impl Policy {
     /// The same for readers who know what is asked: which rule came nearest, and what of it failed.
     #[must_use]
     pub fn explain_nearest(&self, reason: &Reason, question: &Question<'_>) -> String {
-        let nearest = reason.nearest().and_then(|rule| self.rules(question.direction).get(rule));
-        let Some((rule, miss)) = nearest.zip(self.miss(reason, question)) else {
+        let nearest = reason.nearest().and_then(|index| Some((index, self.rules(question.direction).get(index)?)));
+        let Some((index, rule)) = nearest else {
             return match question.direction {
                 Direction::Ingress => "it has no ingress rules, so nothing may arrive".to_owned(),
                 Direction::Egress => "it has no egress rules, so nothing may leave".to_owned(),
             };
         };
-        let missed = describe(&miss, rule, question);
+        let missed = match self.miss(reason, question) {
+            Some(miss) => describe(&miss, rule, question),
+            None => format!("{} came nearest", rule_name(question.direction, index)),
+        };
         match (reason, question.peer) {
             (Reason::UnresolvedPeer { .. }, Peer::Unresolved { ip }) => {
                 format!("no pod is known to have had {ip} at the time, so no selector can match it; {missed}")

@@ -9,6 +9,8 @@ use crate::cluster::Cluster;
 use crate::cluster::ownership::{Destination, End};
 use crate::cluster::pod::PodId;
 use crate::compiled::{Policy, PolicyRef};
+use crate::dialect::Dialect;
+use crate::dialect::terms::Terms;
 use crate::flow::{Direction, Protocol};
 use crate::index::directory::Directory;
 use crate::index::view::View;
@@ -106,6 +108,13 @@ pub enum Standing {
         /// No policy allows it but by an `ipBlock` that takes in a pod or a node.
         by_block_alone: bool,
     },
+    /// Policies restrict it here and none allows it; but this one allows it at the other end, which is enough for the enforcer.
+    AllowedAtOtherEnd {
+        /// Which.
+        policy: PolicyId,
+        /// By which of its rules.
+        rule: usize,
+    },
     /// Policies restrict it and none allows it.
     Denied(Vec<(PolicyId, Reason)>),
     /// A rule of an administrators' policy accepts or denies it.
@@ -119,7 +128,7 @@ impl Standing {
     #[must_use]
     pub fn passage(&self) -> Passage {
         match self {
-            Self::Open | Self::Exempt(_) | Self::Allowed { .. } => Passage::Passes,
+            Self::Open | Self::Exempt(_) | Self::Allowed { .. } | Self::AllowedAtOtherEnd { .. } => Passage::Passes,
             Self::Denied(_) => Passage::Denied,
             Self::Ruled(ruling) => ruling.passage(),
             Self::Unknown(_) => Passage::Unknown,
@@ -134,13 +143,27 @@ impl Standing {
 }
 
 impl<'c> World<'c> {
-    /// A world of these inhabitants and policies. The policies are ordered by reference.
+    /// A world of these inhabitants and policies, which mean what upstream's text says. The policies are ordered by reference.
     #[must_use]
-    pub fn new(population: Arc<Population<'c>>, mut policies: Vec<Arc<Policy>>) -> Self {
+    pub fn new(population: Arc<Population<'c>>, policies: Vec<Arc<Policy>>) -> Self {
+        Self::in_dialect(Dialect::UPSTREAM, population, policies)
+    }
+
+    /// A world in which policies mean what an enforcer takes them to mean.
+    #[must_use]
+    pub fn in_dialect(dialect: Dialect, population: Arc<Population<'c>>, mut policies: Vec<Arc<Policy>>) -> Self {
         policies.sort_by(|a, b| a.reference.order().cmp(&b.reference.order()));
-        let index = Index::build(population.inhabitants().namespaces(), population.identities(), &policies);
+        let terms = Terms::of(dialect, &population);
+        let index = Index::build(terms, population.inhabitants().namespaces(), population.identities(), &policies);
         let policies = index.policies().map(|(id, _)| id).collect();
         Self { population, policies, index, tiers: Tiers::default(), directory: OnceLock::new() }
+    }
+
+    /// The same world in another dialect.
+    #[must_use]
+    pub fn read_as(&self, dialect: Dialect) -> Self {
+        let policies = self.policies().cloned().collect();
+        Self { tiers: self.tiers.clone(), ..Self::in_dialect(dialect, Arc::clone(&self.population), policies) }
     }
 
     /// The same world with these policies of administrators.
@@ -280,8 +303,14 @@ impl<'c> World<'c> {
 
     /// What NetworkPolicies cannot deny: a pod's own node and the pod itself.
     #[must_use]
-    pub fn exemption(&self, subject: PodId, peer: &End) -> Option<Exemption> {
-        self.view().exemption(subject, peer)
+    pub fn exemption(&self, subject: PodId, peer: &End, direction: Direction) -> Option<Exemption> {
+        self.view().exemption(subject, peer, direction)
+    }
+
+    /// What policies mean here.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.view().dialect()
     }
 
     /// The flow as a policy of its subject sees it.

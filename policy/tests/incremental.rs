@@ -15,6 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use foretell_policy::cluster::Cluster;
 use foretell_policy::cluster::ownership::Ends;
 use foretell_policy::compiled::Policy;
+use foretell_policy::dialect::{Cni, Dialect};
 use foretell_policy::evaluation::evaluate_in;
 use foretell_policy::flow::{Direction, Flow};
 use foretell_policy::index::view::View;
@@ -199,6 +200,7 @@ fn compare(live: &Live, standing: &Standing, flows: &[Flow]) -> Result<(), Strin
         }
     }
     compare_replay(&world, flows)?;
+    compare_dialects(&cluster, standing, flows)?;
     let bare: Vec<Flow> = flows.iter().cloned().map(nameless).collect();
     let keys: Vec<FlowKey> = bare.iter().filter_map(FlowKey::of).collect();
     let (mut of_live, mut of_afresh) = (Said::default(), Said::default());
@@ -212,6 +214,28 @@ fn compare(live: &Live, standing: &Standing, flows: &[Flow]) -> Result<(), Strin
             return Err(format!(
                 "in bulk: flow {number} {flow:?}\nlive {in_bulk_live:#?}\nafresh {in_bulk:#?}\none by one {expected:#?}"
             ));
+        }
+    }
+    Ok(())
+}
+
+/// Under enforcers that deviate in everything that dialects know: flows in bulk, and a window against one policy at a time,
+/// against flows one by one.
+fn compare_dialects(cluster: &Cluster, standing: &Standing, flows: &[Flow]) -> Result<(), String> {
+    let bare: Vec<Flow> = flows.iter().cloned().map(nameless).collect();
+    let keys: Vec<FlowKey> = bare.iter().filter_map(FlowKey::of).collect();
+    for cni in [Cni::Cilium, Cni::KubeRouter] {
+        let population = Arc::new(Population::as_recorded(cluster));
+        let world = World::in_dialect(Dialect::of(cni), population, standing.policies.clone());
+        compare_replay(&world, flows).map_err(|what| format!("{cni}: {what}"))?;
+        let mut said_of_all = Said::default();
+        world.judge(&keys, &mut said_of_all);
+        for (number, flow) in bare.iter().enumerate() {
+            let expected = of_network_policies(&world, flow);
+            let in_bulk = said(&said_of_all, number, |id| world.policy(id));
+            if in_bulk != expected {
+                return Err(format!("{cni} in bulk: flow {number} {flow:?}\n{in_bulk:#?}\none by one {expected:#?}"));
+            }
         }
     }
     Ok(())

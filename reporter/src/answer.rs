@@ -123,6 +123,7 @@ impl Reporter {
             window_seconds: seconds(self.judging.window),
             min_window_seconds: seconds(self.judging.min_window),
             exceptions_on_base_only: settings.exceptions.require_on_base,
+            cni: settings.cni,
             change,
         };
         match self.evaluator.preview(&preview).await {

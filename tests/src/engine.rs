@@ -95,7 +95,7 @@ impl Recording {
     }
 
     fn judge(&self, preview: Preview) -> Result<Report, String> {
-        let Preview { base, head, exceptions_on_base_only, min_window_seconds, change, .. } = preview;
+        let Preview { base, head, exceptions_on_base_only, min_window_seconds, cni, change, .. } = preview;
         let change = change.read().map_err(|error| error.to_string())?;
         Ok(judge(&Inputs {
             cluster: &self.cluster,
@@ -110,6 +110,7 @@ impl Recording {
             min_window: min_window_seconds.map(|seconds| SignedDuration::from_secs(seconds.into())),
             exceptions_on_base_only,
             bad_lines: 0,
+            dialect: cni.unwrap_or_default(),
         }))
     }
 }

@@ -3,6 +3,7 @@
 use super::{Case, Cause};
 use crate::admin::view::Action;
 use crate::compiled::PolicyRef;
+use crate::dialect::remark;
 use crate::effect::{Outcome, Worlds};
 use crate::flow::Direction;
 use crate::miss::{Nearest, rule_name};
@@ -69,7 +70,9 @@ impl Denier {
                 let question = world.question(pair, direction);
                 let miss = policy.miss(reason, &question);
                 let nearest = miss.map(|miss| Nearest { policy: policy.reference.clone(), miss });
-                Explained { message: policy.explain(reason, &question, &peer), nearest }
+                let mut message = policy.explain(reason, &question, &peer);
+                message.extend(remark::on_denial(&world.view(), policy, pair, direction));
+                Explained { message, nearest }
             }
             Why::Ruling(Ruling { tier, taken: Taken { by, .. }, tied }) => {
                 let policy = world.tiers().policy(by.policy);
@@ -113,6 +116,12 @@ pub(super) fn let_pass(world: &World<'_>, standing: &Standing, direction: Direct
         Standing::Allowed { policy, rule, .. } => {
             let reference = world.policy(*policy).reference.clone();
             let note = format!("allowed by {reference} {}", rule_name(direction, *rule));
+            Some((reference, note))
+        }
+        Standing::AllowedAtOtherEnd { policy, rule } => {
+            let reference = world.policy(*policy).reference.clone();
+            let rule = rule_name(direction.other(), *rule);
+            let note = format!("allowed at the other end by {reference} {rule}, which is enough on one node");
             Some((reference, note))
         }
         Standing::Ruled(Ruling { tier, taken: Taken { by, action: Action::Accept }, .. }) => {

@@ -122,6 +122,12 @@ impl Nodes {
         self.by_address.keys().copied()
     }
 
+    /// Whether a node has a label of this value.
+    #[must_use]
+    pub fn have_label(&self, key: &str, value: &str) -> bool {
+        self.labels.iter().any(|labels| labels.get(key).is_some_and(|is| is == value))
+    }
+
     /// The nodes that have an address: gateway and bridge addresses may be the same on several.
     #[must_use]
     pub fn by_address(&self, ip: IpAddr) -> &[NodeId] {

@@ -16,6 +16,7 @@ use crate::cluster::node::NodeId;
 use crate::cluster::ownership::{Destination, End, Ends};
 use crate::cluster::pod::PodId;
 use crate::compiled::{Policy, Restriction};
+use crate::dialect::recognised::{recognise, remark};
 use crate::flow::{Direction, Endpoint, Flow, Protocol};
 use crate::index::Kind;
 use crate::listeners::Listener;
@@ -68,7 +69,9 @@ pub fn explain(world: &World<'_>, audited: &[Arc<Policy>], asked: &Asked) -> Res
         |it: &Pairs| matches!(it.pair.dst, End::Address { ip } if !cluster.services_by_address(ip).is_empty());
     let unanswered = (dials_service && pairs.iter().any(is_unanswered))
         .then(|| format!("no pod behind {to} is ready; it is judged by its address"));
-    let notes = [of_client, of_server, unanswered].into_iter().flatten().collect();
+    let cni = world.dialect();
+    let enforcer = recognise(cluster, at).and_then(|recognised| remark(&recognised, cni));
+    let notes = [of_client, of_server, unanswered, enforcer].into_iter().flatten().collect();
     let mut cases: Vec<Case> = Vec::new();
     for pairs in &pairs {
         let case = case(world, pairs);
@@ -89,6 +92,7 @@ pub fn explain(world: &World<'_>, audited: &[Arc<Policy>], asked: &Asked) -> Res
         answer,
         exit_status,
         sentence,
+        cni,
         notes,
         from,
         to,

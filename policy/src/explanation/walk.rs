@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::sentence;
 use super::{Answer, PolicySays, PolicyStep, TierSays, TierStep, Walk};
 use crate::admin::view::Action;
+use crate::dialect::remark;
 use crate::flow::Direction;
 use crate::index::Answer as Verdicts;
 use crate::index::view::View;
@@ -67,7 +68,18 @@ pub fn walk(view: &View<'_>, pair: &Pair, direction: Direction) -> Walk {
         (_, Some((tier, why))) => (Some(tier), why),
         (_, None) => (None, sentence::by_default(&tiers, direction)),
     };
+    if let Some(why) = at_other_end(view, pair, direction) {
+        return Walk { answer: Answer::Yes, decided_by: Some(TierName::NetworkPolicy), why, tiers };
+    }
     Walk { answer: passage.into(), decided_by, why, tiers }
+}
+
+/// Why it passes although it is denied here, where the enforcer is content with one end.
+fn at_other_end(view: &View<'_>, pair: &Pair, direction: Direction) -> Option<String> {
+    let Standing::AllowedAtOtherEnd { policy, rule } = view.standing(pair, direction) else { return None };
+    let (policy, rule) = (&view.index.policy(policy).reference, rule_name(direction.other(), rule));
+    let title = view.dialect().cni.title();
+    Some(format!("{policy} allows it at the other end by {rule}, which is enough for {title} between pods of one node"))
 }
 
 /// On what it depends where it cannot be told.
@@ -144,7 +156,8 @@ pub(super) fn restricting(
         }
         Verdict::WouldDeny(reason) => {
             let question = view.question(pair, direction);
-            let message = policy.explain_nearest(&reason, &question);
+            let mut message = policy.explain_nearest(&reason, &question);
+            message.extend(remark::on_denial(view, policy, pair, direction));
             let nearest = policy.miss(&reason, &question);
             PolicyStep { nearest, ..said(PolicySays::Denies, None, message) }
         }

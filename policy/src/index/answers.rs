@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::answer::Answer;
 use super::section::{Chunk, Masks, Rows, Section, Segment};
 use super::{Index, Resident, place};
+use crate::dialect::ByBlock;
 use crate::flow::{Direction, Protocol};
 use crate::verdict::Exemption;
 use crate::world::PolicyId;
@@ -28,6 +29,15 @@ pub struct Seen {
     /// What it is.
     pub kind: Kind,
     pub(super) blocks: u32,
+}
+
+impl Seen {
+    /// Whether a block of some rule holds its address.
+    #[must_use]
+    pub fn is_in_a_block(&self) -> bool {
+        // The first row is that of addresses in no block.
+        self.blocks != 0
+    }
 }
 
 /// The number of the row of a destination's port.
@@ -96,13 +106,22 @@ impl Index {
     /// What is known of a question from the address and the port alone.
     #[inline]
     pub(super) fn address_rows(&self, peer: Kind, blocks: u32, port: PortRow) -> Rows<'_> {
-        Rows {
-            pods: &[],
-            own: &[],
-            blocks: self.blocks.row(blocks),
-            ports: self.ports.row(port.0),
-            blocks_differ: matches!(peer, Kind::Pod(_) | Kind::Node),
-        }
+        let (blocks, blocks_differ) = if self.terms.leaves_blocks_open() {
+            (blocks, matches!(peer, Kind::Pod(_) | Kind::Node))
+        } else {
+            self.blocks_in_dialect(peer, blocks)
+        };
+        Rows { pods: &[], own: &[], blocks: self.blocks.row(blocks), ports: self.ports.row(port.0), blocks_differ }
+    }
+
+    /// Which row of blocks is asked, and whether an allow by it is one that enforcers differ on. Out of the way of those who ask as
+    /// upstream has it.
+    #[cold]
+    #[inline(never)]
+    fn blocks_in_dialect(&self, peer: Kind, blocks: u32) -> (u32, bool) {
+        let by_block = self.terms.by_block(peer);
+        // The first row is that of addresses in no block.
+        (if by_block == ByBlock::Left { 0 } else { blocks }, by_block == ByBlock::Unsaid)
     }
 
     /// The parts of an identity's row: sets of pods, own sets of cluster policies, own sets of its namespace's policies.

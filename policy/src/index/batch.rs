@@ -263,7 +263,20 @@ impl View<'_> {
             Direction::Ingress => (dst, src),
         };
         let identity = subject.identity()?;
-        self.index.ask(identity, direction, peer.seen, port, exemption(subject, peer))
+        let exemption = self.exempts(subject, peer, direction);
+        self.index.ask(identity, direction, peer.seen, port, exemption)
+    }
+
+    #[inline]
+    fn exempts(&self, subject: &Stands, peer: &Stands, direction: Direction) -> Option<Exemption> {
+        match peer.seen.kind {
+            Kind::Pod(_) => (peer.pod == subject.pod).then_some(Exemption::Itself),
+            Kind::Node => {
+                let is_own = peer.node.is_some() && peer.node == subject.node;
+                (is_own && self.index.terms().exempts_own_node(direction)).then_some(Exemption::Node)
+            }
+            Kind::Outside | Kind::Unresolved => None,
+        }
     }
 
     #[inline]
@@ -295,13 +308,5 @@ impl View<'_> {
             *end = said.answers.len();
         }
         said.ends.push(ends);
-    }
-}
-
-fn exemption(subject: &Stands, peer: &Stands) -> Option<Exemption> {
-    match peer.seen.kind {
-        Kind::Pod(_) => (peer.pod == subject.pod).then_some(Exemption::Itself),
-        Kind::Node => (peer.node.is_some() && peer.node == subject.node).then_some(Exemption::Node),
-        Kind::Outside | Kind::Unresolved => None,
     }
 }

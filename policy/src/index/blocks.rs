@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use super::bits::{Rows, put, words};
 use super::interned::Interned;
 use super::pages::Pages;
+use crate::dialect::Excepts;
 
 /// A block and what of it is left out.
 pub(super) type Block = (IpNet, Vec<IpNet>);
@@ -52,7 +53,7 @@ impl Blocks {
     }
 
     /// Brings the intervals up to date.
-    pub(super) fn settle(&mut self) {
+    pub(super) fn settle(&mut self, excepts: Excepts) {
         if !std::mem::take(&mut self.is_stale) {
             return;
         }
@@ -72,8 +73,8 @@ impl Blocks {
             }
         }
         let (sets, rows) = (&self.sets, &mut self.rows);
-        self.v4 = intervals(v4, sets, rows, |number| IpAddr::V4(number.into()));
-        self.v6 = intervals(v6, sets, rows, |number| IpAddr::V6(number.into()));
+        self.v4 = intervals(v4, sets, rows, excepts, |number| IpAddr::V4(number.into()));
+        self.v6 = intervals(v6, sets, rows, excepts, |number| IpAddr::V6(number.into()));
         self.by_half = Pages::default();
         self.by_half.fill(0, u16::MAX, SPLIT);
         for (index, (start, row)) in self.v4.starts.iter().zip(&self.v4.rows).enumerate() {
@@ -111,6 +112,7 @@ fn intervals<N: Copy + Ord>(
     mut starts: Vec<N>,
     sets: &Interned<Vec<Block>>,
     rows: &mut Rows,
+    excepts: Excepts,
     address: impl Fn(N) -> IpAddr,
 ) -> Intervals<N> {
     starts.sort_unstable();
@@ -120,11 +122,27 @@ fn intervals<N: Copy + Ord>(
         let ip = address(*start);
         row.fill(0);
         for (number, set) in sets.iter() {
-            let holds = |(net, except): &Block| net.contains(&ip) && !except.iter().any(|net| net.contains(&ip));
-            put(&mut row, number, set.iter().any(holds));
+            put(&mut row, number, holds(set, ip, excepts));
         }
         rows.add(&row)
     });
     let numbers = numbers.collect();
     Intervals { starts, rows: numbers }
+}
+
+/// Whether the blocks of a rule take an address.
+fn holds(set: &[Block], ip: IpAddr, excepts: Excepts) -> bool {
+    match excepts {
+        Excepts::OfTheirBlock => {
+            set.iter().any(|(net, except)| net.contains(&ip) && !except.iter().any(|net| net.contains(&ip)))
+        }
+        // Blocks and exceptions lie in one set, and the most specific that holds the address decides. Of two alike the exception
+        // is taken: which of them the enforcer keeps depends on their order.
+        Excepts::OfTheirRule => {
+            let longest = |nets: &mut dyn Iterator<Item = &IpNet>| {
+                nets.filter(|net| net.contains(&ip)).map(IpNet::prefix_len).max()
+            };
+            longest(&mut set.iter().map(|(net, _)| net)) > longest(&mut set.iter().flat_map(|(_, except)| except))
+        }
+    }
 }

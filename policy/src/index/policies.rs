@@ -137,7 +137,7 @@ impl Index {
                 }
             }
         }
-        self.blocks.settle();
+        self.blocks.settle(self.terms.excepts());
         self.ports.settle();
         for number in std::mem::take(&mut self.stale_sections) {
             let Some(key) = self.section_keys.get(number) else { continue };

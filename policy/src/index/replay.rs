@@ -111,7 +111,7 @@ fn add(rows: &mut [Vec<(Row, IpAddr)>; 2], view: &View<'_>, flow: u32, pair: &Pa
             flow,
             port: pair.port,
             protocol: pair.protocol,
-            exemption: view.exemption(subject, pair.peer(direction)),
+            exemption: view.exemption(subject, pair.peer(direction), direction),
         };
         rows[place(direction)].push((row, pair.peer(direction).ip()));
     }

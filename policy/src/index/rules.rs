@@ -88,15 +88,27 @@ impl Index {
         let pods = self.hold_pods(policy.pods());
         let rules = Direction::BOTH.map(|direction| match policy.restriction(direction) {
             Restriction::None => None,
-            Restriction::Only(rules) => Some(rules.iter().map(|rule| self.number_rule(rule, scope)).collect()),
+            Restriction::Only(rules) => {
+                let number = |rule| self.number_rule(rule, direction, scope, policy.namespace());
+                Some(rules.iter().map(number).collect())
+            }
         });
         Numbered { policy: std::sync::Arc::clone(policy), scope, pods, rules }
     }
 
-    fn number_rule(&mut self, rule: &Rule, scope: Scope) -> NumberedRule {
-        let ports = match &rule.ports {
-            PortSet::Any => None,
-            PortSet::AnyOf(matchers) => Some(self.ports.hold(matchers)),
+    fn number_rule(
+        &mut self,
+        rule: &Rule,
+        direction: Direction,
+        scope: Scope,
+        namespace: Option<&str>,
+    ) -> NumberedRule {
+        let (ports, without_blocks) = match &rule.ports {
+            PortSet::Any => (None, false),
+            PortSet::AnyOf(matchers) => {
+                let reading = self.terms.read(&rule.peers, matchers, direction, namespace);
+                (Some(self.ports.hold(reading.ports.as_ref().unwrap_or(matchers))), reading.without_blocks)
+            }
         };
         let matchers = match &rule.peers {
             PeerSet::Everyone => return NumberedRule { everyone: true, ports, ..NumberedRule::default() },
@@ -110,7 +122,7 @@ impl Index {
             everyone: false,
             pods: (!pods.is_empty()).then(|| self.hold_pod_set(&sorted(pods))),
             own: (!own.is_empty()).then(|| self.hold_own_set(scope, &sorted(own))),
-            blocks: (!blocks.is_empty()).then(|| self.blocks.hold(&blocks)),
+            blocks: (!blocks.is_empty() && !without_blocks).then(|| self.blocks.hold(&blocks)),
             ports,
         }
     }

@@ -10,6 +10,7 @@ use super::{Answer, Index, Kind};
 use crate::cluster::Cluster;
 use crate::cluster::ownership::{Destination, End, Ends};
 use crate::cluster::pod::PodId;
+use crate::dialect::{Dialect, Ends as EndsAsked};
 use crate::flow::{Direction, Protocol};
 use crate::inhabitants::Inhabitants;
 use crate::listeners::Listener;
@@ -89,7 +90,7 @@ impl<'a> View<'a> {
             let seen = view.index.seen(view.kind(peer), peer.ip());
             let destination = pair.dst.pod().map(|pod| view.identity(pod));
             let port = view.index.port_row(destination, pair.protocol, pair.port);
-            let exemption = view.exemption(subject, peer);
+            let exemption = view.exemption(subject, peer, direction);
             let asked = view.index.ask(view.identity(subject), direction, seen, port, exemption);
             asked.into_iter().flat_map(Asked::answers)
         })
@@ -98,6 +99,34 @@ impl<'a> View<'a> {
     /// What all policies together make of a flow at one end: one tier after the other.
     #[must_use]
     pub fn standing(&self, pair: &Pair, direction: Direction) -> Standing {
+        let standing = self.standing_alone(pair, direction);
+        match self.index.terms().dialect.ends {
+            EndsAsked::Both => standing,
+            EndsAsked::EitherOnOneNode => self.or_at_other_end(standing, pair, direction),
+        }
+    }
+
+    /// What policies mean here.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.index.terms().dialect
+    }
+
+    /// What is denied at one end and allowed at the other passes between two pods of one node.
+    fn or_at_other_end(&self, standing: Standing, pair: &Pair, direction: Direction) -> Standing {
+        let node = |end: &End| self.cluster.pod(end.pod()?).node;
+        let src = node(&pair.src);
+        if !matches!(standing, Standing::Denied(_)) || src.is_none() || src != node(&pair.dst) {
+            return standing;
+        }
+        match self.standing_alone(pair, direction.other()) {
+            Standing::Allowed { policy, rule, .. } => Standing::AllowedAtOtherEnd { policy, rule },
+            _ => standing,
+        }
+    }
+
+    /// The same, without regard to the other end.
+    fn standing_alone(&self, pair: &Pair, direction: Direction) -> Standing {
         match self.tier_question(pair, direction) {
             Some(asked) => chain::standing(self, pair, &asked),
             None => self.standing_by_network_policies(pair, direction),
@@ -153,15 +182,21 @@ impl<'a> View<'a> {
 
     /// What NetworkPolicies cannot deny: a pod's own node and the pod itself.
     #[must_use]
-    pub fn exemption(&self, subject: PodId, peer: &End) -> Option<Exemption> {
-        let own_node = self.cluster.pod(subject).node;
+    pub fn exemption(&self, subject: PodId, peer: &End, direction: Direction) -> Option<Exemption> {
+        if peer.pod() == Some(subject) {
+            return Some(Exemption::Itself);
+        }
+        let is_exempt = self.index.terms().exempts_own_node(direction) && self.is_own_node(subject, peer);
+        is_exempt.then_some(Exemption::Node)
+    }
+
+    /// Whether an end is a pod's own node: one of its host's addresses, or a hostNetwork pod there.
+    pub(crate) fn is_own_node(&self, subject: PodId, peer: &End) -> bool {
+        let Some(own_node) = self.cluster.pod(subject).node else { return false };
         match *peer {
-            End::Pod { pod, .. } if pod == subject => Some(Exemption::Itself),
-            End::Pod { .. } | End::UnknownPod { .. } => None,
-            End::Host { node: Some(node), .. } if Some(node) == own_node => Some(Exemption::Node),
-            End::Host { ip, .. } | End::Address { ip } => {
-                own_node.filter(|node| self.cluster.nodes().has_address(*node, ip)).map(|_| Exemption::Node)
-            }
+            End::Pod { .. } | End::UnknownPod { .. } => false,
+            End::Host { node: Some(node), .. } if node == own_node => true,
+            End::Host { ip, .. } | End::Address { ip } => self.cluster.nodes().has_address(own_node, ip),
         }
     }
 

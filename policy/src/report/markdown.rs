@@ -12,16 +12,18 @@ use super::{Decision, Denial, Evidence, ExceptionReport, PolicyReport, Report, S
 use crate::change::Action;
 use crate::compiled::PolicyRef;
 
+mod dialects;
 mod page;
 
 /// A part of the page. The first ones are what has to be read; the later, the easier it is missed.
 type Section = fn(&mut Page, &Report);
 
-const SECTIONS: [Section; 13] = [
+const SECTIONS: [Section; 14] = [
     Page::head,
     Page::accepted_by_change,
     Page::unresolved,
     Page::mends,
+    Page::dialects,
     Page::evidence,
     Page::policies,
     Page::identities,
@@ -191,8 +193,13 @@ impl Page {
                 count(evidence.bad_lines, "unreadable line was", "unreadable lines were")
             ));
         }
+        let enforcer = if report.cni.is_upstream() {
+            String::new()
+        } else {
+            format!(", as {} enforces", code(&report.cni.to_string()))
+        };
         self.line(format!(
-            "\nJudged {} against {} at {}.\n",
+            "\nJudged {} against {} at {}{enforcer}.\n",
             code(&report.head),
             code(&report.base),
             minute(report.at)

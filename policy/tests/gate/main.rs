@@ -3,6 +3,7 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
 mod counts;
+mod dialects;
 mod effects;
 mod evidence;
 mod exceptions;

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use foretell_policy::cluster::Cluster;
 use foretell_policy::collation::{Change, Collation, Versions};
+use foretell_policy::dialect::Dialect;
 use foretell_policy::evidence::{FileWatch, Watch};
 use foretell_policy::flow::{Direction, Line};
 use foretell_policy::judgement::{Inputs, judge};
@@ -91,6 +92,7 @@ pub(crate) struct Stage {
     window: SignedDuration,
     min_window: Option<SignedDuration>,
     exceptions_on_base_only: bool,
+    dialect: Dialect,
 }
 
 /// The shop, watched, without policies and without traffic.
@@ -110,6 +112,7 @@ pub(crate) fn unwatched_shop() -> Stage {
         window: SignedDuration::from_hours(7 * 24),
         min_window: None,
         exceptions_on_base_only: false,
+        dialect: Dialect::UPSTREAM,
     }
     .live(REST);
     for (name, kind, namespace, node, ip) in PODS {
@@ -123,6 +126,12 @@ fn report(node: &str, start: &str, end: &str) -> Value {
 }
 
 impl Stage {
+    /// Judged as this enforcer does, written as for `--cni`.
+    pub(crate) fn under(mut self, cni: &str) -> Self {
+        self.dialect = cni.parse().unwrap();
+        self
+    }
+
     /// Adds manifests to the snapshot, documents apart by `---`.
     pub(crate) fn live(mut self, manifests: &str) -> Self {
         for document in manifests.split("\n---\n") {
@@ -343,6 +352,7 @@ impl Stage {
             min_window: self.min_window,
             exceptions_on_base_only: self.exceptions_on_base_only,
             bad_lines: 0,
+            dialect: self.dialect,
         });
         assert_eq!(report.exit_status, report.decision.exit_status());
         report

@@ -8,6 +8,7 @@ use super::resolve::{Road, Who, is_own_node, namespace_tags, roads};
 use super::rules::{Takes, rules, selects};
 use super::scene::{Policy, Scene, Scope};
 use super::tiers::{self, Ruled};
+use super::ways::{ENDS, Ways, either};
 
 /// What a policy says. In this order: the worst comes first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +45,8 @@ pub(crate) enum Together {
     Unknown,
     AllowedByBlock,
     Allowed,
+    /// Not here, but at the other end, and that is enough.
+    AllowedThere,
     Exempt,
     /// By administrators.
     RuledIn,
@@ -60,7 +63,7 @@ pub(crate) struct Judgement {
     pub(crate) ruled: BTreeMap<(usize, Direction), Ruled>,
 }
 
-pub(crate) fn judge(scene: &Scene, flow: &Flow) -> Judgement {
+pub(crate) fn judge(scene: &Scene, flow: &Flow, ways: Ways) -> Judgement {
     let mut judgement = Judgement {
         said: BTreeMap::new(),
         unresolved_subjects: BTreeSet::new(),
@@ -68,7 +71,7 @@ pub(crate) fn judge(scene: &Scene, flow: &Flow) -> Judgement {
         ruled: BTreeMap::new(),
     };
     for road in roads(scene, flow) {
-        for direction in [Direction::Egress, Direction::Ingress] {
+        let ends = ENDS.map(|direction| {
             let subject = if direction == Direction::Egress { road.src } else { road.dst };
             if subject.is_unresolved(scene) {
                 judgement.unresolved_subjects.insert(direction);
@@ -81,12 +84,15 @@ pub(crate) fn judge(scene: &Scene, flow: &Flow) -> Judgement {
             }
             let mut together = Together::Open;
             for (index, policy) in scene.policies.iter().enumerate() {
-                let Some(said) = say(scene, policy, &road, direction, flow.protocol) else { continue };
+                let Some(said) = say(scene, policy, &road, direction, flow.protocol, ways) else { continue };
                 together = add_up(together, &said);
                 let known = judgement.said.remove(&(index, direction));
                 judgement.said.insert((index, direction), known.map_or(said.clone(), |known| worse(known, said)));
             }
-            let together = tiers::together(scene, &road, direction, flow.protocol, together);
+            tiers::together(scene, &road, direction, flow.protocol, together)
+        });
+        let ends = if ways.either_end { either(scene, &road, ends) } else { ends };
+        for (direction, together) in ENDS.into_iter().zip(ends) {
             let worst = judgement.together.entry(direction).or_insert(Together::Open);
             *worst = (*worst).min(together);
         }
@@ -125,7 +131,7 @@ fn worse(one: Said, other: Said) -> Said {
 }
 
 /// What one policy says of one road; `None`: it does not apply.
-fn say(scene: &Scene, policy: &Policy, road: &Road, direction: Direction, proto: Protocol) -> Option<Said> {
+fn say(scene: &Scene, policy: &Policy, road: &Road, direction: Direction, proto: Protocol, ways: Ways) -> Option<Said> {
     let (subject, peer) = match direction {
         Direction::Egress => (road.src, road.dst),
         Direction::Ingress => (road.dst, road.src),
@@ -144,7 +150,7 @@ fn say(scene: &Scene, policy: &Policy, road: &Road, direction: Direction, proto:
     if matches!(peer, Who::Pod { pod, .. } if pod == subject_index) {
         return Some(Said::Exempt("self"));
     }
-    if is_own_node(scene, subject, &peer) {
+    if is_own_node(scene, subject, &peer) && !(ways.own_node_is_judged && direction == Direction::Egress) {
         return Some(Said::Exempt("node"));
     }
 
@@ -152,8 +158,12 @@ fn say(scene: &Scene, policy: &Policy, road: &Road, direction: Direction, proto:
     // By how much of it matched: the port's miss is nearer than the peer's, and that nearer than both.
     let mut missed: [Vec<usize>; 3] = Default::default();
     for (index, rule) in rules.iter().enumerate() {
-        let takes_port = rule.takes_port(scene, &road.dst, proto, road.port);
-        match (rule.takes_peer(scene, subject.namespace, &peer), takes_port) {
+        // Of a cluster policy names of ports mean what they mean upstream.
+        let by_namespace =
+            ways.names_of_namespace && direction == Direction::Egress && !matches!(policy.scope, Scope::Cluster(_));
+        let namespace = by_namespace.then_some(subject.namespace);
+        let takes_port = rule.takes_port(scene, &road.dst, proto, road.port, namespace);
+        match (rule.takes_peer(scene, subject.namespace, &peer, ways, namespace), takes_port) {
             (Takes::Peer, true) => drop(allowing.insert(index)),
             (Takes::Address, true) => drop(by_block.insert(index)),
             (Takes::Peer | Takes::Address, false) => missed[0].push(index),

@@ -13,3 +13,4 @@ pub(crate) mod rules;
 pub(crate) mod scene;
 pub(crate) mod specs;
 pub(crate) mod tiers;
+pub(crate) mod ways;

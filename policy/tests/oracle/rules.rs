@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::address::holds;
 use super::resolve::{Who, named_ports, namespace_tags};
 use super::scene::{Scene, Tags, protocol};
+use super::ways::{Ways, most_specific_takes, namespace_calls_it};
 
 /// A rule without its direction: `from` or `to`, and `ports`.
 pub(crate) struct Rule<'a> {
@@ -78,12 +79,32 @@ pub(crate) fn rules(spec: &NetworkPolicySpec, direction: Direction) -> Option<Ve
 }
 
 impl Rule<'_> {
-    pub(crate) fn takes_peer(&self, scene: &Scene, subject_namespace: &str, peer: &Who) -> Takes {
+    /// `names_of`: the namespace whose pods say what names of ports mean.
+    pub(crate) fn takes_peer(
+        &self,
+        scene: &Scene,
+        subject_namespace: &str,
+        peer: &Who,
+        ways: Ways,
+        names_of: Option<&str>,
+    ) -> Takes {
         if self.peers.is_empty() {
             return Takes::Peer;
         }
         let mut takes = Takes::Nothing;
+        let all_named = !self.ports.is_empty() && self.ports.iter().all(is_named);
+        let no_blocks = names_of.is_some() && all_named && self.peers.iter().any(|entry| entry.ip_block.is_none());
+        let most_specific = !ways.most_specific || most_specific_takes(self.peers, peer.ip());
         for entry in self.peers {
+            if entry.ip_block.is_some() {
+                let leaves = peer.is_pod_or_node(scene) && ways.leave(peer);
+                if no_blocks || leaves || !most_specific {
+                    continue;
+                }
+                if ways.sure_of_blocks && takes_peer(scene, subject_namespace, entry, peer) != Takes::Nothing {
+                    return Takes::Peer;
+                }
+            }
             match takes_peer(scene, subject_namespace, entry, peer) {
                 Takes::Peer => return Takes::Peer,
                 Takes::Address => takes = Takes::Address,
@@ -93,9 +114,33 @@ impl Rule<'_> {
         takes
     }
 
-    pub(crate) fn takes_port(&self, scene: &Scene, destination: &Who, proto: Protocol, number: u16) -> bool {
+    /// `names_of`: the namespace whose pods say what names of ports mean.
+    pub(crate) fn takes_port(
+        &self,
+        scene: &Scene,
+        destination: &Who,
+        proto: Protocol,
+        number: u16,
+        names_of: Option<&str>,
+    ) -> bool {
+        let by_numbers = || {
+            let mut numbers = self.ports.iter().filter(|entry| !is_named(entry));
+            numbers.any(|entry| takes_port(scene, entry, destination, proto, number))
+        };
+        if let Some(namespace) = names_of.filter(|_| self.ports.iter().any(is_named)) {
+            if self.peers.is_empty() {
+                return by_numbers() || namespace_calls_it(scene, namespace, self.ports, proto, number);
+            }
+            if self.peers.iter().all(|entry| entry.ip_block.is_some()) {
+                return by_numbers();
+            }
+        }
         self.ports.is_empty() || self.ports.iter().any(|entry| takes_port(scene, entry, destination, proto, number))
     }
+}
+
+fn is_named(entry: &NetworkPolicyPort) -> bool {
+    matches!(entry.port, Some(IntOrString::String(_)))
 }
 
 fn takes_peer(scene: &Scene, subject_namespace: &str, entry: &NetworkPolicyPeer, peer: &Who) -> Takes {

@@ -4,6 +4,7 @@
 mod blocks;
 mod cluster_policies;
 mod defaults;
+mod dialects;
 mod exemptions;
 mod misses;
 mod ownership;

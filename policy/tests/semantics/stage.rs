@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use foretell_policy::cluster::Cluster;
 use foretell_policy::compiled::Policy;
+use foretell_policy::dialect::Dialect;
 use foretell_policy::evaluation::evaluate;
 use foretell_policy::flow::{Direction, Flow, Line};
 use foretell_policy::object::{Object, Origin, read};
@@ -81,6 +82,7 @@ pub(crate) struct Stage {
     objects: Vec<Object>,
     reports: Vec<(&'static str, Vec<IpAddr>)>,
     pod_ranges: Vec<&'static str>,
+    dialect: Dialect,
 }
 
 pub(crate) fn shop() -> Stage {
@@ -89,7 +91,7 @@ pub(crate) fn shop() -> Stage {
 
 /// No cluster at all.
 pub(crate) fn bare() -> Stage {
-    Stage { objects: Vec::new(), reports: Vec::new(), pod_ranges: Vec::new() }
+    Stage { objects: Vec::new(), reports: Vec::new(), pod_ranges: Vec::new(), dialect: Dialect::UPSTREAM }
 }
 
 /// An audit policy `it` in `shop`.
@@ -137,6 +139,12 @@ impl Stage {
         self
     }
 
+    /// Judged as this enforcer does, written as for `--cni`.
+    pub(crate) fn under(mut self, cni: &str) -> Self {
+        self.dialect = cni.parse().unwrap_or_else(|error| panic!("{error}"));
+        self
+    }
+
     pub(crate) fn cluster(&self) -> Cluster {
         let mut cluster = Cluster::build(&self.objects);
         for (node, addresses) in &self.reports {
@@ -150,7 +158,8 @@ impl Stage {
 
     pub(crate) fn world<'c>(&self, cluster: &'c Cluster) -> World<'c> {
         let administrators = self.objects.iter().filter_map(TierPolicy::of).map(Arc::new).collect();
-        World::new(Arc::new(Population::as_recorded(cluster)), self.policies()).under(administrators)
+        let population = Arc::new(Population::as_recorded(cluster));
+        World::in_dialect(self.dialect, population, self.policies()).under(administrators)
     }
 
     /// How a flow stands at its subject's end; of a Service's backends the first that does not pass, if there is one.
@@ -235,6 +244,9 @@ fn describe(world: &World<'_>, standing: &Standing) -> String {
         Standing::Open => "open".to_owned(),
         Standing::Exempt(exemption) => format!("exempt {exemption}"),
         Standing::Allowed { policy, rule, .. } => format!("allowed by {} {rule}", world.policy(*policy).reference.name),
+        Standing::AllowedAtOtherEnd { policy, rule } => {
+            format!("allowed at the other end by {} {rule}", world.policy(*policy).reference.name)
+        }
         Standing::Denied(by) => format!("denied by {}", world.policy(by[0].0).reference.name),
         Standing::Ruled(ruling) => {
             let tied = ruling.tied.map(|tied| format!(", tied with {}", rule(&tied)));

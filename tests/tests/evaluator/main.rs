@@ -113,6 +113,7 @@ fn what_a_policy_would_deny_is_told_and_outlives_database_and_evaluator() {
         window_seconds: None,
         min_window_seconds: None,
         exceptions_on_base_only: false,
+        cni: None,
         change: serde_json::from_value::<WireChange>(wire).unwrap(),
     };
     let report = stage.runtime.block_on(stage.client().preview(&preview)).unwrap();

@@ -1,0 +1,201 @@
+//! Where the answer on a change depends on who enforces: relations in use that it denies as upstream has it and not as an
+//! enforcer does, or the other way round.
+
+use std::collections::BTreeMap;
+
+use super::Case;
+use crate::cluster::ownership::{Destination, End};
+use crate::compiled::Restriction;
+use crate::dialect::Dialect;
+use crate::dialect::deviations::Deviation;
+use crate::effect::{Change, Effect, Outcome, Worlds};
+use crate::flow::{Direction, Protocol};
+use crate::index::Kind;
+use crate::naming::Party;
+use crate::sum::Sums;
+use crate::traffic::{Class, Key, Sighting, Traffic};
+use crate::verdict::Exemption;
+use crate::world::{Standing, World};
+
+/// A relation, and what makes the difference.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DifferenceKey {
+    /// What makes it.
+    pub deviation: Deviation,
+    /// At which end.
+    pub direction: Direction,
+    /// The workload there.
+    pub subject: Party,
+    /// The other end.
+    pub peer: Party,
+    /// Transport protocol.
+    pub protocol: Protocol,
+    /// Port at the destination.
+    pub port: u16,
+}
+
+/// What becomes of it.
+#[derive(Clone, Debug)]
+pub struct Differing {
+    /// As upstream has it.
+    pub upstream: Effect,
+    /// As the enforcer has it.
+    pub there: Effect,
+    /// What was seen of it.
+    pub sums: Sums,
+}
+
+/// A key of the traffic, with what was seen of it.
+pub type Touched<'t> = (&'t Key, &'t [Sighting]);
+
+impl Case<'_, '_, '_> {
+    /// The traffic in use for which the change can make a difference.
+    #[must_use]
+    pub fn in_use<'t>(&self, traffic: &'t Traffic) -> Vec<Touched<'t>> {
+        let concerned = self.concerned();
+        let is_in_use = |(_, sightings): &Touched<'_>| sightings.iter().any(|sighting| sighting.class == Class::InUse);
+        traffic.touching(&concerned.pods, &concerned.services).into_iter().filter(is_in_use).collect()
+    }
+
+    /// Whether a deviation may make a difference to traffic, by its addresses and nodes alone: no rule is asked for it.
+    #[must_use]
+    pub fn may_differ(&self, deviation: Deviation, key: &Key) -> bool {
+        let Worlds { before, after, .. } = self.worlds;
+        [before, after].into_iter().any(|world| {
+            let view = world.view();
+            let in_a_block = |end: &End| {
+                let kind = view.kind(end);
+                matches!(kind, Kind::Pod(_) | Kind::Node) && view.index.seen(kind, end.ip()).is_in_a_block()
+            };
+            let any = |test: &dyn Fn(&End) -> bool| destinations(world, &key.dst).iter().any(test);
+            match deviation {
+                Deviation::BlocksLeavePods | Deviation::BlocksLeaveNodes => in_a_block(&key.src) || any(&in_a_block),
+                Deviation::OwnNodeIsJudged => {
+                    key.src.pod().is_some_and(|subject| any(&|end| view.is_own_node(subject, end)))
+                }
+                Deviation::EitherEndOnOneNode => {
+                    let node = |end: &End| world.cluster().pod(end.pod()?).node;
+                    node(&key.src).is_some_and(|own| any(&|end| node(end) == Some(own)))
+                }
+                Deviation::ExceptsOfTheRule | Deviation::NamedPortsOfTheNamespace => true,
+            }
+        })
+    }
+
+    /// What of this traffic the change, judged as upstream has it, denies otherwise than the same worlds in a dialect.
+    #[must_use]
+    pub fn differing(&self, there: Worlds<'_, '_>, traffic: &[Touched<'_>]) -> BTreeMap<DifferenceKey, Differing> {
+        let mut found: BTreeMap<DifferenceKey, Differing> = BTreeMap::new();
+        for (key, sightings) in traffic {
+            let upstream = self.worlds.outcomes(key);
+            let outcomes = there.outcomes(key);
+            for one in &upstream {
+                // Who answers does not depend on who enforces.
+                let Some(other) = outcomes.iter().find(|other| other.pair == one.pair) else { continue };
+                if !differ(one.effect, other.effect) {
+                    continue;
+                }
+                let why = why(self.worlds.after, there.after.dialect(), one, other);
+                let Some((direction, deviation)) = why else { continue };
+                let cluster = self.worlds.after.cluster();
+                let pair = &one.pair;
+                let relation = DifferenceKey {
+                    deviation,
+                    direction,
+                    subject: Party::of(pair.subject(direction), cluster),
+                    peer: Party::of(pair.peer(direction), cluster),
+                    protocol: pair.protocol,
+                    port: pair.port,
+                };
+                let differing = found.entry(relation).or_insert_with(|| Differing {
+                    upstream: one.effect,
+                    there: other.effect,
+                    sums: Sums::default(),
+                });
+                let shared = self.sharing(key, &upstream);
+                for sighting in *sightings {
+                    differing.sums.add(key.src, sighting, shared);
+                }
+            }
+        }
+        found
+    }
+}
+
+/// Who may stand at a destination: of a Service every backend, ready or not.
+fn destinations(world: &World<'_>, destination: &Destination) -> Vec<End> {
+    let service = match destination {
+        Destination::Direct(end) => return vec![*end],
+        Destination::Service { service, .. } => *service,
+    };
+    let behind = world.population().behind(service);
+    let pods = behind.pods().flat_map(|id| {
+        let pod = world.cluster().pod(id);
+        let end = move |ip| {
+            if pod.host_network { End::Host { node: pod.node, ip } } else { End::Pod { pod: id, ip } }
+        };
+        pod.addresses.iter().copied().map(end)
+    });
+    let listed = behind.listed.iter().map(|listed| {
+        let pod = world.cluster().pods_by_address(listed.ip).first();
+        pod.map_or(End::Address { ip: listed.ip }, |pod| End::Pod { pod: *pod, ip: listed.ip })
+    });
+    pods.chain(listed).collect()
+}
+
+/// One denies what it allowed, or may have allowed, before; the other does not. What is denied there before and after would not be
+/// in use there.
+fn differ(upstream: Effect, there: Effect) -> bool {
+    let passes = |effect| matches!(effect, Effect::StillAllowed | Effect::NewlyAllowed);
+    match (upstream, there) {
+        (Effect::NewlyDenied, there) => passes(there),
+        (_, Effect::NewlyDenied) => true,
+        _ => false,
+    }
+}
+
+/// At which end they part, and by what.
+fn why(world: &World<'_>, dialect: Dialect, upstream: &Outcome, there: &Outcome) -> Option<(Direction, Deviation)> {
+    let ends = Direction::BOTH.map(|direction| (direction, upstream.at(direction), there.at(direction)));
+    let any = |change: &Change, test: &dyn Fn(&Standing) -> bool| test(&change.before) || test(&change.after);
+    let at_other_end = |standing: &Standing| matches!(standing, Standing::AllowedAtOtherEnd { .. });
+    if let Some((direction, ..)) = ends.iter().find(|(_, _, there)| any(there, &at_other_end)) {
+        return Some((*direction, Deviation::EitherEndOnOneNode));
+    }
+    let parts = |(_, one, other): &&(Direction, &Change, &Change)| {
+        one.before.passage() != other.before.passage() || one.after.passage() != other.after.passage()
+    };
+    let (direction, one, _) = ends.iter().find(parts)?;
+    let is_node = |standing: &Standing| *standing == Standing::Exempt(Exemption::Node);
+    let by_block = |standing: &Standing| matches!(standing, Standing::Allowed { by_block_alone: true, .. });
+    let deviates = |deviation| dialect.deviations().any(|other| other == deviation);
+    let found = if any(one, &is_node) && deviates(Deviation::OwnNodeIsJudged) {
+        Deviation::OwnNodeIsJudged
+    } else if any(one, &by_block) && (deviates(Deviation::BlocksLeavePods) || deviates(Deviation::BlocksLeaveNodes)) {
+        match upstream.pair.peer(*direction) {
+            End::Pod { .. } => Deviation::BlocksLeavePods,
+            _ => Deviation::BlocksLeaveNodes,
+        }
+    } else if *direction == Direction::Egress && names_ports(world, one) {
+        Deviation::NamedPortsOfTheNamespace
+    } else if deviates(Deviation::ExceptsOfTheRule) {
+        Deviation::ExceptsOfTheRule
+    } else {
+        dialect.deviations().next()?
+    };
+    Some((*direction, found))
+}
+
+/// Whether a port is opened, or not, by a rule that names ports.
+fn names_ports(world: &World<'_>, change: &Change) -> bool {
+    match &change.after {
+        Standing::Allowed { policy, rule, .. } => world.policy(*policy).names_ports(Direction::Egress, *rule),
+        Standing::Denied(denied) => {
+            denied.iter().any(|(policy, _)| match world.policy(*policy).restriction(Direction::Egress) {
+                Restriction::None => false,
+                Restriction::Only(rules) => rules.iter().any(|rule| rule.ports.has_names()),
+            })
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,51 @@
+//! Relations of which a common enforcer makes something else than upstream's text.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::SeenTraffic;
+use crate::effect::Effect;
+use crate::flow::{Direction, Protocol};
+use crate::naming::Party;
+
+/// A way in which an enforcer deviates that changes what the change denies.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DialectReport {
+    /// The enforcer, as `--cni` takes it.
+    pub cni: String,
+    /// Its name as people write it.
+    pub title: String,
+    /// Name of the deviation, `ipBlockTakesNoPod`.
+    pub deviation: String,
+    /// The deviation as a sentence.
+    pub what: String,
+    /// Where it is written down.
+    pub source: String,
+    /// How many relations in use it concerns.
+    pub relations: u64,
+    /// The first of them.
+    pub differences: Vec<Difference>,
+}
+
+/// A relation in use that the change denies for one of the two only.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Difference {
+    /// Direction of the end at which they differ.
+    pub direction: Direction,
+    /// The workload at that end.
+    pub subject: Party,
+    /// The other end.
+    pub peer: Party,
+    /// Transport protocol.
+    pub protocol: Protocol,
+    /// Port at the backend.
+    pub port: u16,
+    /// What was seen of it.
+    pub seen: SeenTraffic,
+    /// What becomes of it as upstream has it.
+    pub upstream: Effect,
+    /// What becomes of it there.
+    pub there: Effect,
+}

@@ -1,0 +1,244 @@
+//! What enforcers do otherwise than upstream, each beside what upstream and the others do.
+
+use foretell_policy::dialect::{Cni, Dialect};
+use foretell_policy::flow::Direction::{self, Egress, Ingress};
+
+use crate::stage::{Stage, audit, shop};
+
+const FROM_EVERYWHERE: &str = "{ingress: [{from: [{ipBlock: {cidr: 0.0.0.0/0}}]}]}";
+
+/// What the shop's policy says of a flow in the eyes of an enforcer.
+fn says(cni: &str, spec: &str, flow: &str, direction: Direction) -> String {
+    shop().and(&audit(spec)).under(cni).says(flow, direction)
+}
+
+fn enforced(name: &str, spec: &str) -> String {
+    format!(
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: {name}, namespace: shop}}\nspec: {spec}\n"
+    )
+}
+
+#[test]
+fn a_block_takes_no_pod_and_no_node_under_cilium() {
+    for (flow, upstream) in [
+        ("cart -> web TCP 8080", "allow 0, enforcers differ"),
+        ("192.168.0.2 -> web TCP 8080", "allow 0, enforcers differ"),
+    ] {
+        assert_eq!(says("upstream", FROM_EVERYWHERE, flow, Ingress), upstream);
+        assert_eq!(says("cilium", FROM_EVERYWHERE, flow, Ingress), "deny NoRuleMatched", "{flow}");
+        assert_eq!(says("calico", FROM_EVERYWHERE, flow, Ingress), "allow 0", "{flow}");
+        assert_eq!(says("kube-router", FROM_EVERYWHERE, flow, Ingress), "allow 0", "{flow}");
+        assert_eq!(says("antrea", FROM_EVERYWHERE, flow, Ingress), upstream, "nothing is written of it");
+    }
+    assert_eq!(says("cilium", FROM_EVERYWHERE, "203.0.113.9 -> web TCP 8080", Ingress), "allow 0", "the world outside");
+    let labels = "{ingress: [{from: [{ipBlock: {cidr: 0.0.0.0/0}}]}, {from: [{podSelector: {}}]}]}";
+    assert_eq!(says("cilium", labels, "cart -> web TCP 8080", Ingress), "allow 1");
+}
+
+#[test]
+fn a_block_takes_what_ciliums_match_mode_names() {
+    let (pod, node) = ("cart -> web TCP 8080", "192.168.0.2 -> web TCP 8080");
+    for (mode, to_pod, to_node) in [
+        ("pods", "allow 0", "deny NoRuleMatched"),
+        ("nodes", "deny NoRuleMatched", "allow 0"),
+        ("pods+nodes", "allow 0", "allow 0"),
+    ] {
+        let cni = format!("cilium,policy-cidr-match-mode={mode}");
+        assert_eq!(says(&cni, FROM_EVERYWHERE, pod, Ingress), to_pod, "{mode}");
+        assert_eq!(says(&cni, FROM_EVERYWHERE, node, Ingress), to_node, "{mode}");
+    }
+}
+
+#[test]
+fn a_pod_needs_a_rule_for_its_own_node_under_cilium_and_calico() {
+    let flow = "web -> 192.168.0.1 TCP 10250";
+    let (nothing, everything) = ("{policyTypes: [Egress]}", "{egress: [{}]}");
+    let block = "{egress: [{to: [{ipBlock: {cidr: 192.168.0.0/24}}]}]}";
+    for (cni, by_nothing, by_block) in [
+        ("upstream", "exempt node, enforcers differ", "exempt node, enforcers differ"),
+        ("cilium", "deny NoRules", "deny NoRuleMatched"),
+        ("cilium,policy-cidr-match-mode=nodes", "deny NoRules", "allow 0"),
+        ("calico", "deny NoRules", "allow 0"),
+        ("kube-network-policies", "exempt node", "exempt node"),
+        ("weave", "exempt node", "exempt node"),
+        ("kube-router", "exempt node, enforcers differ", "exempt node, enforcers differ"),
+    ] {
+        assert_eq!(says(cni, nothing, flow, Egress), by_nothing, "{cni}");
+        assert_eq!(says(cni, block, flow, Egress), by_block, "{cni}");
+        let open = says(cni, everything, flow, Egress);
+        assert!(open.starts_with("allow 0") || open.starts_with("exempt node"), "{cni}: {open}");
+    }
+}
+
+#[test]
+fn a_node_reaches_its_own_pods_whoever_enforces() {
+    for cni in Cni::ALL {
+        let says = says(cni.name(), "{policyTypes: [Ingress]}", "192.168.0.1 -> web TCP 8080", Ingress);
+        assert_eq!(says, "exempt node", "{cni}");
+    }
+}
+
+#[test]
+fn an_except_cuts_out_of_the_wider_blocks_of_its_rule_under_kube_router() {
+    let beside = "{egress: [{to: [{ipBlock: {cidr: 203.0.113.0/24, except: [203.0.113.8/30]}}, \
+                  {ipBlock: {cidr: 203.0.113.0/28}}, {ipBlock: {cidr: 203.0.113.11/32}}]}]}";
+    for (dst, upstream, kube_router) in [
+        ("203.0.113.9", "allow 0", "deny NoRuleMatched"),
+        ("203.0.113.11", "allow 0", "allow 0"),
+        ("203.0.113.7", "allow 0", "allow 0"),
+        ("203.0.113.99", "allow 0", "allow 0"),
+    ] {
+        let flow = format!("web -> {dst} TCP 443");
+        assert_eq!(says("upstream", beside, &flow, Egress), upstream, "{dst}");
+        assert_eq!(says("kube-router", beside, &flow, Egress), kube_router, "{dst}");
+    }
+    let apart = "{egress: [{to: [{ipBlock: {cidr: 203.0.113.0/24, except: [203.0.113.8/30]}}]}, \
+                 {to: [{ipBlock: {cidr: 203.0.113.0/28}}]}]}";
+    assert_eq!(says("kube-router", apart, "web -> 203.0.113.9 TCP 443", Egress), "allow 1", "another rule");
+}
+
+#[test]
+fn the_name_of_a_port_means_what_the_namespaces_pods_call_so_under_kube_router() {
+    // web calls 8080 http, cart 9090; both are of the policy's namespace, and db is of another.
+    let spec = "{egress: [{ports: [{port: http}]}]}";
+    for (flow, upstream, kube_router) in [
+        ("web -> cart TCP 9090", "allow 0", "allow 0"),
+        ("web -> cart TCP 8080", "deny NoRuleMatched", "allow 0"),
+        ("web -> 203.0.113.9 TCP 8080", "deny NoRuleMatched", "allow 0"),
+        ("web -> 203.0.113.9 TCP 8081", "deny NoRuleMatched", "deny NoRuleMatched"),
+        ("web -> cart UDP 9090", "deny NoRuleMatched", "deny NoRuleMatched"),
+    ] {
+        assert_eq!(says("upstream", spec, flow, Egress), upstream, "{flow}");
+        assert_eq!(says("kube-router", spec, flow, Egress), kube_router, "{flow}");
+        assert_eq!(says("calico", spec, flow, Egress), upstream, "{flow}");
+    }
+    let sql = "{egress: [{ports: [{port: sql}]}]}";
+    assert_eq!(says("upstream", sql, "web -> db TCP 5432", Egress), "allow 0");
+    assert_eq!(
+        says("kube-router", sql, "web -> db TCP 5432", Egress),
+        "deny NoRuleMatched",
+        "no pod here calls one so"
+    );
+    let selected = "{egress: [{to: [{namespaceSelector: {}}], ports: [{port: sql}]}]}";
+    assert_eq!(says("kube-router", selected, "web -> db TCP 5432", Egress), "allow 0", "selectors look at their pods");
+    let by_block = "{egress: [{to: [{ipBlock: {cidr: 10.1.0.0/16}}], ports: [{port: sql}, {port: 53}]}]}";
+    assert_eq!(
+        says("kube-router", by_block, "web -> db TCP 5432", Egress),
+        "deny NoRuleMatched",
+        "blocks know no names"
+    );
+    assert_eq!(says("kube-router", by_block, "web -> db TCP 53", Egress), "allow 0");
+    let ingress = "{podSelector: {matchLabels: {app: web}}, ingress: [{ports: [{port: http}]}]}";
+    assert_eq!(says("kube-router", ingress, "cart -> web TCP 8080", Ingress), "allow 0");
+    assert_eq!(
+        says("kube-router", ingress, "cart -> web TCP 9090", Ingress),
+        "deny NoRuleMatched",
+        "ingress is per pod"
+    );
+}
+
+/// What becomes of a flow at its two ends.
+fn stands(stage: Stage, cni: &str, flow: &str) -> [String; 2] {
+    let stage = stage.under(cni);
+    Direction::BOTH.map(|direction| stage.standing(flow, direction))
+}
+
+#[test]
+fn either_end_is_enough_for_two_isolated_pods_of_one_node_under_kube_router() {
+    // web and near are on n1, cart on n2.
+    let near = "apiVersion: v1
+kind: Pod
+metadata: {name: near, namespace: shop, labels: {app: near}}
+spec: {nodeName: n1, containers: [{name: c, image: c}]}
+status: {phase: Running, podIP: 10.1.1.7, podIPs: [{ip: 10.1.1.7}]}";
+    let stage = || {
+        shop()
+            .and(near)
+            .and(&enforced("closed", "{policyTypes: [Egress]}"))
+            .and(&enforced(
+                "open",
+                "{podSelector: {matchExpressions: [{key: app, operator: NotIn, values: [web]}]}, ingress: [{}]}",
+            ))
+            .and(&enforced("shut", "{podSelector: {matchLabels: {app: web}}, policyTypes: [Ingress]}"))
+    };
+    let denied = "denied by closed".to_owned();
+    assert_eq!(stands(stage(), "upstream", "web -> near TCP 80"), [denied.clone(), "allowed by open 0".to_owned()]);
+    let allowed = ["allowed at the other end by open 0".to_owned(), "allowed by open 0".to_owned()];
+    assert_eq!(stands(stage(), "kube-router", "web -> near TCP 80"), allowed);
+    let far = [denied.clone(), "allowed by open 0".to_owned()];
+    assert_eq!(stands(stage(), "kube-router", "web -> cart TCP 80"), far, "on another node both ends are asked");
+    let both = [denied.clone(), "denied by shut".to_owned()];
+    assert_eq!(stands(stage(), "kube-router", "near -> web TCP 80"), both, "no end allows it");
+    let open_there = stands(
+        shop().and(near).and(&enforced("closed", "{policyTypes: [Egress]}")),
+        "kube-router",
+        "web -> near TCP 80",
+    );
+    assert_eq!(open_there, [denied, "open".to_owned()], "the other one is not isolated");
+    let alone = stage().under("kube-router").says("web -> near TCP 80", Egress);
+    assert_eq!(alone, "deny NoRules", "a policy by itself denies it all the same");
+}
+
+#[test]
+fn a_dialect_is_written_as_it_is_read() {
+    for cni in Cni::ALL {
+        assert_eq!(Dialect::of(cni).to_string(), cni.name());
+        assert_eq!(cni.name().parse(), Ok(Dialect::of(cni)));
+    }
+    for text in ["cilium,policy-cidr-match-mode=nodes", "cilium,policy-cidr-match-mode=pods+nodes"] {
+        assert_eq!(text.parse::<Dialect>().unwrap().to_string(), text);
+    }
+    assert_eq!(
+        "cilium, policy-cidr-match-mode=pods".parse::<Dialect>().unwrap().to_string(),
+        "cilium,policy-cidr-match-mode=pods"
+    );
+}
+
+#[test]
+fn a_dialect_that_does_not_exist_is_refused_with_those_that_do() {
+    let refused = |text: &str| text.parse::<Dialect>().unwrap_err().to_string();
+    let unknown = refused("flannel");
+    for cni in Cni::ALL {
+        assert!(unknown.contains(cni.name()), "{unknown}");
+    }
+    assert_eq!(
+        refused("cilium,policy-cidr-match-mode=hosts"),
+        "policy-cidr-match-mode=hosts: write pods, nodes, or pods+nodes"
+    );
+    assert_eq!(refused("calico,nodes"), "\"nodes\": calico has no such option; it has none");
+    assert!(refused("cilium,mode=nodes").contains("policy-cidr-match-mode=pods"));
+    assert!(refused("").contains("choose upstream"));
+}
+
+#[test]
+fn every_deviation_of_every_enforcer_has_its_source() {
+    for cni in Cni::ALL {
+        for deviation in Dialect::of(cni).deviations() {
+            assert!(deviation.source(cni).starts_with("https://"), "{cni} {deviation:?}");
+        }
+    }
+    assert_eq!(Dialect::UPSTREAM.deviations().count(), 0);
+    assert_eq!(Dialect::of(Cni::Upstream), Dialect::UPSTREAM);
+}
+
+#[test]
+fn a_denial_that_upstream_would_not_give_says_whose_it_is() {
+    let message =
+        |cni: &str, spec: &str, flow: &str, direction| shop().and(&audit(spec)).under(cni).message(flow, direction);
+    assert!(
+        message("cilium", FROM_EVERYWHERE, "cart -> web TCP 8080", Ingress)
+            .ends_with("; as upstream has it ingress[0] allows it, but for Cilium an ipBlock takes no pod"),
+    );
+    let to_node = message("calico", "{policyTypes: [Egress]}", "web -> 192.168.0.1 TCP 80", Egress);
+    assert!(
+        to_node.ends_with("; for Calico traffic from a pod to its own node is held to the pod's policies"),
+        "{to_node}"
+    );
+    let sql = message("kube-router", "{egress: [{ports: [{port: sql}]}]}", "web -> db TCP 5432", Egress);
+    assert!(
+        sql.contains("; as upstream has it egress[0] allows it, but for kube-router in an egress rule the name"),
+        "{sql}"
+    );
+    let plain = message("cilium", "{policyTypes: [Ingress]}", "cart -> web TCP 8080", Ingress);
+    assert_eq!(plain, "policy has no ingress rules: every ingress flow is denied");
+}
