@@ -269,11 +269,16 @@ fn agree(said: &Said, line: &VerdictLine<'_>) -> bool {
     }
 }
 
+/// Whether a denial is laid at who enforces.
+fn has_it_otherwise(message: &str) -> bool {
+    ["for Cilium ", "for Calico ", "for kube-router "].iter().any(|title| message.contains(title))
+}
+
 /// A denial by rules says of the nearest one what failed, and of what failed why.
 fn tells_what_failed(line: &VerdictLine<'_>) -> bool {
-    let has_it_otherwise = || line.message.as_deref().is_some_and(|message| message.contains("but for "));
+    let is_told_otherwise = || line.message.as_deref().is_some_and(has_it_otherwise);
     let Some(miss) = &line.nearest else {
-        return !matches!(line.reason, Some("NoRuleMatched" | "UnresolvedPeer")) || has_it_otherwise();
+        return !matches!(line.reason, Some("NoRuleMatched" | "UnresolvedPeer")) || is_told_otherwise();
     };
     let (peer, port) = (!miss.peers.is_empty(), !miss.ports.is_empty());
     let failed = match miss.failed {
@@ -370,7 +375,7 @@ fn walk_ends_as_the_engine_says(
     let steps = walk.tiers.iter().filter(|tier| tier.tier == TierName::NetworkPolicy).flat_map(|tier| &tier.policies);
     for step in steps.filter(|step| step.says == PolicySays::Denies) {
         let says_nothing = step.nearest.as_ref().is_some_and(|miss| miss.peers.is_empty() && miss.ports.is_empty());
-        let says_why = step.message.starts_with("it has no ") || step.message.contains("but for ");
+        let says_why = step.message.starts_with("it has no ") || has_it_otherwise(&step.message);
         if says_nothing || (step.nearest.is_none() && !says_why) {
             return Err(format!("{step:#?}\nsays nothing of what failed"));
         }

@@ -65,7 +65,7 @@ impl Case<'_, '_, '_> {
             let view = world.view();
             let in_a_block = |end: &End| {
                 let kind = view.kind(end);
-                matches!(kind, Kind::Pod(_) | Kind::Node) && view.index.seen(kind, end.ip()).is_in_a_block()
+                kind != Kind::Outside && view.index.seen(kind, end.ip()).is_in_a_block()
             };
             let any = |test: &dyn Fn(&End) -> bool| destinations(world, &key.dst).iter().any(test);
             match deviation {
@@ -167,16 +167,24 @@ fn why(world: &World<'_>, dialect: Dialect, upstream: &Outcome, there: &Outcome)
     };
     let (direction, one, _) = ends.iter().find(parts)?;
     let is_node = |standing: &Standing| *standing == Standing::Exempt(Exemption::Node);
-    let by_block = |standing: &Standing| matches!(standing, Standing::Allowed { by_block_alone: true, .. });
+    let by_block_alone = |standing: &Standing| matches!(standing, Standing::Allowed { by_block_alone: true, .. });
+    let by_block = |change: &Change, peer: Kind| match peer {
+        Kind::Unresolved => Some(Deviation::BlocksLeavePods),
+        Kind::Pod(_) if any(change, &by_block_alone) => Some(Deviation::BlocksLeavePods),
+        Kind::Node if any(change, &by_block_alone) => Some(Deviation::BlocksLeaveNodes),
+        Kind::Pod(_) | Kind::Node | Kind::Outside => None,
+    };
     let deviates = |deviation| dialect.deviations().any(|other| other == deviation);
     let found = if any(one, &is_node) && deviates(Deviation::OwnNodeIsJudged) {
         Deviation::OwnNodeIsJudged
-    } else if any(one, &by_block) && (deviates(Deviation::BlocksLeavePods) || deviates(Deviation::BlocksLeaveNodes)) {
-        match upstream.pair.peer(*direction) {
-            End::Pod { .. } => Deviation::BlocksLeavePods,
-            _ => Deviation::BlocksLeaveNodes,
-        }
-    } else if *direction == Direction::Egress && names_ports(world, one) {
+    } else if let Some(left) =
+        by_block(one, world.view().kind(upstream.pair.peer(*direction))).filter(|it| deviates(*it))
+    {
+        left
+    } else if *direction == Direction::Egress
+        && deviates(Deviation::NamedPortsOfTheNamespace)
+        && names_ports(world, one)
+    {
         Deviation::NamedPortsOfTheNamespace
     } else if deviates(Deviation::ExceptsOfTheRule) {
         Deviation::ExceptsOfTheRule

@@ -6,6 +6,7 @@ use crate::compiled::Policy;
 use crate::flow::Direction;
 use crate::index::Kind;
 use crate::index::view::View;
+use crate::miss::rule_name;
 use crate::verdict::Verdict;
 use crate::world::Pair;
 
@@ -13,22 +14,29 @@ use crate::world::Pair;
 pub(crate) fn on_denial(view: &View<'_>, policy: &Policy, pair: &Pair, direction: Direction) -> Option<String> {
     let dialect = view.dialect();
     let (peer, title) = (pair.peer(direction), dialect.cni.title());
-    let is_own_node = |subject| view.is_own_node(subject, peer) && direction == Direction::Egress;
-    if dialect.deviations().any(|it| it == Deviation::OwnNodeIsJudged)
-        && pair.subject(direction).pod().is_some_and(is_own_node)
-    {
-        return Some(format!("; for {title} {}", Deviation::OwnNodeIsJudged));
-    }
     dialect.deviations().next()?;
-    let Some(Verdict::Allow { rule, .. }) = policy.judge(&view.question(pair, direction)) else { return None };
-    let field = if direction == Direction::Ingress { "ingress" } else { "egress" };
-    let deviation = deviation(dialect, view.kind(peer), direction, policy, rule);
-    Some(format!("; as upstream has it {field}[{rule}] allows it, but for {title} {deviation}"))
+    let is_own_node = |subject| view.is_own_node(subject, peer) && direction == Direction::Egress;
+    let is_judged = dialect.deviations().any(|it| it == Deviation::OwnNodeIsJudged)
+        && pair.subject(direction).pod().is_some_and(is_own_node);
+    let text = match policy.judge(&view.question(pair, direction)) {
+        Some(Verdict::Allow { rule, .. }) => Some((rule, deviation(dialect, view.kind(peer), direction, policy, rule))),
+        _ => None,
+    };
+    let judged = Deviation::OwnNodeIsJudged;
+    match (is_judged, text) {
+        (false, None) => None,
+        (true, None) => Some(format!("; for {title} {judged}")),
+        (true, Some((_, deviation))) => Some(format!("; for {title} {judged}, and {deviation}")),
+        (false, Some((rule, deviation))) => {
+            let rule = rule_name(direction, rule);
+            Some(format!("; as upstream has it {rule} allows it, but for {title} {deviation}"))
+        }
+    }
 }
 
 fn deviation(dialect: Dialect, peer: Kind, direction: Direction, policy: &Policy, rule: usize) -> Deviation {
     match peer {
-        Kind::Pod(_) if dialect.pods_by_block == ByBlock::Left => Deviation::BlocksLeavePods,
+        Kind::Pod(_) | Kind::Unresolved if dialect.pods_by_block == ByBlock::Left => Deviation::BlocksLeavePods,
         Kind::Node if dialect.nodes_by_block == ByBlock::Left => Deviation::BlocksLeaveNodes,
         _ if direction == Direction::Egress && policy.names_ports(direction, rule) => {
             Deviation::NamedPortsOfTheNamespace

@@ -60,6 +60,8 @@ impl Terms {
         match kind {
             Kind::Pod(_) => self.dialect.pods_by_block,
             Kind::Node => self.dialect.nodes_by_block,
+            // A pod that nobody knows is left as a pod is; that a block takes it nobody leaves open.
+            Kind::Unresolved if self.dialect.pods_by_block == ByBlock::Left => ByBlock::Left,
             Kind::Outside | Kind::Unresolved => ByBlock::Taken,
         }
     }

@@ -97,7 +97,8 @@ impl Rule<'_> {
         let most_specific = !ways.most_specific || most_specific_takes(self.peers, peer.ip());
         for entry in self.peers {
             if entry.ip_block.is_some() {
-                let leaves = peer.is_pod_or_node(scene) && ways.leave(peer);
+                let leaves = (peer.is_pod_or_node(scene) && ways.leave(peer))
+                    || (peer.is_unresolved(scene) && ways.blocks_leave_pods);
                 if no_blocks || leaves || !most_specific {
                     continue;
                 }

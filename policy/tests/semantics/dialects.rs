@@ -36,6 +36,15 @@ fn a_block_takes_no_pod_and_no_node_under_cilium() {
 }
 
 #[test]
+fn a_block_takes_no_pod_that_nobody_knows_under_cilium() {
+    let flow = "10.1.1.99 -> web TCP 8080";
+    assert_eq!(says("upstream", FROM_EVERYWHERE, flow, Ingress), "allow 0");
+    assert_eq!(says("cilium", FROM_EVERYWHERE, flow, Ingress), "deny UnresolvedPeer");
+    assert_eq!(says("cilium,policy-cidr-match-mode=pods", FROM_EVERYWHERE, flow, Ingress), "allow 0");
+    assert_eq!(says("calico", FROM_EVERYWHERE, flow, Ingress), "allow 0");
+}
+
+#[test]
 fn a_block_takes_what_ciliums_match_mode_names() {
     let (pod, node) = ("cart -> web TCP 8080", "192.168.0.2 -> web TCP 8080");
     for (mode, to_pod, to_node) in [
