@@ -6,8 +6,9 @@ use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{ContentArrangement, Table};
 use foretell_policy::flow::Direction;
 use foretell_policy::naming::Party;
+use foretell_policy::report::policies::PolicyReport;
 use foretell_policy::report::words::{ago, grouped};
-use foretell_policy::report::{Denial, PolicyReport, Report, State};
+use foretell_policy::report::{Denial, Report, State};
 use jiff::Timestamp;
 
 /// Renders the report: the decision and why, every denial, and what else the change does in a line each.

@@ -19,8 +19,9 @@ use crate::naming::Party;
 use crate::object::{Object, Origin, read};
 use crate::overlay::Overlay;
 use crate::population::Population;
+use crate::report::Report;
+use crate::report::policies::MendReport;
 use crate::report::words::{count, minute};
-use crate::report::{MendReport, Report};
 use crate::snapshot::yaml;
 use crate::world::World;
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Judgement, seen};
+use super::Judgement;
+use super::denials::seen;
 use crate::assessment::Case;
 use crate::assessment::dialects::{DifferenceKey, Differing, Touched};
 use crate::compiled::{Policy, PolicyRef, Restriction, Rule};

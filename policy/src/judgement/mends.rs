@@ -7,12 +7,14 @@ use k8s_openapi::api::networking::v1::NetworkPolicySpec;
 use serde_json::{Value, json};
 use similar::TextDiff;
 
-use super::{Judgement, relations};
+use super::Judgement;
+use super::denials::relations;
 use crate::change::{Action, PolicyChange};
 use crate::compiled::Policy;
 use crate::denial::{DenialId, DenialKey};
 use crate::mend::mend;
-use crate::report::{Denial, LeftReport, MendReport, State};
+use crate::report::policies::{LeftReport, MendReport};
+use crate::report::{Denial, State};
 use crate::snapshot::yaml;
 use crate::world::World;
 

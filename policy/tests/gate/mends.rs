@@ -1,6 +1,7 @@
 //! What a report offers to allow what would be denied.
 
-use foretell_policy::report::{Decision, MendReport, Report};
+use foretell_policy::report::policies::MendReport;
+use foretell_policy::report::{Decision, Report};
 use serde_json::json;
 
 use crate::manifests::{audit, audit_cluster, policy};

@@ -2,7 +2,8 @@
 
 use foretell_policy::change::Action;
 use foretell_policy::compiled::PolicyKind;
-use foretell_policy::report::{Decision, PromotionReport, Report};
+use foretell_policy::report::policies::PromotionReport;
+use foretell_policy::report::{Decision, Report};
 
 use crate::manifests::{audit, audit_cluster, policy, promoted};
 use crate::stage::{EVERYBODY, PROM_AND_WEB, PROM_ONLY, denials, previewed, shop};

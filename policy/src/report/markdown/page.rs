@@ -3,10 +3,9 @@
 use std::fmt::Write as _;
 
 use super::super::escape::{code, text};
+use super::super::policies::{MendReport, PolicyReport, PromotionReport};
 use super::super::words::{ago, count, grouped, minute};
-use super::super::{
-    CauseReport, Denial, ExceptionReport, MendReport, PolicyReport, PromotionReport, Relation, Report, SeenTraffic,
-};
+use super::super::{CauseReport, Denial, ExceptionReport, Relation, Report, SeenTraffic};
 use crate::change::Action;
 use crate::compiled::PolicyRef;
 use crate::flow::Direction;
