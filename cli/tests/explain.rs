@@ -337,6 +337,48 @@ fn pods_are_told_apart_by_their_nodes_and_by_blocks_too() {
 }
 
 #[test]
+fn hosts_of_one_address_are_told_apart_by_their_nodes() {
+    let place = place();
+    let policy = "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: one, namespace: data}, \
+                  spec: {podSelector: {matchLabels: {app: far}}, policyTypes: [Ingress]}}\n";
+    let server = pod("data", "far-0", "StatefulSet/far", "app: far", "10.1.1.8");
+    let host = |name: &str, node: &str| {
+        let spec = format!("nodeName: {node}, hostNetwork: true");
+        pod("data", name, "DaemonSet/agent", "app: agent", "192.168.0.9").replace("nodeName: n1", &spec)
+    };
+    place.write("far.yaml", format!("{policy}{server}{}{}", host("agent-a", "n1"), host("agent-b", "n2")));
+    let asked = "explain data/agent data/far 80 --snapshot cluster.yaml far.yaml --at 2026-11-21T00:00:00Z";
+    let ended = place.run(asked);
+    let said = ended.stdout.lines().next().unwrap_or_default();
+    assert_eq!(ended.status, Some(1), "{said}{}", ended.stderr);
+    assert!(said.ends_with("This is so for 1 of 2 pairs of addresses; the others fare better."), "{said}");
+}
+
+#[test]
+fn where_one_end_is_enough_on_one_node_pods_are_told_apart_by_their_nodes() {
+    let place = place();
+    let policies = "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: one, namespace: data}, \
+                    spec: {podSelector: {matchLabels: {app: far}}, policyTypes: [Ingress]}}\n---\n\
+                    {apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: two, namespace: shop}, \
+                    spec: {podSelector: {matchLabels: {app: web}}, egress: [{}]}}\n";
+    let near = pod("data", "far-0", "StatefulSet/far", "app: far", "10.1.1.8");
+    let far = pod("data", "far-1", "StatefulSet/far", "app: far", "10.1.2.2").replace("nodeName: n1", "nodeName: n2");
+    place.write("far.yaml", format!("{policies}{near}{far}"));
+    let ask = |cni: &str| {
+        let snapshot = "--snapshot cluster.yaml far.yaml --at 2026-11-21T00:00:00Z";
+        let ended = place.run(&format!("explain shop/StatefulSet/web data/far 80 {snapshot} --cni {cni}"));
+        (ended.status, ended.stdout.lines().next().unwrap_or_default().to_owned() + &ended.stderr)
+    };
+    let (status, said) = ask("upstream");
+    assert!(status == Some(1) && !said.contains("fare better"), "{said}");
+    let (status, said) = ask("kube-router");
+    assert!(
+        status == Some(1) && said.ends_with("This is so for 2 of 4 pairs of addresses; the others fare better."),
+        "{said}"
+    );
+}
+
+#[test]
 fn what_traffic_does_not_tell_cannot_be_told() {
     let place = place();
     place.write(

@@ -16,6 +16,7 @@ use crate::cluster::node::NodeId;
 use crate::cluster::ownership::{Destination, End, Ends};
 use crate::cluster::pod::PodId;
 use crate::compiled::{Policy, Restriction};
+use crate::dialect::Ends::EitherOnOneNode;
 use crate::dialect::recognised::{recognise, remark};
 use crate::flow::{Direction, Endpoint, Flow, Protocol};
 use crate::index::Kind;
@@ -168,8 +169,8 @@ fn ends_of(cluster: &Cluster, id: PodId) -> impl Iterator<Item = End> {
     })
 }
 
-/// All that policies can tell of an end: its address's family, who it is, the node where the other end may be a node, and in which
-/// blocks its address is.
+/// All that policies can tell of an end: its address's family, who it is, its node where that may matter to the other end, and in
+/// which blocks its address is.
 type Likeness = (bool, Option<u32>, Option<u32>, Option<IpAddr>, Vec<bool>);
 
 fn likeness(world: &World<'_>, end: &End, blocks: &BTreeSet<IpNet>, tells_nodes: bool) -> Likeness {
@@ -181,7 +182,11 @@ fn likeness(world: &World<'_>, end: &End, blocks: &BTreeSet<IpNet>, tells_nodes:
             let node = view.cluster.pod(pod).node.filter(|_| tells_nodes).map(NodeId::number);
             (family, Some(view.identity(pod)), node, None, in_blocks)
         }
-        None => (family, None, None, Some(end.ip()), in_blocks),
+        None => {
+            // Two hosts may be known by one address.
+            let node = if let End::Host { node, .. } = end { node.map(NodeId::number) } else { None };
+            (family, None, node, Some(end.ip()), in_blocks)
+        }
     }
 }
 
@@ -197,7 +202,9 @@ fn pairs(world: &World<'_>, audited: &[Arc<Policy>], clients: Meant, dials: &Dia
     let is_no_pod = |end: &End| end.pod().is_none();
     match dials {
         Dials::Ends(servers) => {
-            let (tells_clients, tells_servers) = (servers.iter().any(is_no_pod), clients.iter().any(is_no_pod));
+            // Where one node's pods fare otherwise among themselves, all are told apart by their nodes.
+            let tells = |others: &[End]| world.dialect().ends == EitherOnOneNode || others.iter().any(is_no_pod);
+            let (tells_clients, tells_servers) = (tells(servers), tells(&clients));
             let clients = grouped(world, &clients, &blocks, tells_clients);
             let servers = grouped(world, servers, &blocks, tells_servers);
             direct(&clients, &servers, asked)
