@@ -177,17 +177,13 @@ fn likeness(world: &World<'_>, end: &End, blocks: &BTreeSet<IpNet>, tells_nodes:
     let view = world.view();
     let family = end.ip().is_ipv4();
     let in_blocks = blocks.iter().map(|block| block.contains(&end.ip())).collect();
-    match end.pod() {
-        Some(pod) => {
-            let node = view.cluster.pod(pod).node.filter(|_| tells_nodes).map(NodeId::number);
-            (family, Some(view.identity(pod)), node, None, in_blocks)
-        }
-        None => {
-            // Two hosts may be known by one address.
-            let node = if let End::Host { node, .. } = end { node.map(NodeId::number) } else { None };
-            (family, None, node, Some(end.ip()), in_blocks)
-        }
-    }
+    let (who, node, ip) = match *end {
+        End::Pod { pod, .. } => (Some(view.identity(pod)), view.cluster.pod(pod).node.filter(|_| tells_nodes), None),
+        // Two hosts may be known by one address.
+        End::Host { node, ip } => (None, node, Some(ip)),
+        End::UnknownPod { ip } | End::Address { ip } => (None, None, Some(ip)),
+    };
+    (family, who, node.map(NodeId::number), ip, in_blocks)
 }
 
 /// Every kind of client with every kind of server that it can dial by an address of its own family.
