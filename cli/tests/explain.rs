@@ -367,6 +367,8 @@ fn where_one_end_is_enough_on_one_node_pods_are_told_apart_by_their_nodes() {
     let ask = |cni: &str| {
         let snapshot = "--snapshot cluster.yaml far.yaml --at 2026-11-21T00:00:00Z";
         let ended = place.run(&format!("explain shop/StatefulSet/web data/far 80 {snapshot} --cni {cni}"));
+        let is_said = ended.stdout.contains(&format!("\nJudged as {cni} enforces.\n"));
+        assert_eq!(is_said, cni != "upstream", "{}", ended.stdout);
         (ended.status, ended.stdout.lines().next().unwrap_or_default().to_owned() + &ended.stderr)
     };
     let (status, said) = ask("upstream");

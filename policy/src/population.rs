@@ -31,11 +31,7 @@ impl<'c> Population<'c> {
     /// The cluster as it was: every pod has the identity that it had.
     #[must_use]
     pub fn as_recorded(cluster: &'c Cluster) -> Self {
-        let identities = cluster.pods().map(|(_, pod)| Identity {
-            namespace: pod.namespace.clone(),
-            labels: pod.labels.clone(),
-            ports: pod.ports.clone(),
-        });
+        let identities = cluster.pods().map(|(_, pod)| Identity::of(pod));
         let inhabitants = Inhabitants::of(cluster, cluster.namespaces().clone(), identities);
         Self { cluster, inhabitants }
     }

@@ -12,6 +12,9 @@ use crate::table::{of_terminal, printable};
 pub(super) fn render(explanation: &Explanation) -> String {
     let mut page = format!("{}\n", printable(&explanation.sentence));
     // Writing into a String cannot fail.
+    if !explanation.cni.is_upstream() {
+        let _ = writeln!(page, "Judged as {} enforces.", explanation.cni);
+    }
     for note in &explanation.notes {
         let _ = writeln!(page, "Note: {}.", printable(note));
     }
