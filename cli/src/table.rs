@@ -4,10 +4,8 @@ use std::fmt::Write as _;
 
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{ContentArrangement, Table};
-use foretell_policy::flow::Direction;
-use foretell_policy::naming::Party;
 use foretell_policy::report::policies::PolicyReport;
-use foretell_policy::report::words::{ago, grouped};
+use foretell_policy::report::words::{ago, from_to, grouped};
 use foretell_policy::report::{Denial, Report, State};
 use jiff::Timestamp;
 
@@ -106,13 +104,6 @@ fn mend(page: &mut String, policy: &PolicyReport) {
     }
     for left in &mend.left {
         let _ = writeln!(page, "{} is left: {}.", left.denial, printable(&left.why));
-    }
-}
-
-fn from_to<'p>(direction: Direction, subject: &'p Party, peer: &'p Party) -> (&'p Party, &'p Party) {
-    match direction {
-        Direction::Ingress => (peer, subject),
-        Direction::Egress => (subject, peer),
     }
 }
 

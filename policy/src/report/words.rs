@@ -1,6 +1,18 @@
-//! Numbers and times as people read them.
+//! Numbers, times and relations as people read them.
 
 use jiff::{SignedDuration, Timestamp};
+
+use crate::flow::Direction;
+use crate::naming::Party;
+
+/// Who opened the connections, and to whom.
+#[must_use]
+pub fn from_to<'p>(direction: Direction, subject: &'p Party, peer: &'p Party) -> (&'p Party, &'p Party) {
+    match direction {
+        Direction::Ingress => (peer, subject),
+        Direction::Egress => (subject, peer),
+    }
+}
 
 /// A span in its two largest units: `2d 3h`, `1h 5m`, `40s`.
 #[must_use]

@@ -3,8 +3,8 @@
 use super::super::Report;
 use super::super::dialects::{DialectReport, Difference};
 use super::super::escape::text;
-use super::super::words::count;
-use super::page::{Page, attempts, from_to, party};
+use super::super::words::{count, from_to};
+use super::page::{Page, attempts, party};
 use crate::effect::Effect;
 
 impl Page {

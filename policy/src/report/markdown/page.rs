@@ -4,11 +4,10 @@ use std::fmt::Write as _;
 
 use super::super::escape::{code, text};
 use super::super::policies::{MendReport, PolicyReport, PromotionReport};
-use super::super::words::{ago, count, grouped, minute};
+use super::super::words::{ago, count, from_to, grouped, minute};
 use super::super::{CauseReport, Denial, ExceptionReport, Relation, Report, SeenTraffic};
 use crate::change::Action;
 use crate::compiled::PolicyRef;
-use crate::flow::Direction;
 use crate::naming::Party;
 
 /// How many rows a table shows where there is room; the rest is counted. The JSON form holds all.
@@ -190,14 +189,6 @@ pub(super) fn policy(policy: &PolicyRef) -> String {
     let PolicyRef { kind, namespace, name } = policy;
     let name = if namespace.is_empty() { name.clone() } else { format!("{namespace}/{name}") };
     format!("{kind} {}", code(&name))
-}
-
-/// Who opened the connections, and to whom.
-pub(super) fn from_to<'a>(direction: Direction, subject: &'a Party, peer: &'a Party) -> (&'a Party, &'a Party) {
-    match direction {
-        Direction::Ingress => (peer, subject),
-        Direction::Egress => (subject, peer),
-    }
 }
 
 pub(super) fn action(action: Action) -> &'static str {
