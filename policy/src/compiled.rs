@@ -11,8 +11,8 @@ use crate::defaults::defaulted;
 use crate::flow::Direction;
 use crate::labels::{Labels, Selector};
 use crate::object::{Object, ObjectId};
-use crate::peer::{Peer, PeerMatch, PeerSet};
-use crate::port::{Port, PortSet};
+use crate::peer::PeerSet;
+use crate::port::PortSet;
 
 /// The kinds of policy that are judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, schemars::JsonSchema)]
@@ -120,27 +120,6 @@ pub struct Rule {
     pub peers: PeerSet,
     /// To which port.
     pub ports: PortSet,
-}
-
-/// What a rule list answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RuleMatch {
-    /// A rule allows it.
-    Allowed {
-        /// Index of the rule.
-        rule: usize,
-        /// It rests on an `ipBlock` that takes in a pod or a node, where enforcers differ.
-        by_block_alone: bool,
-    },
-    /// There is no rule.
-    NoRules,
-    /// No rule takes it; this one came nearest.
-    Missed {
-        /// Index of the rule.
-        nearest: usize,
-        /// What of it did not match.
-        failed: Failed,
-    },
 }
 
 /// What of a rule did not match.
@@ -267,34 +246,5 @@ impl Policy {
             Scope::Namespace(own) => Some(own),
             Scope::Namespaces(_) => None,
         }
-    }
-}
-
-/// Asks a rule list. An allow that every enforcer gives comes before one that only some give.
-#[must_use]
-pub fn ask(rules: &[Rule], peer: &Peer<'_>, subject_namespace: &str, port: &Port<'_>) -> RuleMatch {
-    let mut by_block_alone = None;
-    let mut nearest: Option<(Failed, usize)> = None;
-    for (index, rule) in rules.iter().enumerate() {
-        let takes_peer = rule.peers.matches(peer, subject_namespace);
-        let takes_port = rule.ports.contains(port);
-        let failed = match (takes_peer, takes_port) {
-            (PeerMatch::Yes, true) => return RuleMatch::Allowed { rule: index, by_block_alone: false },
-            (PeerMatch::ByBlockAlone, true) => {
-                by_block_alone.get_or_insert(index);
-                continue;
-            }
-            (PeerMatch::No, true) => Failed::Peer,
-            (PeerMatch::No, false) => Failed::PeerAndPort,
-            (_, false) => Failed::Port,
-        };
-        if nearest.is_none_or(|(best, _)| failed < best) {
-            nearest = Some((failed, index));
-        }
-    }
-    match (by_block_alone, nearest) {
-        (Some(rule), _) => RuleMatch::Allowed { rule, by_block_alone: true },
-        (None, Some((failed, nearest))) => RuleMatch::Missed { nearest, failed },
-        (None, None) => RuleMatch::NoRules,
     }
 }

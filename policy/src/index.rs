@@ -27,6 +27,7 @@ mod bits;
 mod blocks;
 pub(crate) mod directory;
 mod fronts;
+mod held;
 mod interned;
 mod pages;
 mod peers;
@@ -41,6 +42,7 @@ pub mod view;
 pub use answer::Answer;
 pub use answers::{Answers, Kind, PortRow, Seen};
 pub use batch::{FlowKey, Said};
+pub use held::Held;
 pub use replay::Replay;
 
 use interned::Interned;

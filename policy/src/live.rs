@@ -17,7 +17,7 @@ use crate::compiled::{Policy, PolicyRef};
 use crate::dialect::terms::Terms;
 use crate::index::directory::Directory;
 use crate::index::view::View;
-use crate::index::{FlowKey, Index, Said};
+use crate::index::{FlowKey, Held, Index, Said};
 use crate::inhabitants::{Identity, IdentityId, Inhabitants};
 use crate::labels::Labels;
 use crate::object::Object;
@@ -70,6 +70,12 @@ impl Live {
     #[must_use]
     pub fn view(&self) -> View<'_> {
         View { cluster: &self.cluster, inhabitants: &self.inhabitants, index: &self.index, tiers: &self.tiers }
+    }
+
+    /// How much it holds.
+    #[must_use]
+    pub fn held(&self) -> Held {
+        Held { lives: self.directory.listed_lives(), ..self.index.held() }
     }
 
     /// What each policy that applies says of each of many flows.

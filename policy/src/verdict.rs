@@ -1,14 +1,15 @@
 //! What one policy says of one flow, with its reason, and the words for it.
 
+use std::cmp::Reverse;
 use std::fmt;
 
 use serde::Serialize;
 
 use crate::admin::view::Action;
-use crate::compiled::{Failed, Policy, PolicyRef, Restriction, Rule, RuleMatch, ask};
+use crate::compiled::{Failed, Policy, PolicyRef, Rule};
 use crate::flow::Direction;
 use crate::miss::{Miss, describe, rule_name};
-use crate::peer::Peer;
+use crate::peer::{Peer, PeerMatch};
 use crate::port::Port;
 use crate::tier::TierName;
 
@@ -104,14 +105,16 @@ pub struct Question<'a> {
 }
 
 impl Policy {
-    /// What the policy says; `None`: it does not restrict this direction. That it selects the subject is the caller's to
-    /// know.
+    /// The rule that takes a flow as the policy is written, whoever enforces it: the first of those by which every enforcer allows
+    /// it, else the first by which some do. That the policy selects the subject is the caller's to know.
     #[must_use]
-    pub fn judge(&self, question: &Question<'_>) -> Option<Verdict> {
-        match self.restriction(question.direction) {
-            Restriction::None => None,
-            Restriction::Only(rules) => Some(judge_rules(rules, question)),
-        }
+    pub fn rule_that_takes(&self, question: &Question<'_>) -> Option<usize> {
+        let takes = |(index, rule): (usize, &Rule)| {
+            let by = rule.peers.matches(&question.peer, question.subject_namespace);
+            (by != PeerMatch::No && rule.ports.contains(&question.port)).then_some((by, Reverse(index)))
+        };
+        let Reverse(rule) = self.rules(question.direction).iter().enumerate().filter_map(takes).max()?.1;
+        Some(rule)
     }
 
     /// The rule that came nearest to a flow which the policy denies, and what of it failed. `None` where it has no rules, and where
@@ -160,17 +163,6 @@ impl Policy {
             }
             _ => missed,
         }
-    }
-}
-
-fn judge_rules(rules: &[Rule], question: &Question<'_>) -> Verdict {
-    match ask(rules, &question.peer, question.subject_namespace, &question.port) {
-        RuleMatch::Allowed { rule, by_block_alone } => Verdict::Allow { rule, by_block_alone },
-        RuleMatch::NoRules => Verdict::WouldDeny(Reason::NoRules),
-        RuleMatch::Missed { nearest, failed } => Verdict::WouldDeny(match question.peer {
-            Peer::Unresolved { .. } => Reason::UnresolvedPeer { nearest, failed },
-            _ => Reason::NoRuleMatched { nearest, failed },
-        }),
     }
 }
 

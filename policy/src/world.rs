@@ -184,18 +184,22 @@ impl<'c> World<'c> {
                 None
             }
         };
-        let former = former.map(|former| self.take(former));
+        let former = former.map(|id| {
+            let policy = Arc::clone(self.index.policy(id));
+            self.index.remove_policy(id);
+            policy
+        });
         self.index.settle();
         former
     }
 
     /// Takes a policy away.
-    pub fn remove(&mut self, reference: &PolicyRef) -> Option<Arc<Policy>> {
-        let place = self.place(reference).ok()?;
-        let id = self.policies.remove(place);
-        let former = self.take(id);
-        self.index.settle();
-        Some(former)
+    pub fn remove(&mut self, reference: &PolicyRef) {
+        if let Ok(place) = self.place(reference) {
+            let id = self.policies.remove(place);
+            self.index.remove_policy(id);
+            self.index.settle();
+        }
     }
 
     /// What is to be known of this world with this policy in it, in place of the one of its name and kind. A world is long in the
@@ -205,15 +209,9 @@ impl<'c> World<'c> {
         let answer = ask(self);
         match former {
             Some(former) => _ = self.set(&former),
-            None => _ = self.remove(&policy.reference),
+            None => self.remove(&policy.reference),
         }
         answer
-    }
-
-    fn take(&mut self, id: PolicyId) -> Arc<Policy> {
-        let policy = Arc::clone(self.index.policy(id));
-        self.index.remove_policy(id);
-        policy
     }
 
     /// Where a policy stands among the others, or would.
@@ -299,12 +297,6 @@ impl<'c> World<'c> {
     #[must_use]
     pub fn tier_question(&self, pair: &Pair, direction: Direction) -> Option<Asked<'_>> {
         self.view().tier_question(pair, direction)
-    }
-
-    /// What NetworkPolicies cannot deny: a pod's own node and the pod itself.
-    #[must_use]
-    pub fn exemption(&self, subject: PodId, peer: &End, direction: Direction) -> Option<Exemption> {
-        self.view().exemption(subject, peer, direction)
     }
 
     /// What policies mean here.

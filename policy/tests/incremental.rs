@@ -19,7 +19,7 @@ use foretell_policy::dialect::{Cni, Dialect};
 use foretell_policy::evaluation::evaluate_in;
 use foretell_policy::flow::{Direction, Flow};
 use foretell_policy::index::view::View;
-use foretell_policy::index::{FlowKey, Replay, Said};
+use foretell_policy::index::{FlowKey, Held, Replay, Said};
 use foretell_policy::listeners::Listener;
 use foretell_policy::live::Live;
 use foretell_policy::object::Object;
@@ -199,6 +199,7 @@ fn compare(live: &Live, standing: &Standing, flows: &[Flow]) -> Result<(), Strin
             return Err(format!("flow {number} {flow:?}\nlive {lives:#?}\nafresh {afresh:#?}"));
         }
     }
+    leaves_nothing(live, standing)?;
     compare_replay(&world, flows)?;
     compare_dialects(&cluster, standing, flows)?;
     let bare: Vec<Flow> = flows.iter().cloned().map(nameless).collect();
@@ -217,6 +218,17 @@ fn compare(live: &Live, standing: &Standing, flows: &[Flow]) -> Result<(), Strin
         }
     }
     Ok(())
+}
+
+/// What went left nothing: as much is held as of what stands.
+fn leaves_nothing(live: &Live, standing: &Standing) -> Result<(), String> {
+    let mut afresh = Live::build(&standing.objects);
+    for policy in &standing.policies {
+        afresh.set_policy(policy);
+    }
+    // Of the lives of pods at one address that changed hands it depends who came first.
+    let [held, expected] = [live, &afresh].map(|live| Held { lives: 0, ..live.held() });
+    if held == expected { Ok(()) } else { Err(format!("live {held:#?}\nafresh {expected:#?}")) }
 }
 
 /// Under enforcers that deviate in everything that dialects know: flows in bulk, and a window against one policy at a time,

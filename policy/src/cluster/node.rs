@@ -87,12 +87,6 @@ impl Nodes {
         &self.names[id.0 as usize]
     }
 
-    /// The node of a name.
-    #[must_use]
-    pub fn by_name(&self, name: &str) -> Option<NodeId> {
-        self.by_name.get(name).copied()
-    }
-
     /// Whether an address is one of this node's.
     #[must_use]
     pub fn has_address(&self, id: NodeId, ip: IpAddr) -> bool {

@@ -7,7 +7,6 @@ use crate::flow::Direction;
 use crate::index::Kind;
 use crate::index::view::View;
 use crate::miss::rule_name;
-use crate::verdict::Verdict;
 use crate::world::Pair;
 
 /// `; as upstream has it ingress[0] allows it, but for Cilium an ipBlock takes no pod`. Nothing where the text denies it too.
@@ -18,10 +17,8 @@ pub(crate) fn on_denial(view: &View<'_>, policy: &Policy, pair: &Pair, direction
     let is_own_node = |subject| view.is_own_node(subject, peer) && direction == Direction::Egress;
     let is_judged = dialect.deviations().any(|it| it == Deviation::OwnNodeIsJudged)
         && pair.subject(direction).pod().is_some_and(is_own_node);
-    let text = match policy.judge(&view.question(pair, direction)) {
-        Some(Verdict::Allow { rule, .. }) => Some((rule, deviation(dialect, view.kind(peer), direction, policy, rule))),
-        _ => None,
-    };
+    let taking = policy.rule_that_takes(&view.question(pair, direction));
+    let text = taking.map(|rule| (rule, deviation(dialect, view.kind(peer), direction, policy, rule)));
     let judged = Deviation::OwnNodeIsJudged;
     match (is_judged, text) {
         (false, None) => None,

@@ -49,7 +49,13 @@ impl Blocks {
     }
 
     pub(super) fn release(&mut self, number: u32) {
-        self.is_stale |= self.sets.release(number).is_some();
+        // Nobody asks for the bit until another set gets the number.
+        self.sets.release(number);
+    }
+
+    /// How many sets there are.
+    pub(super) fn len(&self) -> usize {
+        self.sets.len()
     }
 
     /// Brings the intervals up to date.

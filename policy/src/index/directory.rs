@@ -104,6 +104,11 @@ impl Directory {
         from <= end && start < to
     }
 
+    /// How many lives are listed apart.
+    pub(crate) fn listed_lives(&self) -> usize {
+        self.lives.len() - self.free_lives.len()
+    }
+
     /// What is known of a Service in bulk.
     pub(super) fn front(&self, service: ServiceId) -> Option<&Front> {
         self.fronts.get(service.index())?.as_ref()
@@ -118,7 +123,7 @@ impl Directory {
 
     /// Looks up anew who has an address.
     pub(crate) fn update(&mut self, ip: IpAddr, cluster: &Cluster, inhabitants: &Inhabitants) {
-        let former = self.get(ip).filter(|entry| entry.identity < UNCLEAR && entry.since & LISTED != 0);
+        let former = self.get(ip).filter(|entry| entry.since & LISTED != 0);
         self.free_lives.extend(former.map(|entry| entry.since & !LISTED));
         let entry = self.entry(ip, cluster, inhabitants);
         match (ip, entry) {

@@ -65,6 +65,11 @@ impl<K: Clone + Eq + Hash> Interned<K> {
         self.slots.get(number as usize)?.as_ref().map(|(value, _)| value)
     }
 
+    /// How many values it holds.
+    pub(super) fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
     /// Numbers lie below this one.
     pub(super) fn end(&self) -> usize {
         self.slots.len()

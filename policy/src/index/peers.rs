@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use super::Index;
 use super::bits::{put, words};
+use super::held::take_out;
 use super::interned::Interned;
 use super::rules::Scope;
 
@@ -51,10 +52,15 @@ impl<K: Clone + Eq + std::hash::Hash> Sets<K> {
 
     fn forget(&mut self, set: u32, terms: impl Iterator<Item = (u32, u32)>) {
         for (_, pods) in terms {
-            if let Some(list) = self.by_selector.get_mut(&pods) {
-                list.retain(|(_, other)| *other != set);
-            }
+            take_out(&mut self.by_selector, &pods, |(_, other)| *other == set);
         }
+    }
+}
+
+impl<K> Sets<K> {
+    /// How many selectors of pods are in its sets.
+    pub(super) fn terms(&self) -> usize {
+        self.by_selector.values().map(Vec::len).sum()
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use super::held::take_out;
 use super::replay::OwnPart;
 use super::rules::{Numbered, Scope};
 use super::section::Section;
@@ -35,9 +36,7 @@ impl Index {
         let Some(numbered) = self.numbered(id) else { return };
         let (scope, pods) = (numbered.scope, numbered.pods);
         self.restrict(&self.selected(scope, pods), id, false);
-        if let Some(list) = self.by_selector.get_mut(&(pods, namespace_of(scope))) {
-            list.retain(|other| *other != id);
-        }
+        take_out(&mut self.by_selector, &(pods, namespace_of(scope)), |other| *other == id);
         if let Some(numbered) = self.policies[id.0 as usize].take() {
             self.free_policies.push(id.0);
             self.release(&numbered);

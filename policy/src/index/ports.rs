@@ -41,7 +41,8 @@ impl Ports {
     }
 
     pub(super) fn release(&mut self, number: u32) {
-        self.sets_are_stale |= self.sets.release(number).is_some();
+        // Nobody asks for the bit until another set gets the number.
+        self.sets.release(number);
     }
 
     pub(super) fn hold_list(&mut self, list: &Vec<NamedPort>) -> u32 {
@@ -54,6 +55,16 @@ impl Ports {
 
     pub(super) fn release_list(&mut self, number: u32) {
         self.lists.release(number);
+    }
+
+    /// How many sets there are.
+    pub(super) fn sets(&self) -> usize {
+        self.sets.len()
+    }
+
+    /// How many lists there are.
+    pub(super) fn lists(&self) -> usize {
+        self.lists.len()
     }
 
     /// Brings the tables up to date.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::held::take_out;
 use super::interned::Interned;
 use crate::labels::{Labels, Selector};
 
@@ -26,7 +27,7 @@ impl Selectors {
         if !is_new {
             return number;
         }
-        self.place(selector, |list| list.push(number));
+        self.place(selector, number);
         let mut members = Vec::new();
         for (thing, _) in things.filter(|(_, labels)| selector.matches(labels)) {
             members.push(thing);
@@ -45,23 +46,35 @@ impl Selectors {
     /// One user less.
     pub(super) fn release(&mut self, number: u32) {
         let Some(selector) = self.known.release(number) else { return };
-        self.place(&selector, |list| list.retain(|other| *other != number));
+        match selector.anchor() {
+            None => self.unanchored.retain(|other| *other != number),
+            Some((key, values)) => {
+                if let Some(by_value) = self.anchored.get_mut(key) {
+                    for value in values {
+                        take_out(by_value, value, |other| *other == number);
+                    }
+                    if by_value.is_empty() {
+                        self.anchored.remove(key);
+                    }
+                }
+            }
+        }
         for thing in std::mem::take(&mut self.members[number as usize]) {
             self.matching[thing as usize].retain(|other| *other != number);
         }
     }
 
-    /// The lists by which a selector is found.
-    fn place(&mut self, selector: &Selector, mut change: impl FnMut(&mut Vec<u32>)) {
+    /// Puts a selector where it is found.
+    fn place(&mut self, selector: &Selector, number: u32) {
         match selector.anchor() {
-            None => change(&mut self.unanchored),
+            None => self.unanchored.push(number),
             Some((key, values)) => {
                 let by_value = self.anchored.entry(key.to_owned()).or_default();
                 let mut values: Vec<&String> = values.iter().collect();
                 values.sort();
                 values.dedup();
                 for value in values {
-                    change(by_value.entry(value.clone()).or_default());
+                    by_value.entry(value.clone()).or_default().push(number);
                 }
             }
         }
@@ -91,6 +104,16 @@ impl Selectors {
                 members.swap_remove(place);
             }
         }
+    }
+
+    /// How many selectors there are.
+    pub(super) fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    /// By how many labels, and without one, they are found.
+    pub(super) fn anchors(&self) -> usize {
+        self.unanchored.len() + self.anchored.len() + self.anchored.values().map(HashMap::len).sum::<usize>()
     }
 
     /// Whether a selector matches a thing.

@@ -12,11 +12,13 @@ use foretell_policy::compiled::Policy;
 use foretell_policy::dialect::Dialect;
 use foretell_policy::evaluation::evaluate;
 use foretell_policy::flow::{Direction, Flow, Line};
+use foretell_policy::index::{FlowKey, Index, Said};
+use foretell_policy::live::Live;
 use foretell_policy::object::{Object, Origin, read};
 use foretell_policy::population::Population;
 use foretell_policy::tier::Taken;
 use foretell_policy::tier::policy::TierPolicy;
-use foretell_policy::verdict::{VerdictLine, VerdictName};
+use foretell_policy::verdict::{Verdict, VerdictLine, VerdictName};
 use foretell_policy::world::{Dialled, Pair, Standing, World};
 use serde_json::{Value, json};
 
@@ -217,7 +219,28 @@ impl Stage {
         let cluster = self.cluster();
         let world = self.world(&cluster);
         let evaluated = evaluate(&world, flow, 0);
+        self.is_said_in_bulk(&world, flow, &evaluated.lines);
         evaluated.lines.iter().filter_map(show).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Who asks in bulk hears the same, of a world that stands and of one that lives.
+    fn is_said_in_bulk(&self, world: &World<'_>, flow: &Flow, lines: &[VerdictLine<'_>]) {
+        let Some(key) = FlowKey::of(flow) else { return };
+        let expected = told_by(lines);
+        let mut said = Said::default();
+        world.judge(&[key], &mut said);
+        assert_eq!(told_in_bulk(&said, world.index()), expected, "in bulk, {flow:?}");
+        if let Some(live) = self.live() {
+            said.clear();
+            live.judge(&[key], &mut said);
+            assert_eq!(told_in_bulk(&said, live.view().index), expected, "in bulk of what lives, {flow:?}");
+        }
+    }
+
+    /// The same cluster, to be changed while it is asked; it knows upstream's ways alone, and what objects tell.
+    pub(crate) fn live(&self) -> Option<Live> {
+        let is_all = self.dialect == Dialect::UPSTREAM && self.reports.is_empty() && self.pod_ranges.is_empty();
+        is_all.then(|| Live::build(&self.objects))
     }
 
     /// `web -> 203.0.113.9 TCP 443`
@@ -232,6 +255,38 @@ impl Stage {
         let mut pods = cluster.pods();
         pods.find(|(_, pod)| pod.name == name).unwrap_or_else(|| panic!("no pod {name}")).1.addresses[0]
     }
+}
+
+/// What policies say of a flow, by direction and in their order, without what people are told.
+fn told_by(lines: &[VerdictLine<'_>]) -> Vec<String> {
+    let of = |direction| lines.iter().filter(move |line| line.direction == direction && line.administrators.is_none());
+    Direction::BOTH
+        .into_iter()
+        .flat_map(of)
+        .map(|line| {
+            let VerdictLine { policy, direction, verdict, rule, exempt, reason, .. } = line;
+            format!("{policy} {direction}: {verdict:?} {rule:?} {exempt:?} {reason:?}")
+        })
+        .collect()
+}
+
+fn told_in_bulk(said: &Said, index: &Index) -> Vec<String> {
+    assert_eq!(said.answers(), [Direction::Egress, Direction::Ingress].map(|direction| said.of(0, direction)).concat());
+    let of_direction = |direction| said.of(0, direction).iter().map(move |answer| (direction, answer));
+    Direction::BOTH
+        .into_iter()
+        .flat_map(of_direction)
+        .map(|(direction, (policy, answer))| {
+            assert_eq!(answer.denies(), matches!(answer.verdict(), Verdict::WouldDeny(_)), "{answer:?}");
+            let policy = &index.policy(*policy).reference;
+            let (verdict, rule, exempt, reason) = match answer.verdict() {
+                Verdict::Allow { rule, .. } => (VerdictName::Allow, Some(rule), None, None),
+                Verdict::Exempt(exemption) => (VerdictName::Allow, None, Some(exemption), None),
+                Verdict::WouldDeny(reason) => (VerdictName::WouldDeny, None, None, Some(reason.name())),
+            };
+            format!("{policy} {direction}: {verdict:?} {rule:?} {exempt:?} {reason:?}")
+        })
+        .collect()
 }
 
 /// `open`, `exempt`, `allowed by NetworkPolicy shop/it 0`, `denied by …`, `Admin AdminNetworkPolicy it 0 Deny`, `unknown by …`.
