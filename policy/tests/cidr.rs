@@ -52,6 +52,9 @@ fn what_is_no_cidr_is_quoted_and_explained() {
         assert_eq!(parse_cidr(text).unwrap_err(), problem);
     }
     for text in [
+        "10..0.0/8",
+        "10.0.0./8",
+        "1O.0.0.0/8",
         " 10.0.0.0/8",
         "10.0.0.0/8 ",
         "10.0.0.0 /8",

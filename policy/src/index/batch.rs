@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::Answer;
 use super::answers::{Asked, Kind, PortRow, Seen};
-use super::directory::{Directory, Entry, Holder, nanoseconds};
+use super::directory::{Directory, Entry, Holder};
 use super::fronts::Call;
 use super::view::View;
 use crate::cluster::node::NodeId;
@@ -28,15 +28,17 @@ pub struct FlowKey {
 }
 
 impl FlowKey {
-    /// The key of a flow; `None` where an end is named by more than its address.
+    /// The key of a flow; `None` where an end is named by more than its address, and beyond the years 1677 and 2262.
     #[must_use]
     pub fn of(flow: &Flow) -> Option<Self> {
         let is_bare = |end: &Endpoint| end.pod_uid.is_none() && end.pod.is_none();
+        let time = |at: Timestamp| i64::try_from(at.as_nanosecond()).ok();
+        let (start, end) = time(flow.start).zip(time(flow.end))?;
         (is_bare(&flow.src) && is_bare(&flow.dst)).then(|| Self {
             src: flow.src.ip.to_canonical(),
             dst: flow.dst.ip.to_canonical(),
-            start: nanoseconds(flow.start),
-            end: nanoseconds(flow.end),
+            start,
+            end,
             port: flow.port,
             protocol: flow.protocol,
         })

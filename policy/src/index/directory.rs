@@ -70,10 +70,11 @@ pub(crate) enum Holder {
     Unclear,
 }
 
-/// A time as the directory compares it. Beyond the years 1677 and 2262 all times are one.
+/// A time as the directory compares it with a flow's, which lies between the years 1677 and 2262: what lies beyond is from ever, or
+/// for good.
 pub(crate) fn nanoseconds(at: Timestamp) -> i64 {
     let nanoseconds = at.as_nanosecond();
-    i64::try_from(nanoseconds).unwrap_or(if nanoseconds < 0 { i64::MIN } else { i64::MAX - 1 })
+    i64::try_from(nanoseconds).unwrap_or(if nanoseconds < 0 { i64::MIN } else { i64::MAX })
 }
 
 impl Directory {

@@ -172,7 +172,7 @@ fn together(each: Vec<Matched>) -> Matched {
     // A doubtful rule may stand in the place of the worst, and then another policy's is the worst.
     for other in sure.iter().map(action).filter(|other| Some(*other) != worst && possible(other)) {
         let known = perhaps.iter().any(|doubt| doubt.taken.action == other);
-        if let Some(cause) = doubts.first().filter(|_| !known && floor < worst) {
+        if let Some(cause) = doubts.first().filter(|_| !known) {
             perhaps.push(Doubt { taken: Taken { action: other, ..cause.taken }, why: cause.why });
         }
     }

@@ -212,3 +212,11 @@ fn k3s_is_recognised_by_its_nodes() {
     let with_cilium = by_block().live(node).live(&agent("kube-system", "cilium", "k8s-app: cilium"));
     assert!(note(&with_cilium).unwrap().contains("--cni cilium"), "which takes the place of the one within");
 }
+
+#[test]
+fn what_administrators_decide_is_no_difference() {
+    let accept = "{apiVersion: policy.networking.k8s.io/v1alpha2, kind: ClusterNetworkPolicy, metadata: {name: all}, \
+        spec: {tier: Admin, priority: 1, subject: {namespaces: {}}, ingress: [{action: Accept, from: [{namespaces: {}}]}]}}";
+    assert!(!told(&by_block().judge()).is_empty());
+    assert_eq!(told(&by_block().live(accept).judge()), [""; 0]);
+}

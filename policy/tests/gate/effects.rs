@@ -2,6 +2,7 @@
 
 use foretell_policy::flow::Direction;
 use foretell_policy::report::Decision;
+use serde_json::json;
 
 use crate::manifests::policy;
 use crate::stage::{EVERYBODY, NOBODY, PROM_AND_WEB, PROM_ONLY, denials, shop, told};
@@ -168,4 +169,23 @@ fn a_pods_own_node_is_never_denied() {
     assert_eq!(report.policies[0].verdicts.exempt, 1);
     let report = shop().head("it.yaml", &policy("shop", "it", NOBODY)).flow("192.168.0.1 -> cart TCP 8080").judge();
     assert_eq!(report.exit_status, 1);
+}
+
+#[test]
+fn a_block_of_the_policy_before_or_after_tells_a_services_backends_apart() {
+    let twins = || shop().pod("cart", ("Deployment", "shop", "cart"), "n2", "10.1.2.77", &json!({"app": "cart"}));
+    let only = |ip: &str| {
+        format!("{{podSelector: {{matchLabels: {{app: web}}}}, egress: [{{to: [{{ipBlock: {{cidr: {ip}/32}}}}]}}]}}")
+    };
+    for (ip, other) in [("10.1.2.2", "10.1.2.77"), ("10.1.2.77", "10.1.2.2")] {
+        let after = twins().head("it.yaml", &policy("shop", "it", &only(ip))).flow("web -> cart-svc TCP 80").judge();
+        assert_eq!(denials(&after), ["Unresolved Egress web -> cart TCP 8080 by shop/it"], "{ip}");
+        // What is denied already at one of them the change denies at the other.
+        let turned = twins()
+            .base("it.yaml", &policy("shop", "it", &only(ip)))
+            .head("it.yaml", &policy("shop", "it", &only(other)))
+            .flow("web -> cart-svc TCP 80")
+            .judge();
+        assert_eq!(denials(&turned), ["Unresolved Egress web -> cart TCP 8080 by shop/it"], "{ip}");
+    }
 }

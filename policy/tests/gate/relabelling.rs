@@ -50,6 +50,17 @@ fn a_relabelled_workload_of_any_kind_that_is_let_in_no_longer_is_blocked() {
 }
 
 #[test]
+fn a_relabelled_replica_set_of_nobody_is_blocked_too() {
+    let stage = shop()
+        .pod("bare", ("ReplicaSet", "ops", "bare"), "n1", "10.1.1.77", &json!({"app": "bare"}))
+        .live(&policy("shop", "it", &only("bare")))
+        .flow("10.1.1.77 -> cart TCP 8080");
+    let report = relabelled(stage, "ReplicaSet", "ops", "bare", "{app: bare}", "{app: other}").judge();
+    assert_eq!(denials(&report), ["Unresolved Ingress bare -> cart TCP 8080 by shop/it"]);
+    assert_eq!(causes(&report), [r#"ReplicaSet ops/bare: labels.app: "bare" becomes "other""#]);
+}
+
+#[test]
 fn a_relabelled_workload_that_a_policy_selects_from_now_on_is_blocked() {
     let stage = shop()
         .live(&policy("shop", "it", "{podSelector: {matchLabels: {zone: red}}, policyTypes: [Ingress]}"))
@@ -165,6 +176,20 @@ fn a_service_that_leads_to_another_port_cuts_traffic_that_is_not_let_in_there() 
 }
 
 #[test]
+fn ports_of_a_service_that_a_change_leaves_alone_are_the_clusters() {
+    let by_port = "{podSelector: {matchLabels: {app: cart}}, ingress: [{ports: [{port: 8080}]}]}";
+    let stage = |selector: &str| {
+        shop()
+            .base("svc.yaml", &service("{app: cart}", 80, 9090))
+            .head("svc.yaml", &service(selector, 80, 9090))
+            .head("it.yaml", &policy("shop", "it", by_port))
+            .flow("web -> cart-svc TCP 80")
+    };
+    assert_eq!(denials(&stage("{app: cart}").judge()), [""; 0], "Git holds another port, before and after");
+    assert_eq!(denials(&stage("{app: cart, tier: back}").judge()), [""; 0]);
+}
+
+#[test]
 fn only_a_service_that_leads_to_the_denied_is_named_as_a_cause() {
     let stage = shop()
         .live(&policy("shop", "it", &only("web")))
@@ -216,6 +241,27 @@ fn a_renamed_container_port_cuts_traffic_that_is_let_in_by_name() {
 }
 
 #[test]
+fn ports_that_a_template_does_not_name_stay() {
+    let cart = |port: &str| {
+        workload("Deployment", "shop", "cart", "{app: cart}", &format!("[{{name: {port}, containerPort: 9090}}]"))
+    };
+    // The pod's own `http` is no template's: somebody injects it.
+    for (from, to) in [("metrics", "metrics"), ("metrics", "stats")] {
+        let report = shop()
+            .live(&policy(
+                "shop",
+                "it",
+                "{podSelector: {matchLabels: {app: cart}}, ingress: [{ports: [{port: http}]}]}",
+            ))
+            .base("cart.yaml", &cart(from))
+            .head("cart.yaml", &cart(to))
+            .flow("web -> cart TCP 8080")
+            .judge();
+        assert_eq!(denials(&report), [""; 0], "{from} {to}");
+    }
+}
+
+#[test]
 fn an_image_or_a_count_of_replicas_is_no_change() {
     let web = workload("Deployment", "shop", "web", "{app: web}", "[]");
     let report = shop()
@@ -250,6 +296,61 @@ fn a_pod_that_has_gone_is_judged_as_its_workload_is_now() {
     let report = stage.judge();
     assert_eq!(report.exit_status, 0, "{:?}", denials(&report));
     assert_eq!(report.policies[0].verdicts.allow, 1);
+}
+
+#[test]
+fn the_newest_pod_of_a_workload_tells_how_it_is_now() {
+    // During a roll-out pods of either template run.
+    let old_and_new = |old: &str, new: &str, old_comes_first: bool| {
+        let pod = |stage: Stage, app: &str, ip: &str, started: &str| {
+            let status = json!({"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "startTime": started});
+            stage.pod_with("dup", ("Deployment", "shop", "dup"), "n1", &json!({"app": app}), &status, &json!({}))
+        };
+        let old = |stage| pod(stage, old, "10.1.1.91", "2026-11-20T09:00:00Z");
+        let new = |stage| pod(stage, new, "10.1.1.92", "2026-11-21T10:30:00Z");
+        let both = if old_comes_first { new(old(shop())) } else { old(new(shop())) };
+        gone(both, "dup", "10.1.1.99", &json!({"app": "older"}))
+            .head("it.yaml", &policy("shop", "it", PROM_AND_WEB))
+            .flow_with("10.1.1.99 -> cart TCP 8080", &json!({"start": WHILE_IT_LIVED, "end": WHILE_IT_LIVED}))
+            .judge()
+            .exit_status
+    };
+    for old_comes_first in [false, true] {
+        assert_eq!(old_and_new("other", "web", old_comes_first), 0, "{old_comes_first}");
+        assert_eq!(old_and_new("web", "other", old_comes_first), 1, "{old_comes_first}");
+    }
+}
+
+#[test]
+fn a_pod_that_came_again_under_its_name_is_its_own_successor() {
+    let pod = |workload: &str, name: &str, app: &str, ip: &str, started: &str, annotations: &str| {
+        format!(
+            "apiVersion: v1
+kind: Pod
+metadata: {{name: {name}, namespace: shop, uid: uid-{app}, labels: {{app: {app}}}, annotations: {{{annotations}}},
+  ownerReferences: [{{apiVersion: apps/v1, kind: StatefulSet, name: {workload}, uid: {workload}, controller: true}}]}}
+spec: {{nodeName: n1, containers: [{{name: c, image: c}}]}}
+status: {{phase: Running, podIP: {ip}, podIPs: [{{ip: {ip}}}], startTime: '2026-11-{started}:00Z'}}"
+        )
+    };
+    let at_ten = "foretell.dev/gone-at: '2026-11-21T10:00:00Z'";
+    let old = pod("set", "set-0", "older", "10.1.1.99", "20T09:00", at_ten);
+    // The namesake is of the same workload or of another; another pod of the workload is newer.
+    for (namesake, its_label, newest, status) in [
+        ("set", "web", "newest", 0),
+        ("set", "other", "web", 1),
+        ("another", "other", "web", 0),
+        ("another", "web", "newest", 1),
+    ] {
+        let report = shop()
+            .live(&old)
+            .live(&pod(namesake, "set-0", its_label, "10.1.1.91", "21T10:10", ""))
+            .live(&pod("set", "set-1", newest, "10.1.1.92", "21T10:20", ""))
+            .head("it.yaml", &policy("shop", "it", PROM_AND_WEB))
+            .flow_with("10.1.1.99 -> cart TCP 8080", &json!({"start": WHILE_IT_LIVED, "end": WHILE_IT_LIVED}))
+            .judge();
+        assert_eq!(report.exit_status, status, "{namesake} {its_label} {newest}: {:?}", denials(&report));
+    }
 }
 
 #[test]

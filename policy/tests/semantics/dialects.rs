@@ -137,6 +137,9 @@ fn the_name_of_a_port_means_what_the_namespaces_pods_call_so_under_kube_router()
         "blocks know no names"
     );
     assert_eq!(says("kube-router", by_block, "web -> db TCP 53", Egress), "allow 0");
+    let beside = "{egress: [{to: [{podSelector: {}}, {ipBlock: {cidr: 10.1.0.0/16}}], ports: [{port: sql}]}]}";
+    assert_eq!(says("upstream", beside, "web -> db TCP 5432", Egress), "allow 0, enforcers differ");
+    assert_eq!(says("kube-router", beside, "web -> db TCP 5432", Egress), "deny NoRuleMatched", "nor beside selectors");
     let ingress = "{podSelector: {matchLabels: {app: web}}, ingress: [{ports: [{port: http}]}]}";
     assert_eq!(says("kube-router", ingress, "cart -> web TCP 8080", Ingress), "allow 0");
     assert_eq!(

@@ -2,10 +2,13 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "tests panic rather than return errors")]
 
 mod blocks;
+mod bulk;
 mod cluster_policies;
+mod crowded;
 mod defaults;
 mod dialects;
 mod exemptions;
+mod living;
 mod misses;
 mod ownership;
 mod peers;

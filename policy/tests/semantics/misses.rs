@@ -187,6 +187,19 @@ fn the_nearest_entry_is_told_first_and_the_others_are_counted() {
 }
 
 #[test]
+fn of_entries_of_which_as_much_fails_the_one_of_which_most_matches_is_nearest() {
+    for entries in [
+        "{podSelector: {matchLabels: {app: nobody}}}, {podSelector: {matchLabels: {app: cart, tier: front}}}",
+        "{namespaceSelector: {matchLabels: {team: ops}}}, \
+         {namespaceSelector: {matchLabels: {team: shop}}, podSelector: {matchLabels: {app: nobody}}}",
+        "{namespaceSelector: {matchLabels: {team: shop}}, podSelector: {matchLabels: {app: nobody}}}, \
+         {namespaceSelector: {matchLabels: {team: shop}}, podSelector: {matchLabels: {app: cart, tier: front}}}",
+    ] {
+        assert_eq!(nearest(&from(entries), "cart -> web TCP 8080")["peers"][0]["entry"], "from[1]", "{entries}");
+    }
+}
+
+#[test]
 fn of_very_many_entries_ten_are_told() {
     let blocks: Vec<String> = (0..40).map(|n| format!("{{ipBlock: {{cidr: 10.{n}.0.0/24}}}}")).collect();
     let miss = nearest(&from(&blocks.join(", ")), "203.0.113.9 -> web TCP 8080");

@@ -213,3 +213,61 @@ fn of_two_manifests_of_one_pod_or_service_the_last_counts() {
     assert_eq!(stage.says("web -> 10.96.0.2 TCP 80", Direction::Egress), "allow 0");
     assert_eq!(stage.says("web -> 10.96.0.1 TCP 80", Direction::Egress), "deny NoRuleMatched");
 }
+
+/// Whether an address is taken for a pod's of which nothing is known, where pods were seen there and these ranges are declared.
+fn is_a_pods(ranges: &[&'static str], seen: &[&str], address: &str) -> bool {
+    let mut stage =
+        shop().and(&audit("{podSelector: {matchLabels: {app: web}}, ingress: [{from: [{podSelector: {}}]}]}"));
+    for (number, ip) in seen.iter().enumerate() {
+        stage = stage.and(
+            &pod(&format!("seen-{number}"), "seen", "", "phase: Running").replace("10.1.1.50", &format!("'{ip}'")),
+        );
+    }
+    for range in ranges {
+        stage = stage.pod_range(range);
+    }
+    let to = if address.contains(':') { "fd00:1::1" } else { "web" };
+    match stage.says(&format!("{address} -> {to} TCP 8080"), Direction::Ingress).as_str() {
+        "deny UnresolvedPeer" => true,
+        "deny NoRuleMatched" => false,
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn an_address_out_of_a_declared_range_is_a_pods() {
+    for (ranges, address, is) in [
+        (&["10.3.0.0/16", "10.200.0.0/16"][..], "10.3.0.0", true),
+        (&["10.3.0.0/16", "10.200.0.0/16"], "10.200.255.255", true),
+        (&["10.3.0.0/16", "10.200.0.0/16"], "10.2.255.255", false),
+        (&["10.3.0.0/16", "10.200.0.0/16"], "10.100.0.1", false),
+        (&["10.3.0.0/16", "10.200.0.0/16"], "10.201.0.0", false),
+        (&["10.3.0.0/16", "10.0.0.0/12"], "10.15.0.1", true),
+        (&["10.0.0.0/12", "10.3.0.0/16"], "10.15.0.1", true),
+        (&["10.3.0.0/16", "10.4.0.0/16", "10.3.255.255/32"], "10.4.0.1", true),
+        (&["fd00:7::/48"], "fd00:7:0:ffff::1", true),
+        (&["fd00:7::/48"], "fd00:8::1", false),
+    ] {
+        assert_eq!(is_a_pods(ranges, &[], address), is, "{ranges:?} {address}");
+        let reversed: Vec<&str> = ranges.iter().rev().copied().collect();
+        assert_eq!(is_a_pods(&reversed, &[], address), is, "{reversed:?} {address}");
+    }
+}
+
+#[test]
+fn where_no_range_is_declared_the_neighbours_of_a_pod_are_pods() {
+    for (ranges, seen, address, is) in [
+        (&[][..], "10.5.5.1", "10.5.5.100", true),
+        (&[], "10.5.5.1", "10.5.6.100", false),
+        // A range that ends or begins in the neighbourhood knows better.
+        (&["10.5.5.224/27"], "10.5.5.1", "10.5.5.100", false),
+        (&["10.5.5.224/27"], "10.5.5.1", "10.5.5.230", true),
+        (&[], "fd00:5::1", "fd00:5::8000:0:0:1", true),
+        (&[], "fd00:5::1", "fd00:5:0:1::1", false),
+        (&["fd00:5:0:0:ffff::/80"], "fd00:5::1", "fd00:5::100", false),
+        (&["fd00:5:0:0:ffff::/80"], "fd00:5::1", "fd00:5::8000:0:0:1", false),
+        (&["fd00:5:0:0:ffff::/80"], "fd00:5::1", "fd00:5::ffff:0:0:1", true),
+    ] {
+        assert_eq!(is_a_pods(ranges, &[seen], address), is, "{ranges:?} {seen} {address}");
+    }
+}

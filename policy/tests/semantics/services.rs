@@ -12,7 +12,8 @@ spec:
   clusterIPs: [10.96.0.1, 'fd00:96::1']
   externalIPs: [203.0.113.50]
   selector: {app: web}
-  ports: [{name: http, port: 80, targetPort: http}, {name: raw, port: 8080}, {name: other, port: 81, targetPort: 9000}]
+  ports: [{name: http, port: 80, targetPort: http}, {name: raw, port: 8080}, {name: other, port: 81, targetPort: 9000},
+    {name: empty, port: 9001, targetPort: ''}]
 status: {loadBalancer: {ingress: [{ip: 203.0.113.60}, {hostname: web.example.com}]}}";
 
 /// A pod of the shop like `web`, at another address.
@@ -47,7 +48,7 @@ fn cluster_ip_external_ip_and_load_balancer_ip_lead_to_the_backends() {
 
 #[test]
 fn the_port_that_is_judged_is_the_target_port() {
-    for (port, target) in [(80, 8080), (8080, 8080), (81, 9000)] {
+    for (port, target) in [(80, 8080), (8080, 8080), (81, 9000), (9001, 9001)] {
         let spec = format!("{{egress: [{{ports: [{{port: {target}}}]}}]}}");
         let flow = format!("cart -> 10.96.0.1 TCP {port}");
         assert_eq!(leaves(&stage(&spec), &flow), "allow 0", "by name, by default, by number");
@@ -90,8 +91,8 @@ fn a_named_target_port_is_looked_up_on_each_backend() {
     assert_eq!(leaves(&stage, "cart -> 10.96.0.1 TCP 8080"), "allow 0", "a number is the same for all");
 }
 
-#[test]
-fn a_block_tells_backends_of_one_workload_apart() {
+/// Two pods of one workload behind Service `many` at 10.96.0.7, and a policy.
+fn many(policy: &str) -> Stage {
     let owned = |name: &str, ip: &str| {
         format!(
             "apiVersion: v1
@@ -105,10 +106,82 @@ status: {{phase: Running, podIP: {ip}}}"
     };
     let service = "{apiVersion: v1, kind: Service, metadata: {name: many, namespace: shop},
  spec: {clusterIP: 10.96.0.7, selector: {app: many}, ports: [{port: 80}]}}";
-    let stage = |block: &str| {
-        let spec = format!("{{egress: [{{to: [{{ipBlock: {block}}}]}}]}}");
-        shop().and(&owned("many-1", "10.1.1.61")).and(&owned("many-2", "10.1.1.62")).and(service).and(&audit(&spec))
-    };
+    shop().and(&owned("many-1", "10.1.1.61")).and(&owned("many-2", "10.1.1.62")).and(service).and(policy)
+}
+
+#[test]
+fn a_pod_that_calls_a_service_before_itself_may_meet_itself_or_another() {
+    let closed = audit("{podSelector: {matchLabels: {app: many}}, policyTypes: [Ingress]}");
+    for client in ["many-1", "many-2"] {
+        let said = many(&closed).says(&format!("{client} -> 10.96.0.7 TCP 80"), Direction::Ingress);
+        assert_eq!(said, "deny NoRules", "{client} meets the other");
+    }
+    let alone = "{apiVersion: v1, kind: Service, metadata: {name: alone, namespace: shop},
+ spec: {clusterIP: 10.96.0.8, selector: {app: cart}, ports: [{port: 80}]}}";
+    let stage = shop().and(alone).and(&audit("{policyTypes: [Ingress, Egress]}"));
+    for direction in Direction::BOTH {
+        assert_eq!(stage.says("cart -> 10.96.0.8 TCP 80", direction), "exempt self");
+    }
+    // Which of the two it meets a block tells.
+    for (block, client, said) in [
+        ("10.1.1.62/32", "many-1", "allow 0, enforcers differ"),
+        ("10.1.1.61/32", "many-1", "deny NoRuleMatched"),
+        ("10.1.1.61/32", "many-2", "allow 0, enforcers differ"),
+        ("10.1.1.62/32", "many-2", "deny NoRuleMatched"),
+    ] {
+        let spec = format!("{{egress: [{{to: [{{ipBlock: {{cidr: {block}}}}}]}}]}}");
+        let flow = format!("{client} -> 10.96.0.7 TCP 80");
+        assert_eq!(leaves(&many(&audit(&spec)), &flow), said, "{block} {client}");
+    }
+}
+
+#[test]
+fn policies_of_some_backends_are_told_among_those_of_all() {
+    let policy = |name: &str, spec: &str| audit(spec).replace("name: it", &format!("name: {name}"));
+    let canary = "{podSelector: {matchLabels: {canary: 'yes'}}, policyTypes: [Ingress]}";
+    let all = "{podSelector: {matchLabels: {app: web}}, ingress: [{from: [{podSelector: {}}]}]}";
+    let plain =
+        "{podSelector: {matchExpressions: [{key: canary, operator: DoesNotExist}]}, ingress: [{ports: [{port: 1}]}]}";
+    // A backend whose address comes before the other's, and one whose address comes after it.
+    for ip in ["10.1.1.0", "10.1.1.40"] {
+        let stage = shop()
+            .and(WEB)
+            .and(&twin("canary", "app: web, canary: 'yes'", ip, ""))
+            .and(&policy("b-all", all))
+            .and(&policy("a-canary", canary))
+            .and(&policy("c-plain", plain));
+        let said = stage.says("cart -> 10.96.0.1 TCP 80", Direction::Ingress);
+        assert_eq!(said, "deny NoRules\nallow 0\ndeny NoRuleMatched", "{ip}");
+        let said = stage.says("db -> 10.96.0.1 TCP 80", Direction::Ingress);
+        assert_eq!(said, "deny NoRules\ndeny NoRuleMatched\ndeny NoRuleMatched", "{ip}");
+    }
+}
+
+#[test]
+fn of_what_a_policy_says_of_several_backends_the_worst_is_told() {
+    let odd = "{apiVersion: v1, kind: Pod, metadata: {name: odd, namespace: shop, labels: {app: web, odd: 'yes'}},
+ spec: {containers: [{name: c, image: c, ports: [{name: http, containerPort: 8081}]}]}, status: {podIP: 10.1.1.41}}";
+    let flow = "cart -> 10.96.0.1 TCP 80";
+    for (rules, said) in [
+        ("[{ports: [{port: 8080}]}]", "deny NoRuleMatched"),
+        ("[{ports: [{port: 8081}]}]", "deny NoRuleMatched"),
+        ("[{ports: [{port: 8081}]}, {ports: [{port: 8080}]}]", "allow 0"),
+        (
+            "[{ports: [{port: 8080}]}, {to: [{ipBlock: {cidr: 10.1.1.0/24}}], ports: [{port: 8081}]}]",
+            "allow 1, enforcers differ",
+        ),
+        (
+            "[{ports: [{port: 8081}]}, {to: [{ipBlock: {cidr: 10.1.1.0/24}}], ports: [{port: 8080}]}]",
+            "allow 1, enforcers differ",
+        ),
+    ] {
+        assert_eq!(leaves(&stage(&format!("{{egress: {rules}}}")).and(odd), flow), said, "{rules}");
+    }
+}
+
+#[test]
+fn a_block_tells_backends_of_one_workload_apart() {
+    let stage = |block: &str| many(&audit(&format!("{{egress: [{{to: [{{ipBlock: {block}}}]}}]}}")));
     for (block, said) in [
         ("{cidr: 10.1.1.0/24}", "allow 0, enforcers differ"),
         ("{cidr: 10.1.1.61/32}", "deny NoRuleMatched"),

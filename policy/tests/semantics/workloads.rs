@@ -1,6 +1,8 @@
 //! Names of workloads, as a person gives them.
 
 use crate::stage::{Stage, bare};
+use foretell_policy::cluster::workload::{Workload, kind_named};
+use foretell_policy::object::{Origin, read};
 
 fn owned(owner: &str, name: &str, labels: &str) -> String {
     format!(
@@ -90,4 +92,45 @@ fn a_pod_without_a_controller_and_a_static_pod_are_their_own_workload() {
     assert_eq!(workload(&bare().and(&owned("Node", "n1", ""))), "Pod/pod");
     let not_controlled = owned("ReplicaSet", "web", "").replace("controller: true", "controller: false");
     assert_eq!(workload(&bare().and(&not_controlled)), "Pod/pod");
+}
+
+#[test]
+fn an_object_shows_its_own_workload_and_its_owners_to_exist() {
+    let controllers = |manifest: &str| {
+        let object =
+            read(serde_saphyr::from_str::<serde_json::Value>(manifest).unwrap(), &Origin::Cluster).unwrap().unwrap();
+        Workload::controllers(&object).iter().map(|it| format!("{} {it}", it.namespace)).collect::<Vec<_>>()
+    };
+    let owned = "{apiVersion: apps/v1, kind: Owner, name: above, uid: u, controller: true}";
+    for (kind, api_version, spec) in [
+        ("Deployment", "apps/v1", ""),
+        ("StatefulSet", "apps/v1", ""),
+        ("DaemonSet", "apps/v1", ""),
+        ("ReplicaSet", "apps/v1", ""),
+        ("CronJob", "batch/v1", ", spec: {schedule: '* * * * *', jobTemplate: {}}"),
+        ("Job", "batch/v1", ""),
+    ] {
+        let manifest = |owner: &str| {
+            format!(
+                "{{apiVersion: {api_version}, kind: {kind}, metadata: {{name: it, namespace: shop, ownerReferences: [{owner}]}}{spec}}}"
+            )
+        };
+        assert_eq!(controllers(&manifest("")), [format!("shop {kind}/it")]);
+        assert_eq!(controllers(&manifest(owned)), [format!("shop {kind}/it"), "shop Owner/above".to_owned()]);
+    }
+    assert_eq!(controllers("{apiVersion: v1, kind: Namespace, metadata: {name: shop}}"), [""; 0]);
+}
+
+#[test]
+fn kinds_are_known_in_any_case() {
+    for (text, kind) in [
+        ("deployment", "Deployment"),
+        ("STATEFULSET", "StatefulSet"),
+        ("cronJob", "CronJob"),
+        ("Pod", "Pod"),
+        ("rollout", "rollout"),
+        ("", ""),
+    ] {
+        assert_eq!(kind_named(text), kind);
+    }
 }

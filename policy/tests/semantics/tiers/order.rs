@@ -186,3 +186,41 @@ fn verdict_lines_say_tier_priority_and_action() {
     );
     assert_eq!(lines[0]["message"], "it leaves the flow to NetworkPolicies and the Baseline tier");
 }
+
+#[test]
+fn a_tie_among_policies_of_one_priority_is_told_beside_a_third_that_agrees() {
+    let stage = shop()
+        .and(&baseline(&from_all("Deny")))
+        .and(&cluster("b", "Baseline", 5, &from_all("Deny")))
+        .and(&cluster("c", "Baseline", 5, &from_all("Accept")));
+    assert_eq!(stands(&stage), "Baseline: b 0 Deny, tied with c 0 Accept");
+}
+
+#[test]
+fn of_a_services_backends_the_worst_is_told() {
+    let canary = "{apiVersion: v1, kind: Pod, metadata: {name: canary, namespace: data, uid: uid-canary, labels: {app: db, canary: 'yes'}},
+ spec: {containers: [{name: c, image: c}]}, status: {phase: Running, podIP: ADDRESS}}";
+    let service = "{apiVersion: v1, kind: Service, metadata: {name: db, namespace: data},
+ spec: {clusterIP: 10.96.0.7, selector: {app: db}, ports: [{port: 5432}]}}";
+    let rule = |action: &str, label: &str| {
+        format!(
+            "{{action: {action}, to: [{{pods: {{namespaceSelector: {{}}, podSelector: {{matchLabels: {{{label}}}}}}}}}]}}"
+        )
+    };
+    for (of_canary, of_all, said) in [
+        ("Deny", "Accept", "WouldDeny Deny 0"),
+        ("Accept", "Deny", "WouldDeny Deny 1"),
+        ("Pass", "Accept", "Allow Pass 0"),
+        ("Accept", "Pass", "Allow Pass 1"),
+    ] {
+        for ip in ["10.1.1.0", "10.1.1.40"] {
+            let rules = format!("egress: [{}, {}]", rule(of_canary, "canary: 'yes'"), rule(of_all, "app: db"));
+            let stage = shop().and(&canary.replace("ADDRESS", ip)).and(service).and(&cluster("a", "Admin", 1, &rules));
+            let lines = stage.lines("web -> 10.96.0.7 TCP 5432");
+            let [line] = &lines[..] else { panic!("{lines:?}") };
+            let told =
+                format!("{} {} {}", line["verdict"].as_str().unwrap(), line["action"].as_str().unwrap(), line["rule"]);
+            assert_eq!(told, said, "{of_canary} {of_all} {ip}");
+        }
+    }
+}

@@ -134,14 +134,17 @@ fn networks_take_whoever_has_an_address_there() {
 #[test]
 fn networks_tell_the_backends_of_a_service_apart() {
     let pods = "
-{apiVersion: v1, kind: Pod, metadata: {name: b1, namespace: data, uid: b1, labels: {app: back}}, spec: {nodeName: n1, containers: [{name: c, image: c}]}, status: {phase: Running, podIP: 10.1.1.21}}
+{apiVersion: v1, kind: Pod, metadata: {name: b1, namespace: data, uid: b1, labels: {app: back}, ownerReferences: [{apiVersion: apps/v1, kind: StatefulSet, name: b, uid: b, controller: true}]}, spec: {nodeName: n1, containers: [{name: c, image: c}]}, status: {phase: Running, podIP: 10.1.1.21}}
 ---
-{apiVersion: v1, kind: Pod, metadata: {name: b2, namespace: data, uid: b2, labels: {app: back}}, spec: {nodeName: n1, containers: [{name: c, image: c}]}, status: {phase: Running, podIP: 10.1.1.22}}
+{apiVersion: v1, kind: Pod, metadata: {name: b2, namespace: data, uid: b2, labels: {app: back}, ownerReferences: [{apiVersion: apps/v1, kind: StatefulSet, name: b, uid: b, controller: true}]}, spec: {nodeName: n1, containers: [{name: c, image: c}]}, status: {phase: Running, podIP: 10.1.1.22}}
 ---
 {apiVersion: v1, kind: Service, metadata: {name: back, namespace: data}, spec: {clusterIP: 10.96.0.7, selector: {app: back}, ports: [{port: 80}]}}";
-    let rules = "egress: [{action: Deny, to: [{networks: [10.1.1.22/32]}]}]";
-    for policy in [admin("a", 1, rules), cluster("a", "Admin", 1, rules)] {
-        assert_eq!(shop().and(pods).and(&policy).standing("web -> 10.96.0.7 TCP 80", Egress), DENIED);
+    for network in ["10.1.1.21/32", "10.1.1.22/32"] {
+        let rules = format!("egress: [{{action: Deny, to: [{{networks: [{network}]}}]}}]");
+        for policy in [admin("a", 1, &rules), cluster("a", "Admin", 1, &rules)] {
+            let stage = shop().and(pods).and(&policy);
+            assert_eq!(stage.standing("web -> 10.96.0.7 TCP 80", Egress), DENIED, "{network}");
+        }
     }
 }
 

@@ -49,6 +49,32 @@ fn of_equal_priorities_a_doubt_may_make_another_policy_the_worst() {
 }
 
 #[test]
+fn of_equal_priorities_what_is_possible_counts_and_nothing_else() {
+    let doubtful = |action: &str, name: &str| format!("{{action: {action}, to: [{{domainNames: [{name}]}}]}}");
+    let to_all = |action: &str| format!("egress: [{{action: {action}, to: [{{networks: [0.0.0.0/0]}}]}}]");
+    // An accept, a denial or neither; of the three the first alone leaves it to who passes on.
+    let rules =
+        format!("egress: [{}, {}, {DENY_ALL}]", doubtful("Accept", "a.example.com"), doubtful("Deny", "b.example.com"));
+    let stage = shop().and(&cluster("a", "Admin", 1, &rules)).and(&cluster("b", "Admin", 1, &to_all("Pass")));
+    assert_eq!(stage.standing(FLOW, Egress), "unknown: Admin: a 0 Pass, else Admin: a 2 Deny, tied with b 0 Pass");
+    // One passes on or denies, so that nobody accepts whatever the other does; what it passes on is denied below.
+    let rules = format!("egress: [{}, {DENY_ALL}]", doubtful("Pass", "a.example.com"));
+    let stage = shop()
+        .and(&cluster("a", "Admin", 1, &rules))
+        .and(&cluster("b", "Admin", 1, &to_all("Accept")))
+        .and(&network_policy("{policyTypes: [Egress]}"));
+    assert_eq!(stage.standing(FLOW, Egress), "Admin: a 1 Deny, tied with b 0 Accept");
+}
+
+#[test]
+fn of_several_doubts_the_first_that_matters_is_named() {
+    let rules = "egress: [{action: Deny, to: [{domainNames: [bad.example.com]}]}, {action: Accept, to: [{domainNames: [api.example.com]}]},
+  {action: Deny, to: [{networks: [0.0.0.0/0]}]}]";
+    let stage = shop().and(&cluster("a", "Admin", 1, rules));
+    assert_eq!(stage.standing(FLOW, Egress), "unknown: Admin: a 1 Accept, else Admin: a 2 Deny");
+}
+
+#[test]
 fn a_port_that_does_not_match_leaves_no_doubt() {
     let on_80 = "{action: Allow, to: [{domainNames: [api.example.com]}], ports: [{portNumber: {port: 80}}]}";
     let stage = shop().and(&admin("a", 1, &format!("egress: [{on_80}, {DENY_ALL}]")));

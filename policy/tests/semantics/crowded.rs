@@ -1,0 +1,130 @@
+//! More than fits into one word: rules of a policy, policies of a pod, sets of peers, blocks and ports.
+
+use std::fmt::Write;
+
+use crate::stage::{Stage, audit, audit_cluster, shop};
+use foretell_policy::flow::Direction;
+
+/// A rule, as text.
+enum Rule {
+    /// Neither peer nor port.
+    Nothing,
+    Peer,
+    Port,
+    ByBlock,
+    Takes,
+}
+
+impl Rule {
+    fn text(&self) -> &'static str {
+        match self {
+            Self::Nothing => "{from: [{podSelector: {matchLabels: {app: nobody}}}], ports: [{port: 1}]}",
+            Self::Peer => "{from: [{podSelector: {}}], ports: [{port: 1}]}",
+            Self::Port => "{from: [{podSelector: {matchLabels: {app: nobody}}}], ports: [{port: 8080}]}",
+            Self::ByBlock => "{from: [{ipBlock: {cidr: 10.1.2.0/24}}], ports: [{port: 8080}]}",
+            Self::Takes => "{from: [{podSelector: {}}]}",
+        }
+    }
+}
+
+/// An ingress spec of so many rules, of which all but these take nothing.
+fn spec(rules: usize, but: &[(usize, Rule)]) -> String {
+    let text = |index| but.iter().find(|(other, _)| *other == index).map_or(&Rule::Nothing, |(_, rule)| rule).text();
+    let rules: Vec<&str> = (0..rules).map(text).collect();
+    format!("{{podSelector: {{matchLabels: {{app: web}}}}, ingress: [{}]}}", rules.join(", "))
+}
+
+fn nearest(stage: &Stage) -> String {
+    let lines = stage.lines("cart -> web TCP 8080");
+    lines[0]["nearest"]["rule"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_policy_of_many_rules_is_asked_to_its_end() {
+    use Rule::{ByBlock, Peer, Port, Takes};
+    let by_block = "allow 3, enforcers differ";
+    for (rules, but, said) in [
+        (64, vec![(63, Takes)], "allow 63"),
+        (65, vec![(64, Takes)], "allow 64"),
+        (130, vec![(129, Takes)], "allow 129"),
+        (200, vec![(3, Takes), (66, Takes)], "allow 3"),
+        (200, vec![(3, ByBlock), (190, Takes)], "allow 190"),
+        (200, vec![(3, ByBlock), (100, ByBlock)], by_block),
+        (200, vec![(3, ByBlock), (100, Peer)], by_block),
+        (70, vec![(2, Peer), (69, ByBlock)], "allow 69, enforcers differ"),
+        (70, vec![(1, Port), (69, Takes)], "allow 69"),
+    ] {
+        let stage = shop().and(&audit(&spec(rules, &but)));
+        assert_eq!(stage.says("cart -> web TCP 8080", Direction::Ingress), said, "of {rules}");
+    }
+    for (but, rule) in [
+        (vec![], "ingress[0]"),
+        (vec![(67, Port)], "ingress[67]"),
+        (vec![(1, Port), (67, Peer)], "ingress[67]"),
+        (vec![(1, Peer), (67, Port)], "ingress[1]"),
+        (vec![(130, Peer), (67, Port)], "ingress[130]"),
+    ] {
+        let stage = shop().and(&audit(&spec(140, &but)));
+        assert_eq!(nearest(&stage), rule);
+    }
+}
+
+/// The same under other names, `first` of them of the cluster.
+fn many(policies: usize, of_cluster: usize, rules: usize, last: &str) -> Stage {
+    let mut stage = shop();
+    for number in 0..policies {
+        let text = if number + 1 == policies { last.to_owned() } else { spec(rules, &[]) };
+        let policy = if number < of_cluster { audit_cluster(&text) } else { audit(&text) };
+        stage = stage.and(&policy.replace("name: it", &format!("name: it-{number:03}")));
+    }
+    stage
+}
+
+#[test]
+fn many_policies_restrict_a_pod() {
+    let takes = spec(40, &[(38, Rule::Takes)]);
+    for (policies, of_cluster) in [(2, 0), (2, 2), (3, 1), (3, 2), (4, 4), (9, 0), (9, 9), (9, 4)] {
+        let stage = many(policies, of_cluster, 40, &takes);
+        let mut expected = "deny NoRuleMatched\n".repeat(policies - 1);
+        write!(expected, "allow 38").unwrap();
+        assert_eq!(
+            stage.says("cart -> web TCP 8080", Direction::Ingress),
+            expected,
+            "{policies}, {of_cluster} of the cluster"
+        );
+    }
+    // One that fills what room is left to the last rule, and one that is too large for it.
+    for (rules, last) in [(32, 32), (32, 33), (64, 64), (64, 1), (1, 64), (63, 2), (63, 1)] {
+        let stage = many(2, 0, rules, &spec(last, &[(last - 1, Rule::Takes)]));
+        let expected = format!("deny NoRuleMatched\nallow {}", last - 1);
+        assert_eq!(stage.says("cart -> web TCP 8080", Direction::Ingress), expected, "{rules} and {last}");
+    }
+}
+
+#[test]
+fn sets_of_peers_blocks_and_ports_are_many() {
+    // As many distinct sets of each kind as no word holds; the flow is taken by those of one policy.
+    let entry = |number: usize| {
+        format!(
+            "{{from: [{{namespaceSelector: {{matchLabels: {{team: t{number}}}}}}}]}},
+  {{from: [{{podSelector: {{matchLabels: {{app: a{number}}}}}}}]}},
+  {{from: [{{ipBlock: {{cidr: 172.16.{}.0/24}}}}], ports: [{{port: {}}}]}}",
+            number % 256,
+            number + 1
+        )
+    };
+    let taking = "{from: [{namespaceSelector: {matchLabels: {team: shop}}}], ports: [{port: 8080}]},
+  {from: [{podSelector: {matchLabels: {app: cart}}}]}, {from: [{ipBlock: {cidr: 10.1.2.2/32}}], ports: [{port: 8080}]}";
+    let mut stage = shop();
+    for number in 0..330 {
+        let rules = if number == 300 { taking.to_owned() } else { entry(number) };
+        let text = audit(&format!("{{podSelector: {{matchLabels: {{app: web}}}}, ingress: [{rules}]}}"));
+        stage = stage.and(&text.replace("name: it", &format!("name: it-{number:03}")));
+    }
+    let said = stage.says("cart -> web TCP 8080", Direction::Ingress);
+    let verdicts: Vec<&str> = said.lines().collect();
+    assert_eq!(verdicts.len(), 330);
+    for (number, verdict) in verdicts.into_iter().enumerate() {
+        assert_eq!(verdict, if number == 300 { "allow 0" } else { "deny NoRuleMatched" }, "it-{number:03}");
+    }
+}

@@ -1,0 +1,189 @@
+//! A cluster that changes while it is asked.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::stage::{Stage, audit, audit_cluster, shop};
+use foretell_policy::compiled::Policy;
+use foretell_policy::flow::Direction;
+use foretell_policy::index::{FlowKey, Said};
+use foretell_policy::live::Live;
+use foretell_policy::verdict::Verdict;
+use foretell_policy::world::World;
+use k8s_openapi::api::core::v1::Pod;
+
+fn pod(name: &str, labels: &str, ip: &str, more: &str) -> Pod {
+    let text = format!(
+        "apiVersion: v1
+kind: Pod
+metadata: {{name: {name}, namespace: shop, uid: uid-{name}, labels: {{{labels}}}}}
+spec: {{nodeName: n1, containers: [{{name: c, image: c, ports: [{{name: {name}, containerPort: 8080}}]}}]}}
+status: {{phase: Running, podIP: {ip}{more}}}"
+    );
+    serde_saphyr::from_str(&text).unwrap()
+}
+
+fn policy(name: &str, manifest: &str) -> Arc<Policy> {
+    let text = manifest.replace("name: it", &format!("name: {name}"));
+    let objects = shop().and(&text);
+    objects.policies().pop().unwrap()
+}
+
+/// What each policy says of a flow on its arrival: its name, and the rule that allows it.
+fn arrives(live: &Live, stage: &Stage, flow: &str) -> Vec<String> {
+    let mut said = Said::default();
+    live.judge(&[FlowKey::of(&stage.flow(flow)).unwrap()], &mut said);
+    let tell = |(id, answer): &(_, foretell_policy::index::Answer)| {
+        let name = &live.view().index.policy(*id).reference.name;
+        match answer.verdict() {
+            Verdict::Allow { rule, .. } => format!("{name} allows by {rule}"),
+            verdict => format!("{name} {verdict:?}").split(' ').take(2).collect::<Vec<_>>().join(" "),
+        }
+    };
+    said.of(0, Direction::Ingress).iter().map(tell).collect()
+}
+
+#[test]
+fn what_came_and_went_leaves_nothing() {
+    let stage = shop();
+    let mut live = stage.live().unwrap();
+    let before = live.held();
+    assert_eq!((before.policies, before.identities), (0, 5), "two agents are one");
+    for number in 1..101 {
+        let (name, ip) = (format!("p{number}"), format!("10.1.1.{}", 100 + number % 100));
+        // A life with a fraction of a second is listed apart from its address.
+        let started = ", startTime: '2026-11-21T08:00:00.5Z'";
+        live.set_pod(&pod(&name, &format!("app: {name}"), &ip, started));
+        live.set_pod(&pod(&name, &format!("app: {name}, again: 'yes'"), &ip, started));
+        let spec = format!(
+            "{{podSelector: {{matchLabels: {{app: {name}}}}}, ingress: [{{ports: [{{port: {number}}}], from: [
+  {{podSelector: {{matchLabels: {{own: {name}}}}}}}, {{ipBlock: {{cidr: 10.{number}.0.0/16}}}},
+  {{namespaceSelector: {{matchLabels: {{team: {name}}}}}, podSelector: {{matchExpressions: [{{key: {name}, operator: Exists}}]}}}}]}}]}}"
+        );
+        let (one, other) = (policy(&name, &audit(&spec)), policy(&name, &audit_cluster(&spec)));
+        live.set_policy(&one);
+        live.set_policy(&other);
+        live.set_policy(&one);
+        let held = live.held();
+        assert_eq!((held.policies, held.identities, held.lives), (2, 6, before.lives + 1), "{held:?}");
+        live.remove_policy(&one.reference);
+        live.remove_policy(&other.reference);
+        live.remove_pod("shop", &name, Some(&format!("uid-{name}")));
+    }
+    assert_eq!(live.held(), before);
+}
+
+#[test]
+fn a_number_that_is_given_again_means_what_it_means_now() {
+    let stage = shop();
+    let mut live = stage.live().unwrap();
+    let peers = |of: &str, pods: &str| {
+        format!(
+            "{{podSelector: {{matchLabels: {{app: web}}}}, ingress: [{{from: [{{{of}podSelector: {{matchLabels: {{app: {pods}}}}}}}]}}]}}"
+        )
+    };
+    for of in ["", "namespaceSelector: {matchLabels: {team: shop}}, "] {
+        let (first, second) =
+            (policy("first", &audit(&peers(of, "new"))), policy("second", &audit(&peers(of, "other"))));
+        live.set_policy(&first);
+        live.remove_policy(&first.reference);
+        live.set_policy(&second);
+        // It is first seen now, by its labels, of which the first policy spoke.
+        live.set_pod(&pod("new", "app: new", "10.1.1.70", ""));
+        assert_eq!(arrives(&live, &stage, "10.1.1.70 -> web TCP 8080"), ["second WouldDeny(NoRuleMatched"], "{of}");
+        live.remove_pod("shop", "new", Some("uid-new"));
+        live.remove_policy(&second.reference);
+    }
+    // So it is with blocks and with ports.
+    let block = |cidr: &str, port: u16| {
+        format!(
+            "{{podSelector: {{matchLabels: {{app: web}}}}, ingress: [{{from: [{{ipBlock: {{cidr: {cidr}}}}}], ports: [{{port: {port}}}]}}]}}"
+        )
+    };
+    let (first, second) = (
+        policy("first", &audit(&block("203.0.113.0/24", 8080))),
+        policy("second", &audit(&block("198.51.100.0/24", 9090))),
+    );
+    live.set_policy(&first);
+    assert_eq!(arrives(&live, &stage, "203.0.113.9 -> web TCP 8080"), ["first allows by 0"]);
+    live.remove_policy(&first.reference);
+    live.set_policy(&second);
+    assert_eq!(arrives(&live, &stage, "203.0.113.9 -> web TCP 8080"), ["second WouldDeny(NoRuleMatched"]);
+    assert_eq!(arrives(&live, &stage, "198.51.100.9 -> web TCP 9090"), ["second allows by 0"]);
+}
+
+#[test]
+fn policies_come_in_any_order_and_are_told_in_theirs() {
+    let stage = shop();
+    let mut live = stage.live().unwrap();
+    for name in ["m", "z", "a", "k"] {
+        live.set_policy(&policy(name, &audit("{ingress: [{}]}")));
+    }
+    live.set_policy(&policy("c", &audit_cluster("{ingress: [{}]}")));
+    live.set_policy(&policy("b", &audit_cluster("{ingress: [{}]}")));
+    let order = ["b", "c", "a", "k", "m", "z"].map(|name| format!("{name} allows by 0"));
+    assert_eq!(arrives(&live, &stage, "cart -> web TCP 8080"), order);
+}
+
+#[test]
+fn a_namespace_that_gets_other_labels_is_another_peer_and_another_subject() {
+    let stage = shop();
+    let mut live = stage.live().unwrap();
+    let from_team = "{ingress: [{from: [{namespaceSelector: {matchLabels: {team: new}}}]}]}";
+    live.set_policy(&policy("peer", &audit(from_team)));
+    live.set_policy(&policy(
+        "stays",
+        &audit_cluster("{namespaceSelector: {matchExpressions: [{key: team, operator: Exists}]}, ingress: [{}]}"),
+    ));
+    live.set_policy(&policy("comes", &audit_cluster("{namespaceSelector: {matchLabels: {team: new}}, ingress: [{}]}")));
+    live.set_policy(&policy("goes", &audit_cluster("{namespaceSelector: {matchLabels: {team: data}}, ingress: [{}]}")));
+    live.set_policy(&policy(
+        "of-others",
+        &audit_cluster(
+            "{namespaceSelector: {matchLabels: {team: new}}, podSelector: {matchLabels: {app: nobody}}, ingress: [{}]}",
+        ),
+    ));
+    let (to_web, to_db) = ("db -> web TCP 8080", "web -> db TCP 5432");
+    assert_eq!(arrives(&live, &stage, to_web), ["stays allows by 0", "peer WouldDeny(NoRuleMatched"]);
+    assert_eq!(arrives(&live, &stage, to_db), ["goes allows by 0", "stays allows by 0"]);
+    live.set_namespace("data", BTreeMap::from([("team".to_owned(), "new".to_owned())]));
+    assert_eq!(arrives(&live, &stage, to_web), ["stays allows by 0", "peer allows by 0"]);
+    assert_eq!(arrives(&live, &stage, to_db), ["comes allows by 0", "stays allows by 0"]);
+    assert_eq!(live.view().cluster.namespaces()["data"]["team"], "new");
+    live.remove_namespace("data");
+    assert_eq!(arrives(&live, &stage, to_web), ["stays allows by 0", "peer WouldDeny(NoRuleMatched"]);
+    assert_eq!(arrives(&live, &stage, to_db), [""; 0]);
+}
+
+#[test]
+fn a_namespace_that_nobody_declared_has_its_name_for_a_label() {
+    let stage = shop();
+    let mut live = stage.live().unwrap();
+    let mut elsewhere = pod("client", "app: client", "10.1.1.70", "");
+    elsewhere.metadata.namespace = Some("fresh".to_owned());
+    live.set_pod(&elsewhere);
+    let spec = "{ingress: [{from: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: fresh}}}]}]}";
+    live.set_policy(&policy("it", &audit(spec)));
+    assert_eq!(arrives(&live, &stage, "10.1.1.70 -> web TCP 8080"), ["it allows by 0"]);
+}
+
+#[test]
+fn a_policy_that_is_tried_leaves_the_world_as_it_was() {
+    let stage = shop().and(&audit("{podSelector: {matchLabels: {app: web}}, ingress: [{}]}"));
+    let cluster = stage.cluster();
+    let mut world = stage.world(&cluster);
+    // Where each of its policies lies in memory, to tell those of one name apart.
+    let policies = |world: &World<'_>| world.policies().map(Arc::as_ptr).collect::<Vec<_>>();
+    let before = policies(&world);
+    let new = policy("new", &audit("{}"));
+    for tried in [Arc::clone(&new), policy("it", &audit("{}"))] {
+        let meanwhile = world.trying(&tried, policies);
+        assert!(meanwhile.contains(&Arc::as_ptr(&tried)), "it is asked of the world with it");
+        assert_eq!(policies(&world), before);
+    }
+    assert!(world.set(&new).is_none());
+    assert_eq!(world.set(&new).map(|former| Arc::as_ptr(&former)), Some(Arc::as_ptr(&new)));
+    world.remove(&new.reference);
+    world.remove(&new.reference);
+    assert_eq!(policies(&world), before);
+}
