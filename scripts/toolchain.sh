@@ -127,6 +127,23 @@ tools() {
     printf '%s\n' "${FORETELL_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/foretell/tools}"
 }
 
+# cargo_tool NAME VERSION: puts the path of that version of a cargo subcommand in `tool`: PATH's, if it is that one; else it is
+# built once into a cache of ours.
+cargo_tool() {
+    tool=$1
+    [ "$("$tool" --version 2>/dev/null)" != "$1 $2" ] || return 0
+    _home=$(tools)/$1-$2
+    tool=$_home/bin/$1
+    [ ! -x "$tool" ] || return 0
+    echo "Building $1 $2 into $_home, once; one to four minutes." >&2
+    _quiet=''
+    [ -t 2 ] || _quiet=yes
+    # It runs for seconds, or waits for others, and is built once: little optimisation builds it in a third of the time.
+    CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
+        cargo install ${_quiet:+--quiet} --locked --root "$_home" --target-dir "$_home/build" --version "=$2" "$1"
+    rm -rf "$_home/build"
+}
+
 # The oldest Go that builds the cluster in a box: its go.mod is where it is written. A Go >= 1.21 gets itself a newer one.
 minimum_go() {
     sed -n 's/^go \(.*\)$/\1/p' tests/cluster/go.mod

@@ -128,18 +128,17 @@ impl<'c> Population<'c> {
 /// For each pod that has gone, the one that stands for its workload now: of the same name (a `StatefulSet`'s), else the
 /// newest.
 fn successors(cluster: &Cluster, at: Timestamp) -> HashMap<PodId, PodId> {
-    let mut newest: HashMap<&Workload, PodId> = HashMap::new();
+    // Of two that started together the last by name.
+    let mut newest: HashMap<&Workload, (Option<Timestamp>, &str, PodId)> = HashMap::new();
     for (id, pod) in cluster.pods().filter(|(_, pod)| pod.life.contains(at)) {
-        let standing = newest.entry(&pod.workload).or_insert(id);
-        if cluster.pod(*standing).life.start < pod.life.start {
-            *standing = id;
-        }
+        let age = (pod.life.start, pod.name.as_str(), id);
+        newest.entry(&pod.workload).and_modify(|newest| *newest = (*newest).max(age)).or_insert(age);
     }
     let mut successors = HashMap::new();
     for (id, pod) in cluster.pods().filter(|(_, pod)| !pod.life.contains(at)) {
         let mut namesakes = cluster.pods_by_name(&pod.namespace, &pod.name).iter().copied();
         let namesake = namesakes.find(|id| cluster.is_alive(*id, at) && cluster.pod(*id).workload == pod.workload);
-        if let Some(successor) = namesake.or_else(|| newest.get(&pod.workload).copied()) {
+        if let Some(successor) = namesake.or_else(|| newest.get(&pod.workload).map(|(_, _, id)| *id)) {
             successors.insert(id, successor);
         }
     }

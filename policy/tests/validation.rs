@@ -351,6 +351,22 @@ fn old_forms_of_cidrs_are_read_but_a_new_object_may_not_hold_them() {
 }
 
 #[test]
+fn old_forms_of_cidrs_are_complained_of_in_an_api_servers_words() {
+    let object = read(policy("networking.k8s.io/v1", "NetworkPolicy", OLD_CIDRS), &manifest()).unwrap().unwrap();
+    let complaints = new_faults(&object, &BTreeSet::new()).into_iter().flat_map(|fault| fault.complaints());
+    let said: Vec<String> = complaints.map(|complaint| complaint.to_string()).collect();
+    assert_eq!(
+        said,
+        [
+            "spec.egress[0].to[0].ipBlock.cidr: Invalid value: \"10.1.2.3/8\": must not have bits set beyond the prefix length",
+            "spec.egress[0].to[0].ipBlock.except[0]: Invalid value: \"010.1.0.0/16\": must not have leading 0s in IP or prefix \
+             length",
+            "spec.egress[0].to[1].ipBlock.cidr: Invalid value: \"::ffff:10.0.0.0/104\": must not have an IPv4-mapped IPv6 address",
+        ]
+    );
+}
+
+#[test]
 fn a_cidr_that_stood_there_already_may_stay() {
     let object = read(policy("networking.k8s.io/v1", "NetworkPolicy", OLD_CIDRS), &manifest()).unwrap().unwrap();
     let mut stored = texts(&object);

@@ -247,12 +247,9 @@ fn ports_that_a_template_does_not_name_stay() {
     };
     // The pod's own `http` is no template's: somebody injects it.
     for (from, to) in [("metrics", "metrics"), ("metrics", "stats")] {
+        let by_name = "{podSelector: {matchLabels: {app: cart}}, ingress: [{ports: [{port: http}]}]}";
         let report = shop()
-            .live(&policy(
-                "shop",
-                "it",
-                "{podSelector: {matchLabels: {app: cart}}, ingress: [{ports: [{port: http}]}]}",
-            ))
+            .head("it.yaml", &policy("shop", "it", by_name))
             .base("cart.yaml", &cart(from))
             .head("cart.yaml", &cart(to))
             .flow("web -> cart TCP 8080")

@@ -241,6 +241,10 @@ fn a_denial_that_upstream_would_not_give_says_whose_it_is() {
         message("cilium", FROM_EVERYWHERE, "cart -> web TCP 8080", Ingress)
             .ends_with("; as upstream has it ingress[0] allows it, but for Cilium an ipBlock takes no pod"),
     );
+    let by_block =
+        "{ingress: [{from: [{podSelector: {}}], ports: [{port: 1}]}, {from: [{ipBlock: {cidr: 0.0.0.0/0}}]}]}";
+    let second = message("cilium", by_block, "cart -> web TCP 8080", Ingress);
+    assert!(second.contains("; as upstream has it ingress[1] allows it, but for Cilium"), "{second}");
     let to_node = message("calico", "{policyTypes: [Egress]}", "web -> 192.168.0.1 TCP 80", Egress);
     assert!(
         to_node.ends_with("; for Calico traffic from a pod to its own node is held to the pod's policies"),

@@ -79,6 +79,10 @@ fn one_denied_backend_is_enough_and_is_named() {
         "no egress rule matches Pod/canary in shop on TCP 8080; egress[0] allows TCP 8080, but only for pods with !canary \
          of its own namespace: the pod has canary=yes (backend Pod/canary in shop of Service shop/web)"
     );
+    // Of several the first by name.
+    let another = twin("canary-2", "app: web, canary: 'yes'", "10.1.1.41", "");
+    let message = stage.and(&another).message("cart -> 10.96.0.1 TCP 80", Direction::Egress);
+    assert!(message.contains("(backend Pod/canary in shop of"), "{message}");
 }
 
 #[test]
