@@ -7,7 +7,6 @@ use ipnet::IpNet;
 
 use crate::cluster::Cluster;
 use crate::cluster::ownership::{Destination, End};
-use crate::cluster::pod::PodId;
 use crate::compiled::{Policy, PolicyRef};
 use crate::dialect::Dialect;
 use crate::dialect::terms::Terms;
@@ -249,11 +248,6 @@ impl<'c> World<'c> {
     #[must_use]
     pub fn tiers(&self) -> &Tiers {
         &self.tiers
-    }
-
-    /// The policies that restrict a pod in a direction, in the order of the policies.
-    pub fn restricting(&self, pod: PodId, direction: Direction) -> impl Iterator<Item = PolicyId> {
-        self.index.restricting(self.population.identity_id(pod).number(), direction)
     }
 
     /// The blocks by which policies tell apart to whom a client speaks.

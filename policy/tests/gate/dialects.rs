@@ -220,3 +220,11 @@ fn what_administrators_decide_is_no_difference() {
     assert!(!told(&by_block().judge()).is_empty());
     assert_eq!(told(&by_block().live(accept).judge()), [""; 0]);
 }
+
+#[test]
+fn a_difference_is_found_where_other_policies_name_blocks_too() {
+    let elsewhere = "{podSelector: {matchLabels: {app: pay}}, ingress: [{from: [{ipBlock: {cidr: 10.1.0.0/16}}]}]}";
+    let alone = told(&by_block().judge());
+    assert!(!alone.is_empty());
+    assert_eq!(told(&by_block().live(&policy("shop", "pay", elsewhere)).judge()), alone);
+}

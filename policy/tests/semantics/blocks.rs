@@ -90,3 +90,20 @@ fn a_pods_ipv6_address_is_judged_by_ipv6_blocks() {
     assert_eq!(ingress(spec, "fd00:1::1 -> cart TCP 9090"), "allow 0, enforcers differ");
     assert_eq!(ingress(spec, "web -> cart TCP 9090"), "deny NoRuleMatched", "by its IPv4 address");
 }
+
+#[test]
+fn blocks_at_the_ends_of_all_addresses_hold_theirs() {
+    for (block, within, without) in [
+        ("0.0.0.0/24", "0.0.0.5", "0.0.1.0"),
+        ("0.0.0.0/16", "0.0.255.255", "0.1.0.0"),
+        ("255.255.255.0/24", "255.255.255.254", "255.255.254.255"),
+        ("255.255.0.0/16", "255.255.0.0", "255.254.255.255"),
+        ("::/64", "::5", "0:0:0:1::"),
+        ("ffff:ffff:ffff:ffff::/64", "ffff:ffff:ffff:ffff::1", "ffff:ffff:ffff:fffe:ffff:ffff:ffff:ffff"),
+    ] {
+        let spec = format!("{{ingress: [{{from: [{{ipBlock: {{cidr: '{block}'}}}}]}}]}}");
+        let to = if block.contains(':') { "fd00:1::1" } else { "10.1.1.1" };
+        assert_eq!(ingress(&spec, &format!("{within} -> {to} TCP 8080")), "allow 0", "{block}");
+        assert_eq!(ingress(&spec, &format!("{without} -> {to} TCP 8080")), "deny NoRuleMatched", "{block}");
+    }
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::stage::{Stage, audit, audit_cluster, shop};
 use foretell_policy::compiled::Policy;
 use foretell_policy::flow::Direction;
-use foretell_policy::index::{FlowKey, Said};
+use foretell_policy::index::{FlowKey, Held, Said};
 use foretell_policy::live::Live;
 use foretell_policy::verdict::Verdict;
 use foretell_policy::world::World;
@@ -48,7 +48,8 @@ fn what_came_and_went_leaves_nothing() {
     let stage = shop();
     let mut live = stage.live().unwrap();
     let before = live.held();
-    assert_eq!((before.policies, before.identities), (0, 5), "two agents are one");
+    // Two agents are one, their lives and those of all others began nobody knows when, and nobody is restricted in either direction.
+    assert_eq!(before, Held { identities: 5, port_lists: 4, sections: 4, lives: 5, ..Held::default() });
     for number in 1..101 {
         let (name, ip) = (format!("p{number}"), format!("10.1.1.{}", 100 + number % 100));
         // A life with a fraction of a second is listed apart from its address.
@@ -64,8 +65,23 @@ fn what_came_and_went_leaves_nothing() {
         live.set_policy(&one);
         live.set_policy(&other);
         live.set_policy(&one);
-        let held = live.held();
-        assert_eq!((held.policies, held.identities, held.lives), (2, 6, before.lives + 1), "{held:?}");
+        let held = Held {
+            policies: 2,
+            identities: 6,
+            // Of pods `app`, `own` and the one that exists; of namespaces `team` and the cluster policy's, which takes all.
+            selectors: 5,
+            // Three labels with their values, and two that want none.
+            anchors: 8,
+            // One by namespaces that both name, and one of its own that each does.
+            peers: 3,
+            terms: 3,
+            blocks: 1,
+            ports: 1,
+            port_lists: before.port_lists + 1,
+            sections: before.sections + 2,
+            lives: before.lives + 1,
+        };
+        assert_eq!(live.held(), held);
         live.remove_policy(&one.reference);
         live.remove_policy(&other.reference);
         live.remove_pod("shop", &name, Some(&format!("uid-{name}")));
