@@ -73,8 +73,8 @@ pub(crate) enum Holder {
 /// A time as the directory compares it with a flow's, which lies between the years 1677 and 2262: what lies beyond is from ever, or
 /// for good.
 pub(crate) fn nanoseconds(at: Timestamp) -> i64 {
-    let nanoseconds = at.as_nanosecond();
-    i64::try_from(nanoseconds).unwrap_or(if nanoseconds < 0 { i64::MIN } else { i64::MAX })
+    let within = at.as_nanosecond().clamp(i64::MIN.into(), i64::MAX.into());
+    i64::try_from(within).unwrap_or(i64::MAX)
 }
 
 impl Directory {

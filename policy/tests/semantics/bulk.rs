@@ -1,7 +1,7 @@
 //! Flows in bulk go the short way wherever their ends leave nothing to think about. That what is said is the same either way, every
 //! other test sees to.
 
-use crate::stage::{Stage, audit, flow, shop};
+use crate::stage::{NOTHING, Stage, audit, flow, shop};
 use foretell_policy::flow::Direction;
 use foretell_policy::index::{FlowKey, Said};
 use serde_json::{Value, json};
@@ -61,6 +61,17 @@ fn an_address_that_several_have_wants_thought() {
         "{apiVersion: v1, kind: Pod, metadata: {name: twin, namespace: shop, uid: uid-twin, labels: {app: twin}},
  spec: {containers: [{name: c, image: c}]}, status: {phase: Running, podIP: 10.1.1.3}}";
     assert_eq!(long_ways(&stage().and(twin), &["web -> 10.1.1.3 TCP 5432"]), 1);
+}
+
+#[test]
+fn loopback_is_nobodys_address() {
+    let mad = "{apiVersion: v1, kind: Pod, metadata: {name: mad, namespace: shop, uid: uid-mad, labels: {app: mad}},
+ spec: {containers: [{name: c, image: c}]}, status: {phase: Running, podIP: 127.0.0.1}}";
+    let spec =
+        "{podSelector: {matchLabels: {app: web}}, ingress: [{from: [{podSelector: {matchLabels: {app: mad}}}]}]}";
+    let stage = shop().and(mad).and(&audit(spec));
+    assert_eq!(stage.says("127.0.0.1 -> web TCP 8080", Direction::Ingress), NOTHING);
+    assert_eq!(long_ways(&stage, &["127.0.0.1 -> web TCP 8080"]), 1);
 }
 
 #[test]

@@ -87,6 +87,14 @@ fn what_came_and_went_leaves_nothing() {
         live.remove_pod("shop", &name, Some(&format!("uid-{name}")));
     }
     assert_eq!(live.held(), before);
+
+    // A life that began at a full second is written beside its address, and an address that nobody has is nobody's.
+    live.set_pod(&pod("new", "app: new", "10.1.1.70", ", startTime: '2026-11-21T08:00:00Z'"));
+    assert_eq!(live.held().lives, before.lives);
+    live.remove_pod("shop", "new", Some("uid-new"));
+    let mut said = Said::default();
+    live.judge(&[FlowKey::of(&stage.flow("10.1.1.70 -> web TCP 8080")).unwrap()], &mut said);
+    assert_eq!(said.unclear(), 0);
 }
 
 #[test]

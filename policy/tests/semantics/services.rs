@@ -234,6 +234,22 @@ endpoints: [{{addresses: [10.1.1.40], {ready}targetRef: {{kind: Pod, name: twin,
 }
 
 #[test]
+fn backends_answer_while_they_live() {
+    let spec = "{egress: [{to: [{podSelector: {matchExpressions: [{key: twin, operator: DoesNotExist}]}}]}]}";
+    for (from, until, said) in [
+        ("2026-11-21T11:59:59Z", "2026-11-21T12:00:00Z", "allow 0"),
+        ("2026-11-21T11:59:59Z", "2026-11-21T12:00:01Z", "deny NoRuleMatched"),
+        ("2026-11-21T12:00:00Z", "2026-11-21T12:00:01Z", "deny NoRuleMatched"),
+        ("2026-11-21T12:00:01Z", "2026-11-21T12:00:02Z", "allow 0"),
+    ] {
+        let more = format!(", startTime: '{from}'");
+        let twin = twin("twin", "app: web, twin: a", "10.1.1.40", &more)
+            .replace("name: twin,", &format!("name: twin, annotations: {{foretell.dev/gone-at: '{until}'}},"));
+        assert_eq!(leaves(&stage(spec).and(&twin), "cart -> 10.96.0.1 TCP 80"), said, "{from} to {until}");
+    }
+}
+
+#[test]
 fn without_a_ready_backend_it_is_the_address() {
     let none = "{apiVersion: v1, kind: Service, metadata: {name: none, namespace: shop},
  spec: {clusterIP: 10.96.0.3, selector: {app: none}, ports: [{port: 80, targetPort: 8080}]}}";
