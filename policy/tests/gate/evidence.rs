@@ -262,3 +262,28 @@ fn a_policy_of_a_cron_job_that_does_not_run_now_is_judged_by_its_last_runs() {
     assert_eq!(it.selected_pods, 0);
     assert_eq!(it.notes, ["it selects no pod that runs now; the traffic is that of pods that ran in the window"]);
 }
+
+#[test]
+fn pods_are_subjects_of_administrators_policies_too() {
+    let admin = |team: &str| {
+        format!(
+            "apiVersion: policy.networking.k8s.io/v1alpha1\nkind: AdminNetworkPolicy\nmetadata: {{name: a}}\n\
+             spec: {{priority: 1, subject: {{namespaces: {{matchLabels: {{team: {team}}}}}}}, ingress: [{{action: Allow, from: [{{namespaces: {{}}}}]}}]}}\n"
+        )
+    };
+    let cart = |label: &str| workload("Deployment", "shop", "cart", &format!("{{app: cart, zone: {label}}}"), "[]");
+    // Of `cart`, which runs on n2, selectors see something else: where nobody's look at it, that is no matter.
+    let relabelled = unwatched_shop().base("cart.yaml", &cart("a")).head("cart.yaml", &cart("b")).watched(
+        "n1",
+        "2026-11-13T00:00:00Z",
+        AT,
+    );
+    assert_eq!(relabelled.clone().judge().exit_status, 0);
+    let report = relabelled.live(&admin("shop")).judge();
+    assert_eq!(report.exit_status, 2, "{:?}", report.reasons);
+    // What a policy selected before, in `ops`, may have been open by it.
+    let narrowed = unwatched_shop().base("a.yaml", &admin("ops")).head("a.yaml", &admin("nobody"));
+    let report = narrowed.watched("n1", "2026-11-13T00:00:00Z", AT).judge();
+    assert_eq!(report.exit_status, 2, "{:?}", report.reasons);
+    assert_eq!(report.undecided[0].places, ["node n2"]);
+}

@@ -54,6 +54,8 @@ fn the_port_that_is_judged_is_the_target_port() {
         assert_eq!(leaves(&stage(&spec), &flow), "allow 0", "by name, by default, by number");
         assert_eq!(leaves(&stage("{egress: [{ports: [{port: 1}]}]}"), &flow), "deny NoRuleMatched");
     }
+    let to_web = "{egress: [{to: [{podSelector: {matchLabels: {app: web}}}], ports: [{port: 9001}]}]}";
+    assert_eq!(leaves(&stage(to_web), "cart -> 10.96.0.1 TCP 9001"), "allow 0", "no name is no name");
     assert_eq!(leaves(&stage("{egress: [{ports: [{port: 80}]}]}"), "cart -> 10.96.0.1 TCP 80"), "deny NoRuleMatched");
     assert_eq!(leaves(&stage("{egress: [{ports: [{port: http}]}]}"), "cart -> 10.96.0.1 TCP 80"), "allow 0");
 }
