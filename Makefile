@@ -2,7 +2,7 @@
 #
 # The recipes are scripts in scripts/, each of which finds a Rust of its own accord (scripts/toolchain.sh).
 
-.PHONY: help setup demo demo-live demo-cluster record images test cluster cluster-down lint fmt bench bench-parts soak golden check-golden deny advisories clean
+.PHONY: help setup demo demo-live demo-cluster record images test cluster cluster-down lint fmt bench bench-parts soak mutants golden check-golden deny advisories clean
 .DEFAULT_GOAL := help
 .SUFFIXES:
 
@@ -52,6 +52,9 @@ bench-parts: ## every benchmark by itself
 soak: ## property tests and fuzzing for as long as CASES says (default: 5000000 scenes, hours)
 	@FORETELL_PROPERTY_CASES=$(or $(CASES),5000000) FORETELL_FUZZ_CASES=$(or $(CASES),5000000) \
 		scripts/with-rust cargo test --locked --release --package foretell-policy --test property --test incremental --test fuzz
+
+mutants: ## mutants of the engine that no test notices, against the list of those that are the same engine (hours)
+	@scripts/mutants
 
 golden: ## regenerate the generated files (CRDs, the report's schema, golden reports)
 	@scripts/golden

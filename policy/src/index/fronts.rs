@@ -94,9 +94,7 @@ impl Front {
                 if is_client || last != Some(seen.blocks) {
                     listeners.push((Stands { seen, pod: Some(backend.pod), node: None }, target));
                 }
-                if !is_client {
-                    last = Some(seen.blocks);
-                }
+                last = if is_client { last } else { Some(seen.blocks) };
             }
         }
     }
