@@ -314,6 +314,14 @@ fn a_domain_that_decides_nothing_of_the_change_is_no_reason() {
     let other = NAMES_THEN_NOTHING.replace("api.example", "www.example");
     let report = shop().base("a.yaml", &names).head("a.yaml", &admin("guard", 5, &other)).flow(OUT).judge();
     assert_eq!(report.exit_status, 2);
+    // A rule that is called otherwise is the same rule.
+    let called = |name: &str| NAMES_THEN_NOTHING.replace("[{action: Allow", &format!("[{{name: {name}, action: Allow"));
+    let report = shop()
+        .base("a.yaml", &admin("guard", 5, &called("api")))
+        .head("a.yaml", &admin("guard", 5, &called("the-api")))
+        .flow(OUT)
+        .judge();
+    assert_eq!(report.exit_status, 0, "{:?}", report.reasons);
     // What is accepted anyway passes whatever the name.
     let anyway = NAMES_THEN_NOTHING.replace("action: Deny", "action: Allow");
     let report = shop().head("a.yaml", &admin("guard", 5, &anyway)).flow(OUT).judge();

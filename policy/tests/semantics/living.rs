@@ -192,6 +192,17 @@ fn a_namespace_that_nobody_declared_has_its_name_for_a_label() {
 }
 
 #[test]
+fn a_pod_may_be_the_first_to_tell_an_address_of_its_node() {
+    let stage = shop();
+    let mut live = stage.live().unwrap();
+    live.set_policy(&policy("it", &audit("{policyTypes: [Ingress]}")));
+    let flow = "172.16.0.9 -> web TCP 8080";
+    assert_eq!(arrives(&live, &stage, flow), ["it WouldDeny(NoRules)"]);
+    live.set_pod(&pod("new", "app: new", "10.1.1.70", ", hostIP: 172.16.0.9"));
+    assert_eq!(arrives(&live, &stage, flow), ["it Exempt(Node)"]);
+}
+
+#[test]
 fn a_policy_that_is_tried_leaves_the_world_as_it_was() {
     let stage = shop().and(&audit("{podSelector: {matchLabels: {app: web}}, ingress: [{}]}"));
     let cluster = stage.cluster();
