@@ -314,11 +314,18 @@ fn a_domain_that_decides_nothing_of_the_change_is_no_reason() {
     let other = NAMES_THEN_NOTHING.replace("api.example", "www.example");
     let report = shop().base("a.yaml", &names).head("a.yaml", &admin("guard", 5, &other)).flow(OUT).judge();
     assert_eq!(report.exit_status, 2);
-    // A rule that is called otherwise is the same rule.
+    // A rule that is called otherwise is the same rule, whatever else is changed.
     let called = |name: &str| NAMES_THEN_NOTHING.replace("[{action: Allow", &format!("[{{name: {name}, action: Allow"));
     let report = shop()
         .base("a.yaml", &admin("guard", 5, &called("api")))
-        .head("a.yaml", &admin("guard", 5, &called("the-api")))
+        .head(
+            "a.yaml",
+            &admin(
+                "guard",
+                5,
+                &called("the-api").replace("0/0]}]}]", "0/0]}]}, {action: Deny, to: [{networks: ['::/0']}]}]"),
+            ),
+        )
         .flow(OUT)
         .judge();
     assert_eq!(report.exit_status, 0, "{:?}", report.reasons);
