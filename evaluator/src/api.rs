@@ -202,21 +202,9 @@ async fn evaluate_one(
         Ok::<_, Refusal>(Endpoint { ip, pod_uid: None, namespace, pod: name })
     };
     let at = asked.timestamp.unwrap_or(assembled.at);
-    let flow = Flow {
-        start: at,
-        end: at,
-        node: None,
-        observed: None,
-        src: end("source", asked.src_pod_namespace, asked.src_pod_name, asked.src_ip)?,
-        dst: end("destination", asked.dst_pod_namespace, asked.dst_pod_name, asked.dst_ip)?,
-        protocol: asked.protocol,
-        port: asked.dst_port,
-        outcome: None,
-        guessed: false,
-        connections: 1,
-        packets: 0,
-        bytes: 0,
-    };
+    let src = end("source", asked.src_pod_namespace, asked.src_pod_name, asked.src_ip)?;
+    let dst = end("destination", asked.dst_pod_namespace, asked.dst_pod_name, asked.dst_ip)?;
+    let flow = Flow::probe(src, dst, asked.protocol, asked.dst_port, at);
     let policies = assembled.objects.iter().filter_map(Policy::of);
     let policies = policies.filter(|policy| !policy.reference.kind.is_enforced()).map(Arc::new).collect();
     let world = World::in_dialect(assembled.cni, Arc::new(Population::as_recorded(&assembled.cluster)), policies);

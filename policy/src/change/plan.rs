@@ -231,7 +231,7 @@ impl Plan {
                 name: difference.id.name.clone(),
                 action: difference.action,
                 place: difference.place(),
-                differences: substance_differences(difference),
+                differences: relevant_differences(difference),
             }),
         }
     }
@@ -343,7 +343,7 @@ fn exceptions(objects: &BTreeMap<ObjectId, &Object>, changed: &BTreeSet<&ObjectI
     exceptions.collect()
 }
 
-fn substance_differences(difference: &ObjectDifference<'_>) -> Vec<String> {
+fn relevant_differences(difference: &ObjectDifference<'_>) -> Vec<String> {
     let relevant_fields = |side: Option<&Sourced>| side.map_or(Value::Null, |sourced| sourced.object.relevant_fields());
     let mut found = Vec::new();
     if difference.action == ChangeAction::Changed {

@@ -189,7 +189,7 @@ impl ChangeBuilder {
                 self.undecided.push(Undecided {
                     places: vec![path],
                     what: "the change touches values of a Helm chart that hold a policy".to_owned(),
-                    fix: files::render_mend(&format!(
+                    fix: files::render_fix(&format!(
                         "helm template {}",
                         chart.map_or("CHART", |chart| files::shown(chart))
                     )),

@@ -10,7 +10,7 @@ use crate::engine::end_decision::{EndDecision, Permission, Undecidable};
 use crate::engine::pair::{Dialled, Pair};
 use crate::engine::world::World;
 use crate::model::flow::Direction;
-use crate::policy::admin_policy::Rule;
+use crate::policy::admin_policy::AdminRule;
 
 /// What enforcing changes, all policies together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
@@ -150,7 +150,7 @@ impl Worlds<'_, '_> {
                 .map(|(_, doubt, permission)| {
                     let by = doubt.taken.by;
                     let rule = world.tiers().policy(by.policy).rules(direction).get(by.rule).cloned();
-                    (rule.map(Rule::unnamed), *permission)
+                    (rule.map(AdminRule::unnamed), *permission)
                 })
                 .collect()
         };

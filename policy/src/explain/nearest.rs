@@ -217,10 +217,7 @@ impl Policy {
     /// The reason as a sentence for people. `peer` is the name of the other end.
     #[must_use]
     pub fn explain(&self, reason: &Reason, question: &Question<'_>, peer: &str) -> String {
-        let field = match question.direction {
-            Direction::Ingress => "ingress",
-            Direction::Egress => "egress",
-        };
+        let field = question.direction.field();
         let Port { protocol, number, .. } = question.port;
         match reason {
             Reason::NoRules => format!("policy has no {field} rules: every {field} flow is denied"),

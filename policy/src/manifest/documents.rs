@@ -8,8 +8,6 @@ use serde_json::{Map, Value};
 
 use crate::manifest::{json, yaml};
 
-pub use crate::manifest::kinds::{POLICY_KINDS, may_hold_objects, names_policy, seems_to_hold_policy};
-
 /// One object of a file, or the reason why its document cannot be read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Document {

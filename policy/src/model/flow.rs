@@ -49,7 +49,16 @@ impl Direction {
     /// Both, in the order in which verdicts are listed.
     pub const BOTH: [Self; 2] = [Self::Egress, Self::Ingress];
 
-    /// The one that is not this one.
+    /// The field of a policy's spec that holds the rules of this direction: `ingress` or `egress`.
+    #[must_use]
+    pub const fn field(self) -> &'static str {
+        match self {
+            Self::Ingress => "ingress",
+            Self::Egress => "egress",
+        }
+    }
+
+    /// The opposite direction.
     #[must_use]
     pub fn other(self) -> Self {
         match self {
@@ -146,6 +155,27 @@ pub struct Flow {
 }
 
 impl Flow {
+    /// A hypothetical flow, to ask what policies would do with it: one connection from `src` to `port` of `dst` at one
+    /// instant. It has no packets, no observer and an unknown outcome, so it counts as in use.
+    #[must_use]
+    pub fn probe(src: Endpoint, dst: Endpoint, protocol: Protocol, port: u16, at: Timestamp) -> Self {
+        Self {
+            start: at,
+            end: at,
+            node: None,
+            observed: None,
+            src,
+            dst,
+            protocol,
+            port,
+            outcome: None,
+            guessed: false,
+            connections: 1,
+            packets: 0,
+            bytes: 0,
+        }
+    }
+
     /// Whether somebody relies on this traffic: it was answered, or nobody said that it was not.
     #[must_use]
     pub fn in_use(&self) -> bool {

@@ -58,8 +58,5 @@ pub fn count(number: u64, one: &str, many: &str) -> String {
 /// `ingress[1]`
 #[must_use]
 pub fn rule_name(direction: Direction, rule: usize) -> String {
-    match direction {
-        Direction::Ingress => format!("ingress[{rule}]"),
-        Direction::Egress => format!("egress[{rule}]"),
-    }
+    format!("{}[{rule}]", direction.field())
 }

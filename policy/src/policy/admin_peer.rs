@@ -7,16 +7,16 @@ use ipnet::IpNet;
 use crate::model::cidr::parse_cidr;
 use crate::model::labels::Selector;
 use crate::model::list::write_list;
-use crate::policy::admin_policy::Pods;
+use crate::policy::admin_policy::AdminPods;
 use crate::policy::peer::Peer;
 use crate::policy::question::AdminQuestion;
 use crate::resource::admin::view::Peer as Written;
 
 /// One entry of a rule's `from` or `to`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PeerMatcher {
+pub enum AdminPeerMatcher {
     /// Pods by labels.
-    Pods(Pods),
+    Pods(AdminPods),
     /// The addresses in the status of these Nodes.
     Nodes(Selector),
     /// Addresses, whoever has them: a pod's and a node's too.
@@ -27,7 +27,7 @@ pub enum PeerMatcher {
 
 /// How a rule takes a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PeerMatch {
+pub enum AdminPeerMatch {
     /// Not at all.
     No,
     /// Perhaps.
@@ -45,15 +45,15 @@ pub enum Unknown {
     Pod,
 }
 
-impl PeerMatcher {
+impl AdminPeerMatcher {
     /// `None` for an entry that validation refuses.
     pub(super) fn compile(peer: &Written<'_>) -> Option<Self> {
         let Written { namespaces, pods, nodes, networks, domain_names } = *peer;
         if let Some(namespaces) = namespaces {
-            return Some(Self::Pods(Pods::of_namespaces(namespaces)));
+            return Some(Self::Pods(AdminPods::of_namespaces(namespaces)));
         }
         if let Some(pods) = pods {
-            return Some(Self::Pods(Pods::compile(pods)));
+            return Some(Self::Pods(AdminPods::compile(pods)));
         }
         if let Some(nodes) = nodes {
             return Some(Self::Nodes(Selector::compile(nodes)));
@@ -67,14 +67,14 @@ impl PeerMatcher {
 
     /// How it takes the peer of a question.
     #[must_use]
-    pub fn takes(&self, question: &AdminQuestion<'_>) -> PeerMatch {
+    pub fn matches(&self, question: &AdminQuestion<'_>) -> AdminPeerMatch {
         let peer = &question.peer;
-        let surely = |taken| if taken { PeerMatch::Yes } else { PeerMatch::No };
+        let surely = |taken| if taken { AdminPeerMatch::Yes } else { AdminPeerMatch::No };
         match (self, peer) {
             (Self::Pods(pods), Peer::Pod { namespace_labels, labels, .. }) => {
-                surely(pods.take(namespace_labels, labels))
+                surely(pods.matches(namespace_labels, labels))
             }
-            (Self::Pods(_), Peer::Unresolved { .. }) => PeerMatch::Unknown(Unknown::Pod),
+            (Self::Pods(_), Peer::Unresolved { .. }) => AdminPeerMatch::Unknown(Unknown::Pod),
             (Self::Nodes(nodes), Peer::Node { .. } | Peer::Outside { .. } | Peer::Unresolved { .. }) => {
                 surely(question.nodes.labels_at(peer.ip()).any(|labels| nodes.matches(labels)))
             }
@@ -87,8 +87,8 @@ impl PeerMatcher {
             // upstream advises against them for pods.
             (Self::Pods(_), Peer::Node { .. } | Peer::Outside { .. })
             | (Self::Nodes(_), Peer::Pod { .. })
-            | (Self::Domains(_), Peer::Pod { .. } | Peer::Node { .. }) => PeerMatch::No,
-            (Self::Domains(_), Peer::Outside { .. } | Peer::Unresolved { .. }) => PeerMatch::Unknown(Unknown::Domain),
+            | (Self::Domains(_), Peer::Pod { .. } | Peer::Node { .. }) => AdminPeerMatch::No,
+            (Self::Domains(_), Peer::Outside { .. } | Peer::Unresolved { .. }) => AdminPeerMatch::Unknown(Unknown::Domain),
         }
     }
 
@@ -101,7 +101,7 @@ impl PeerMatcher {
     }
 }
 
-impl fmt::Display for PeerMatcher {
+impl fmt::Display for AdminPeerMatcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pods(pods) => pods.fmt(f),

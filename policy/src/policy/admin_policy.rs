@@ -9,12 +9,13 @@ use crate::model::flow::Direction;
 use crate::model::labels::{Labels, Selector};
 use crate::model::list::write_list;
 use crate::model::policy_ref::{PolicyKind, PolicyRef};
-use crate::policy::admin_peer::{PeerMatch, PeerMatcher, Unknown};
-use crate::policy::admin_port::PortSet;
+use crate::model::words::rule_name;
+use crate::policy::admin_peer::{AdminPeerMatch, AdminPeerMatcher, Unknown};
+use crate::policy::admin_port::AdminPortSet;
 use crate::policy::question::AdminQuestion;
 use crate::policy::tier::TierName;
 use crate::resource::admin::view::{AdminAction, AdminPolicyView};
-use crate::resource::admin::{Pods as Written, view};
+use crate::resource::admin::{self, view};
 use crate::resource::object::id::ObjectId;
 use crate::resource::object::{Kind, Object};
 
@@ -27,9 +28,9 @@ pub struct AdminPolicy {
     pub tier: TierName,
     /// Which policies of its tier are asked before it.
     pub precedence: Precedence,
-    subject: Pods,
-    ingress: Vec<Rule>,
-    egress: Vec<Rule>,
+    subject: AdminPods,
+    ingress: Vec<AdminRule>,
+    egress: Vec<AdminRule>,
 }
 
 /// Where a policy stands in its tier.
@@ -43,20 +44,20 @@ pub enum Precedence {
 
 /// A rule: peers and ports must both match.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rule {
+pub struct AdminRule {
     /// What it does with what it takes.
     pub action: AdminAction,
     /// Whom: those that one of the matchers takes.
-    pub peers: Vec<PeerMatcher>,
+    pub peers: Vec<AdminPeerMatcher>,
     /// To which port.
-    pub ports: PortSet,
+    pub ports: AdminPortSet,
     /// Its name, for people.
     pub name: Option<String>,
 }
 
-/// Pods by their namespaces' labels and their own.
+/// AdminPods by their namespaces' labels and their own.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pods {
+pub struct AdminPods {
     namespaces: Selector,
     pods: Selector,
 }
@@ -81,14 +82,14 @@ impl AdminPolicy {
             Kind::ClusterNetworkPolicy => PolicyKind::ClusterNetworkPolicy,
             _ => PolicyKind::AdminNetworkPolicy,
         };
-        let rules = |direction| view.rules(direction).iter().map(Rule::compile).collect();
+        let rules = |direction| view.rules(direction).iter().map(AdminRule::compile).collect();
         Some(Self {
             reference: PolicyRef { kind, namespace: String::new(), name },
             tier: if view.tier == "Baseline" { TierName::Baseline } else { TierName::Admin },
             precedence: view.priority.map_or(Precedence::Alone, Precedence::Priority),
             subject: match (&view.subject.namespaces, &view.subject.pods) {
-                (Some(namespaces), _) => Pods::of_namespaces(namespaces),
-                (None, Some(pods)) => Pods::compile(pods),
+                (Some(namespaces), _) => AdminPods::of_namespaces(namespaces),
+                (None, Some(pods)) => AdminPods::compile(pods),
                 // Validation refuses it.
                 (None, None) => return None,
             },
@@ -100,12 +101,12 @@ impl AdminPolicy {
     /// Whether it applies to a pod of the pod network with these labels, in a namespace with those.
     #[must_use]
     pub fn selects(&self, namespace_labels: &Labels, labels: &Labels) -> bool {
-        self.subject.take(namespace_labels, labels)
+        self.subject.matches(namespace_labels, labels)
     }
 
     /// Its rules for a direction.
     #[must_use]
-    pub fn rules(&self, direction: Direction) -> &[Rule] {
+    pub fn rules(&self, direction: Direction) -> &[AdminRule] {
         match direction {
             Direction::Ingress => &self.ingress,
             Direction::Egress => &self.egress,
@@ -114,7 +115,7 @@ impl AdminPolicy {
 
     /// The networks by which its egress rules tell destinations apart.
     pub fn networks(&self) -> impl Iterator<Item = IpNet> {
-        self.egress.iter().flat_map(|rule| &rule.peers).flat_map(PeerMatcher::networks).copied()
+        self.egress.iter().flat_map(|rule| &rule.peers).flat_map(AdminPeerMatcher::networks).copied()
     }
 
     /// Asks its rules, the first one first. That it selects the subject is the caller's to know.
@@ -122,13 +123,13 @@ impl AdminPolicy {
     pub fn first_match(&self, question: &AdminQuestion<'_>) -> FirstMatch {
         let mut found = FirstMatch::default();
         for (index, rule) in self.rules(question.direction).iter().enumerate() {
-            match rule.takes(question) {
-                PeerMatch::Yes => {
+            match rule.matches(question) {
+                AdminPeerMatch::Yes => {
                     found.surely = Some((index, rule.action));
                     break;
                 }
-                PeerMatch::Unknown(why) => found.perhaps.push((index, rule.action, why)),
-                PeerMatch::No => {}
+                AdminPeerMatch::Unknown(why) => found.perhaps.push((index, rule.action, why)),
+                AdminPeerMatch::No => {}
             }
         }
         found
@@ -137,13 +138,10 @@ impl AdminPolicy {
     /// `egress[2], named "to the outside",`: a rule as a sentence names it.
     #[must_use]
     pub fn rule_name(&self, direction: Direction, rule: usize) -> String {
-        let field = match direction {
-            Direction::Ingress => "ingress",
-            Direction::Egress => "egress",
-        };
+        let position = rule_name(direction, rule);
         match self.rules(direction).get(rule).and_then(|rule| rule.name.as_deref()) {
-            Some(name) => format!("{field}[{rule}] {name:?}"),
-            None => format!("{field}[{rule}]"),
+            Some(name) => format!("{position} {name:?}"),
+            None => position,
         }
     }
 
@@ -157,21 +155,21 @@ impl AdminPolicy {
     }
 }
 
-impl Rule {
+impl AdminRule {
     fn compile(rule: &view::Rule<'_>) -> Self {
         Self {
             action: AdminAction::read(rule.action),
-            peers: rule.each_peer().filter_map(|peer| PeerMatcher::compile(&peer)).collect(),
-            ports: PortSet::compile(rule.ports),
+            peers: rule.each_peer().filter_map(|peer| AdminPeerMatcher::compile(&peer)).collect(),
+            ports: AdminPortSet::compile(rule.ports),
             name: rule.name.map(str::to_owned),
         }
     }
 
-    fn takes(&self, question: &AdminQuestion<'_>) -> PeerMatch {
-        if !self.ports.takes(&question.port) {
-            return PeerMatch::No;
+    fn matches(&self, question: &AdminQuestion<'_>) -> AdminPeerMatch {
+        if !self.ports.matches(&question.port) {
+            return AdminPeerMatch::No;
         }
-        self.peers.iter().map(|peer| peer.takes(question)).max().unwrap_or(PeerMatch::No)
+        self.peers.iter().map(|peer| peer.matches(question)).max().unwrap_or(AdminPeerMatch::No)
     }
 
     /// All that it means.
@@ -182,29 +180,29 @@ impl Rule {
 }
 
 /// `every pod of namespaces with team=a, or 10.0.0.0/8 on TCP 443`
-impl fmt::Display for Rule {
+impl fmt::Display for AdminRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_list(f, &self.peers, ", or ")?;
         write!(f, " on {}", self.ports)
     }
 }
 
-impl Pods {
+impl AdminPods {
     pub(super) fn of_namespaces(namespaces: &LabelSelector) -> Self {
         Self { namespaces: Selector::compile(namespaces), pods: Selector::everything() }
     }
 
-    pub(super) fn compile(pods: &Written) -> Self {
+    pub(super) fn compile(pods: &admin::Pods) -> Self {
         let namespaces = pods.namespace_selector.as_ref().map_or_else(Selector::everything, Selector::compile);
         Self { namespaces, pods: Selector::compile(&pods.pod_selector) }
     }
 
-    pub(super) fn take(&self, namespace_labels: &Labels, labels: &Labels) -> bool {
+    pub(super) fn matches(&self, namespace_labels: &Labels, labels: &Labels) -> bool {
         self.namespaces.matches(namespace_labels) && self.pods.matches(labels)
     }
 }
 
-impl fmt::Display for Pods {
+impl fmt::Display for AdminPods {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.pods.is_everything() {
             f.write_str("every pod")?;

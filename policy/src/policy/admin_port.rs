@@ -10,16 +10,16 @@ use crate::resource::admin::view::Ports;
 
 /// The ports that a rule takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PortSet {
+pub enum AdminPortSet {
     /// Every port of every protocol: the rule does not ask.
     Any,
     /// Those that one of the matchers takes.
-    AnyOf(Vec<PortMatcher>),
+    AnyOf(Vec<AdminPortMatcher>),
 }
 
 /// One entry of a rule's ports.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PortMatcher {
+pub enum AdminPortMatcher {
     /// By number, both ends included.
     Range {
         /// Of this protocol.
@@ -35,28 +35,28 @@ pub enum PortMatcher {
     Nothing,
 }
 
-impl PortSet {
+impl AdminPortSet {
     /// Compiles a rule's ports.
     #[must_use]
     pub fn compile(ports: Ports<'_>) -> Self {
         match ports {
             Ports::Any => Self::Any,
-            Ports::Ports(ports) => Self::AnyOf(ports.iter().map(PortMatcher::of).collect()),
-            Ports::Protocols(ports) => Self::AnyOf(ports.iter().map(PortMatcher::of_protocol).collect()),
+            Ports::Ports(ports) => Self::AnyOf(ports.iter().map(AdminPortMatcher::of).collect()),
+            Ports::Protocols(ports) => Self::AnyOf(ports.iter().map(AdminPortMatcher::of_protocol).collect()),
         }
     }
 
     /// Whether it takes a port.
     #[must_use]
-    pub fn takes(&self, port: &Port<'_>) -> bool {
+    pub fn matches(&self, port: &Port<'_>) -> bool {
         match self {
             Self::Any => true,
-            Self::AnyOf(matchers) => matchers.iter().any(|matcher| matcher.takes(port)),
+            Self::AnyOf(matchers) => matchers.iter().any(|matcher| matcher.matches(port)),
         }
     }
 }
 
-impl PortMatcher {
+impl AdminPortMatcher {
     fn of(port: &written::Port) -> Self {
         match (&port.port_number, &port.named_port, &port.port_range) {
             (Some(one), _, _) => Self::range(&one.protocol, one.port, one.port),
@@ -96,7 +96,7 @@ impl PortMatcher {
         }
     }
 
-    fn takes(&self, port: &Port<'_>) -> bool {
+    fn matches(&self, port: &Port<'_>) -> bool {
         match self {
             Self::Range { protocol, first, last } => {
                 *protocol == port.protocol && (*first..=*last).contains(&port.number)
@@ -110,7 +110,7 @@ impl PortMatcher {
     }
 }
 
-impl fmt::Display for PortSet {
+impl fmt::Display for AdminPortSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Any => f.write_str("every port"),
@@ -119,7 +119,7 @@ impl fmt::Display for PortSet {
     }
 }
 
-impl fmt::Display for PortMatcher {
+impl fmt::Display for AdminPortMatcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Range { protocol, first, last } if first == last => write!(f, "{protocol} {first}"),

@@ -68,15 +68,15 @@ impl Exception {
     pub fn covers(&self, accused: &DenyingPolicy<'_>, question: &Question<'_>) -> bool {
         self.direction == question.direction
             && self.namespace == question.subject_namespace
-            && self.speaks_of(accused)
+            && self.names(accused)
             && self.peers.matches(&question.peer, question.subject_namespace) != PeerMatch::No
             && self.ports.contains(&question.port)
     }
 
     /// An audit policy and its enforced form are the same policy to it.
-    fn speaks_of(&self, accused: &DenyingPolicy<'_>) -> bool {
-        let names = |policy: &&PolicyRef| policy.name == self.policy_name;
-        let mut forms = [Some(accused.policy), accused.promoted_from].into_iter().flatten().filter(names);
+    fn names(&self, accused: &DenyingPolicy<'_>) -> bool {
+        let has_its_name = |policy: &&PolicyRef| policy.name == self.policy_name;
+        let mut forms = [Some(accused.policy), accused.promoted_from].into_iter().flatten().filter(has_its_name);
         match self.refers_to {
             PolicyKind::NetworkPolicy | PolicyKind::AuditNetworkPolicy => forms.any(|policy| {
                 matches!(policy.kind, PolicyKind::NetworkPolicy | PolicyKind::AuditNetworkPolicy)

@@ -4,8 +4,8 @@ use memchr::memmem;
 use serde_json::Value;
 
 use crate::change::revisions::{ChangeBuilder, ChartFile, NotJudged, Place, RENDER_TO_JUDGE, Undecided, Versions};
-use crate::manifest::documents as manifest;
-use crate::manifest::documents::{Document, POLICY_KINDS};
+use crate::manifest::documents::{Document, documents};
+use crate::manifest::kinds::{self, POLICY_KINDS};
 use crate::resource::object::fault::{FieldError, ObjectError};
 use crate::resource::object::origin::Origin;
 use crate::resource::object::{Kind, Object};
@@ -122,10 +122,10 @@ impl ChangeBuilder {
         };
         let texts = [base, merged].into_iter().flatten();
         let texts: Vec<_> = texts.map(String::from_utf8_lossy).collect();
-        if texts.iter().any(|text| manifest::seems_to_hold_policy(text)) {
+        if texts.iter().any(|text| kinds::seems_to_hold_policy(text)) {
             let what = format!("the change touches a file that seems to hold a policy and {}", error.what);
             self.undecided.push(Undecided { places: vec![path.to_owned()], what, fix: error.fix(path) });
-        } else if path.contains("templates/") || texts.iter().any(|text| manifest::may_hold_objects(text.as_bytes())) {
+        } else if path.contains("templates/") || texts.iter().any(|text| kinds::may_hold_objects(text.as_bytes())) {
             let why = format!("{}; {RENDER_TO_JUDGE}", error.what);
             self.not_judged.push(NotJudged { file: path.to_owned(), why });
         }
@@ -137,9 +137,9 @@ impl ChangeBuilder {
             return;
         }
         let texts: Vec<_> = [base, merged].map(|text| text.map(String::from_utf8_lossy)).into_iter().collect();
-        let parsed: Vec<_> = texts.iter().map(|text| text.as_deref().map(manifest::documents)).collect();
+        let parsed: Vec<_> = texts.iter().map(|text| text.as_deref().map(documents)).collect();
         if parsed[0] != parsed[1] {
-            let names_policy = texts.iter().flatten().any(|text| manifest::seems_to_hold_policy(text));
+            let names_policy = texts.iter().flatten().any(|text| kinds::seems_to_hold_policy(text));
             self.chart_files.push(ChartFile { path: path.to_owned(), names_policy });
         }
     }
@@ -151,7 +151,7 @@ impl ChangeBuilder {
             return Err(Unreadable::template());
         }
         let has_placeholders = ["{{", "${"].iter().any(|mark| memmem::find(text, mark.as_bytes()).is_some());
-        if !is_kustomization(path) && !has_placeholders && !manifest::may_hold_objects(text) {
+        if !is_kustomization(path) && !has_placeholders && !kinds::may_hold_objects(text) {
             return Ok(Vec::new());
         }
         if text.len() > MAX_SIZE && path != RENDERED {
@@ -159,7 +159,7 @@ impl ChangeBuilder {
         }
         let text = str::from_utf8(text).map_err(|_| unreadable("is not UTF-8".to_owned(), Fault::Broken))?;
         let mut entries = Vec::new();
-        for Document { number, item, value } in manifest::documents(text) {
+        for Document { number, item, value } in documents(text) {
             let value = value.map_err(|error| {
                 // What a template fills in is no YAML until then.
                 if text.contains("{{") || text.contains("{%") {
@@ -190,7 +190,7 @@ impl Unreadable {
             Fault::TooLarge => "split it".to_owned(),
             Fault::Template => {
                 let chart = path.split_once("templates/").map(|(chart, _)| shown(chart.trim_end_matches('/')));
-                render_mend(&chart.map_or("COMMAND".to_owned(), |chart| format!("helm template {chart}")))
+                render_fix(&chart.map_or("COMMAND".to_owned(), |chart| format!("helm template {chart}")))
             }
         }
     }
@@ -214,7 +214,7 @@ fn entry(origin: &Origin, place: Place, side: Revisions, value: Value) -> Option
     if is_generator(group, &kind) || is_kustomization(&place.file) {
         // A thing of its file: two kustomizations have nothing to do with each other.
         let key = DocumentKey { name: format!("{} {}", place.file, place.item), ..key(group) };
-        let (raw, names_policy) = (without_images(&value), manifest::names_policy(&value));
+        let (raw, names_policy) = (without_images(&value), kinds::names_policy(&value));
         return Some(DocumentEntry { key, place, side, reading: ReadDocument::Generator { raw, names_policy } });
     }
     if kind.ends_with("NetworkPolicy") && !is_ours {
@@ -300,7 +300,7 @@ fn holds_placeholder(value: &Value) -> bool {
     }
 }
 
-pub(super) fn render_mend(command: &str) -> String {
+pub(super) fn render_fix(command: &str) -> String {
     format!("render it: --render '{command}'")
 }
 

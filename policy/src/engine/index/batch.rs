@@ -47,21 +47,8 @@ impl FlowKey {
 
     fn flow(&self) -> Flow {
         let time = |at: i64| Timestamp::from_nanosecond(at.into()).unwrap_or_default();
-        Flow {
-            start: time(self.start),
-            end: time(self.end),
-            node: None,
-            observed: None,
-            src: Endpoint::address(self.src),
-            dst: Endpoint::address(self.dst),
-            protocol: self.protocol,
-            port: self.port,
-            outcome: None,
-            guessed: false,
-            connections: 1,
-            packets: 0,
-            bytes: 0,
-        }
+        let (src, dst) = (Endpoint::address(self.src), Endpoint::address(self.dst));
+        Flow { end: time(self.end), ..Flow::probe(src, dst, self.protocol, self.port, time(self.start)) }
     }
 }
 

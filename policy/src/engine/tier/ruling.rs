@@ -2,7 +2,7 @@
 
 use crate::engine::end_decision::{Permission, permission};
 use crate::model::flow::{Direction, Protocol};
-use crate::policy::admin_peer::{PeerMatcher, Unknown};
+use crate::policy::admin_peer::{AdminPeerMatcher, Unknown};
 use crate::policy::admin_policy::{AdminPolicy, FirstMatch};
 use crate::resource::admin::view::AdminAction;
 
@@ -97,7 +97,7 @@ impl AdminPolicy {
         let because = match why {
             Unknown::Domain => {
                 let peers = self.rules(*direction).get(rule).map_or(&[][..], |rule| rule.peers.as_slice());
-                let names = peers.iter().filter(|peer| matches!(peer, PeerMatcher::Domains(_)));
+                let names = peers.iter().filter(|peer| matches!(peer, AdminPeerMatcher::Domains(_)));
                 let names: Vec<String> = names.map(ToString::to_string).collect();
                 format!("it names {}, and traffic does not tell the name of an address", names.join(", "))
             }

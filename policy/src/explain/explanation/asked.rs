@@ -146,21 +146,8 @@ fn destination(cluster: &Cluster, servers: NamedEnd, asked: &ExplainQuery) -> Re
 
 /// Who has an address, and what it is to those who dial it.
 fn resolve(cluster: &Cluster, ip: IpAddr, asked: &ExplainQuery, at: Timestamp) -> Ends {
-    cluster.resolve(&Flow {
-        start: at,
-        end: at,
-        node: None,
-        observed: None,
-        src: Endpoint::address(ip),
-        dst: Endpoint::address(ip),
-        protocol: asked.protocol,
-        port: asked.port,
-        outcome: None,
-        guessed: false,
-        connections: 1,
-        packets: 0,
-        bytes: 0,
-    })
+    let end = Endpoint::address(ip);
+    cluster.resolve(&Flow::probe(end.clone(), end, asked.protocol, asked.port, at))
 }
 
 /// A pod by each of its addresses.

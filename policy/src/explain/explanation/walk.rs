@@ -226,10 +226,7 @@ fn ruling(policy: &AdminPolicy, first: &FirstMatch, toward: &FlowDescription<'_>
 }
 
 fn nothing(rules: usize, direction: Direction) -> String {
-    let field = match direction {
-        Direction::Ingress => "ingress",
-        Direction::Egress => "egress",
-    };
+    let field = direction.field();
     match rules {
         0 => format!("it has no {field} rules"),
         1 => format!("its {field} rule does not take it"),

@@ -64,7 +64,7 @@ fn decode_by<T>(
             }
             Err(error) => error,
         };
-        if error.is_zero_value(kind) && error.fill(&mut value) {
+        if error.is_zero_value(kind) && error.set_zero_value(&mut value) {
             continue;
         }
         if let Some(part) = scope.outside(&error.path) {
@@ -134,7 +134,7 @@ impl DecodeError {
         self.at_null && self.path.0.len() > 1 && (!kind.is_custom() || self.path.key(0) == Some("metadata"))
     }
 
-    fn fill(&self, value: &mut Value) -> bool {
+    fn set_zero_value(&self, value: &mut Value) -> bool {
         let zero = if self.problem.ends_with("expected a string") {
             Value::String(String::new())
         } else {

@@ -39,8 +39,8 @@ pub(super) fn check(object: &Object, strictness: Strictness, faults: &mut Vec<Fi
     let mut check = Check { policy: &policy, strictness, faults };
     check.head(&spec);
     check.subject(policy.subject, &Path::Field(&spec, "subject"));
-    for (direction, field) in [(Direction::Ingress, "ingress"), (Direction::Egress, "egress")] {
-        let path = Path::Field(&spec, field);
+    for direction in [Direction::Ingress, Direction::Egress] {
+        let path = Path::Field(&spec, direction.field());
         let rules = policy.rules(direction);
         check.count(rules.len(), 0..=check.most(), &path);
         for (n, rule) in rules.iter().enumerate() {
