@@ -169,8 +169,8 @@ fn of_equal_priorities_the_worse_is_taken_and_that_is_said() {
     let asked = "explain shop/lonely 169.254.169.254 80 --snapshot cluster.yaml lets.yaml --at 2026-11-21T00:00:00Z";
     let ended = place.run(asked);
     assert_eq!(ended.status, Some(1), "{}", ended.stderr);
-    let tie =
-        "AdminNetworkPolicy guard denies it and AdminNetworkPolicy lets accepts it, and which of the two goes first";
+    let tie = "AdminNetworkPolicy guard decides; AdminNetworkPolicy lets, priority 10 accepts it by egress[0], and the order of \
+               the two is not defined, so the stricter answer counts";
     assert!(ended.stdout.contains(tie), "{}", ended.stdout);
     assert!(ended.stdout.contains("not asked: it is decided already"), "{}", ended.stdout);
 }

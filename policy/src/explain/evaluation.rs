@@ -114,7 +114,7 @@ fn line<'a>(
             VerdictLine { rule: Some(rule), message, ..allow }
         }
         Verdict::Exempt(exemption) => {
-            let is_said = view.index.terms().dialect.to_own_node != ToOwnNode::Unsaid;
+            let is_said = view.index.terms().dialect.to_own_node != ToOwnNode::Unspecified;
             let to_node = exemption == Exemption::Node && direction == Direction::Egress && !is_said;
             let message = to_node.then(|| TO_OWN_NODE.to_owned());
             VerdictLine { exempt: Some(exemption), message, ..allow }

@@ -1,4 +1,4 @@
-//! An administrators' policy in the form in which the engine asks it.
+//! A compiled admin policy: AdminNetworkPolicy, BaselineAdminNetworkPolicy or ClusterNetworkPolicy.
 
 use std::fmt;
 
@@ -13,66 +13,67 @@ use crate::model::words::rule_name;
 use crate::policy::admin_peer::{AdminPeerMatch, AdminPeerMatcher, Unknown};
 use crate::policy::admin_port::AdminPortSet;
 use crate::policy::question::AdminQuestion;
-use crate::policy::tier::TierName;
+use crate::policy::tier::{MatchedRule, TierName};
 use crate::resource::admin::view::{AdminAction, AdminPolicyView};
 use crate::resource::admin::{self, view};
 use crate::resource::object::id::ObjectId;
 use crate::resource::object::{Kind, Object};
 
-/// A compiled policy. Where it has no rule that matches it has no opinion: unlike a NetworkPolicy it isolates nobody.
+/// A compiled admin policy. Traffic that none of its rules matches goes to the next policy: unlike a NetworkPolicy it does not
+/// isolate the pods that it selects.
 #[derive(Clone, Debug)]
 pub struct AdminPolicy {
-    /// Which one.
+    /// Kind and name of the policy.
     pub reference: PolicyRef,
-    /// Its tier: `Admin` or `Baseline`.
+    /// The policy's tier: `Admin` or `Baseline`.
     pub tier: TierName,
-    /// Which policies of its tier are asked before it.
+    /// Its place in the order of its tier.
     pub precedence: Precedence,
     subject: AdminPods,
     ingress: Vec<AdminRule>,
     egress: Vec<AdminRule>,
 }
 
-/// Where a policy stands in its tier.
+/// The place of a policy in the order of its tier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Precedence {
-    /// The lower number first; of one number nobody knows which goes first.
+    /// The policy with the lower number comes first. The order of policies with equal numbers is undefined.
     Priority(i32),
-    /// It has none, as a BaselineAdminNetworkPolicy: beside ClusterNetworkPolicies nobody knows which goes first.
+    /// A BaselineAdminNetworkPolicy has no priority. Its order relative to ClusterNetworkPolicies of the tier is undefined.
     Alone,
 }
 
 /// A rule: peers and ports must both match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdminRule {
-    /// What it does with what it takes.
+    /// What the rule does with traffic that it matches.
     pub action: AdminAction,
-    /// Whom: those that one of the matchers takes.
+    /// The rule matches a peer if one of these does.
     pub peers: Vec<AdminPeerMatcher>,
-    /// To which port.
+    /// The destination ports that it matches.
     pub ports: AdminPortSet,
-    /// Its name, for people.
+    /// Its name in the manifest.
     pub name: Option<String>,
 }
 
-/// AdminPods by their namespaces' labels and their own.
+/// Selects pods by the labels of their namespaces and their own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdminPods {
     namespaces: Selector,
     pods: Selector,
 }
 
-/// What the rules of one policy make of a flow.
+/// The rules of one policy that match a flow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FirstMatch {
-    /// The first rule that surely takes it, and what it does.
+    /// Index and action of the first rule that certainly matches.
     pub surely: Option<(usize, AdminAction)>,
-    /// Rules before that one, or all others, that may take it, in their order.
+    /// Rules that may match, in order: those before `surely`, or all if there is none.
     pub perhaps: Vec<(usize, AdminAction, Unknown)>,
 }
 
 impl AdminPolicy {
-    /// Compiles an object, if it is an administrators' policy.
+    /// Compiles an object. `None`: it is not an admin policy.
     #[must_use]
     pub fn of(object: &Object) -> Option<Self> {
         let view = AdminPolicyView::of(object)?;
@@ -90,7 +91,7 @@ impl AdminPolicy {
             subject: match (&view.subject.namespaces, &view.subject.pods) {
                 (Some(namespaces), _) => AdminPods::of_namespaces(namespaces),
                 (None, Some(pods)) => AdminPods::compile(pods),
-                // Validation refuses it.
+                // Validation refuses a subject without a selector.
                 (None, None) => return None,
             },
             ingress: rules(Direction::Ingress),
@@ -98,7 +99,7 @@ impl AdminPolicy {
         })
     }
 
-    /// Whether it applies to a pod of the pod network with these labels, in a namespace with those.
+    /// Whether it selects a pod of the pod network with these labels in a namespace with `namespace_labels`.
     #[must_use]
     pub fn selects(&self, namespace_labels: &Labels, labels: &Labels) -> bool {
         self.subject.matches(namespace_labels, labels)
@@ -113,12 +114,12 @@ impl AdminPolicy {
         }
     }
 
-    /// The networks by which its egress rules tell destinations apart.
+    /// All networks in its egress rules.
     pub fn networks(&self) -> impl Iterator<Item = IpNet> {
         self.egress.iter().flat_map(|rule| &rule.peers).flat_map(AdminPeerMatcher::networks).copied()
     }
 
-    /// Asks its rules, the first one first. That it selects the subject is the caller's to know.
+    /// Evaluates its rules in order. The caller has checked that it selects the subject.
     #[must_use]
     pub fn first_match(&self, question: &AdminQuestion<'_>) -> FirstMatch {
         let mut found = FirstMatch::default();
@@ -135,7 +136,7 @@ impl AdminPolicy {
         found
     }
 
-    /// `egress[2], named "to the outside",`: a rule as a sentence names it.
+    /// A rule's position and, if it has one, its name: `egress[2] "to the outside"`.
     #[must_use]
     pub fn rule_name(&self, direction: Direction, rule: usize) -> String {
         let position = rule_name(direction, rule);
@@ -145,7 +146,20 @@ impl AdminPolicy {
         }
     }
 
-    /// `AdminNetworkPolicy guard, priority 10`
+    /// Describes a rule that matches too, where the order of this policy and the deciding one is undefined:
+    /// `AdminNetworkPolicy lets, priority 5 accepts it by ingress[0], and the order of the two is not defined`.
+    #[must_use]
+    pub fn describe_tie(&self, tied: &MatchedRule, direction: Direction) -> String {
+        let verb = match tied.action {
+            AdminAction::Accept => "accepts it",
+            AdminAction::Pass => "passes it on",
+            AdminAction::Deny => "denies it too",
+        };
+        let rule = self.rule_name(direction, tied.by.rule);
+        format!("{} {verb} by {rule}, and the order of the two is not defined", self.title())
+    }
+
+    /// Kind, name and priority: `AdminNetworkPolicy guard, priority 10`.
     #[must_use]
     pub fn title(&self) -> String {
         match self.precedence {
@@ -172,7 +186,7 @@ impl AdminRule {
         self.peers.iter().map(|peer| peer.matches(question)).max().unwrap_or(AdminPeerMatch::No)
     }
 
-    /// All that it means.
+    /// The rule without its name, which has no effect on traffic.
     #[must_use]
     pub fn unnamed(self) -> Self {
         Self { name: None, ..self }

@@ -1,4 +1,4 @@
-//! Ports, as administrators' rules ask for them.
+//! Which ports a rule of an admin policy matches.
 
 use std::fmt;
 
@@ -8,30 +8,30 @@ use crate::policy::port::Port;
 use crate::resource::admin::ports as written;
 use crate::resource::admin::view::Ports;
 
-/// The ports that a rule takes.
+/// The ports that a rule matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AdminPortSet {
-    /// Every port of every protocol: the rule does not ask.
+    /// Every port of every protocol: the rule has no list of ports.
     Any,
-    /// Those that one of the matchers takes.
+    /// The ports that at least one of the matchers matches.
     AnyOf(Vec<AdminPortMatcher>),
 }
 
 /// One entry of a rule's ports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AdminPortMatcher {
-    /// By number, both ends included.
+    /// A range of numbers.
     Range {
-        /// Of this protocol.
+        /// Transport protocol.
         protocol: Protocol,
-        /// The first.
+        /// First port of the range.
         first: u16,
-        /// The last.
+        /// Last port of the range, inclusive.
         last: u16,
     },
-    /// By the name that a port of the destination's containers has, of whatever protocol.
+    /// The name of a container port of the destination, of any protocol.
     Named(String),
-    /// Of a protocol that no flow has.
+    /// An entry that matches no port, such as one with an unknown protocol.
     Nothing,
 }
 
@@ -46,7 +46,7 @@ impl AdminPortSet {
         }
     }
 
-    /// Whether it takes a port.
+    /// Whether it matches a port.
     #[must_use]
     pub fn matches(&self, port: &Port<'_>) -> bool {
         match self {

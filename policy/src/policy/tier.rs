@@ -1,4 +1,4 @@
-//! The tiers, and what names a policy and a rule in them.
+//! The tiers of policies, and the ids of admin policies and their rules.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::resource::admin::view::AdminAction;
 
-/// The tiers of administrators.
+/// A tier of policies. The tiers are evaluated in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "each variant is the tier of its name")]
 pub enum TierName {
@@ -26,7 +26,7 @@ impl fmt::Display for TierName {
     }
 }
 
-/// Index of an administrators' policy in its world.
+/// Index of an admin policy in its world. It means nothing in another world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AdminPolicyId(u32);
 
@@ -40,20 +40,20 @@ impl AdminPolicyId {
     }
 }
 
-/// A rule of an administrators' policy, of the direction that is asked about.
+/// A rule of an admin policy. The direction is that of the question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RuleId {
-    /// Whose.
+    /// The policy.
     pub policy: AdminPolicyId,
-    /// Which of the direction's.
+    /// Index of the rule in the list of its direction.
     pub rule: usize,
 }
 
-/// A rule that takes a flow, or may take it.
+/// A rule that matches a flow, or may match it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MatchedRule {
-    /// Which.
+    /// The rule.
     pub by: RuleId,
-    /// What it does with it.
+    /// What the rule does with the flow.
     pub action: AdminAction,
 }

@@ -216,11 +216,11 @@ fn a_dialect_that_does_not_exist_is_refused_with_those_that_do() {
     }
     assert_eq!(
         refused("cilium,policy-cidr-match-mode=hosts"),
-        "policy-cidr-match-mode=hosts: write pods, nodes, or pods+nodes"
+        "policy-cidr-match-mode=hosts: write pods, nodes or pods+nodes"
     );
-    assert_eq!(refused("calico,nodes"), "\"nodes\": calico has no such option; it has none");
+    assert_eq!(refused("calico,nodes"), "\"nodes\": calico has no such option: this enforcer has no options");
     assert!(refused("cilium,mode=nodes").contains("policy-cidr-match-mode=pods"));
-    assert!(refused("").contains("choose upstream"));
+    assert!(refused("").contains("choose one of upstream"));
 }
 
 #[test]
@@ -240,7 +240,7 @@ fn a_denial_that_upstream_would_not_give_says_whose_it_is() {
         |cni: &str, spec: &str, flow: &str, direction| shop().and(&audit(spec)).under(cni).message(flow, direction);
     assert!(
         message("cilium", FROM_EVERYWHERE, "cart -> web TCP 8080", Ingress)
-            .ends_with("; as upstream has it ingress[0] allows it, but for Cilium an ipBlock takes no pod"),
+            .ends_with("; as upstream has it ingress[0] allows it, but for Cilium an ipBlock matches no pod"),
     );
     let by_block =
         "{ingress: [{from: [{podSelector: {}}], ports: [{port: 1}]}, {from: [{ipBlock: {cidr: 0.0.0.0/0}}]}]}";
@@ -248,7 +248,7 @@ fn a_denial_that_upstream_would_not_give_says_whose_it_is() {
     assert!(second.contains("; as upstream has it ingress[1] allows it, but for Cilium"), "{second}");
     let to_node = message("calico", "{policyTypes: [Egress]}", "web -> 192.168.0.1 TCP 80", Egress);
     assert!(
-        to_node.ends_with("; for Calico traffic from a pod to its own node is held to the pod's policies"),
+        to_node.ends_with("; for Calico the pod's policies apply to traffic from a pod to its own node"),
         "{to_node}"
     );
     let sql = message("kube-router", "{egress: [{ports: [{port: sql}]}]}", "web -> db TCP 5432", Egress);

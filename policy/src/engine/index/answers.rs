@@ -102,14 +102,14 @@ impl Index {
         Rows { pods: &[], own: &[], blocks: self.blocks.row(blocks), ports: self.ports.row(port.0), blocks_differ }
     }
 
-    /// Which row of blocks is asked, and whether an allow by it is one that enforcers differ on. Out of the way of those who ask as
-    /// upstream has it.
+    /// Which row of blocks is asked, and whether an allow by it is one that enforcers differ on. Out of the way of those who
+    /// ask as upstream has it.
     #[cold]
     #[inline(never)]
     fn blocks_in_dialect(&self, peer: EndKind, blocks: u32) -> (u32, bool) {
         let by_block = self.terms.by_block(peer);
         // The first row is that of addresses in no block.
-        (if by_block == ByBlock::NotMatched { 0 } else { blocks }, by_block == ByBlock::Unsaid)
+        (if by_block == ByBlock::NotMatched { 0 } else { blocks }, by_block == ByBlock::Unspecified)
     }
 
     /// The parts of an identity's row: sets of pods, own sets of cluster policies, own sets of its namespace's policies.

@@ -45,7 +45,7 @@ impl ResolvedDialect {
                 list.dedup();
             }
         }
-        let decides_blocks = [dialect.pods_by_block, dialect.nodes_by_block] != [ByBlock::Unsaid; 2];
+        let decides_blocks = [dialect.pods_by_block, dialect.nodes_by_block] != [ByBlock::Unspecified; 2];
         Self { dialect, decides_blocks, names }
     }
 
@@ -63,7 +63,7 @@ impl ResolvedDialect {
             EndKind::Node => self.dialect.nodes_by_block,
             // A pod that nobody knows is left as a pod is; that a block takes it nobody leaves open.
             EndKind::Unresolved if self.dialect.pods_by_block == ByBlock::NotMatched => ByBlock::NotMatched,
-            EndKind::Outside | EndKind::Unresolved => ByBlock::Taken,
+            EndKind::Outside | EndKind::Unresolved => ByBlock::Matched,
         }
     }
 
@@ -77,8 +77,8 @@ impl ResolvedDialect {
         self.dialect.excepts
     }
 
-    /// How the ports of a rule are read whose policy holds in a namespace. A cluster policy is read as upstream has it: only what
-    /// is enforced has a dialect, and it is enforced as one policy a namespace.
+    /// How the ports of a rule are read whose policy holds in a namespace. A cluster policy is read as upstream has it: only
+    /// what is enforced has a dialect, and it is enforced as one policy a namespace.
     pub(crate) fn read(
         &self,
         peers: &PeerSet,

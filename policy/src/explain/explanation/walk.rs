@@ -17,7 +17,7 @@ use crate::model::flow::Direction;
 use crate::model::policy_id::PolicyId;
 use crate::model::words::rule_name;
 use crate::policy::admin_policy::{AdminPolicy, FirstMatch, Precedence};
-use crate::policy::tier::{MatchedRule, TierName};
+use crate::policy::tier::TierName;
 use crate::resource::admin::view::AdminAction;
 
 /// What a tier does with a connection.
@@ -186,7 +186,11 @@ fn administrators(view: &View<'_>, tier: TierName, pair: &Pair, asked: &TierQuer
         let step = policies.iter().find(|step| step.policy == *decider)?;
         Some(format!("in the {tier} tier {decider}: {}", step.message))
     });
-    let note = matched.surely.zip(matched.tied).map(|(taken, tied)| tie(view, &taken, &tied));
+    let note = matched.surely.zip(matched.tied).map(|(taken, tied)| {
+        let [decider, other] = [&taken, &tied].map(|rule| view.tiers.policy(rule.by.policy));
+        let tie = other.describe_tie(&tied, direction);
+        format!("{} decides; {tie}, so the stricter answer counts", decider.reference)
+    });
     Asking { step: TierStep { tier, says, policies, note }, why, ends, goes_on }
 }
 
@@ -232,17 +236,4 @@ fn nothing(rules: usize, direction: Direction) -> String {
         1 => format!("its {field} rule does not take it"),
         rules => format!("none of its {rules} {field} rules takes it"),
     }
-}
-
-fn tie(view: &View<'_>, taken: &MatchedRule, tied: &MatchedRule) -> String {
-    let verb = |action| match action {
-        AdminAction::Accept => "accepts it",
-        AdminAction::Deny => "denies it",
-        AdminAction::Pass => "passes it on",
-    };
-    let [first, second] = [taken, tied].map(|taken| {
-        let policy = &view.tiers.policy(taken.by.policy).reference;
-        format!("{policy} {}", verb(taken.action))
-    });
-    format!("{first} and {second}, and which of the two goes first is not defined: the worse is taken")
 }

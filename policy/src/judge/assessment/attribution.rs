@@ -83,7 +83,9 @@ impl Denier {
                 let toward = FlowDescription { direction, peer: &peer, protocol: pair.protocol, port: pair.port };
                 let mut message = format!("in the {tier} tier {}", policy.explain_denial(by.rule, &toward));
                 if let Some(tied) = tied {
-                    message.push_str(&tie(world, tied, direction));
+                    let other = world.tiers().policy(tied.by.policy);
+                    let tie = other.describe_tie(tied, direction);
+                    message = format!("{message}; {tie}, so the denial counts");
                 }
                 DenialText { message, nearest: None }
             }
@@ -100,18 +102,6 @@ impl Attribution {
             format!("{} {did}; {} restricts this pod: {}", self.policy, self.denier.policy, explained.message);
         DenialText { message, ..explained }
     }
-}
-
-/// What is to be said where another policy might as well have come first.
-fn tie(world: &World<'_>, tied: &MatchedRule, direction: Direction) -> String {
-    let other = world.tiers().policy(tied.by.policy);
-    let verb = match tied.action {
-        AdminAction::Accept => "accepts it",
-        AdminAction::Pass => "passes it on",
-        AdminAction::Deny => "denies it too",
-    };
-    let name = other.rule_name(direction, tied.by.rule);
-    format!("; {} {verb} by {name}, and which of the two goes first is not defined: the denial is taken", other.title())
 }
 
 /// The policy that lets a flow pass which stands so, with a note that names its rule.
