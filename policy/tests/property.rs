@@ -371,14 +371,15 @@ fn walk_ends_as_the_engine_says(
         EndDecision::Exempt(_)
         | EndDecision::Allowed { .. }
         | EndDecision::AllowedAtOtherEnd { .. }
-        | EndDecision::Denied(_) => Some(TierName::NetworkPolicy),
+        | EndDecision::Denied(_) => Some(TierName::NETWORK_POLICY),
         EndDecision::Ruled(ruling) => Some(ruling.tier),
+        EndDecision::ByPolicy(ruling) => Some(ruling.tier),
     };
     if (walk.answer, walk.decided_by) != (decision.permission().into(), decided_by) || walk.why.is_empty() {
         return Err(format!("{walk:#?}\nends otherwise than {decision:?}"));
     }
-    let steps = walk.tiers.iter().filter(|tier| tier.tier == TierName::NetworkPolicy).flat_map(|tier| &tier.policies);
-    for step in steps.filter(|step| step.says == PolicyOutcome::Denies) {
+    let steps = walk.tiers.iter().filter(|tier| tier.tier == TierName::NETWORK_POLICY).flat_map(|tier| &tier.policies);
+    for step in steps.filter(|step| step.outcome == PolicyOutcome::Denies) {
         let says_nothing =
             step.nearest.as_ref().is_some_and(|mismatch| mismatch.peers.is_empty() && mismatch.ports.is_empty());
         let says_why = step.message.starts_with("it has no ") || has_it_otherwise(&step.message);
@@ -448,6 +449,7 @@ fn together(decision: &EndDecision) -> Together {
         EndDecision::Denied(_) => Together::Denied,
         EndDecision::Ruled(ruling) if ruling.permission() == Permission::Allowed => Together::RuledIn,
         EndDecision::Ruled(_) => Together::RuledOut,
+        EndDecision::ByPolicy(_) => unreachable!("no tier of the product decides so"),
         EndDecision::Unknown(_) => Together::Unknown,
     }
 }

@@ -136,12 +136,19 @@ pub struct TierStep {
     /// Which.
     pub tier: TierName,
     /// What it says, where no rule takes the connection of which that is not known.
-    pub says: TierOutcome,
+    pub outcome: TierOutcome,
     /// Its policies that select this end, in the order in which they are asked.
     pub policies: Vec<PolicyStep>,
     /// What else is to be said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+}
+
+impl TierStep {
+    /// A tier of which no policy selects this end, or that is not asked.
+    pub(crate) fn without_policies(tier: TierName, outcome: TierOutcome) -> Self {
+        Self { tier, outcome, policies: Vec::new(), note: None }
+    }
 }
 
 /// What a tier says.
@@ -168,7 +175,7 @@ pub struct PolicyStep {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<i32>,
     /// What it says.
-    pub says: PolicyOutcome,
+    pub outcome: PolicyOutcome,
     /// The rule that allows, takes or may take it: `ingress[1]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
@@ -190,7 +197,7 @@ pub enum PolicyOutcome {
     /// A rule of an administrators' policy leaves it to the tiers that follow.
     PassesOn,
     /// No rule of an administrators' policy takes it.
-    Nothing,
+    NoMatch,
     /// Whether a rule takes it is not known.
     Unknown,
     /// No NetworkPolicy can deny it.

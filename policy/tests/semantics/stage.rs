@@ -314,6 +314,7 @@ fn describe(world: &World<'_>, decision: &EndDecision) -> String {
             let tied = ruling.tied.map(|tied| format!(", tied with {}", rule(&tied)));
             format!("{}: {}{}", ruling.tier, rule(&ruling.taken), tied.unwrap_or_default())
         }
+        EndDecision::ByPolicy(ruling) => format!("{}: {} {:?}", ruling.tier, ruling.policy.name, ruling.permission),
         EndDecision::Unknown(undecidable) => {
             let (tier, doubt) = undecidable.first().unwrap();
             format!("unknown: {tier}: {}, else {}", rule(&doubt.taken), describe(world, &undecidable.otherwise))

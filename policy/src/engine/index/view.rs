@@ -15,7 +15,7 @@ use crate::engine::index::answers::FlowQuery;
 use crate::engine::index::{EndKind, Index, PackedVerdict};
 use crate::engine::inhabitants::Inhabitants;
 use crate::engine::pair::{Dialled, Pair};
-use crate::engine::tier::chain;
+use crate::engine::tier::chain::{self, TierQuestion, Trace};
 use crate::engine::tier::index::{TierQuery, Tiers};
 use crate::engine::verdict::{Exemption, Verdict};
 use crate::model::dialect::{Dialect, EnforcedEnds};
@@ -134,10 +134,19 @@ impl<'a> View<'a> {
 
     /// The same, without regard to the other end.
     fn decide_alone(&self, pair: &Pair, direction: Direction) -> EndDecision {
-        match self.tier_question(pair, direction) {
-            Some(asked) => chain::decide(self, pair, &asked),
-            None => self.decide_by_network_policies(pair, direction),
-        }
+        chain::decide(&chain::TIERS, &self.ask_tiers(pair, direction))
+    }
+
+    /// What each tier that is asked answers, and the decision at this end alone.
+    #[must_use]
+    pub fn trace(&self, pair: &Pair, direction: Direction) -> Trace {
+        chain::trace(&chain::TIERS, &self.ask_tiers(pair, direction))
+    }
+
+    /// The flow as tiers see it.
+    #[must_use]
+    pub fn ask_tiers(&self, pair: &Pair, direction: Direction) -> TierQuestion<'a> {
+        TierQuestion { view: *self, pair: *pair, direction, admin: self.tier_question(pair, direction) }
     }
 
     /// What NetworkPolicies make of it: they add up, any allow allows.

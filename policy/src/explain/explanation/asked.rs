@@ -327,7 +327,7 @@ fn alike(known: &PairGroup, case: &PairGroup) -> bool {
             let nearest =
                 |mismatch: &crate::explain::nearest::RuleMismatch| format!("{} {:?}", mismatch.rule, mismatch.failed);
             steps
-                .map(|it| (it.policy.to_string(), it.says, it.rule.clone(), it.nearest.as_ref().map(nearest)))
+                .map(|it| (it.policy.to_string(), it.outcome, it.rule.clone(), it.nearest.as_ref().map(nearest)))
                 .collect()
         };
         walks.map(|walk| (walk.answer, walk.decided_by, said(walk))).collect()

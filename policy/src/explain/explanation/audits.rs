@@ -58,13 +58,13 @@ fn steps(
     let answer_if_promoted = pairs.iter().map(worst).min().unwrap_or(answer);
     let view = after.view();
     let steps = Direction::BOTH.into_iter().filter_map(|direction| {
-        let says = pairs.iter().flat_map(|PairClass { pair, .. }| {
+        let steps = pairs.iter().flat_map(|PairClass { pair, .. }| {
             let answers = view.answers(pair, direction);
             let own = answers.filter(|(id, _)| view.index.policy(*id).reference == *enforced);
             own.map(|(id, answer)| restricting(&view, id, answer, pair, direction)).collect::<Vec<PolicyStep>>()
         });
         // Of pods that it tells apart those that it would deny.
-        let step = says.min_by_key(|step| step.says != PolicyOutcome::Denies)?;
+        let step = steps.min_by_key(|step| step.outcome != PolicyOutcome::Denies)?;
         Some(AuditStep {
             direction,
             step: PolicyStep { policy: audit.clone(), ..step },
