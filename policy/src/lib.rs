@@ -84,12 +84,11 @@ pub mod engine {
     pub mod backends;
     pub mod effect;
     pub mod end_decision;
+    pub mod identities;
     pub mod index;
-    pub mod inhabitants;
     pub mod live;
     pub mod overlay;
     pub mod pair;
-    pub mod population;
     pub mod tier;
     pub mod verdict;
     pub mod world;

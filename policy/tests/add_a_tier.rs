@@ -7,8 +7,8 @@ use std::sync::Arc;
 use foretell_policy::cluster::inventory::Cluster;
 use foretell_policy::cluster::ownership::End;
 use foretell_policy::engine::end_decision::{EndDecision, Permission};
+use foretell_policy::engine::identities::Identities;
 use foretell_policy::engine::pair::{Dialled, Pair};
-use foretell_policy::engine::population::Population;
 use foretell_policy::engine::tier::chain::{self, TIERS, Tier};
 use foretell_policy::engine::world::World;
 use foretell_policy::manifest::documents::documents;
@@ -83,14 +83,14 @@ fn ask(lists: &AddressLists, address: &str) -> (EndDecision, Vec<String>) {
     let objects: Vec<Object> = documents(CLUSTER).into_iter().map(|document| read(document.value.unwrap())).collect();
     let cluster = Cluster::build(&objects);
     let policies = objects.iter().filter_map(Policy::of).map(Arc::new).collect();
-    let world = World::new(Arc::new(Population::as_recorded(&cluster)), policies);
+    let world = World::new(&cluster, Arc::new(Identities::as_recorded(&cluster)), policies);
     let pod = cluster.pods_by_name("shop", "web")[0];
     let pair = Pair {
         src: End::Pod { pod, ip: "10.1.0.1".parse().unwrap() },
         dst: End::Address { ip: address.parse().unwrap() },
         protocol: Protocol::Tcp,
         port: 443,
-        dialled: Dialled::Listener,
+        dialled: Dialled::Backend,
     };
     let tiers: Vec<&dyn Tier> = [lists as &dyn Tier].into_iter().chain(TIERS).collect();
     let question = world.view().ask_tiers(&pair, Direction::Egress);

@@ -171,7 +171,7 @@ pub enum TierOutcome {
 pub struct PolicyStep {
     /// Which.
     pub policy: PolicyRef,
-    /// Of an administrators' policy, if its kind has one.
+    /// Of an admin policy, if its kind has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<i32>,
     /// What it says.
@@ -192,11 +192,11 @@ pub struct PolicyStep {
 pub enum PolicyOutcome {
     /// A rule allows or accepts it.
     Allows,
-    /// A rule of an administrators' policy denies it, or no rule of a NetworkPolicy allows it.
+    /// A rule of an admin policy denies it, or no rule of a NetworkPolicy allows it.
     Denies,
-    /// A rule of an administrators' policy leaves it to the tiers that follow.
+    /// A rule of an admin policy leaves it to the tiers that follow.
     PassesOn,
-    /// No rule of an administrators' policy takes it.
+    /// No rule of an admin policy takes it.
     NoMatch,
     /// Whether a rule takes it is not known.
     Unknown,

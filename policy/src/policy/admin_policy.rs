@@ -1,4 +1,4 @@
-//! An administrators' policy in the form in which the engine asks it.
+//! An admin policy in the form in which the engine asks it.
 
 use std::fmt;
 
@@ -71,7 +71,7 @@ pub struct FirstMatch {
 }
 
 impl AdminPolicy {
-    /// Compiles an object, if it is an administrators' policy.
+    /// Compiles an object, if it is an admin policy.
     #[must_use]
     pub fn of(object: &Object) -> Option<Self> {
         let view = AdminPolicyView::of(object)?;

@@ -28,8 +28,8 @@ pub(super) fn audits(
 
 fn restricts(world: &World<'_>, policy: &Policy, PairClass { pair, .. }: &PairClass, direction: Direction) -> bool {
     let Some(subject) = pair.subject(direction).pod() else { return false };
-    let identity = world.population().identity(subject);
-    let labels = world.population().namespace_labels(&identity.namespace);
+    let identity = world.identities().identity(subject);
+    let labels = world.identities().namespace_labels(&identity.namespace);
     *policy.restriction(direction) != Restriction::None && policy.selects(&identity.namespace, labels, &identity.labels)
 }
 
@@ -41,7 +41,7 @@ fn promoted(world: &mut World<'_>, policy: &Arc<Policy>, pairs: &[PairClass], an
         enforced.reference.kind = PolicyKind::NetworkPolicy;
     }
     let enforced = Arc::new(enforced);
-    world.trying(&enforced, |after| steps(after, &enforced.reference, &audit, pairs, answer))
+    world.with_policy(&enforced, |after| steps(after, &enforced.reference, &audit, pairs, answer))
 }
 
 fn steps(

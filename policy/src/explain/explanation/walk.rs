@@ -162,7 +162,7 @@ pub(super) fn restricting(
     }
 }
 
-/// What an administrators' policy says, taken alone.
+/// What an admin policy says, taken alone.
 fn ruling(policy: &AdminPolicy, first: &FirstMatch, toward: &FlowDescription<'_>) -> PolicyStep {
     let direction = toward.direction;
     let rules = policy.rules(direction);
