@@ -35,8 +35,10 @@ pub mod resource {
     pub mod defaults;
     pub mod difference;
     pub mod exception;
+    pub(crate) mod fields;
     pub mod object;
     pub mod read;
+    pub mod reads;
     mod validation;
 }
 

@@ -241,7 +241,7 @@ fn compare_dialects(cluster: &Cluster, current: &CurrentState, flows: &[Flow]) -
     let keys: Vec<FlowKey> = bare.iter().filter_map(FlowKey::of).collect();
     for cni in [Cni::Cilium, Cni::KubeRouter] {
         let identities = Arc::new(Identities::as_recorded(cluster));
-        let world = World::in_dialect(Dialect::of(cni), identities, current.policies.clone());
+        let world = World::in_dialect(Dialect::of(cni), cluster, identities, current.policies.clone());
         compare_replay(&world, flows).map_err(|what| format!("{cni}: {what}"))?;
         let mut said_of_all = BatchVerdicts::default();
         world.judge(&keys, &mut said_of_all);

@@ -8,9 +8,10 @@ use jiff::Timestamp;
 use crate::cluster::inventory::Cluster;
 use crate::cluster::ownership::{Destination, End};
 use crate::cluster::pod::PodId;
-use crate::cluster::service::{ListedEndpoint, ServicePort};
+use crate::cluster::service::ListedEndpoint;
 use crate::engine::identities::{Identities, ServiceTargets};
 use crate::model::flow::Protocol;
+use crate::resource::reads::service::ServicePort;
 
 /// An end that answers at a destination, and its port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

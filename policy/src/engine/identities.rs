@@ -9,11 +9,12 @@ use std::sync::Arc;
 use crate::cluster::inventory::Cluster;
 use crate::cluster::node::NodeId;
 use crate::cluster::pod::{Pod, PodId};
-use crate::cluster::service::{ListedEndpoint, Service, ServiceId, ServicePort};
+use crate::cluster::service::{ListedEndpoint, Service, ServiceId};
 use crate::cluster::workload::Workload;
 use crate::engine::overlay::{Overlay, replaced};
 use crate::model::labels::Labels;
 use crate::model::port::NamedPort;
+use crate::resource::reads::service::ServicePort;
 
 mod overlaid;
 
@@ -103,7 +104,7 @@ impl Identities {
             // A snapshot may lack the Namespace object; its name label is there all the same.
             namespaces
                 .entry(name.clone())
-                .or_insert_with(|| crate::cluster::inventory::namespace_labels(name, Labels::new()));
+                .or_insert_with(|| crate::resource::reads::namespace::with_name(name, Labels::new()));
         }
         let mut all = Self { namespaces, identities, identity_of, targets: Vec::new() };
         let nothing = Overlay::default();
@@ -149,7 +150,7 @@ impl Identities {
     pub(crate) fn put_identity(&mut self, number: IdentityId, identity: Arc<Identity>) {
         let name = &identity.namespace;
         if !self.namespaces.contains_key(name) {
-            let labels = crate::cluster::inventory::namespace_labels(name, Labels::new());
+            let labels = crate::resource::reads::namespace::with_name(name, Labels::new());
             self.namespaces.insert(name.clone(), labels);
         }
         if number.index() == self.identities.len() {

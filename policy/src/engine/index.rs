@@ -193,7 +193,7 @@ impl Index {
         }
         let number = u32::try_from(self.namespaces.len()).unwrap_or(u32::MAX);
         self.namespace_numbers.insert(name.to_owned(), number);
-        let labels = crate::cluster::inventory::namespace_labels(name, Labels::new());
+        let labels = crate::resource::reads::namespace::with_name(name, Labels::new());
         self.namespace_selectors.insert(number, &labels);
         self.namespaces.push(Namespace { labels, ..Namespace::default() });
         number

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1 as core;
 
-use crate::cluster::inventory::{Cluster, namespace_labels};
+use crate::cluster::inventory::Cluster;
 use crate::cluster::pod::PodId;
 use crate::cluster::service::{Readiness, ServiceId};
 use crate::cluster::workload::Owners;
@@ -25,6 +25,7 @@ use crate::model::policy_ref::PolicyRef;
 use crate::policy::admin_policy::AdminPolicy;
 use crate::policy::network_policy::Policy;
 use crate::resource::object::Object;
+use crate::resource::reads;
 
 /// The cluster.
 #[derive(Clone, Debug, Default)]
@@ -86,7 +87,7 @@ impl Live {
 
     /// Adds a namespace, or gives one other labels.
     pub fn set_namespace(&mut self, name: &str, labels: Labels) {
-        let labels = namespace_labels(name, labels);
+        let labels = reads::namespace::with_name(name, labels);
         self.index.set_namespace(name, &labels);
         self.index.settle();
         self.identities.set_namespace(name, labels.clone());
