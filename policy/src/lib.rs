@@ -36,6 +36,7 @@ pub mod resource {
     pub mod difference;
     pub mod exception;
     pub(crate) mod fields;
+    pub mod kubernetes;
     pub mod object;
     pub mod read;
     pub mod reads;
