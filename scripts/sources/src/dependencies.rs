@@ -1,7 +1,7 @@
 //! Dependencies that no source names.
 //!
-//! Not `cargo-machete`, which takes a minute to build on a new machine and looks at `[dependencies]` alone; not `cargo-shear`,
-//! which needs a newer Rust than this workspace does.
+//! `cargo-machete` is not used because its build takes a minute on a new machine and it checks `[dependencies]` only, and
+//! `cargo-shear` because it needs a newer Rust than this workspace.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::rust::{Kind, Token};
 /// A line of a manifest that declares a dependency.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Declared {
-    /// Its name: with `-` as `_`, sources use it so.
+    /// Its name in the manifest. Sources write `_` for `-`.
     pub name: String,
     /// The line in the manifest.
     pub line: usize,
@@ -18,10 +18,10 @@ pub struct Declared {
     pub is_shared: bool,
 }
 
-/// A dependency that is there for its features alone says so at the end of its line, with the reason.
+/// The end of the line of a dependency that only turns on features; a reason follows.
 const FOR_ITS_FEATURES: &str = "# for its features:";
 
-/// The dependencies that a manifest declares, those aside that it has for their features alone.
+/// The dependencies that a manifest declares, except those that only turn on features.
 #[must_use]
 pub fn declared(manifest: &str) -> Vec<Declared> {
     let mut declared = Vec::new();
@@ -42,7 +42,7 @@ pub fn declared(manifest: &str) -> Vec<Declared> {
     declared
 }
 
-/// Whether a source names a crate: at the head of a path, after `use`, or at the head of a path in a string of an attribute.
+/// Whether a source names a crate: at the start of a path, after `use`, or at the start of a string, as in attributes of serde.
 #[must_use]
 pub fn names(tokens: &[Token], dependency: &str) -> bool {
     let name = dependency.replace('-', "_");
@@ -59,7 +59,7 @@ pub fn names(tokens: &[Token], dependency: &str) -> bool {
     })
 }
 
-/// The names that the members' manifests take from the workspace's.
+/// The names of all dependencies of the members.
 #[must_use]
 pub fn taken(manifests: &[String]) -> BTreeSet<String> {
     let all = manifests.iter().flat_map(|manifest| declared_all(manifest));

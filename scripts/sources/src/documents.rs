@@ -1,37 +1,37 @@
 //! Commands in documents: fenced `sh` and `console` blocks of Markdown.
 //!
-//! A comment on the line before a block says whether it is run: `<!-- run -->` where any machine runs it in seconds,
-//! `<!-- run, exit status 1 -->` where its last command is to fail so, or `<!-- not run: REASON -->`. What a `console` block
-//! shows after its commands is what they print: white space aside, and with anything in place of a line `...`.
+//! A comment on the line before a block says whether a test runs it: `<!-- run -->` if every machine can run it in seconds,
+//! `<!-- run, exit status 1 -->` if its last command fails with this status, `<!-- not run: REASON -->` otherwise. A `console` block
+//! also shows the output of its commands. White space is not compared, and a line `...` stands for any text.
 
 /// A block of commands.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Block {
     /// The line of its first command.
     pub line: usize,
-    /// Whether it is run, or why not; none where nothing says so.
+    /// The comment before it, if there is one.
     pub mark: Option<Mark>,
-    /// Its commands: lines that end in a backslash are joined, output and comments are left out.
+    /// Its commands, without comments. Lines that end in a backslash are joined.
     pub commands: Vec<Command>,
-    /// What a `console` block shows that is not a command.
+    /// The lines of output that a `console` block shows.
     pub output: Vec<String>,
 }
 
-/// What the comment before a block says.
+/// The comment before a block.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Mark {
-    /// `<!-- run -->`, and the exit status that is expected.
+    /// It is run and has to end with this exit status.
     Run(i32),
-    /// `<!-- not run: REASON -->`
+    /// It is not run, for this reason.
     NotRun(String),
 }
 
 /// One command of a block.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Command {
-    /// The line that it begins on.
+    /// Its first line.
     pub line: usize,
-    /// Its text.
+    /// The command line.
     pub text: String,
 }
 
@@ -76,7 +76,7 @@ fn mark(comment: &str) -> Option<Mark> {
     }
 }
 
-/// The commands of a block, and what it shows of their output. In a `console` block commands follow a prompt.
+/// The commands of a block and the output that it shows. In a `console` block, commands follow the prompt `$ `.
 fn commands(body: &[(usize, &str)], has_prompt: bool) -> (Vec<Command>, Vec<String>) {
     let mut commands: Vec<Command> = Vec::new();
     let mut output = Vec::new();
@@ -101,7 +101,7 @@ fn commands(body: &[(usize, &str)], has_prompt: bool) -> (Vec<Command>, Vec<Stri
     (commands, output)
 }
 
-/// Whether the printed text is what a `console` block shows.
+/// Whether the printed text is the output that a `console` block shows.
 #[must_use]
 pub fn is_as_shown(printed: &str, shown: &[String]) -> bool {
     let squeezed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -116,13 +116,13 @@ pub fn is_as_shown(printed: &str, shown: &[String]) -> bool {
         }
         rest = rest[at + part.len()..].trim_start();
     }
-    // Something may follow only if the last line shown says so.
+    // More output may follow only after a last line `...`.
     rest.is_empty() || parts.last().is_some_and(String::is_empty)
 }
 
 impl Command {
-    /// The simple commands in it, each as its words: what pipes, `&&`, `||`, `;` and `&` divide. Quotes are taken off, and
-    /// redirections and variables set before a command left out.
+    /// The words of each simple command in it. Pipes, `&&`, `||`, `;` and `&` separate them. Quotes, redirections and variables that
+    /// are set before a command are removed.
     #[must_use]
     pub fn words(&self) -> Vec<Vec<String>> {
         let mut simple = vec![Vec::new()];
@@ -138,7 +138,7 @@ impl Command {
                     word.get_or_insert_default();
                 }
                 ('#', None) if word.is_none() => break,
-                // Of `2>&1`.
+                // As in `2>&1`.
                 ('&', None) if word.as_ref().is_some_and(|word| word.ends_with('>')) => {
                     word.get_or_insert_default().push(symbol);
                 }
@@ -160,7 +160,7 @@ impl Command {
     }
 }
 
-/// A command without redirections and without the variables set before it.
+/// A command without redirections and without variables that are set before it.
 fn without_shell(words: Vec<String>) -> Vec<String> {
     let is_variable = |word: &String| {
         word.split_once('=').is_some_and(|(name, _)| {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-/// The files below a folder, sorted, without built things and hidden folders.
+/// The files below a folder, sorted. Folders named `target` and hidden folders are skipped.
 ///
 /// # Errors
 /// If a folder cannot be read.

@@ -1,17 +1,17 @@
-//! Which imports of a crate break its order.
+//! Imports of a crate that break its order.
 //!
 //! Two rules:
 //!
 //! - *Order.* In a crate whose folders have an order (`scripts/import-order.txt`), a folder uses only folders before it.
 //! - *No circles.* The modules of one parent, each with everything below it, do not use each other in a circle. Between a
-//!   module and its own children both ways are allowed: a parent calls its parts, and they use the types that it declares.
+//!   module and its own children both directions are allowed: a parent calls its parts, and they use the types that it declares.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::modules::{self, Import, Module};
 use crate::order::Sources;
 
-/// Everything that breaks the rules, one line of text for each: file, line, import and rule.
+/// A message for each violation, with file, line, import and rule.
 #[must_use]
 pub fn faults(sources: &Sources, files: &[(String, String)]) -> Vec<String> {
     let all = modules::all(files.iter().map(|(file, _)| file.as_str()));
@@ -51,11 +51,11 @@ fn against_the_order(sources: &Sources, imports: &[Import]) -> Vec<String> {
     faults
 }
 
-/// For each module, the modules beside it that it uses, and the first import by which it does.
+/// For each module, the modules beside it that it uses, and the first import of each.
 type Graph<'i> = BTreeMap<Module, BTreeMap<Module, &'i Import>>;
 
 fn circles(sources: &Sources, imports: &[Import]) -> Vec<String> {
-    // By the module that they are side by side in.
+    // The graph of each parent's children.
     let mut levels: BTreeMap<Module, Graph<'_>> = BTreeMap::new();
     for import in imports {
         let common = import.from.iter().zip(&import.to).take_while(|(from, to)| from == to).count();
@@ -91,7 +91,7 @@ fn circles(sources: &Sources, imports: &[Import]) -> Vec<String> {
     faults
 }
 
-/// The shortest way from a module back to itself, if there is one: each module of it, and the import by which it uses the next.
+/// The shortest circle through a module, if there is one: each of its modules, with the import of the next.
 fn shortest_circle<'i>(graph: &Graph<'i>, start: &Module) -> Option<Vec<(Module, &'i Import)>> {
     let mut came_from: BTreeMap<&Module, (&Module, &'i Import)> = BTreeMap::new();
     let mut queue = VecDeque::from([start]);

@@ -1,4 +1,4 @@
-//! Checks of the sources that no compiler makes. Programs for `scripts/imports` and `scripts/retired-words`; nothing ships them.
+//! Checks of the sources that no compiler does. Scripts and tests use it; it is not part of a release.
 
 pub mod dependencies;
 pub mod documents;

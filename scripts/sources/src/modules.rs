@@ -1,4 +1,4 @@
-//! The modules of a crate, and which other modules each of its files names.
+//! The modules of a crate, and the other modules that each of its files names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,11 +14,11 @@ pub struct Import {
     pub from: Module,
     /// The deepest module that the path names.
     pub to: Module,
-    /// The path as it is written, with the front parts of braces.
+    /// The path as it is written; inside braces, with the part before them.
     pub path: String,
-    /// The file, from the folder of the crate's sources.
+    /// The path of the file in the crate's sources.
     pub file: String,
-    /// The line.
+    /// Its line in the file.
     pub line: usize,
 }
 
@@ -50,7 +50,7 @@ pub fn all<'f>(files: impl Iterator<Item = &'f str>) -> BTreeSet<Module> {
 pub fn imports(file: &str, source: &str, all: &BTreeSet<Module>) -> Vec<Import> {
     let Some(from) = of_file(file) else { return Vec::new() };
     let mut scan = Scan { all, tokens: tokens(source), from, names: BTreeMap::new(), paths: Vec::new() };
-    // Names first: a module may be used above the line that imports it.
+    // Twice, because a module may be used above the line that imports it.
     scan.run();
     scan.paths.clear();
     scan.run();
@@ -69,15 +69,15 @@ struct Scan<'a> {
     all: &'a BTreeSet<Module>,
     tokens: Vec<Token>,
     from: Module,
-    /// Modules by the name under which `use` brought them into the file.
+    /// Modules by the name that `use` gives them in the file.
     names: BTreeMap<String, Module>,
-    /// Line, path as written, module that it leads to.
+    /// Line, path as written, and the module that it names.
     paths: Vec<(usize, String, Module)>,
 }
 
 impl Scan<'_> {
     fn run(&mut self) {
-        // Modules written inside of the file, each with the depth of braces that it is in.
+        // The modules inside the file that contain this place, each with its depth of braces.
         let mut inline: Vec<(String, usize)> = Vec::new();
         let mut depth = 0;
         let mut at = 0;
@@ -116,7 +116,7 @@ impl Scan<'_> {
         self.tokens.get(at).map(|token| token.is_sign(sign))
     }
 
-    /// The words of the path that begins here, and the place of the last one.
+    /// The words of the path that begins here, and the index of the last one.
     fn path(&self, mut at: usize) -> (Vec<String>, usize) {
         let mut path = Vec::new();
         while let Some(Kind::Word(word)) = self.kind(at) {
@@ -129,7 +129,7 @@ impl Scan<'_> {
         (path, at)
     }
 
-    /// Reads one branch of a `use`, with what stands in front of its braces; returns the place of the sign that ends it.
+    /// Reads one branch of a `use`; `front` is the path before its braces. Returns the index of the sign that ends it.
     fn tree(&mut self, mut at: usize, here: &[String], front: &[String]) -> usize {
         let mut path = front.to_vec();
         let line = self.tokens.get(at).map_or(0, |token| token.line);
@@ -145,7 +145,7 @@ impl Scan<'_> {
                             break;
                         }
                     }
-                    // The brace that closes; after it comes the end of this branch.
+                    // After the closing brace comes the end of this branch.
                     return at + 1;
                 }
                 Kind::Word(word) if word == "as" => {
@@ -161,7 +161,7 @@ impl Scan<'_> {
             }
             at += 1;
         }
-        // A comma may stand before a closing brace, with nothing in between.
+        // Between a last comma and the closing brace there is no path.
         if at > begin {
             let led = self.note(line, here, &path);
             let name = name.or_else(|| path.last().cloned());
@@ -172,7 +172,7 @@ impl Scan<'_> {
         at
     }
 
-    /// Notes the module that a path leads to. Returns it, and whether the path ends there.
+    /// Notes the module that a path names. Returns it, and whether the path ends there.
     fn note(&mut self, line: usize, here: &[String], path: &[String]) -> Option<(Module, bool)> {
         let mut module = here.to_vec();
         let mut words = path;
@@ -201,7 +201,7 @@ impl Scan<'_> {
             rest.next();
         }
         let is_whole = rest.peek().is_none();
-        // Modules inside of a file belong to it.
+        // A module inside a file counts as the file.
         while !self.all.contains(&module) {
             module.pop();
         }
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn declarations_comments_and_strings_are_no_imports() {
+    fn declarations_comments_and_strings_are_not_imports() {
         assert_eq!(
             used(
                 "a.rs",

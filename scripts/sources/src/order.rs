@@ -1,20 +1,20 @@
-//! The table of the order in which folders may use each other: `scripts/import-order.txt`.
+//! The table `scripts/import-order.txt`: which folders may use which.
 
 /// The sources of one crate.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Sources {
-    /// Where they are, from the root of the checkout: `policy/src`.
+    /// The folder, from the root of the checkout: `policy/src`.
     pub path: String,
-    /// Its folders, where they have an order: each may use those before it.
+    /// Its folders in order, if they have one: each may use those before it.
     pub folders: Vec<Folder>,
 }
 
-/// A folder in its place in the order.
+/// A folder of the order.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Folder {
     /// Its name.
     pub name: String,
-    /// Folders before it that it does not use.
+    /// Folders before it that it may not use.
     pub except: Vec<String>,
 }
 
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_says_nothing_is_an_error() {
+    fn a_line_that_is_not_understood_is_an_error() {
         for (table, reason) in [
             ("model", "line 1: a folder before the first"),
             ("[a]\nb c", "line 2: write FOLDER"),

@@ -1,26 +1,26 @@
 //! The tokens of a Rust source, as far as the checks need them.
 
-/// What a token is.
+/// The kind and text of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
     /// An identifier or keyword, without `r#`.
     Word(String),
-    /// One character of punctuation; `::` is one token of its own.
+    /// A character of punctuation, except `::`.
     Sign(char),
     /// `::`.
     Path,
-    /// A string literal of any kind: what stands between the quotes, escapes and all.
+    /// A string literal of any kind: the text between the quotes, with its escapes.
     Text(String),
     /// A doc comment (`///`, `//!`): one line without the slashes.
     Doc(String),
 }
 
-/// A token and where it begins.
+/// A token and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
-    /// What it is.
+    /// Kind and text.
     pub kind: Kind,
-    /// Its line, from 1.
+    /// The line that it begins on, from 1.
     pub line: usize,
 }
 
@@ -53,7 +53,7 @@ struct Reader<'s> {
 }
 
 impl<'s> Reader<'s> {
-    /// Reads one token or skips something. Whether there may be more.
+    /// Reads or skips the next part. Returns false at the end.
     fn step(&mut self) -> bool {
         let Some(first) = self.rest.chars().next() else { return false };
         if self.rest.starts_with("//") {
@@ -88,7 +88,7 @@ impl<'s> Reader<'s> {
         self.tokens.push(Token { kind, line });
     }
 
-    /// Goes on by that many bytes, which it returns.
+    /// Skips this number of bytes and returns them.
     fn take(&mut self, bytes: usize) -> &'s str {
         let (taken, rest) = self.rest.split_at(bytes);
         self.line += taken.matches('\n').count();
@@ -123,7 +123,7 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// A literal whose opening quote ends after `prefix` bytes; a raw one has its number of hashes.
+    /// Reads a literal whose opening quote ends after `prefix` bytes. A raw one has a number of hashes.
     fn string(&mut self, prefix: usize, hashes: Option<usize>) {
         let line = self.line;
         self.take(prefix);
@@ -149,7 +149,7 @@ impl<'s> Reader<'s> {
     }
 }
 
-/// The length of what opens a string literal here, the quote included; and the number of hashes of a raw one.
+/// The length of the start of a string literal, with its quote, and the number of hashes if it is a raw one.
 fn string_start(rest: &str) -> Option<(usize, Option<usize>)> {
     let letters = rest.find(|symbol: char| !matches!(symbol, 'b' | 'c' | 'r'))?;
     let is_raw = match &rest[..letters] {
@@ -163,7 +163,7 @@ fn string_start(rest: &str) -> Option<(usize, Option<usize>)> {
     is_string.then_some((letters + hashes + 1, is_raw.then_some(hashes)))
 }
 
-/// Where the quote stands that no backslash escapes.
+/// The place of the first quote without a backslash before it.
 fn end_of_escaped(rest: &str, quote: char) -> Option<usize> {
     let mut is_escaped = false;
     rest.char_indices().find_map(|(at, symbol)| {
@@ -173,7 +173,7 @@ fn end_of_escaped(rest: &str, quote: char) -> Option<usize> {
     })
 }
 
-/// The tokens without what is compiled for tests alone: items behind `#[cfg(test)]`.
+/// The tokens without items behind `#[cfg(test)]`.
 #[must_use]
 pub fn without_tests(tokens: &[Token]) -> Vec<Token> {
     const CFG_TEST: [&str; 6] = ["#", "[", "cfg", "(", "test", ")"];
@@ -190,7 +190,7 @@ pub fn without_tests(tokens: &[Token]) -> Vec<Token> {
     let mut at = 0;
     while at < tokens.len() {
         if begins(at) {
-            // The item ends with a `;`, or with the brace that closes its first one.
+            // The item ends with a `;` or with its closing brace.
             let mut depth = 0_usize;
             at += CFG_TEST.len() + 1;
             while at < tokens.len() {
@@ -227,19 +227,19 @@ mod tests {
     }
 
     #[test]
-    fn comments_are_no_tokens_but_doc_comments_are() {
+    fn only_doc_comments_are_tokens() {
         assert_eq!(words("a // b\n/// c\n/* d /* e */ f */ g //// h"), ["a", "/// c", "g"]);
     }
 
     #[test]
-    fn strings_of_every_kind_are_told_from_what_looks_alike() {
+    fn strings_of_every_kind_are_recognised() {
         let source = "a \"x \\\" y\" r\"raw\\\" br#\"with \"quotes\"\"# b'\"' '\"' '\\'' 'l c\"c\" r#type";
         let expected = ["a", r#""x \\\" y""#, r#""raw\\""#, r#""with \"quotes\"""#, "\"c\"", "type"];
         assert_eq!(words(source), expected);
     }
 
     #[test]
-    fn tokens_know_their_line() {
+    fn tokens_have_their_line() {
         let lines: Vec<usize> = tokens("a\n\"x\ny\" b /* \n */\nc").iter().map(|token| token.line).collect();
         assert_eq!(lines, [1, 2, 3, 5]);
     }

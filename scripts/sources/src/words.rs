@@ -1,8 +1,7 @@
 //! Retired words in what users read.
 //!
-//! Text is taken from string literals of crates (not of their tests), from the help texts of their arguments, and from whole
-//! documents, manifests and scripts. Names in backquotes or braces within a string are text too, unless they are placeholders
-//! of a format string.
+//! The text is that of string literals of crates (not of their tests), of help texts of their arguments, and of documents, manifests
+//! and scripts. Placeholders of format strings do not count.
 
 use crate::rust::{Kind, tokens, without_tests};
 
@@ -15,15 +14,15 @@ pub struct Table {
 
 #[derive(Debug)]
 struct Retired {
-    /// Words in small letters; `*` is any one word.
+    /// Its words in lower case; `*` is any one word.
     phrase: Vec<String>,
     replacement: String,
 }
 
-/// A phrase that stays, though a retired word is in it.
+/// A phrase that may stay although it has a retired word.
 #[derive(Debug)]
 struct Allowed {
-    /// How the path of a file begins.
+    /// The start of the paths of files.
     path: String,
     phrase: Vec<String>,
 }
@@ -31,11 +30,11 @@ struct Allowed {
 /// A retired word in a text.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Hit {
-    /// The line that it begins in.
+    /// The line of its first word.
     pub line: usize,
-    /// The words as they are written.
+    /// Its words as they are written.
     pub phrase: String,
-    /// What to write instead.
+    /// The replacement.
     pub replacement: String,
 }
 
@@ -90,15 +89,17 @@ impl Table {
                 at += allowed.phrase.len();
                 continue;
             }
-            if let Some(retired) = self.retired.iter().find(|retired| begins(&words[at..], &retired.phrase)) {
-                let phrase: Vec<&str> = words[at..at + retired.phrase.len()].iter().map(|word| word.text).collect();
-                hits.push(Hit {
-                    line: begin + words[at].line,
-                    phrase: phrase.join(" "),
-                    replacement: retired.replacement.clone(),
-                });
-            }
-            at += 1;
+            let Some(retired) = self.retired.iter().find(|retired| begins(&words[at..], &retired.phrase)) else {
+                at += 1;
+                continue;
+            };
+            let phrase: Vec<&str> = words[at..at + retired.phrase.len()].iter().map(|word| word.text).collect();
+            hits.push(Hit {
+                line: begin + words[at].line,
+                phrase: phrase.join(" "),
+                replacement: retired.replacement.clone(),
+            });
+            at += phrase.len();
         }
         hits
     }
@@ -106,11 +107,11 @@ impl Table {
 
 struct Word<'t> {
     text: &'t str,
-    /// How many lines stand before its own.
+    /// The number of lines before its own.
     line: usize,
 }
 
-/// The words of a text. An apostrophe or hyphen inside of a word belongs to it, `_` and `.` do not divide names in code.
+/// The words of a text. An apostrophe, a hyphen or `_` inside a word belongs to it.
 fn words(text: &str) -> Vec<Word<'_>> {
     let is_inside = |symbol: char| symbol.is_alphanumeric() || "_'-".contains(symbol);
     let mut words = Vec::new();
@@ -126,7 +127,7 @@ fn begins(words: &[Word<'_>], phrase: &[String]) -> bool {
         && phrase.iter().zip(words).all(|(wanted, word)| wanted == "*" || *wanted == word.text.to_lowercase())
 }
 
-/// What users read of a Rust source: its string literals, and with `is_help` its doc comments.
+/// The text of a Rust source that users read: string literals, and with `is_help` doc comments.
 #[must_use]
 pub fn of_rust(source: &str, is_help: bool) -> Vec<Text> {
     let text = |token: crate::rust::Token| match token.kind {
@@ -137,14 +138,14 @@ pub fn of_rust(source: &str, is_help: bool) -> Vec<Text> {
     without_tests(&tokens(source)).into_iter().filter_map(text).collect()
 }
 
-/// A literal without placeholders of format strings, and with its escapes as what they stand for (or near it).
+/// A literal as it is shown: without placeholders of format strings and without escapes.
 fn shown(literal: &str) -> String {
     let mut shown = String::new();
     let mut symbols = literal.chars().peekable();
     while let Some(symbol) = symbols.next() {
         match symbol {
             '\\' => match symbols.next() {
-                // The line goes on, but is counted.
+                // The text continues, but this is a line of the source.
                 Some('\n') => shown.push('\n'),
                 _ => shown.push(' '),
             },
@@ -157,7 +158,7 @@ fn shown(literal: &str) -> String {
                 shown.push('}');
             }
             '{' => {
-                // A name, and how to show it; anything else in braces is text.
+                // A placeholder has no white space; other text in braces stays.
                 let inside: String = symbols.clone().take_while(|symbol| *symbol != '}').collect();
                 let is_placeholder = !inside.contains(|symbol: char| symbol.is_whitespace() || "\"{".contains(symbol));
                 if is_placeholder {

@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What commands may name.
+/// The names that commands may use.
 struct Checkout {
     root: PathBuf,
     targets: BTreeSet<String>,
@@ -34,7 +34,7 @@ impl Checkout {
             let (name, _) = line.split_once(':')?;
             name.chars().all(|symbol| symbol.is_ascii_lowercase() || symbol == '-').then(|| name.to_owned())
         };
-        // The programs have the names of their images.
+        // Programs have the names of their images.
         let images = files::read(&root.join("scripts/images"))?;
         let names = images.lines().find_map(|line| line.strip_prefix("images='")).unwrap_or_default();
         Ok(Self {
@@ -44,7 +44,7 @@ impl Checkout {
         })
     }
 
-    /// Whether every document is right.
+    /// Whether all documents are correct.
     fn check(&self) -> io::Result<bool> {
         let (mut faults, mut run, mut count) = (Vec::new(), 0, 0);
         for document in documents_of(&self.root)? {
@@ -76,7 +76,7 @@ impl Checkout {
         Ok(faults.is_empty())
     }
 
-    /// The make targets and paths in a block.
+    /// Checks the make targets and paths in a block.
     fn names(&self, block: &Block, fault: &mut impl FnMut(usize, &str)) {
         for command in &block.commands {
             for words in command.words() {
@@ -104,7 +104,7 @@ impl Checkout {
         }
     }
 
-    /// Whether a path of the checkout exists, or will once it is built. Other words are no paths of the checkout.
+    /// Whether a path of the checkout exists, or exists after a build. Other words are not paths of the checkout.
     fn has(&self, path: &str) -> bool {
         let path = path.trim_start_matches("./");
         let Some((first, rest)) = path.split_once('/') else { return true };
@@ -118,7 +118,7 @@ impl Checkout {
         !is_of_checkout || path.contains(['*', '$']) || self.root.join(path).exists()
     }
 
-    /// Links to files.
+    /// Checks the links to files.
     fn links(&self, document: &str, text: &str, fault: &mut impl FnMut(usize, &str)) {
         let folder = self.root.join(document).parent().map(Path::to_owned).unwrap_or_default();
         for (number, line) in text.lines().enumerate() {

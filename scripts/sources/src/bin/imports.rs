@@ -1,4 +1,4 @@
-//! Proves in which order folders import each other: see `scripts/imports`.
+//! Checks the order of imports: see `scripts/imports`.
 
 use std::path::Path;
 use std::process::ExitCode;
