@@ -7,6 +7,8 @@ pub struct Sources {
     pub path: String,
     /// Its folders in order, if they have one: each may use those before it.
     pub folders: Vec<Folder>,
+    /// Pairs of modules that may use each other, for a reason that the table gives.
+    pub circles: Vec<[String; 2]>,
 }
 
 /// A folder of the order.
@@ -51,8 +53,16 @@ pub fn read(table: &str) -> Result<Vec<Sources>, String> {
         match (&words[..], all.last_mut()) {
             ([], _) => {}
             ([section], _) if section.starts_with('[') && section.ends_with(']') => {
-                all.push(Sources { path: section[1..section.len() - 1].to_owned(), folders: Vec::new() });
+                all.push(Sources {
+                    path: section[1..section.len() - 1].to_owned(),
+                    folders: Vec::new(),
+                    circles: Vec::new(),
+                });
             }
+            (["circle", one, other, "because", _, ..], Some(sources)) => {
+                sources.circles.push([(*one).to_owned(), (*other).to_owned()]);
+            }
+            (["circle", ..], Some(_)) => return fault("write circle MODULE MODULE because REASON"),
             ([name, except @ ..], Some(sources)) => {
                 let except = match except {
                     [] => &[],
@@ -100,6 +110,7 @@ mod tests {
         for (table, reason) in [
             ("model", "line 1: a folder before the first"),
             ("[a]\nb c", "line 2: write FOLDER"),
+            ("[a]\ncircle b c", "line 2: write circle"),
             ("[a]\nb not c", "line 2: `c` is not before `b`"),
         ] {
             assert!(read(table).unwrap_err().starts_with(reason), "{table:?}");
