@@ -107,7 +107,7 @@ fn the_clusters_policies_are_those_of_the_repository() {
 }
 
 #[test]
-fn the_pull_request_promotes_exactly_what_was_audited_and_the_fixed_one_adds_two_rules() {
+fn the_pull_request_promotes_the_audit_policy_unchanged_and_the_fix_adds_two_rules() {
     let (base, promote, fixed) = (repository("base"), repository("promote"), repository("fixed"));
     let audited = &find(&base, "AuditNetworkPolicy", "payments-ingress")["spec"];
     let promoted = &find(&promote, "NetworkPolicy", "payments-ingress")["spec"];
