@@ -1,10 +1,10 @@
-//! The words in which policies are refused: those of the API server itself.
+//! Messages for invalid policies: they are those of the API server.
 
 use serde_json::{Value, json};
 
-use crate::stage::{admitted, audit, create, enforced};
+use crate::setup::{admitted, audit, create, enforced};
 
-/// Specs that no API server takes, each for a reason of its own.
+/// Specs that no API server accepts, each for another reason.
 fn bad_specs() -> Vec<Value> {
     let select = |requirement: &Value| json!({"podSelector": {"matchExpressions": [requirement]}});
     let from = |peer: &Value| json!({"podSelector": {}, "ingress": [{"from": [peer]}]});
@@ -50,7 +50,7 @@ fn bad_specs() -> Vec<Value> {
     ]
 }
 
-/// Specs that the schema of our kinds refuses before anybody is asked, by field, in words of its own.
+/// Specs that the schema of the CRD rejects before the webhook is called: the fault names the field, its text differs.
 fn bad_by_schema() -> Vec<(Value, &'static str)> {
     let operator = json!({"key": "a", "operator": "Is", "values": ["b"]});
     let port = json!({"port": 8080, "endPort": 70000});
@@ -64,17 +64,17 @@ fn bad_by_schema() -> Vec<(Value, &'static str)> {
     ]
 }
 
-/// Everything that is said, as kubectl says it, less the kind and the words of the error itself.
-fn complaints(said: &str) -> Vec<String> {
-    let said = said.split_once("is invalid: ").unwrap_or_else(|| panic!("{said}")).1;
-    let mut said: Vec<String> = said.split("\n* ").map(|line| line.trim().to_owned()).collect();
-    said.retain(|line| !line.is_empty());
-    said.sort();
-    said
+/// The faults in a message of kubectl, sorted, without its first words, which name the kind.
+fn faults(message: &str) -> Vec<String> {
+    let list = message.split_once("is invalid: ").unwrap_or_else(|| panic!("{message}")).1;
+    let mut faults: Vec<String> = list.split("\n* ").map(|line| line.trim().to_owned()).collect();
+    faults.retain(|line| !line.is_empty());
+    faults.sort();
+    faults
 }
 
 #[test]
-fn audit_policies_are_refused_in_the_words_in_which_an_api_server_refuses_network_policies() {
+fn invalid_audit_policies_get_the_messages_that_network_policies_get() {
     let Some((control_plane, _webhook)) = admitted() else { return };
     let kubectl = control_plane.kubectl();
     let mut differing = Vec::new();
@@ -82,7 +82,7 @@ fn audit_policies_are_refused_in_the_words_in_which_an_api_server_refuses_networ
         let upstream = create(kubectl, &enforced(&spec)).stderr;
         for kind in ["AuditNetworkPolicy", "AuditClusterNetworkPolicy"] {
             let ours = create(kubectl, &audit(kind, &spec)).stderr;
-            if complaints(&upstream) != complaints(&ours) {
+            if faults(&upstream) != faults(&ours) {
                 differing.push(format!("{spec}\n  upstream: {upstream}\n  ours: {ours}"));
             }
         }

@@ -1,8 +1,8 @@
-//! The webhook on this machine, and a control plane whose API server asks it.
+//! The webhook on this machine, and a control plane whose API server calls it.
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 pub(crate) const CONFIGURATIONS: [&str; 2] =
     ["validatingwebhookconfiguration/foretell", "mutatingwebhookconfiguration/foretell"];
 
-/// The webhook on this machine, whose loopback interface a box without nodes shares.
+/// The webhook on this machine. A box without nodes shares the loopback interface of this machine.
 pub(crate) struct Webhook {
     child: Child,
     pub(crate) port: u16,
@@ -24,11 +24,11 @@ pub(crate) struct Webhook {
 }
 
 impl Webhook {
-    /// Starts it in a namespace that has nothing but its account.
+    /// Starts it, with the rights of its service account.
     pub(crate) fn start(kubectl: &Kubectl) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let kubeconfig = kubectl.as_account("foretell", "foretell-webhook", folder.path());
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = machine::free_port();
         let log = folder.path().join("log");
         let child = machine::built("foretell-webhook")
             .args(["--listen", &format!("127.0.0.1:{port}")])
@@ -39,7 +39,8 @@ impl Webhook {
         Self { child, port, log, folder }
     }
 
-    /// An API server takes an `ExternalName` to be where a webhook is. Its certificate is still asked for by the Service's name.
+    /// Makes the API server call this process: an API server uses an `ExternalName` as the host of a webhook. It still checks the
+    /// certificate for the name of the Service.
     pub(crate) fn be_reached(&self, kubectl: &Kubectl) {
         kubectl.run(&["delete", "service", "--namespace=foretell", "foretell-webhook"]);
         let metadata = json!({"name": "foretell-webhook", "namespace": "foretell"});
@@ -51,7 +52,7 @@ impl Webhook {
             let patch: Vec<Value> = (0..webhooks)
                 .flat_map(|number| {
                     let port = format!("/webhooks/{number}/clientConfig/service/port");
-                    // What is not answered is an error here: a webhook that cannot be reached passes no test.
+                    // `Fail`: if the webhook cannot be reached, the test fails.
                     let policy = format!("/webhooks/{number}/failurePolicy");
                     [replace(port, json!(self.port)), replace(policy, json!("Fail"))]
                 })
@@ -61,10 +62,10 @@ impl Webhook {
     }
 
     pub(crate) fn wait_until_it_says(&self, what: &str) {
-        until(what, || if self.said().contains(what) { Ok(()) } else { Err(self.said()) });
+        until(what, || if self.output().contains(what) { Ok(()) } else { Err(self.output()) });
     }
 
-    pub(crate) fn said(&self) -> String {
+    pub(crate) fn output(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
     }
 }
@@ -74,7 +75,7 @@ impl Drop for Webhook {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("The webhook in {} said:\n{}", self.folder.path().display(), self.said());
+            eprintln!("The webhook in {} printed:\n{}", self.folder.path().display(), self.output());
         }
     }
 }
@@ -83,7 +84,7 @@ fn apply_folder(kubectl: &Kubectl, how: &str, folder: &str) {
     kubectl.run(&["apply", "--server-side", how, machine::root().join(folder).to_str().unwrap()]);
 }
 
-/// A control plane with what the manifests hold.
+/// A control plane with the objects of the manifests.
 pub(crate) fn installed() -> Option<ControlPlane> {
     let control_plane = ControlPlane::start()?;
     let kubectl = control_plane.kubectl();
@@ -95,16 +96,16 @@ pub(crate) fn installed() -> Option<ControlPlane> {
     Some(control_plane)
 }
 
-/// The same, whose API server asks the webhook.
+/// The same, with a running webhook that the API server calls.
 pub(crate) fn admitted() -> Option<(ControlPlane, Webhook)> {
     let control_plane = installed()?;
     let kubectl = control_plane.kubectl();
     let webhook = Webhook::start(kubectl);
     webhook.be_reached(kubectl);
-    until("the webhook is asked, and trusted", || {
+    until("the API server calls the webhook and trusts it", || {
         let ended =
             create(kubectl, &audit("AuditNetworkPolicy", &json!({"podSelector": {}, "ingress": [{"from": [{}]}]})));
-        if ended.stderr.contains("must specify a peer") { Ok(()) } else { Err(ended.stderr + &webhook.said()) }
+        if ended.stderr.contains("must specify a peer") { Ok(()) } else { Err(ended.stderr + &webhook.output()) }
     });
     Some((control_plane, webhook))
 }
@@ -121,7 +122,7 @@ pub(crate) fn enforced(spec: &Value) -> Value {
     json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "web"}, "spec": spec})
 }
 
-/// The API server without kubectl's ways, by `kubectl proxy`.
+/// The API server through `kubectl proxy`, for requests that kubectl itself does not send.
 pub(crate) struct Proxy {
     child: Child,
     address: String,

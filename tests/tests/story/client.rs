@@ -1,7 +1,7 @@
-//! The evaluator, asked from the machine of a person.
+//! A user's client of the evaluator.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -14,14 +14,14 @@ use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-/// The evaluator as a person reaches it who was given a role.
-pub(crate) struct Asked {
+/// A user with the role `foretell-reader`, who reaches the evaluator through a forwarded port.
+pub(crate) struct Client {
     _forwarded: Running,
     url: String,
     files: TempDir,
 }
 
-impl Asked {
+impl Client {
     pub(crate) fn of(kubectl: &Kubectl) -> Self {
         kubectl.run(&["create", "serviceaccount", "me", "--namespace=foretell"]);
         let binding = ["create", "clusterrolebinding", "me-reads-foretell", "--clusterrole=foretell-reader"];
@@ -31,12 +31,12 @@ impl Asked {
         fs::write(files.path().join("token"), token).unwrap();
         let published = kubectl.json(&["get", "configmap", "foretell-evaluator-ca", "--namespace=foretell"]);
         fs::write(files.path().join("ca.crt"), published["data"]["ca.crt"].as_str().unwrap()).unwrap();
-        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+        let port = machine::free_port();
         let forward = ["port-forward", "--namespace=foretell", "service/foretell-evaluator", &format!("{port}:443")];
         let forwarded = Running::start("kubectl port-forward", kubectl.command(&forward));
-        until("the evaluator is reached", || {
+        until("the evaluator can be reached", || {
             let connected = TcpStream::connect(("127.0.0.1", port));
-            connected.map(drop).map_err(|error| format!("{error}: {}", forwarded.said()))
+            connected.map(drop).map_err(|error| format!("{error}: {}", forwarded.output()))
         });
         Self { _forwarded: forwarded, url: format!("https://localhost:{port}"), files }
     }
@@ -45,7 +45,7 @@ impl Asked {
         self.files.path().join(name)
     }
 
-    /// What `foretell denials` prints.
+    /// The output of `foretell denials`.
     pub(crate) fn denials(&self) -> String {
         let mut command: Command = machine::built("foretell");
         command
@@ -56,15 +56,15 @@ impl Asked {
             .arg("--token-file")
             .arg(self.file("token"));
         let ended = command.arg("--ca-file").arg(self.file("ca.crt")).output().unwrap();
-        let said = String::from_utf8(ended.stdout).unwrap();
+        let output = String::from_utf8(ended.stdout).unwrap();
         assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
         for caller in ["Deployment/prometheus", "CronJob/settlement"] {
-            assert!(said.contains(caller), "{said}");
+            assert!(output.contains(caller), "{output}");
         }
-        said
+        output
     }
 
-    /// The ports of the denied callers, as `GET /audit/verdicts` has them.
+    /// The ports of denied connections, from `GET /audit/verdicts`, in descending order.
     pub(crate) fn verdicts(&self) -> Vec<u16> {
         let rows: Vec<VerdictRow> = self.get("/audit/verdicts?policy=payments-ingress&verdict=WouldDeny");
         let mut found: Vec<u16> = rows.iter().map(|row| row.dst_port).collect();

@@ -1,29 +1,28 @@
-//! What a person who watches is shown, and what of it is held against what was shown before.
+//! The output for a person who watches, and the part of it that is compared with golden files.
 
-use std::{env, fs, io};
+use std::{env, io};
 
 use foretell_tests::cluster::Cluster;
-use foretell_tests::machine;
 
-/// Says what happens; the test harness keeps it to itself unless it is told not to.
-pub(crate) fn tell(what: &str, shown: &str) {
+/// Prints a step of the story. The test harness hides it without `--nocapture`.
+pub(crate) fn show(what: &str, shown: &str) {
     println!("\n━━ {what}\n");
     if !shown.is_empty() {
         println!("{}", shown.trim_end());
     }
 }
 
-/// With `FORETELL_STAY` the cluster runs on until whoever watches presses Enter.
+/// With `FORETELL_STAY` the cluster keeps running until someone presses Enter.
 pub(crate) fn stay(cluster: &Cluster) {
     if env::var_os("FORETELL_STAY").is_none_or(|value| value.is_empty()) {
         return;
     }
     let reached = format!("export KUBECONFIG={}", cluster.kubeconfig().display());
-    tell("The cluster runs until you press Enter", &reached);
+    show("The cluster runs until you press Enter", &reached);
     io::stdin().read_line(&mut String::new()).unwrap();
 }
 
-/// A comment without what is another each time: how often and when something was seen, and of which commits it speaks.
+/// A comment without the parts that differ between runs: counts, times and commits.
 pub(crate) fn redacted(comment: &str) -> String {
     let line = |line: &str| -> String {
         let mut cells: Vec<&str> = line.split(" | ").collect();
@@ -39,15 +38,4 @@ pub(crate) fn redacted(comment: &str) -> String {
         }
     };
     comment.lines().map(line).collect::<Vec<_>>().join("\n") + "\n"
-}
-
-/// Compares with a file in `tests/golden/story`; with `FORETELL_UPDATE_GOLDEN` it is written.
-pub(crate) fn golden(name: &str, text: &str) {
-    let path = machine::root().join("tests/golden/story").join(name);
-    if env::var_os("FORETELL_UPDATE_GOLDEN").is_some() {
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, text).unwrap();
-    }
-    let expected = fs::read_to_string(&path).unwrap_or_default();
-    assert!(expected == text, "{} differs; `make golden` writes it. It is now:\n{text}", path.display());
 }

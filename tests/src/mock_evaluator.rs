@@ -1,4 +1,4 @@
-//! An evaluator that knows one recording: `POST /v1/preview` behind TLS, answered by the real engine.
+//! A mock evaluator with one recording: it answers `POST /v1/preview` over TLS, with the real engine.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -24,16 +24,16 @@ use foretell_policy::resource::object::origin::Origin;
 use foretell_policy::resource::read;
 use jiff::{SignedDuration, Timestamp};
 
-/// A certificate for this machine, and its key.
+/// A certificate for `localhost`, and its key.
 pub struct Certificate {
-    /// PEM; it is its own authority.
+    /// The certificate as PEM; it is self-signed.
     pub certificate: String,
-    /// PEM.
+    /// The key as PEM.
     pub key: String,
 }
 
 impl Certificate {
-    /// Makes one.
+    /// Creates a certificate.
     #[must_use]
     pub fn make() -> Self {
         let names = ["localhost", "127.0.0.1"].map(str::to_owned);
@@ -41,15 +41,15 @@ impl Certificate {
         Self { certificate: made.cert.pem(), key: made.signing_key.serialize_pem() }
     }
 
-    /// What a server shows it with.
+    /// The TLS configuration of a server with this certificate.
     #[must_use]
-    pub fn shown(&self) -> RustlsConfig {
+    pub fn server_config(&self) -> RustlsConfig {
         let config = foretell_service::tls::server_config(self.certificate.as_bytes(), self.key.as_bytes(), "the test");
         RustlsConfig::from_config(config.unwrap())
     }
 }
 
-/// What was recorded of a cluster.
+/// Objects and traffic of a cluster.
 pub struct Recording {
     objects: Vec<Object>,
     cluster: Cluster,
@@ -60,7 +60,7 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// The demo's.
+    /// The recording of the demo.
     #[must_use]
     pub fn demo() -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../demo/recorded");
@@ -117,19 +117,19 @@ impl Recording {
     }
 }
 
-/// A running evaluator.
-pub struct Engine {
-    asked: Arc<AtomicUsize>,
+/// A running mock evaluator.
+pub struct MockEvaluator {
+    previews: Arc<AtomicUsize>,
     handle: Handle<SocketAddr>,
 }
 
-impl Engine {
-    /// Starts one at this port.
+impl MockEvaluator {
+    /// Starts one on this port.
     #[must_use]
     pub fn start(port: u16, certificate: &Certificate, recording: Arc<Recording>) -> Self {
         foretell_service::kubernetes::use_one_tls_provider();
-        let (asked, handle) = (Arc::new(AtomicUsize::new(0)), Handle::new());
-        let counted = Arc::clone(&asked);
+        let (previews, handle) = (Arc::new(AtomicUsize::new(0)), Handle::new());
+        let counted = Arc::clone(&previews);
         let preview = async move |Json(preview): Json<Preview>| -> Response {
             counted.fetch_add(1, Ordering::Relaxed);
             match recording.judge(preview) {
@@ -139,19 +139,19 @@ impl Engine {
         };
         let routes = Router::new().route("/v1/preview", post(preview));
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let server = axum_server::bind_rustls(address, certificate.shown()).handle(handle.clone());
+        let server = axum_server::bind_rustls(address, certificate.server_config()).handle(handle.clone());
         tokio::spawn(async move { server.serve(routes.into_make_service()).await });
-        Self { asked, handle }
+        Self { previews, handle }
     }
 
-    /// How often it was asked.
+    /// The number of previews that it was asked for.
     #[must_use]
-    pub fn asked(&self) -> usize {
-        self.asked.load(Ordering::Relaxed)
+    pub fn previews(&self) -> usize {
+        self.previews.load(Ordering::Relaxed)
     }
 }
 
-impl Drop for Engine {
+impl Drop for MockEvaluator {
     fn drop(&mut self) {
         self.handle.shutdown();
     }
