@@ -189,8 +189,7 @@ impl std::fmt::Display for Repo {
 }
 
 /// Everything but RFC 3986's unreserved characters and the slash, which names of branches have.
-const NOT_IN_A_PATH: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+const NOT_IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 /// A part of a path, percent-encoded.
 fn segment(text: &str) -> PercentEncode<'_> {
