@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use foretell_policy::cluster::detected::{recognise, remark};
 use foretell_policy::cluster::inventory::Cluster;
-use foretell_policy::engine::population::Population;
+use foretell_policy::engine::identities::Identities;
 use foretell_policy::engine::world::World;
 use foretell_policy::explain::evaluation::VerdictName;
 use foretell_policy::explain::evaluation::evaluate;
@@ -89,7 +89,8 @@ pub fn run(args: Evaluate) -> Result<u8, EvaluateError> {
     let judging = policies.len() + admin_policies.len();
     progress.next(format!("Judging flows by {}", count(judging as u64, "policy", "policies")));
 
-    let world = World::in_dialect(cni, Arc::new(Population::as_recorded(&cluster)), policies).under(admin_policies);
+    let world = World::in_dialect(cni, &cluster, Arc::new(Identities::as_recorded(&cluster)), policies)
+        .with_admin_policies(admin_policies);
     let mut output = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let mut totals = Totals::default();
     for recording in &recordings {

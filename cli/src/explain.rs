@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use foretell_policy::cluster::inventory::Cluster;
-use foretell_policy::engine::population::Population;
+use foretell_policy::engine::identities::Identities;
 use foretell_policy::engine::world::World;
 use foretell_policy::explain::explanation::ends::ExplainError;
 use foretell_policy::explain::explanation::{ExplainQuery, explain};
@@ -64,8 +64,9 @@ pub fn run(args: Explain) -> Result<u8, ExplainFailure> {
     progress.next("Judging");
     let (enforced, audited): (Vec<Arc<Policy>>, Vec<Arc<Policy>>) =
         policies(&objects, true).into_iter().partition(|policy| policy.reference.kind.is_enforced());
-    let population = Arc::new(Population::as_recorded(&cluster));
-    let world = World::in_dialect(cni.unwrap_or_default(), population, enforced).under(admin_policies(&objects));
+    let identities = Arc::new(Identities::as_recorded(&cluster));
+    let world = World::in_dialect(cni.unwrap_or_default(), &cluster, identities, enforced)
+        .with_admin_policies(admin_policies(&objects));
     let query = ExplainQuery { from, to, protocol, port, at: at.unwrap_or_else(Timestamp::now) };
     let explanation = explain(&world, &audited, &query)?;
     drop(progress);

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{ContentArrangement, Table};
+use foretell_policy::change::plan::ChangeAction;
 use foretell_policy::cluster::party::from_to;
 use foretell_policy::model::words::{ago, count, grouped};
 use foretell_policy::report::data::{Denial, Report, State};
@@ -23,13 +24,13 @@ pub fn render(report: &Report) -> String {
         let verdicts = &policy.verdicts;
         let _ = writeln!(
             page,
-            "{} {:?}: selects {}, allows {}, would deny {} ({} newly)",
+            "{}, {}: selects {}; allows {} in use, would deny {} ({} newly)",
             printable(&policy.policy.to_string()),
-            policy.action,
+            action(policy.action),
             count(policy.selected_pods, "pod", "pods"),
-            verdicts.allow,
-            verdicts.would_deny,
-            verdicts.newly_denied,
+            count(verdicts.allow, "connection", "connections"),
+            grouped(verdicts.would_deny),
+            grouped(verdicts.newly_denied),
         );
     }
     denials(&mut page, "", &report.denials, report);
@@ -58,7 +59,8 @@ pub fn render(report: &Report) -> String {
     }
     for change in &report.identities {
         let differences = change.differences.join("; ");
-        let _ = writeln!(page, "{} {:?}: {}", printable(&change.title()), change.action, printable(&differences));
+        let _ =
+            writeln!(page, "{}, {}: {}", printable(&change.title()), action(change.action), printable(&differences));
     }
     for file in &report.not_judged {
         let _ = writeln!(page, "Not judged: {}: {}", printable(&file.file), printable(&file.why));
@@ -140,6 +142,14 @@ pub fn of_denials(denials: &[Denial], at: Timestamp) -> String {
         ]);
     }
     table.to_string()
+}
+
+fn action(action: ChangeAction) -> &'static str {
+    match action {
+        ChangeAction::Added => "added",
+        ChangeAction::Changed => "changed",
+        ChangeAction::Removed => "removed",
+    }
 }
 
 fn state(state: State) -> &'static str {

@@ -44,7 +44,7 @@ fn a_change_is_judged_as_the_enforcer_of_the_flag_does() {
     let upstream = report(&check(&place, &repository, "--format json"), 0);
     assert_eq!(upstream["cni"], "upstream");
     assert_eq!(upstream["dialects"][0]["cni"], "cilium", "{upstream:#}");
-    assert_eq!(upstream["dialects"][0]["differences"][0]["there"], "newlyDenied");
+    assert_eq!(upstream["dialects"][0]["differences"][0]["enforcer"], "newlyDenied");
     let cilium = report(&check(&place, &repository, "--format json --cni cilium"), 1);
     assert_eq!((&cilium["cni"], &cilium["dialects"]), (&"cilium".into(), &Value::Null));
     let with_pods = "--format json --cni cilium,policy-cidr-match-mode=pods";

@@ -125,7 +125,7 @@ fn the_reason_names_the_nearest_rule_and_what_did_not_match() {
     assert_eq!((&pod["verdict"], &pod["reason"]), (&"WouldDeny".into(), &"NoRuleMatched".into()));
     assert!(pod["message"].as_str().unwrap().contains("ingress[0] allows TCP 8080, but only for"), "{pod}");
     let because = serde_json::json!({"rule": "ingress[0]", "failed": "peer", "peers": [{
-        "entry": "from[0]", "takes": "pods with app=client of its own namespace",
+        "entry": "from[0]", "matches": "pods with app=client of its own namespace",
         "causes": [{"type": "podLabel", "key": "app", "wanted": "app=client", "found": "web"}],
     }]});
     assert_eq!(pod["nearest"], because);

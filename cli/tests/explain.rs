@@ -147,7 +147,7 @@ fn an_allowed_connection_names_the_rule_and_lists_the_tiers_in_order() {
         .collect();
     assert_eq!(tiers, ["Admin", "NetworkPolicy", "Baseline"]);
     let ingress = &found["cases"][0]["ingress"];
-    assert_eq!((&ingress["decidedBy"], &ingress["tiers"][2]["says"]), (&"NetworkPolicy".into(), &"notAsked".into()));
+    assert_eq!((&ingress["decidedBy"], &ingress["tiers"][2]["outcome"]), (&"NetworkPolicy".into(), &"notAsked".into()));
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn an_unknown_pod_makes_the_answer_unknown_unless_the_other_end_denies() {
 fn an_audit_policy_shows_how_it_would_change_the_answer() {
     let found = json("data/twin-a shop/web-0 9999");
     let audit = &found["audits"][0];
-    assert_eq!((&found["answer"], &audit["says"]), (&"no".into(), &"denies".into()));
+    assert_eq!((&found["answer"], &audit["outcome"]), (&"no".into(), &"denies".into()));
     assert_eq!(audit["changesAnswer"], false, "Baseline denies it already");
     let found = json("203.0.113.9 shop/web-0 8080");
     let audit = &found["audits"][0];

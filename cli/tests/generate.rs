@@ -23,7 +23,7 @@ fn the_generated_policy_allows_the_recorded_traffic_and_check_agrees() {
     let place = Place::new();
     let generated = place.run(&format!("generate {DEMO} --window 3650d --namespace payments deployment/payments"));
     assert_eq!((generated.status, generated.stderr.as_str()), (Some(0), ""));
-    assert!(generated.stdout.starts_with("# Allows 6 relations in use of "), "{}", generated.stdout);
+    assert!(generated.stdout.starts_with("# Allows 6 connections in use of "), "{}", generated.stdout);
     let enforced = generated.stdout.replace("kguardian.dev/v1alpha1", "networking.k8s.io/v1");
     std::fs::create_dir(place.path().join("base")).unwrap();
     place.write("head/policy.yaml", enforced.replace("AuditNetworkPolicy", "NetworkPolicy"));

@@ -64,17 +64,17 @@ fn answer(answer: Reachability) -> &'static str {
 
 fn tiers(walk: &Walk) -> String {
     let mut table = of_terminal();
-    table.set_header(["TIER", "POLICY", "SAYS", "WHY"]);
-    for TierStep { tier, says, policies, note } in &walk.tiers {
+    table.set_header(["TIER", "POLICY", "OUTCOME", "WHY"]);
+    for TierStep { tier, outcome, policies, note } in &walk.tiers {
         let tier = tier.to_string();
         for step in policies {
-            table.add_row([tier.clone(), title(step), outcome(step.says).to_owned(), printable(&step.message)]);
+            table.add_row([tier.clone(), title(step), outcome_word(step.outcome).to_owned(), printable(&step.message)]);
         }
         if let Some(note) = note {
             table.add_row([tier.clone(), String::new(), String::new(), printable(note)]);
         }
         if policies.is_empty() {
-            let (policy, why) = match says {
+            let (policy, why) = match outcome {
                 TierOutcome::NotAsked => ("", "not evaluated: an earlier tier decides"),
                 _ => ("none", "no policy of this tier selects it"),
             };
@@ -89,12 +89,12 @@ fn title(step: &PolicyStep) -> String {
     printable(&format!("{}{priority}", step.policy))
 }
 
-fn outcome(says: PolicyOutcome) -> &'static str {
-    match says {
+fn outcome_word(outcome: PolicyOutcome) -> &'static str {
+    match outcome {
         PolicyOutcome::Allows => "allows",
         PolicyOutcome::Denies => "denies",
         PolicyOutcome::PassesOn => "passes on",
-        PolicyOutcome::Nothing => "nothing",
+        PolicyOutcome::NoMatch => "no match",
         PolicyOutcome::Unknown => "unknown",
         PolicyOutcome::Exempt => "exempt",
     }
@@ -102,7 +102,7 @@ fn outcome(says: PolicyOutcome) -> &'static str {
 
 fn audits(explanation: &Explanation) -> String {
     let mut table = of_terminal();
-    table.set_header(["POLICY", "DIRECTION", "SAYS", "ANSWER", "WHY"]);
+    table.set_header(["POLICY", "DIRECTION", "OUTCOME", "ANSWER", "WHY"]);
     for AuditStep { direction, step, answer_if_promoted, changes_answer } in &explanation.audits {
         let becomes = match (changes_answer, answer_if_promoted) {
             (false, _) => "unchanged",
@@ -113,7 +113,7 @@ fn audits(explanation: &Explanation) -> String {
         table.add_row([
             title(step),
             direction.to_string(),
-            outcome(step.says).to_owned(),
+            outcome_word(step.outcome).to_owned(),
             becomes.to_owned(),
             printable(&step.message),
         ]);
