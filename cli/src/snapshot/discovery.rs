@@ -1,4 +1,4 @@
-//! What of a snapshot's resources an API server serves.
+//! Finds out which of a snapshot's resources an API server serves.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,18 +12,18 @@ use super::request::{RequestError, get};
 
 const JSON: &str = "application/json";
 
-/// What there is to list.
-pub(super) struct Served {
-    /// When the server was asked, by its clock: everything that is listed from now on was there then or is newer.
+/// The resources that can be listed.
+pub(super) struct Discovery {
+    /// Time of the request, by the server's clock. Everything that is listed later existed then or is newer.
     pub(super) at: Timestamp,
-    /// Each with its `apiVersion`.
+    /// The resources, each with its `apiVersion`.
     pub(super) resources: Vec<(Resource, String)>,
-    /// Kinds without a definition in this cluster.
+    /// Kinds that this cluster does not define.
     pub(super) missing: Vec<String>,
 }
 
-/// Asks the server which of the optional kinds it has.
-pub(super) async fn served(connection: &Connection, timeout: Duration) -> Result<Served, RequestError> {
+/// Requests the API groups of the server.
+pub(super) async fn discover(connection: &Connection, timeout: Duration) -> Result<Discovery, RequestError> {
     let groups = get(connection, "/apis", JSON, timeout).await?;
     let at = groups.date.unwrap_or_else(Timestamp::now);
     let groups: BTreeMap<&str, &Value> =
@@ -38,7 +38,7 @@ pub(super) async fn served(connection: &Connection, timeout: Duration) -> Result
                 continue;
             }
             Version::Exactly(version) => served_versions(group).filter(|served| *served == version).collect(),
-            // In order of preference; a kind may be served in one that is not the group's favourite.
+            // In order of preference. A kind may be missing from the group's preferred version.
             Version::Preferred { .. } => served_versions(group).collect(),
         };
         let mut found = None;
@@ -56,7 +56,7 @@ pub(super) async fn served(connection: &Connection, timeout: Duration) -> Result
             None => missing.push(resource.kind.to_owned()),
         }
     }
-    Ok(Served { at, resources, missing })
+    Ok(Discovery { at, resources, missing })
 }
 
 fn served_versions(group: Option<&Value>) -> impl Iterator<Item = &str> {
