@@ -372,18 +372,18 @@ fn networks_and_domain_names_are_checked() {
 
 #[test]
 fn old_forms_of_networks_are_refused_if_the_definition_refuses_them() {
-    let said = |kind: &str, network: &str| -> Vec<String> {
+    let new_faults_of = |kind: &str, network: &str| -> Vec<String> {
         let object = object(egress(kind, &format!("{{networks: ['{network}']}}"), ""));
         new_faults(&object, &BTreeSet::new()).iter().map(ToString::to_string).collect()
     };
     for kind in [ADMIN, BASELINE, CLUSTER] {
-        assert_eq!(said(kind, "10.0.0.0/8").len(), 0);
-        assert_eq!(said(kind, "010.0.0.0/8").len(), 1, "{kind}");
-        assert_eq!(said(kind, "::ffff:10.0.0.0/104").len(), 1, "{kind}");
+        assert_eq!(new_faults_of(kind, "10.0.0.0/8").len(), 0);
+        assert_eq!(new_faults_of(kind, "010.0.0.0/8").len(), 1, "{kind}");
+        assert_eq!(new_faults_of(kind, "::ffff:10.0.0.0/104").len(), 1, "{kind}");
     }
-    assert_eq!(said(ADMIN, "10.1.2.3/8").len(), 0, "its definition takes it");
+    assert_eq!(new_faults_of(ADMIN, "10.1.2.3/8").len(), 0, "its definition accepts it");
     assert_eq!(
-        said(CLUSTER, "10.1.2.3/8"),
+        new_faults_of(CLUSTER, "10.1.2.3/8"),
         [
             "spec.egress[0].to[0].networks[0]: \"10.1.2.3/8\" has bits set beyond the prefix length: write \"10.0.0.0/8\", or \"10.1.2.3/32\" for this single address"
         ]

@@ -205,16 +205,16 @@ fn long_names_are_refused_by_their_length() {
     let spec = format!(
         "{{podSelector: {{matchLabels: {{{long}: {long}}}}}, ingress: [{{ports: [{{port: abcdefghij-abcde}}]}}]}}"
     );
-    let said = faults(read(policy("networking.k8s.io/v1", "NetworkPolicy", &spec), &manifest()));
-    assert_eq!(said.len(), 3, "{said:?}");
-    assert!(said[0].ends_with("has 64 characters: write at most 63"), "{said:?}");
+    let found = faults(read(policy("networking.k8s.io/v1", "NetworkPolicy", &spec), &manifest()));
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert!(found[0].ends_with("has 64 characters: write at most 63"), "{found:?}");
 }
 
 #[test]
 fn all_faults_of_a_spec_are_found_at_once() {
     let spec = "{policyTypes: [in], podSelector: {matchLabels: {app: '-'}}, ingress: [{from: [{}, {ipBlock: {cidr: x}}], ports: [{port: 0, endPort: -1}]}]}";
-    let said = faults(read(policy("networking.k8s.io/v1", "NetworkPolicy", spec), &manifest()));
-    let paths: Vec<&str> = said.iter().map(|fault| fault.split(": ").next().unwrap()).collect();
+    let found = faults(read(policy("networking.k8s.io/v1", "NetworkPolicy", spec), &manifest()));
+    let paths: Vec<&str> = found.iter().map(|fault| fault.split(": ").next().unwrap()).collect();
     assert_eq!(
         paths,
         [
@@ -323,8 +323,8 @@ fn names_labels_and_annotations_of_policies_follow_their_grammars() {
             "annotations": {"Example.com/Note": "any text at all", "bad key": ""},
         },
     });
-    let said = faults(read(value, &manifest()));
-    let paths: Vec<&str> = said.iter().map(|fault| fault.split(": ").next().unwrap()).collect();
+    let found = faults(read(value, &manifest()));
+    let paths: Vec<&str> = found.iter().map(|fault| fault.split(": ").next().unwrap()).collect();
     assert_eq!(
         paths,
         ["metadata.name", "metadata.namespace", "metadata.labels[bad key]", "metadata.annotations[bad key]"]
@@ -338,9 +338,9 @@ fn old_forms_of_cidrs_are_read_but_refused_in_new_objects() {
     let value = policy("networking.k8s.io/v1", "NetworkPolicy", OLD_CIDRS);
     for origin in [Origin::Cluster, manifest()] {
         let object = read(value.clone(), &origin).unwrap().unwrap();
-        let said: Vec<String> = new_faults(&object, &BTreeSet::new()).iter().map(ToString::to_string).collect();
+        let found: Vec<String> = new_faults(&object, &BTreeSet::new()).iter().map(ToString::to_string).collect();
         assert_eq!(
-            said,
+            found,
             [
                 "spec.egress[0].to[0].ipBlock.cidr: \"10.1.2.3/8\" has bits set beyond the prefix length: write \"10.0.0.0/8\", \
                  or \"10.1.2.3/32\" for this single address",
@@ -357,9 +357,9 @@ fn old_forms_of_cidrs_are_read_but_refused_in_new_objects() {
 fn old_forms_of_cidrs_have_the_api_servers_error_messages() {
     let object = read(policy("networking.k8s.io/v1", "NetworkPolicy", OLD_CIDRS), &manifest()).unwrap().unwrap();
     let api_errors = new_faults(&object, &BTreeSet::new()).into_iter().flat_map(|fault| fault.api_errors());
-    let said: Vec<String> = api_errors.map(|api_error| api_error.to_string()).collect();
+    let found: Vec<String> = api_errors.map(|api_error| api_error.to_string()).collect();
     assert_eq!(
-        said,
+        found,
         [
             "spec.egress[0].to[0].ipBlock.cidr: Invalid value: \"10.1.2.3/8\": must not have bits set beyond the prefix length",
             "spec.egress[0].to[0].ipBlock.except[0]: Invalid value: \"010.1.0.0/16\": must not have leading 0s in IP or prefix \

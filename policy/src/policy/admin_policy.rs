@@ -86,7 +86,7 @@ impl AdminPolicy {
         let rules = |direction| view.rules(direction).iter().map(AdminRule::compile).collect();
         Some(Self {
             reference: PolicyRef { kind, namespace: String::new(), name },
-            tier: if view.tier == "Baseline" { TierName::Baseline } else { TierName::Admin },
+            tier: if view.tier == "Baseline" { TierName::BASELINE } else { TierName::ADMIN },
             precedence: view.priority.map_or(Precedence::Alone, Precedence::Priority),
             subject: match (&view.subject.namespaces, &view.subject.pods) {
                 (Some(namespaces), _) => AdminPods::of_namespaces(namespaces),

@@ -3,26 +3,33 @@
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::resource::admin::view::AdminAction;
 
-/// A tier of policies. The tiers are evaluated in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
-#[expect(missing_docs, reason = "each variant is the tier of its name")]
-pub enum TierName {
-    Admin,
-    NetworkPolicy,
-    Baseline,
+/// The name of a tier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[serde(transparent)]
+pub struct TierName(&'static str);
+
+impl TierName {
+    /// Admin policies that are evaluated before NetworkPolicies.
+    pub const ADMIN: Self = Self("Admin");
+    /// NetworkPolicies.
+    pub const NETWORK_POLICY: Self = Self("NetworkPolicy");
+    /// Admin policies that are evaluated if no NetworkPolicy restricts the pod.
+    pub const BASELINE: Self = Self("Baseline");
+
+    /// A tier of this name, as explanations print it.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Self(name)
+    }
 }
 
 impl fmt::Display for TierName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Admin => "Admin",
-            Self::NetworkPolicy => "NetworkPolicy",
-            Self::Baseline => "Baseline",
-        })
+        f.pad(self.0)
     }
 }
 

@@ -356,9 +356,9 @@ fn port_ranges_include_both_ends() {
 #[test]
 fn all_policies_of_equal_priority_are_evaluated() {
     for shape in [ClusterAdmin, ClusterBaseline] {
-        let deny = |of: &str, port| [rule("Deny", &namespace(of), &[Port::Number("TCP", port)])];
+        let deny = |of: &str, port| [rule("Deny", &in_namespace(of), &[Port::Number("TCP", port)])];
         let both = |name: &str, subject: &str, of: &str, port| {
-            shape.policy(name, 15, &namespace(subject), &deny(of, port), &deny(of, port))
+            shape.policy(name, 15, &in_namespace(subject), &deny(of, port), &deny(of, port))
         };
         let scenery = four_namespaces()
             .with(&both("one", "red", "green", 80))
