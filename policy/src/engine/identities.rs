@@ -59,7 +59,7 @@ impl IdentityId {
 #[derive(Clone, Debug, Default)]
 pub struct Identities {
     namespaces: BTreeMap<String, Labels>,
-    identities: Vec<Arc<Identity>>,
+    all: Vec<Arc<Identity>>,
     identity_of: Vec<IdentityId>,
     /// By Service.
     targets: Vec<ServiceTargets>,
@@ -106,7 +106,7 @@ impl Identities {
                 .entry(name.clone())
                 .or_insert_with(|| crate::resource::reads::namespace::with_name(name, Labels::new()));
         }
-        let mut all = Self { namespaces, identities, identity_of, targets: Vec::new() };
+        let mut all = Self { namespaces, all: identities, identity_of, targets: Vec::new() };
         let nothing = Overlay::default();
         all.replace_services(cluster, &nothing, &nothing);
         all
@@ -143,7 +143,7 @@ impl Identities {
 
     /// The number that a new identity gets where none is free.
     pub(crate) fn next_identity(&self) -> IdentityId {
-        IdentityId(u32::try_from(self.identities.len()).unwrap_or(u32::MAX))
+        IdentityId(u32::try_from(self.all.len()).unwrap_or(u32::MAX))
     }
 
     /// Gives an identity a number.
@@ -153,10 +153,10 @@ impl Identities {
             let labels = crate::resource::reads::namespace::with_name(name, Labels::new());
             self.namespaces.insert(name.clone(), labels);
         }
-        if number.index() == self.identities.len() {
-            self.identities.push(identity);
+        if number.index() == self.all.len() {
+            self.all.push(identity);
         } else {
-            self.identities[number.index()] = identity;
+            self.all[number.index()] = identity;
         }
     }
 
@@ -186,7 +186,7 @@ impl Identities {
     /// A pod's identity in this world.
     #[must_use]
     pub fn identity(&self, pod: PodId) -> &Identity {
-        &self.identities[self.identity_of[pod.index()].index()]
+        &self.all[self.identity_of[pod.index()].index()]
     }
 
     /// The index of a pod's identity in this world.
@@ -198,7 +198,7 @@ impl Identities {
     /// All identities, by index.
     #[must_use]
     pub fn all(&self) -> &[Arc<Identity>] {
-        &self.identities
+        &self.all
     }
 
     /// The indices of all identities.

@@ -1,5 +1,5 @@
 //! What a snapshot keeps of an object: the fields that the engine reads, and no other. Commands, environments, images,
-//! annotations of others and all that a controller writes stay in the cluster. [`fields`] says which they are.
+//! annotations of others and all that a controller writes stay in the cluster. The table of fields (`resource::fields`) lists them.
 //!
 //! Of a manifest that is judged elsewhere a pod template is kept as well: it states what the pods to come look like.
 
