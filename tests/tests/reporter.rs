@@ -217,7 +217,7 @@ async fn a_pull_request_without_policies_gets_a_status_and_no_comment() {
     let number = scene.shop.open("words", "main");
     assert_eq!(scene.deliver("d-1", number, "opened").await, 202);
     let status = scene.status("words", "success").await;
-    assert_eq!(status.description, "May merge: no policy changed, and nothing that policies look at.");
+    assert_eq!(status.description, "May merge: no policy changed, and no object that policies refer to.");
     assert!(scene.shop.comments(number).is_empty());
     scene.github.assert_clean();
 }
@@ -229,7 +229,7 @@ async fn an_evaluator_that_is_down_is_an_error_which_mends_itself() {
     let number = scene.promotion("promote");
     scene.deliver("d-1", number, "opened").await;
     let status = scene.status("promote", "error").await;
-    let told = "Could not decide yet: the evaluator cannot be reached. It is tried again by itself.";
+    let told = "Could not decide yet: the evaluator cannot be reached. Foretell retries automatically.";
     assert_eq!(status.description, told);
     assert!(scene.shop.comments(number).is_empty());
     let _evaluator = scene.evaluator();
@@ -283,7 +283,7 @@ async fn what_cannot_be_merged_or_listed_is_not_decided() {
     scene.shop.commit("main", None, &[(PROMOTED, Some("# Written meanwhile\n"))]);
     scene.deliver("d-1", number, "opened").await;
     let status = scene.status("promote", "error").await;
-    assert!(status.description.contains("into main is a conflict"), "{}", status.description);
+    assert!(status.description.contains("into main causes a conflict"), "{}", status.description);
 
     scene.shop.commit("words", Some("main"), &[("notes.yaml", Some("a: b\n"))]);
     let number = scene.shop.open("words", "main");
