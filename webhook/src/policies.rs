@@ -1,8 +1,8 @@
-//! Audit policies and exceptions: what an API server would refuse of a NetworkPolicy is refused of them.
+//! Validates audit policies and exceptions with the rules that an API server applies to a NetworkPolicy.
 //!
-//! What is stored already may stand, as upstream lets it: an update that leaves the spec as it is passes, whatever is wrong
-//! with it; CIDRs in an old form pass where the stored spec has the same text; and values of selectors are not judged where
-//! the stored ones would be refused.
+//! As upstream, an update accepts errors that the stored object already has: an update with an unchanged spec is accepted with
+//! any errors; a CIDR in a legacy form is accepted if the stored spec contains the same text; and the values of selectors are
+//! not validated if those of the stored object are invalid.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use foretell_policy::object::{self, FieldError, Origin, cidrs};
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
-/// What is wrong with it, in the API server's words.
+/// The errors of the object, in the API server's words.
 #[must_use]
 pub fn complaints(object: &DynamicObject, stored: Option<&DynamicObject>) -> Vec<Complaint> {
     let spec = |object: &DynamicObject| object.data.get("spec").cloned();
@@ -23,7 +23,7 @@ pub fn complaints(object: &DynamicObject, stored: Option<&DynamicObject>) -> Vec
 
 fn faults(object: &DynamicObject, stored: Option<&DynamicObject>) -> Vec<FieldError> {
     let strict = Origin::Manifest { default_namespace: String::new() };
-    let (origin, standing) = match stored.map(essentials) {
+    let (origin, stored_cidrs) = match stored.map(validated_part) {
         None => (strict, BTreeSet::new()),
         Some(stored) => {
             let would_be_refused = object::read(stored.clone(), &strict).is_err();
@@ -32,11 +32,12 @@ fn faults(object: &DynamicObject, stored: Option<&DynamicObject>) -> Vec<FieldEr
             (origin, known.as_ref().map(cidrs::texts).unwrap_or_default())
         }
     };
-    object::faults(essentials(object), &origin, &standing)
+    object::faults(validated_part(object), &origin, &stored_cidrs)
 }
 
-/// What is judged here. Metadata is the API server's own affair, and it has judged it; a name may not be made up yet.
-fn essentials(object: &DynamicObject) -> Value {
+/// The part of the object that is validated. The API server has already validated the metadata, and a generated name is not
+/// known yet.
+fn validated_part(object: &DynamicObject) -> Value {
     let types = object.types.clone().unwrap_or_default();
     json!({
         "apiVersion": types.api_version,
