@@ -87,7 +87,7 @@ fn the_report_on_live_traffic_is_the_recorded_one_up_to_counts_and_times() {
     assert!(recorded.status.success(), "{said}{}", String::from_utf8_lossy(&recorded.stderr));
     println!("{said}");
 
-    for (steps, status) in [(&["promote"][..], 1), (&["promote", "mended"][..], 0)] {
+    for (steps, status) in [(&["promote"][..], 1), (&["promote", "fixed"][..], 0)] {
         let head = scratch.path().join(steps.join("-"));
         fs::create_dir(&head).unwrap();
         copy(&demo.join("shop/repository/base"), &head);

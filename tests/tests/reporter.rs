@@ -121,7 +121,7 @@ impl Scene {
     }
 
     fn mend(&self, branch: &str) {
-        let mended = text(&demo().join("mended").join(PROMOTED));
+        let mended = text(&demo().join("fixed").join(PROMOTED));
         self.shop.commit(branch, None, &[(PROMOTED, Some(&mended))]);
     }
 

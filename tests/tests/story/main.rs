@@ -142,7 +142,7 @@ fn promote(kubectl: &Kubectl) {
         kubectl.json(&["get", "auditnetworkpolicies.kguardian.dev", "payments-ingress", "--namespace=payments"]);
     let record = json!({"apiVersion": "kguardian.dev/v1alpha1", "kind": "AuditNetworkPolicy",
         "metadata": {"name": "payments-ingress", "namespace": "payments"}, "spec": audited["spec"]});
-    let merged = machine::root().join("demo/shop/repository/mended/payments/policies/payments-ingress.yaml");
+    let merged = machine::root().join("demo/shop/repository/fixed/payments/policies/payments-ingress.yaml");
     let mut promoted = kubectl.json(&["create", "--dry-run=client", "--filename", merged.to_str().unwrap()]);
     promoted["metadata"]["annotations"] =
         json!({"kubectl.kubernetes.io/last-applied-configuration": record.to_string()});

@@ -88,7 +88,7 @@ pub(crate) fn pull_request(cluster: &Cluster, database: &mut Database) -> [Strin
 
     database.stop();
     cluster.kill_api_server();
-    shop.commit("promote", None, &[(promoted, Some(&text("mended")))]);
+    shop.commit("promote", None, &[(promoted, Some(&text("fixed")))]);
     deliver("d-2", "synchronize");
     database.resume();
     let mended = answered("success");
