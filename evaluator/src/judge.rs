@@ -5,21 +5,21 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use foretell_policy::cluster::Cluster;
-use foretell_policy::collation::{Change, Place, Sourced};
-use foretell_policy::compiled::Policy;
-use foretell_policy::dialect::Dialect;
-use foretell_policy::evaluation::evaluate;
-use foretell_policy::flow::{Direction, Protocol};
-use foretell_policy::judgement::{Inputs, judge};
-use foretell_policy::object::{Kind, Object};
-use foretell_policy::population::Population;
-use foretell_policy::preview::Preview;
-use foretell_policy::report::{Evidence, Report, State as DenialState};
-use foretell_policy::snapshot::Snapshot;
-use foretell_policy::traffic::{Tally, Traffic};
-use foretell_policy::verdict::VerdictName;
-use foretell_policy::world::World;
+use foretell_policy::change::revisions::{Change, Place, Sourced};
+use foretell_policy::cluster::inventory::Cluster;
+use foretell_policy::cluster::traffic::{Tally, Traffic};
+use foretell_policy::engine::identities::Identities;
+use foretell_policy::engine::world::World;
+use foretell_policy::explain::evaluation::VerdictName;
+use foretell_policy::explain::evaluation::evaluate;
+use foretell_policy::judge::judgement::{Inputs, judge};
+use foretell_policy::model::dialect::Dialect;
+use foretell_policy::model::flow::{Direction, Protocol};
+use foretell_policy::policy::network_policy::Policy;
+use foretell_policy::report::data::{Evidence, Report, State as DenialState};
+use foretell_policy::report::preview::Preview;
+use foretell_policy::resource::object::{Kind, Object};
+use foretell_policy::snapshot::text::Snapshot;
 use foretell_service::contract::PolicySummary;
 use foretell_service::refusal::Refusal;
 use jiff::{SignedDuration, Timestamp};
@@ -276,7 +276,12 @@ fn verdicts(
 ) -> BTreeMap<VerdictKey, VerdictSum> {
     let policies = assembled.objects.iter().filter_map(Policy::of);
     let policies = policies.filter(|policy| !policy.reference.kind.is_enforced()).map(Arc::new).collect();
-    let world = World::in_dialect(assembled.cni, Arc::new(Population::as_recorded(&assembled.cluster)), policies);
+    let world = World::in_dialect(
+        assembled.cni,
+        &assembled.cluster,
+        Arc::new(Identities::as_recorded(&assembled.cluster)),
+        policies,
+    );
     let mut rows: BTreeMap<VerdictKey, VerdictSum> = BTreeMap::new();
     for flow in window.flows() {
         let tally = Tally {

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use foretell_policy::cluster::pod::GONE_AT;
-use foretell_policy::object::kept::strip;
-use foretell_policy::object::{Kind, Object, Origin, read};
-use foretell_policy::snapshot::Snapshot;
+use foretell_policy::resource::object::origin::Origin;
+use foretell_policy::resource::object::{Kind, Object};
+use foretell_policy::resource::read::read;
+use foretell_policy::snapshot::api_resource::Resource;
 use foretell_policy::snapshot::gone::add_gone;
-use foretell_policy::snapshot::resource::Resource;
+use foretell_policy::snapshot::kept::strip;
+use foretell_policy::snapshot::text::Snapshot;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use foretell_policy::audit::{AuditPolicyStatus, Evaluation, MOST_OFFENDERS, TopOffender};
-use foretell_policy::flow::Direction;
-use foretell_policy::naming::Party;
-use foretell_policy::report::words::count;
-use foretell_policy::report::{Denial, State as DenialState};
+use foretell_policy::cluster::party::Party;
+use foretell_policy::model::flow::Direction;
+use foretell_policy::model::words::count;
+use foretell_policy::report::data::{Denial, State as DenialState};
+use foretell_policy::resource::audit::{AuditPolicyStatus, Evaluation, MOST_OFFENDERS, TopOffender};
 use foretell_service::contract::PolicySummary;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};

@@ -6,9 +6,9 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use foretell_policy::flow::{Direction, Endpoint, NodeReport, Outcome, Protocol};
-use foretell_policy::snapshot::Snapshot;
-use foretell_policy::traffic::Tally;
+use foretell_policy::cluster::traffic::Tally;
+use foretell_policy::model::flow::{Direction, Endpoint, NodeReport, Outcome, Protocol};
+use foretell_policy::snapshot::text::Snapshot;
 use jiff::Timestamp;
 use serde_json::Value;
 use sqlx::migrate::Migrator;

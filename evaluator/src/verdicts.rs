@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{RawQuery, State as Shared};
-use foretell_policy::flow::{Direction, Protocol};
-use foretell_policy::verdict::VerdictName;
+use foretell_policy::explain::evaluation::VerdictName;
+use foretell_policy::model::flow::{Direction, Protocol};
 use foretell_service::contract::VerdictRow;
 use foretell_service::refusal::Refusal;
 use jiff::Timestamp;

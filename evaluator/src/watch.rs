@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use foretell_policy::object::Kind;
-use foretell_policy::snapshot::resource::{Detail, Presence, RESOURCES as ALL, Resource, Version};
+use foretell_policy::resource::object::Kind;
+use foretell_policy::snapshot::api_resource::{Detail, Presence, RESOURCES as ALL, Resource, Version};
 use futures::{Stream, StreamExt as _};
 use jiff::Timestamp;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
@@ -148,7 +148,7 @@ async fn follow(state: &State, resource: &Resource, mut events: Events) -> Ended
     Ended::Rests(REST)
 }
 
-/// There is none of a kind that is not served. Ours are to be installed; administrators' policies need not be.
+/// There is none of a kind that is not served. Ours are to be installed; admin policies need not be.
 fn note_not_served(state: &State, resource: &Resource) {
     state.objects().not_served(resource);
     match resource.version {

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use foretell_policy::cluster::Cluster;
+use foretell_policy::cluster::evidence::{FileWatch, Watch};
+use foretell_policy::cluster::inventory::Cluster;
 use foretell_policy::cluster::ownership::{Destination, End};
-use foretell_policy::evidence::{FileWatch, Watch};
-use foretell_policy::flow::{Direction, Endpoint, Flow, NodeReport, Outcome, Protocol};
-use foretell_policy::traffic::{Tally, Traffic};
+use foretell_policy::cluster::traffic::{Tally, Traffic};
+use foretell_policy::model::flow::{Direction, Endpoint, Flow, NodeReport, Outcome, Protocol};
 use jiff::{SignedDuration, Timestamp, Unit};
 
 /// What is summed together: what makes a flow one flow, within an hour.

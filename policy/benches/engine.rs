@@ -6,11 +6,11 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use foretell_policy::cluster::Cluster;
-use foretell_policy::evaluation::evaluate;
-use foretell_policy::index::{FlowKey, Said};
-use foretell_policy::population::Population;
-use foretell_policy::world::World;
+use foretell_policy::cluster::inventory::Cluster;
+use foretell_policy::engine::identities::Identities;
+use foretell_policy::engine::index::{BatchVerdicts, FlowKey};
+use foretell_policy::engine::world::World;
+use foretell_policy::explain::evaluation::evaluate;
 
 mod generated;
 
@@ -22,16 +22,16 @@ fn engine(criterion: &mut Criterion) {
     let keys: Vec<FlowKey> = flows.iter().filter_map(FlowKey::of).collect();
     let policies = generated.compiled();
     let cluster = Cluster::build(&generated.objects);
-    let population = Arc::new(Population::as_recorded(&cluster));
-    let world = World::new(Arc::clone(&population), policies.clone());
+    let identities = Arc::new(Identities::as_recorded(&cluster));
+    let world = World::new(&cluster, Arc::clone(&identities), policies.clone());
 
     let mut group = criterion.benchmark_group("engine");
     group.sample_size(10);
     group.bench_function("compile 5,000 policies", |bencher| bencher.iter(|| generated.compiled()));
     group.bench_function("index 20,000 pods", |bencher| bencher.iter(|| Cluster::build(&generated.objects)));
-    group.bench_function("tell the pods' identities", |bencher| bencher.iter(|| Population::as_recorded(&cluster)));
+    group.bench_function("tell the pods' identities", |bencher| bencher.iter(|| Identities::as_recorded(&cluster)));
     group.bench_function("resolve the policies", |bencher| {
-        bencher.iter(|| World::new(Arc::clone(&population), policies.clone()));
+        bencher.iter(|| World::new(&cluster, Arc::clone(&identities), policies.clone()));
     });
     group.bench_function("one policy taken out and put in again", |bencher| {
         let (mut world, policy) = (world.clone(), policies.last().unwrap());
@@ -42,7 +42,7 @@ fn engine(criterion: &mut Criterion) {
         bencher.iter(|| flows.iter().for_each(|flow| _ = black_box(cluster.resolve(flow))));
     });
     group.bench_function("judge 10,000 flows", |bencher| {
-        let mut said = Said::default();
+        let mut said = BatchVerdicts::default();
         bencher.iter(|| {
             said.clear();
             world.judge(&keys, &mut said);

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use foretell_policy::collation::{Change, Collation, MOST_READ, Versions, may_hold_manifests};
-use foretell_policy::settings::{FILE, Settings};
+use foretell_policy::change::revisions::{Change, ChangeBuilder, MOST_READ, Versions, may_hold_manifests};
+use foretell_policy::change::settings::{FILE, Settings};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::api::{Pull, Repo, Tree};
@@ -205,24 +205,24 @@ async fn compare(
     let namespace = namespace.to_owned();
     // Parsing YAML takes long, and must not delay the answers to other pull requests.
     let change = tokio::task::spawn_blocking(move || {
-        let mut collation = Collation::new(&namespace);
+        let mut builder = ChangeBuilder::new(&namespace);
         for path in paths {
             let (base, merged) = (at_base.get(&path), at_merge.get(&path));
             let text = |file: Option<&File>| file.and_then(|file| contents.get(&file.sha)).map(|text| &**text);
             if base.map(|file| &file.sha) == merged.map(|file| &file.sha) {
                 if let Some(text) = text(base) {
-                    collation.file(&path, Versions::Same(text));
+                    builder.file(&path, Versions::Same(text));
                 }
                 continue;
             }
             let is_large = |file: Option<&File>| file.is_some_and(|file| file.size > MOST_READ);
             if is_large(base) || is_large(merged) {
-                collation.file(&path, Versions::TooLarge);
+                builder.file(&path, Versions::TooLarge);
             } else {
-                collation.file(&path, Versions::Changed { base: text(base), merged: text(merged) });
+                builder.file(&path, Versions::Changed { base: text(base), merged: text(merged) });
             }
         }
-        collation.finish()
+        builder.finish()
     });
     change.await.map_err(|_| {
         ReadError::Undecided("an internal error occurred while the change was read; see the reporter's log".to_owned())

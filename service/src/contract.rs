@@ -1,8 +1,8 @@
 //! What the evaluator's HTTP API takes and gives, beside what `foretell-policy` defines: flows, previews and reports.
 
-use foretell_policy::flow::{Direction, Protocol};
+use foretell_policy::model::flow::{Direction, Protocol};
+use foretell_policy::report::data::{Denial, Evidence, NodeEvidence};
 use foretell_policy::report::policies::Verdicts;
-use foretell_policy::report::{Denial, Evidence, NodeEvidence};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,6 @@
 //! Rejects a second replica of the evaluator.
 
-use foretell_policy::object::complaint::Complaint;
+use foretell_policy::resource::object::api_error::ApiError;
 use kube::core::DynamicObject;
 
 use crate::review::Request;
@@ -19,7 +19,7 @@ pub struct Evaluator {
 
 /// The error in the number of replicas, if the object is the evaluator.
 #[must_use]
-pub fn complaints(request: &Request, object: &DynamicObject, evaluator: &Evaluator) -> Vec<Complaint> {
+pub fn api_errors(request: &Request, object: &DynamicObject, evaluator: &Evaluator) -> Vec<ApiError> {
     if !matches!(request.resource.resource.as_str(), "deployments" | "statefulsets") {
         return Vec::new();
     }
@@ -30,7 +30,7 @@ pub fn complaints(request: &Request, object: &DynamicObject, evaluator: &Evaluat
     match replicas {
         Some(replicas) if replicas > 1 && (is_named || is_labelled) => {
             let reason = "one evaluator owns the window of traffic; each of several replicas would record only a part of it: keep it at 1";
-            vec![Complaint::invalid("spec.replicas", replicas, reason)]
+            vec![ApiError::invalid("spec.replicas", replicas, reason)]
         }
         _ => Vec::new(),
     }

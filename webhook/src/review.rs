@@ -1,6 +1,6 @@
 //! Reads and writes `AdmissionReview` of `admission.k8s.io/v1`.
 
-use foretell_policy::object::complaint::Complaint;
+use foretell_policy::resource::object::api_error::ApiError;
 use foretell_service::refusal::Refusal;
 use json_patch::Patch;
 use kube::core::admission::{
@@ -22,7 +22,7 @@ pub enum Answer {
     /// The object may be stored with this patch.
     Patch(Patch),
     /// The object must not be stored.
-    Refuse(Vec<Complaint>),
+    Refuse(Vec<ApiError>),
 }
 
 /// Reads a request.
@@ -54,22 +54,22 @@ pub fn reply(request: &Request, answer: Answer) -> Result<AdmissionReview<Dynami
     match answer {
         Answer::Allow => {}
         Answer::Patch(patch) => response = response.with_patch(patch)?,
-        Answer::Refuse(complaints) => {
+        Answer::Refuse(api_errors) => {
             response.allowed = false;
-            response.result = invalid(request, &complaints);
+            response.result = invalid(request, &api_errors);
         }
     }
     Ok(response.into_review())
 }
 
 /// The status with which an API server rejects an invalid object of its own kinds, so that clients show both in the same way.
-fn invalid(request: &Request, complaints: &[Complaint]) -> Status {
+fn invalid(request: &Request, api_errors: &[ApiError]) -> Status {
     let (kind, group) = (request.kind.kind.clone(), request.kind.group.clone());
     let name = request.name.clone();
     let mut messages: Vec<String> = Vec::new();
-    for complaint in complaints.iter().map(ToString::to_string) {
-        if !messages.contains(&complaint) {
-            messages.push(complaint);
+    for error in api_errors.iter().map(ToString::to_string) {
+        if !messages.contains(&error) {
+            messages.push(error);
         }
     }
     let messages = match &messages[..] {
@@ -77,10 +77,10 @@ fn invalid(request: &Request, complaints: &[Complaint]) -> Status {
         several => format!("[{}]", several.join(", ")),
     };
     let qualified = if group.is_empty() { kind.clone() } else { format!("{kind}.{group}") };
-    let causes = complaints.iter().map(|complaint| StatusCause {
-        reason: complaint.cause.reason().to_owned(),
-        message: complaint.message(),
-        field: complaint.field.clone(),
+    let causes = api_errors.iter().map(|error| StatusCause {
+        reason: error.cause.reason().to_owned(),
+        message: error.message(),
+        field: error.field.clone(),
     });
     let message = format!("{qualified} {name:?} is invalid: {messages}");
     let details =
@@ -106,29 +106,29 @@ mod tests {
         read(review.to_string().as_bytes()).unwrap()
     }
 
-    fn message(group: &str, kind: &str, complaints: &[Complaint]) -> String {
-        invalid(&request(group, kind), complaints).message
+    fn message(group: &str, kind: &str, api_errors: &[ApiError]) -> String {
+        invalid(&request(group, kind), api_errors).message
     }
 
     #[test]
     fn the_message_names_the_kind_its_group_and_all_different_errors() {
-        let one = Complaint::invalid("spec.a", 1, "is wrong");
-        let two = Complaint::invalid("spec.b", 2, "is wrong");
+        let one = ApiError::invalid("spec.a", 1, "is wrong");
+        let two = ApiError::invalid("spec.b", 2, "is wrong");
         let (first, second) = ("spec.a: Invalid value: 1: is wrong", "spec.b: Invalid value: 2: is wrong");
-        for (group, kind, complaints, expected) in [
+        for (group, kind, api_errors, expected) in [
             ("", "Pod", vec![one.clone()], format!(r#"Pod "web" is invalid: {first}"#)),
             ("apps", "Deployment", vec![one.clone()], format!(r#"Deployment.apps "web" is invalid: {first}"#)),
             ("", "Pod", vec![one.clone(), two.clone()], format!(r#"Pod "web" is invalid: [{first}, {second}]"#)),
             ("", "Pod", vec![one.clone(), one.clone()], format!(r#"Pod "web" is invalid: {first}"#)),
         ] {
-            assert_eq!(message(group, kind, &complaints), expected);
+            assert_eq!(message(group, kind, &api_errors), expected);
         }
     }
 
     #[test]
     fn only_a_refusal_is_not_allowed_and_only_a_patch_has_one() {
         let patch = Patch(vec![]);
-        let refusal = Answer::Refuse(vec![Complaint::invalid("spec.a", 1, "is wrong")]);
+        let refusal = Answer::Refuse(vec![ApiError::invalid("spec.a", 1, "is wrong")]);
         for (answer, allowed, has_patch) in
             [(Answer::Allow, true, false), (Answer::Patch(patch), true, true), (refusal, false, false)]
         {

@@ -63,8 +63,8 @@ fn handle(
     let outcome = match &answer {
         Answer::Allow => Outcome::allowed,
         Answer::Patch(_) => Outcome::patched,
-        Answer::Refuse(complaints) => {
-            log_refusal(&request, complaints.len());
+        Answer::Refuse(api_errors) => {
+            log_refusal(&request, api_errors.len());
             Outcome::refused
         }
     };

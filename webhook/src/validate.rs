@@ -16,10 +16,10 @@ pub fn answer(request: &Request, evaluator: &Evaluator) -> Answer {
         return Answer::Allow;
     }
     let subresource = request.sub_resource.as_deref().unwrap_or_default();
-    let complaints = match (request.resource.group.as_str(), subresource) {
-        ("kguardian.dev" | "foretell.dev", "") => policies::complaints(object, request.old_object.as_ref()),
-        ("apps", "" | "scale") => replicas::complaints(request, object, evaluator),
+    let api_errors = match (request.resource.group.as_str(), subresource) {
+        ("kguardian.dev" | "foretell.dev", "") => policies::api_errors(object, request.old_object.as_ref()),
+        ("apps", "" | "scale") => replicas::api_errors(request, object, evaluator),
         _ => Vec::new(),
     };
-    if complaints.is_empty() { Answer::Allow } else { Answer::Refuse(complaints) }
+    if api_errors.is_empty() { Answer::Allow } else { Answer::Refuse(api_errors) }
 }

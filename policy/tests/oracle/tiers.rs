@@ -1,9 +1,9 @@
-//! What administrators' policies say of a flow. Where it is not known whether a clause takes it, every combination of takings is
+//! What admin policies say of a flow. Where it is not known whether a clause takes it, every combination of takings is
 //! played through.
 
 use std::collections::BTreeSet;
 
-use foretell_policy::flow::{Direction, Protocol};
+use foretell_policy::model::flow::{Direction, Protocol};
 
 use super::address::holds;
 use super::judge::Together;
@@ -44,7 +44,7 @@ impl Ruled {
     }
 }
 
-/// The subject, if administrators' policies may speak of the flow at all: it is no pod that reaches itself by its own address.
+/// The subject, if admin policies may speak of the flow at all: it is no pod that reaches itself by its own address.
 fn subject(road: &Road, direction: Direction) -> Option<usize> {
     let (subject, peer) = match direction {
         Direction::Egress => (road.src, road.dst),

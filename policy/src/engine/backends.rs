@@ -1,0 +1,128 @@
+//! The backends that answer at a destination. Behind the address of a Service there may be several.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+
+use crate::cluster::inventory::Cluster;
+use crate::cluster::ownership::{Destination, End};
+use crate::cluster::pod::PodId;
+use crate::cluster::service::ListedEndpoint;
+use crate::engine::identities::{Identities, ServiceTargets};
+use crate::model::flow::Protocol;
+use crate::resource::reads::service::ServicePort;
+
+/// An end that answers at a destination, and its port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backend {
+    /// The end.
+    pub end: End,
+    /// The port at the end. Behind a Service it may differ from the port that the client connects to.
+    pub port: u16,
+}
+
+/// A connection of which the backends are wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct BackendQuery<'a> {
+    /// Who connects. A client that is a backend itself is always among the answers.
+    pub client: &'a End,
+    /// What it connects to.
+    pub destination: &'a Destination,
+    /// Transport protocol.
+    pub protocol: Protocol,
+    /// The port that the client connects to.
+    pub port: u16,
+    /// When: only pods that run and are ready at this time are backends.
+    pub at: Timestamp,
+    /// The blocks by which policies distinguish addresses.
+    pub blocks: &'a [IpNet],
+}
+
+/// Whether a pod runs and is ready at a time.
+fn serves(cluster: &Cluster, pod: PodId, at: Timestamp) -> bool {
+    let pod = cluster.pod(pod);
+    pod.ready && pod.life.contains(at)
+}
+
+impl Identities {
+    /// The backends of a connection. Of the pods of a Service one of each kind that policies can distinguish is listed, and the
+    /// client if it is among them. If no backend is ready, or one is outside the cluster, it is the address itself.
+    #[must_use]
+    pub fn backends(&self, cluster: &Cluster, query: &BackendQuery<'_>) -> Vec<Backend> {
+        let BackendQuery { protocol, port, at, .. } = *query;
+        let (service, ip) = match *query.destination {
+            Destination::Direct(end) => return vec![Backend { end, port }],
+            Destination::Service { service, ip } => (service, ip),
+        };
+        let targets = self.targets(service);
+        let found = targets.ports.iter().find(|given| given.protocol == protocol && given.port == port);
+        let mut backends = match found {
+            Some(port) if targets.groups.is_empty() => listed_backends(cluster, targets, port, ip, at),
+            Some(port) => self.selected_backends(cluster, query, targets, port, ip),
+            None => Vec::new(),
+        };
+        if backends.is_empty() {
+            backends.push(Backend { end: End::Address { ip }, port });
+        }
+        backends
+    }
+
+    fn selected_backends(
+        &self,
+        cluster: &Cluster,
+        query: &BackendQuery<'_>,
+        targets: &ServiceTargets,
+        port: &ServicePort,
+        dialled: IpAddr,
+    ) -> Vec<Backend> {
+        let BackendQuery { client, at, blocks, .. } = *query;
+        let mut backends = Vec::new();
+        for group in &targets.groups {
+            let is_client = |id: PodId| client.pod() == Some(id);
+            let is_apart = |id: PodId| is_client(id) || cluster.pod(id).host_network;
+            let alike = blocks.is_empty() && !group.iter().any(|id| is_apart(*id));
+            let mut kinds: Vec<(bool, Option<IpAddr>, Vec<bool>)> = Vec::new();
+            for id in group.iter().copied().filter(|id| serves(cluster, *id, at)) {
+                let pod = cluster.pod(id);
+                // A Service's IPv6 address leads to its pods' IPv6 addresses.
+                let Some(ip) = pod.addresses.iter().copied().find(|own| own.is_ipv4() == dialled.is_ipv4()) else {
+                    continue;
+                };
+                let Some(port) = port.target.on(port.protocol, &self.identity(id).ports) else { continue };
+                // All that is seen of a hostNetwork pod is its address, which may be the client's own node's.
+                let host = pod.host_network.then_some(ip);
+                let kind = (is_client(id), host, blocks.iter().map(|block| block.contains(&ip)).collect());
+                if kinds.contains(&kind) {
+                    continue;
+                }
+                kinds.push(kind);
+                let end = if pod.host_network { End::Host { node: pod.node, ip } } else { End::Pod { pod: id, ip } };
+                backends.push(Backend { end, port });
+                if alike {
+                    break;
+                }
+            }
+        }
+        backends
+    }
+}
+
+fn listed_backends(
+    cluster: &Cluster,
+    targets: &ServiceTargets,
+    port: &ServicePort,
+    dialled: IpAddr,
+    at: Timestamp,
+) -> Vec<Backend> {
+    let listed = targets.listed.iter().filter(|listed| listed.port_name == port.name);
+    let listed = listed.filter(|listed| listed.ip.is_ipv4() == dialled.is_ipv4());
+    listed.map(|listed| Backend { end: end_at(cluster, listed, at), port: listed.port }).collect()
+}
+
+fn end_at(cluster: &Cluster, listed: &ListedEndpoint, at: Timestamp) -> End {
+    let owners = cluster.pods_by_address(listed.ip).iter().copied();
+    let living = owners.filter(|id| cluster.pod(*id).life.contains(at));
+    let owner = living.max_by_key(|id| cluster.pod(*id).life.start.unwrap_or(Timestamp::MIN));
+    owner.map_or(End::Address { ip: listed.ip }, |pod| End::Pod { pod, ip: listed.ip })
+}
