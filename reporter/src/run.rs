@@ -1,4 +1,4 @@
-//! Puts the reporter together from its arguments and runs it until it is asked to stop.
+//! Builds the reporter from its arguments and runs it until a signal stops it.
 
 use std::sync::Arc;
 
@@ -17,37 +17,37 @@ use crate::github::GitHub;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::webhook::{self, Webhook};
-use crate::{heal, work};
+use crate::{catch_up, work};
 
 /// The audience of tokens for the reporter.
 pub const AUDIENCE: &str = "foretell-reporter";
-/// Where it keeps the certificate that it makes for itself.
+/// The Secret in which the reporter keeps its own certificate.
 const SECRET: &str = "foretell-reporter-tls";
 
-/// Runs the reporter. Returns when it was asked to stop.
+/// Runs the reporter. Returns after a signal.
 ///
 /// # Errors
-/// Where it cannot begin, or a part of it ends unasked.
+/// If it cannot start, or one of its tasks ends unexpectedly.
 pub fn run_until_asked_to_stop(args: Args) -> anyhow::Result<()> {
     args.log.begin()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async { run(args, Tasks::new()?).await })
 }
 
-/// Runs the reporter among these tasks.
+/// Runs the reporter as a part of these tasks.
 ///
 /// # Errors
-/// Where it cannot begin, or a part of it ends unasked.
+/// If it cannot start, or one of the tasks ends unexpectedly.
 pub async fn run(args: Args, mut tasks: Tasks) -> anyhow::Result<()> {
     let Args { listen, access_token_file, github, webhook, judging, evaluator, tls, log: _ } = args;
     let WebhookArgs { webhook_secret_file: secret_file, most_waiting } = webhook;
     kubernetes::use_one_tls_provider();
-    // What has to be there before a delivery can be taken is said at once, and not at the first delivery.
-    files::read_token(&secret_file).context("no secret of the webhook")?;
-    files::read(&github.github_key_file).context("no private key of the GitHub App")?;
+    // A missing file must be reported on start, not at the first delivery.
+    files::read_token(&secret_file).context("cannot read the webhook secret")?;
+    files::read(&github.github_key_file).context("cannot read the private key of the GitHub App")?;
 
     let registered = metrics::Metrics::default();
-    let metrics = Metrics::registered(&registered);
+    let metrics = Metrics::register(&registered);
     let health = Health::default();
     let queue = Arc::new(Queue::new(most_waiting as usize));
     let github = GitHub::new(github, metrics.clone());
@@ -59,7 +59,9 @@ pub async fn run(args: Args, mut tasks: Tasks) -> anyhow::Result<()> {
     let access = match (access_token_file, &client) {
         (None, Some(client)) => Access::by_cluster(client.clone(), AUDIENCE),
         (Some(file), _) => Access::by_token_file(file),
-        (None, None) => anyhow::bail!("neither a cluster nor --access-token-file tells who may read metrics"),
+        (None, None) => {
+            anyhow::bail!("without a cluster, --access-token-file is required to control access to metrics")
+        }
     };
     let namespace = kubernetes::own_namespace().unwrap_or_else(|| "foretell".to_owned());
     let names = names_of("foretell-reporter", &namespace);
@@ -73,7 +75,7 @@ pub async fn run(args: Args, mut tasks: Tasks) -> anyhow::Result<()> {
             let own = Own { authority, trusting: Nobody, health: health.clone() };
             tasks.spawn("the certificate", own.keep(shown.clone(), stop.clone()));
         }
-        (None, None) => anyhow::bail!("neither a cluster nor --tls-cert-file gives a certificate"),
+        (None, None) => anyhow::bail!("without a cluster, --tls-cert-file is required"),
     }
 
     let hook = Webhook { secret_file, queue: Arc::clone(&queue), metrics: metrics.clone() };
@@ -83,10 +85,10 @@ pub async fn run(args: Args, mut tasks: Tasks) -> anyhow::Result<()> {
         access,
     ));
     tasks.spawn("serving", serve::serve("reporter", listen, shown, routes, stop.clone()));
-    for _ in 0..work::AT_ONCE {
+    for _ in 0..work::WORKERS {
         let (reporter, queue) = (Arc::clone(&reporter), Arc::clone(&queue));
         tasks.spawn("answering", work::work(reporter, queue, metrics.clone(), stop.clone()));
     }
-    tasks.spawn("looking for what was missed", heal::heal(reporter, queue, stop));
+    tasks.spawn("catching up", catch_up::catch_up(reporter, queue, stop));
     tasks.run().await
 }

@@ -1,4 +1,4 @@
-//! Puts the webhook together from its arguments and runs it until it is asked to stop.
+//! Builds the webhook from its arguments and runs it until a signal stops it.
 
 use axum::Router;
 use foretell_service::access::Access;
@@ -16,14 +16,14 @@ use crate::metrics::Reviews;
 use crate::replicas::Evaluator;
 use crate::server;
 
-/// The audience of tokens by which metrics are read.
+/// The audience of tokens for reading metrics.
 const AUDIENCE: &str = "foretell-webhook";
 const DEFAULT_NAMESPACE: &str = "foretell";
 
-/// Runs the webhook. Returns when it was asked to stop and what was asked has been answered.
+/// Runs the webhook. Returns after a signal, when all pending requests are answered.
 ///
 /// # Errors
-/// Where it cannot listen, or there is no cluster and it needs one. Parts that come later are waited for.
+/// If it cannot listen, or needs a cluster and there is none. It waits for a certificate or configurations that are missing.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let Args { listen, metrics_token_file, place, tls, log } = args;
     let PlaceArgs { namespace, service, tls_secret, webhook_configuration, evaluator_name } = place;
@@ -45,7 +45,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let shown = certificate::until_there_is_one(&names, &health)?;
     if let Some(files) = tls.files() {
         let keep = certificate::of_files(files, shown.clone(), health.clone(), tasks.stop());
-        tasks.spawn("what reads the certificate's files", keep);
+        tasks.spawn("certificate files", keep);
     } else {
         let client = client().await?;
         let own = Own {
@@ -53,12 +53,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             trusting: Configurations { client, name: webhook_configuration, service, health: health.clone() },
             health: health.clone(),
         };
-        tasks.spawn("what keeps the certificate", own.keep(shown.clone(), tasks.stop()));
+        tasks.spawn("certificate", own.keep(shown.clone(), tasks.stop()));
     }
 
     let evaluator = Evaluator { namespace, name: evaluator_name };
     let routes =
         health_routes(&health).merge(server::routes(evaluator, reviews)).merge(guarded(Router::new(), metrics, access));
-    tasks.spawn("the server", serve("webhook", listen, shown, routes, tasks.stop()));
+    tasks.spawn("server", serve("webhook", listen, shown, routes, tasks.stop()));
     tasks.run().await
 }

@@ -1,15 +1,10 @@
-//! Two or more "pods" without a cluster: cgroups named as kubelet names them, in a network namespace of their own whose
-//! `lo` carries their addresses.
-#![allow(dead_code, reason = "each test file uses its part of the stage")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "it exists for tests only, which fail by panicking"
-)]
+//! A node without a cluster: "pods" are processes in cgroups that are named as kubelet names them, in a network namespace
+//! whose `lo` has their addresses.
+#![allow(dead_code, reason = "the benchmark uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
-pub(crate) mod actor;
 pub(crate) mod packet;
+pub(crate) mod pod_process;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -25,37 +20,39 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 const WITHIN: Duration = Duration::from_secs(30);
-const ACTOR: &str = "FORETELL_TEST_ACTOR";
+const POD_PROCESS: &str = "FORETELL_TEST_POD_PROCESS";
 
-/// The addresses that `lo` is given: of pods, and one that is a host's.
+/// UID of a pod.
+pub(crate) const UID: &str = "6f1c7b0e-0a52-4d1e-9d39-0242ac120002";
+
+/// The addresses of `lo`, which the pods share.
 pub(crate) const ADDRESSES: [&str; 6] =
     ["10.244.0.1/32", "10.244.0.2/32", "10.244.0.3/32", "fd00::1/128", "fd00::2/128", "fd00::3/128"];
 
-/// Tests call this first. Says aloud why real packets cannot be captured here.
-pub(crate) fn skipped() -> bool {
-    let Some(reason) = obstacle() else { return false };
+/// Reports that a test is skipped.
+fn report_skipped(reason: &str) {
     let line = format!("SKIPPED capture: {reason}\n");
-    // Not eprint!, which the test harness would swallow.
+    // The test harness would capture the output of eprint!.
     std::io::stderr().write_all(line.as_bytes()).unwrap();
     if let Some(path) = std::env::var_os("FORETELL_SKIPS") {
         let mut file = fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
         file.write_all(line.as_bytes()).unwrap();
     }
-    true
 }
 
+/// Why real packets cannot be captured on this machine.
 fn obstacle() -> Option<String> {
     if !foretell_capture::probe::is_built_in() {
         return Some("built without clang (apt-get install clang)".into());
     }
     if !rustix::process::geteuid().is_root() {
-        return Some("needs root to load eBPF programs and to make cgroups".into());
+        return Some("loading eBPF programs and making cgroups needs root".into());
     }
     if !Path::new("/sys/kernel/btf/vmlinux").exists() {
         return Some("the kernel has no BTF (/sys/kernel/btf/vmlinux)".into());
     }
     if cgroup2().is_none() {
-        return Some("no cgroup2 is mounted".into());
+        return Some("no cgroup2 file system is mounted".into());
     }
     for tool in ["ip", "unshare", "nsenter", "setpriv"] {
         if Command::new(tool).arg("-V").output().is_err() {
@@ -74,36 +71,41 @@ fn cgroup2() -> Option<PathBuf> {
         .map(PathBuf::from)
 }
 
-/// Waits for something to become true, and says what did not.
+/// Waits until the probe finds something.
 pub(crate) fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + WITHIN;
     loop {
         if let Some(found) = probe() {
             return found;
         }
-        assert!(Instant::now() < deadline, "waited {WITHIN:?} in vain: {what}");
+        assert!(Instant::now() < deadline, "waited {WITHIN:?} for {what}");
         thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// Cgroups and a network namespace. Both go when it is dropped.
-pub(crate) struct Stage {
+/// Cgroups and a network namespace. Both are removed when it is dropped.
+pub(crate) struct TestNode {
     pub(crate) cgroup: PathBuf,
     pub(crate) folder: TempDir,
     network: Child,
 }
 
-impl Stage {
-    pub(crate) fn new() -> Self {
-        static STAGES: AtomicU32 = AtomicU32::new(0);
-        let name = format!("foretell-test-{}-{}", std::process::id(), STAGES.fetch_add(1, Ordering::Relaxed));
+impl TestNode {
+    /// Makes the cgroups and the namespace. If this machine cannot capture packets, reports why and returns `None`.
+    pub(crate) fn start() -> Option<Self> {
+        static NODES: AtomicU32 = AtomicU32::new(0);
+        if let Some(reason) = obstacle() {
+            report_skipped(&reason);
+            return None;
+        }
+        let name = format!("foretell-test-{}-{}", std::process::id(), NODES.fetch_add(1, Ordering::Relaxed));
         let cgroup = cgroup2().unwrap().join(name);
         fs::create_dir_all(cgroup.join("kubepods/besteffort")).unwrap();
         let addresses = ADDRESSES.map(|address| {
             let nodad = if address.contains(':') { "nodad" } else { "" };
             format!(" && ip addr add {address} dev lo {nodad}")
         });
-        // Lives as long as its standard input: whatever becomes of the test, nothing stays behind.
+        // It ends when its standard input is closed, so the namespace disappears even if the test is killed.
         let script = format!("ip link set lo up{} && echo ready && exec cat", addresses.concat());
         let mut network = Command::new("unshare")
             .args(["--net", "sh", "-c", &script])
@@ -114,11 +116,11 @@ impl Stage {
         let mut ready = String::new();
         BufReader::new(network.stdout.take().unwrap()).read_line(&mut ready).unwrap();
         assert_eq!(ready, "ready\n", "the network namespace could not be made");
-        Self { cgroup, folder: tempfile::tempdir().unwrap(), network }
+        Some(Self { cgroup, folder: tempfile::tempdir().unwrap(), network })
     }
 
-    /// A command in the namespace; the process puts itself into the cgroup before it becomes the program, as a socket keeps
-    /// the cgroup it was made in.
+    /// A command in the namespace. The process enters the cgroup before it executes the program, because a socket keeps the
+    /// cgroup in which it was made.
     pub(crate) fn command(&self, cgroup: Option<&Path>, program: &Path) -> Command {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net=/proc/{}/ns/net", self.network.id()));
@@ -128,16 +130,16 @@ impl Stage {
     }
 
     pub(crate) fn pod(&self, uid: &str) -> Pod {
-        self.actor(&self.cgroup.join(format!("kubepods/besteffort/pod{uid}/container")))
+        self.process(&self.cgroup.join(format!("kubepods/besteffort/pod{uid}/container")))
     }
 
-    /// A process in a cgroup, which is made where it does not exist.
-    pub(crate) fn actor(&self, cgroup: &Path) -> Pod {
+    /// A process in a cgroup, which is created if it does not exist.
+    pub(crate) fn process(&self, cgroup: &Path) -> Pod {
         fs::create_dir_all(cgroup).unwrap();
         let mut child = self
             .command(Some(cgroup), &std::env::current_exe().unwrap())
-            .args(["--exact", "actor", "--nocapture", "--test-threads=1"])
-            .env(ACTOR, "1")
+            .args(["--exact", "pod_process", "--nocapture", "--test-threads=1"])
+            .env(POD_PROCESS, "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -170,7 +172,7 @@ impl Stage {
     }
 }
 
-impl Drop for Stage {
+impl Drop for TestNode {
     fn drop(&mut self) {
         drop(self.network.stdin.take());
         self.network.wait().unwrap();
@@ -188,7 +190,7 @@ fn remove_tree(cgroup: &Path) -> std::io::Result<()> {
     fs::remove_dir(cgroup)
 }
 
-/// A process that stands for a pod.
+/// A process that plays a pod.
 pub(crate) struct Pod {
     child: Child,
     input: ChildStdin,
@@ -197,14 +199,14 @@ pub(crate) struct Pod {
 }
 
 impl Pod {
-    /// Has a command carried out, and waits until it is.
-    pub(crate) fn tell(&mut self, command: &str) -> Result<String, String> {
+    /// Runs a command of `pod_process` and waits for its result.
+    pub(crate) fn try_run(&mut self, command: &str) -> Result<String, String> {
         writeln!(self.input, "{command}").unwrap();
         let mut line = String::new();
         loop {
             line.clear();
-            assert_ne!(self.output.read_line(&mut line).unwrap(), 0, "the actor ended at: {command}");
-            if let Some(answer) = line.trim_end_matches('\n').strip_prefix(actor::ANSWER) {
+            assert_ne!(self.output.read_line(&mut line).unwrap(), 0, "the process of the pod ended at: {command}");
+            if let Some(answer) = line.trim_end_matches('\n').strip_prefix(pod_process::ANSWER) {
                 return match answer.split_once(' ') {
                     Some(("ok", text)) => Ok(text.to_owned()),
                     _ => Err(answer.to_owned()),
@@ -217,14 +219,15 @@ impl Pod {
         self.child.id()
     }
 
-    pub(crate) fn must(&mut self, command: &str) {
-        self.tell(command).unwrap_or_else(|error| panic!("{command}: {error}"));
+    /// Runs a command that must succeed.
+    pub(crate) fn run(&mut self, command: &str) {
+        self.try_run(command).unwrap_or_else(|error| panic!("{command}: {error}"));
     }
 }
 
 impl Drop for Pod {
     fn drop(&mut self) {
-        // Its listening threads would hold it.
+        // Threads that listen would keep it running.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -238,7 +241,7 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    /// Whole lines written so far.
+    /// The complete lines that it has written so far.
     pub(crate) fn lines(&self) -> Vec<Line> {
         let text = fs::read(&self.output).unwrap_or_default();
         let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
@@ -253,26 +256,26 @@ impl Agent {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// Asks it to stop, waits until it has, and hands out all it wrote.
-    pub(crate) fn stop(mut self) -> Record {
+    /// Stops it with SIGTERM, waits for its end, and returns its output.
+    pub(crate) fn stop(mut self) -> AgentOutput {
         self.signal(Signal::TERM);
         let status = self.child.wait().unwrap();
         assert!(status.success(), "{status}: {}", self.log());
-        Record::of(self.lines())
+        AgentOutput::of(self.lines())
     }
 
-    /// Stops it where it stands, and waits until it stands.
+    /// Suspends it with SIGSTOP, and waits until it is suspended.
     pub(crate) fn pause(&self) {
         self.signal(Signal::STOP);
         let stat = format!("/proc/{}/stat", self.child.id());
-        wait_for("the agent to stand still", || fs::read_to_string(&stat).unwrap().contains(") T ").then_some(()));
+        wait_for("the agent to be suspended", || fs::read_to_string(&stat).unwrap().contains(") T ").then_some(()));
     }
 
     pub(crate) fn resume(&self) {
         self.signal(Signal::CONT);
     }
 
-    /// The ids of its programs, which it logs.
+    /// The kernel's ids of its programs, from its log.
     pub(crate) fn programs(&self) -> BTreeSet<u32> {
         wait_for("the agent to log its programs", || {
             let log = self.log();
@@ -294,40 +297,41 @@ impl Drop for Agent {
     }
 }
 
-/// What an agent wrote.
+/// The flows and reports that an agent wrote.
 #[derive(Debug)]
-pub(crate) struct Record {
+pub(crate) struct AgentOutput {
     pub(crate) flows: Vec<Flow>,
     pub(crate) reports: Vec<NodeReport>,
 }
 
-impl Record {
+impl AgentOutput {
     pub(crate) fn of(lines: Vec<Line>) -> Self {
-        let mut record = Self { flows: Vec::new(), reports: Vec::new() };
+        let mut output = Self { flows: Vec::new(), reports: Vec::new() };
         for line in lines {
             match line {
-                Line::Flow(flow) => record.flows.push(*flow),
-                Line::Report(report) => record.reports.push(report),
+                Line::Flow(flow) => output.flows.push(*flow),
+                Line::Report(report) => output.reports.push(report),
             }
         }
-        record
+        output
     }
 
-    /// The only flow that a closure accepts.
-    pub(crate) fn only(&self, what: &str, accepts: impl Fn(&Flow) -> bool) -> &Flow {
-        let found: Vec<&Flow> = self.flows.iter().filter(|flow| accepts(flow)).collect();
+    /// The only flow that matches.
+    pub(crate) fn only(&self, what: &str, matches: impl Fn(&Flow) -> bool) -> &Flow {
+        let found: Vec<&Flow> = self.flows.iter().filter(|flow| matches(flow)).collect();
         match found[..] {
             [flow] => flow,
             _ => panic!("{what}: {} flows instead of one: {found:#?}\nof {:#?}", found.len(), self.flows),
         }
     }
 
+    /// The sum of a cause's losses over all reports.
     pub(crate) fn lost(&self, cause: &str) -> u64 {
         self.reports.iter().filter_map(|report| report.lost.get(cause)).sum()
     }
 }
 
-/// Whether this process was started as an actor.
-pub(crate) fn is_actor() -> bool {
-    std::env::var_os(ACTOR).is_some()
+/// Whether this process was started as a pod's process.
+pub(crate) fn is_pod_process() -> bool {
+    std::env::var_os(POD_PROCESS).is_some()
 }

@@ -1,4 +1,4 @@
-//! Packets made by hand, as no socket would send them.
+//! Packets that are built by hand because no socket would send them.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -53,7 +53,7 @@ pub(crate) fn syn(from: Ipv4Addr, to: Ipv4Addr, ports: [u16; 2]) -> Vec<u8> {
     segment
 }
 
-/// RFC 1071. Every part but the last is of even length.
+/// The checksum of RFC 1071. Only the last part may have an odd length.
 fn checksum(parts: &[&[u8]]) -> [u8; 2] {
     let mut sum = 0_u32;
     for part in parts {

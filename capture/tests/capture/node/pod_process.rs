@@ -1,4 +1,4 @@
-//! A process in a pod's cgroup that does as it is told: one command a line on its standard input, one answer a line.
+//! The process of a pod. It runs one command per line of its standard input, and prints one answer per line.
 
 use std::io::{self, BufRead as _, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr};
@@ -10,26 +10,26 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 const SCTP: i32 = 132;
 
-/// Marks answers among what the test harness prints.
+/// Marks the answers in the output of the test harness.
 pub(crate) const ANSWER: &str = "@";
 
-/// Serves until its standard input ends. Whoever spawned it has the stage.
+/// Runs commands until the standard input ends.
 pub(crate) fn serve() {
     let mut open = Vec::new();
     for line in io::stdin().lock().lines() {
         let line = line.unwrap();
         let words: Vec<&str> = line.split(' ').collect();
-        let answer = match obey(&words, &mut open) {
+        let answer = match run(&words, &mut open) {
             Ok(text) => format!("ok {text}"),
             Err(error) => format!("error {error}"),
         };
-        // A line of its own, whatever the harness has printed before.
+        // The harness may have printed a part of a line before.
         println!("\n{ANSWER}{answer}");
         io::stdout().flush().unwrap();
     }
 }
 
-fn obey(words: &[&str], open: &mut Vec<Socket>) -> io::Result<String> {
+fn run(words: &[&str], open: &mut Vec<Socket>) -> io::Result<String> {
     match *words {
         ["tcp-listen", at] => tcp_listen(at.parse().unwrap()),
         ["tcp-send", from, to, bytes] => tcp_send(from.parse().unwrap(), to.parse().unwrap(), bytes.parse().unwrap()),
@@ -81,7 +81,7 @@ fn tcp_socket(at: SocketAddr) -> io::Result<Socket> {
     Socket::new(Domain::for_address(at), Type::STREAM, None)
 }
 
-/// Echoes every connection until its client has said all.
+/// Accepts connections, and echoes each until its client closes it.
 fn tcp_listen(at: SocketAddr) -> io::Result<String> {
     let socket = tcp_socket(at)?;
     socket.set_reuse_address(true)?;
@@ -119,7 +119,7 @@ fn tcp_exchange(mut socket: &Socket, bytes: usize) -> io::Result<String> {
     Ok(String::new())
 }
 
-/// Requests and answers a second.
+/// Measures requests with answers per second.
 fn tcp_rate(stream: &Socket, span: Duration) -> io::Result<String> {
     stream.set_tcp_nodelay(true)?;
     let started = Instant::now();
@@ -135,13 +135,13 @@ fn icmp_send(from: IpAddr, to: IpAddr, count: u32) -> io::Result<String> {
     let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4))?;
     socket.bind(&SocketAddr::new(from, 0).into())?;
     for _ in 0..count {
-        // An answer to nothing: nobody answers it.
+        // An echo reply without a request, which gets no answer.
         socket.send_to(&[0, 0, 0xff, 0xff, 0, 0, 0, 0], &SocketAddr::new(to, 0).into())?;
     }
     Ok(String::new())
 }
 
-/// To so many ports, one after the other.
+/// Sends datagrams to `ports` ports in turn.
 fn udp_flood(from: SocketAddr, to: SocketAddr, count: u32, ports: u32) -> io::Result<String> {
     let socket = udp_socket(from)?;
     for n in 0..count {
@@ -189,7 +189,7 @@ fn sctp_socket(at: IpAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// A common header (RFC 9260, 3.1) and one chunk; nobody here checks the checksum.
+/// Sends a common header (RFC 9260, 3.1) and one chunk. Nothing checks the checksum in these tests.
 fn sctp_send(from: IpAddr, to: IpAddr, ports: [u16; 2], chunk: u8) -> io::Result<String> {
     let mut packet = Vec::new();
     packet.extend(ports[0].to_be_bytes());
@@ -201,7 +201,7 @@ fn sctp_send(from: IpAddr, to: IpAddr, ports: [u16; 2], chunk: u8) -> io::Result
     Ok(String::new())
 }
 
-/// A whole packet, IP header included, in hexadecimal.
+/// Sends a whole packet, including the IP header, that is given in hexadecimal.
 fn raw_send(to: IpAddr, packet: &str) -> io::Result<String> {
     let to = SocketAddr::new(to, 0);
     let socket = Socket::new(Domain::for_address(to), Type::RAW, Some(Protocol::from(libc::IPPROTO_RAW)))?;

@@ -1,4 +1,4 @@
-//! Questions as an API server asks them, of the routes themselves.
+//! Sends admission reviews to the routes as an API server does.
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
@@ -8,8 +8,8 @@ use foretell_webhook::server::routes;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-/// What the API server would send with this.
-pub(crate) fn review(request: &Value) -> Value {
+/// The `AdmissionReview` that the API server would send with this request.
+fn admission_review(request: &Value) -> Value {
     let mut review = json!({
         "apiVersion": "admission.k8s.io/v1",
         "kind": "AdmissionReview",
@@ -27,7 +27,7 @@ pub(crate) fn review(request: &Value) -> Value {
     review
 }
 
-/// Sends a body and returns what comes back.
+/// Posts a body, and returns the status and the answer.
 pub(crate) async fn send(path: &str, body: impl Into<Body>) -> (StatusCode, Value) {
     let evaluator = Evaluator { namespace: "foretell".to_owned(), name: "foretell-evaluator".to_owned() };
     let request = Request::post(path).header("content-type", "application/json").body(body.into()).unwrap();
@@ -37,16 +37,16 @@ pub(crate) async fn send(path: &str, body: impl Into<Body>) -> (StatusCode, Valu
     (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
 }
 
-/// The response to a question, which has its UID.
-pub(crate) async fn ask(path: &str, request: &Value) -> Value {
-    let (status, answer) = send(path, review(request).to_string()).await;
+/// The response to a request. It must have the request's UID.
+pub(crate) async fn review(path: &str, request: &Value) -> Value {
+    let (status, answer) = send(path, admission_review(request).to_string()).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
     assert_eq!((&answer["apiVersion"], &answer["kind"]), (&json!("admission.k8s.io/v1"), &json!("AdmissionReview")));
     assert_eq!(answer["response"]["uid"], "705ab4f5-6393-11e8-b7cc-42010a800002");
     answer["response"].clone()
 }
 
-/// A group, version and kind, and the resource of it.
+/// The fields of a request for this kind and resource.
 pub(crate) fn of_kind(group: &str, version: &str, kind: &str, resource: &str) -> Value {
     json!({
         "kind": {"group": group, "version": version, "kind": kind},
@@ -54,8 +54,8 @@ pub(crate) fn of_kind(group: &str, version: &str, kind: &str, resource: &str) ->
     })
 }
 
-/// The question with further fields.
-pub(crate) fn with(mut question: Value, fields: &Value) -> Value {
-    question.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-    question
+/// The request with further fields.
+pub(crate) fn with(mut request: Value, fields: &Value) -> Value {
+    request.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    request
 }
