@@ -1,7 +1,7 @@
 //! Tells the API server whom to trust: `caBundle` of the webhook configurations, and nothing else of them.
 
 use anyhow::Context as _;
-use foretell_service::certificate::{Publish, Told};
+use foretell_service::certificate::{Publish, Published};
 use foretell_service::health::Health;
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation, TestOperation};
@@ -57,7 +57,7 @@ const PART: &str = "its webhook configurations";
 
 impl Publish for Configurations {
     /// Lets both trust these authorities. What trusts them already is not touched.
-    async fn publish(&self, authorities: &str) -> anyhow::Result<Told> {
+    async fn publish(&self, authorities: &str) -> anyhow::Result<Published> {
         let mut is_called = false;
         for kind in [
             ApiResource::erase::<ValidatingWebhookConfiguration>(&()),
@@ -75,12 +75,12 @@ impl Publish for Configurations {
             }
         }
         if is_called {
-            self.health.has(PART);
-            return Ok(Told::All);
+            self.health.set_ready(PART);
+            return Ok(Published::Everywhere);
         }
         let reason = format!("there is none named {}, so the API server asks nothing", self.name);
-        self.health.waits_for(PART, reason);
-        Ok(Told::NotAll)
+        self.health.set_waiting(PART, reason);
+        Ok(Published::Partly)
     }
 }
 
