@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map;
 use std::time::Duration;
 
-use foretell_policy::flow::Flow;
+use foretell_policy::model::flow::Flow;
 
 use crate::clock::Moment;
 use crate::record::{Event, FlowKey, Sums};
@@ -160,7 +160,7 @@ pub(crate) fn nanoseconds(span: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use foretell_policy::flow::{Direction, Outcome, Protocol};
+    use foretell_policy::model::flow::{Direction, Outcome, Protocol};
 
     use super::*;
 

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use foretell_policy::flow::{Direction, Protocol};
+use foretell_policy::model::flow::{Direction, Protocol};
 
 /// Bytes of a key of the flow table.
 pub const KEY_BYTES: usize = 32;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use foretell_policy::flow::{Direction, Endpoint, Flow, Outcome, Protocol};
+use foretell_policy::model::flow::{Direction, Endpoint, Flow, Outcome, Protocol};
 
 use crate::aggregate::{Closed, Closing, nanoseconds};
 use crate::record::{Event, FlowKey, Sums};

@@ -9,7 +9,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use foretell_policy::flow::{Line, is_log};
+use foretell_policy::model::flow::{Line, is_log};
 use rustix::process::{Pid, Signal, kill_process};
 use stage::{ADDRESSES, Record, Stage, actor, skipped, wait_for};
 

@@ -3,7 +3,7 @@ mod stage;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use foretell_policy::flow::{Direction, Flow, Outcome, Protocol};
+use foretell_policy::model::flow::{Direction, Flow, Outcome, Protocol};
 use stage::packet::{destination_options, hex, ipv4, ipv6, syn, udp};
 use stage::{Record, Stage, actor, skipped, wait_for};
 

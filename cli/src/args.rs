@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use foretell_policy::cluster::workload::kind_named;
-use foretell_policy::dialect::Dialect;
-use foretell_policy::explanation::ends::EndName;
-use foretell_policy::flow::Protocol;
+use foretell_policy::explain::explanation::ends::EndName;
+use foretell_policy::model::dialect::Dialect;
+use foretell_policy::model::flow::Protocol;
 use foretell_service::evaluator::EvaluatorArgs;
 use ipnet::IpNet;
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};

@@ -2,9 +2,10 @@
 
 use std::io::{self, Write as _};
 
-use foretell_policy::judgement::{Inputs, judge};
-use foretell_policy::preview::{Preview, WireChange};
-use foretell_policy::report::{Report, markdown};
+use foretell_policy::judge::judgement::{Inputs, judge};
+use foretell_policy::report::data::Report;
+use foretell_policy::report::markdown;
+use foretell_policy::report::preview::{Preview, WireChange};
 use foretell_service::evaluator::{Evaluator, EvaluatorArgs, EvaluatorError};
 use jiff::{SignedDuration, Timestamp};
 use tokio::runtime::Builder;

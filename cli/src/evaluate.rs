@@ -5,17 +5,18 @@ use std::io::{self, BufWriter, Write};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use foretell_policy::cluster::Cluster;
-use foretell_policy::compiled::{Policy, PolicyRef};
-use foretell_policy::dialect::recognised::{recognise, remark};
-use foretell_policy::evaluation::evaluate;
-use foretell_policy::flow::{Flow, Line};
-use foretell_policy::object::Object;
-use foretell_policy::population::Population;
-use foretell_policy::report::words::{count, grouped};
-use foretell_policy::tier::policy::TierPolicy;
-use foretell_policy::verdict::VerdictName;
-use foretell_policy::world::World;
+use foretell_policy::cluster::detected::{recognise, remark};
+use foretell_policy::cluster::inventory::Cluster;
+use foretell_policy::engine::population::Population;
+use foretell_policy::engine::world::World;
+use foretell_policy::explain::evaluation::VerdictName;
+use foretell_policy::explain::evaluation::evaluate;
+use foretell_policy::model::flow::{Flow, Line};
+use foretell_policy::model::policy_ref::PolicyRef;
+use foretell_policy::model::words::{count, grouped};
+use foretell_policy::policy::admin_policy::AdminPolicy;
+use foretell_policy::policy::network_policy::Policy;
+use foretell_policy::resource::object::Object;
 use jiff::Timestamp;
 
 use crate::args::{BadLines, Evaluate, Observed, ObservedError, VerdictFormat};
@@ -116,9 +117,9 @@ pub(crate) fn policies(objects: &[Object], all: bool) -> Vec<Arc<Policy>> {
 }
 
 /// The policies of administrators, which are enforced.
-pub(crate) fn administrators(objects: &[Object]) -> Vec<Arc<TierPolicy>> {
-    let policies = objects.iter().filter_map(TierPolicy::of);
-    let by_reference: BTreeMap<PolicyRef, TierPolicy> =
+pub(crate) fn administrators(objects: &[Object]) -> Vec<Arc<AdminPolicy>> {
+    let policies = objects.iter().filter_map(AdminPolicy::of);
+    let by_reference: BTreeMap<PolicyRef, AdminPolicy> =
         policies.map(|policy| (policy.reference.clone(), policy)).collect();
     by_reference.into_values().map(Arc::new).collect()
 }

@@ -3,12 +3,12 @@
 use std::io::{self, Write as _};
 use std::sync::Arc;
 
-use foretell_policy::cluster::Cluster;
-use foretell_policy::compiled::Policy;
-use foretell_policy::explanation::ends::ExplainError;
-use foretell_policy::explanation::{Asked, explain};
-use foretell_policy::population::Population;
-use foretell_policy::world::World;
+use foretell_policy::cluster::inventory::Cluster;
+use foretell_policy::engine::population::Population;
+use foretell_policy::engine::world::World;
+use foretell_policy::explain::explanation::ends::ExplainError;
+use foretell_policy::explain::explanation::{ExplainQuery, explain};
+use foretell_policy::policy::network_policy::Policy;
 use jiff::Timestamp;
 
 use crate::args::{Explain, ExplanationFormat, ObservedError};
@@ -66,7 +66,7 @@ pub fn run(args: Explain) -> Result<u8, ExplainFailure> {
         policies(&objects, true).into_iter().partition(|policy| policy.reference.kind.is_enforced());
     let population = Arc::new(Population::as_recorded(&cluster));
     let world = World::in_dialect(cni, population, enforced).under(administrators(&objects));
-    let asked = Asked { from, to, protocol, port, at: at.unwrap_or_else(Timestamp::now) };
+    let asked = ExplainQuery { from, to, protocol, port, at: at.unwrap_or_else(Timestamp::now) };
     let explanation = explain(&world, &audited, &asked)?;
     drop(progress);
     let text = match format {

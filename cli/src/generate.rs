@@ -2,12 +2,12 @@
 
 use std::io::{self, Write as _};
 
+use foretell_policy::change::revisions::Change;
 use foretell_policy::cluster::workload::Workload;
-use foretell_policy::collation::Change;
-use foretell_policy::dialect::Dialect;
-use foretell_policy::flow::Direction;
-use foretell_policy::generate::{GenerateError, generate};
-use foretell_policy::judgement::Inputs;
+use foretell_policy::judge::generate::{GenerateError, generate};
+use foretell_policy::judge::judgement::Inputs;
+use foretell_policy::model::dialect::Dialect;
+use foretell_policy::model::flow::Direction;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::args::{Generate, ObservedError, Restricts};
@@ -78,7 +78,7 @@ pub fn run(args: Generate) -> Result<u8, GenerateFailure> {
     let workload = Workload { namespace, kind, name: workload };
     let generated = generate(&inputs, &workload, directions, &name)?;
     drop(progress);
-    if generated.mend().is_none() {
+    if generated.fix().is_none() {
         say(format!("no traffic of {workload} in use was seen: the policy allows nothing"));
     }
     let mut output = io::stdout().lock();

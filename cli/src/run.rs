@@ -75,5 +75,5 @@ fn print(text: &str) -> Result<u8, Failure> {
 }
 
 fn schema() -> String {
-    format!("{:#}\n", foretell_policy::report::Report::json_schema())
+    format!("{:#}\n", foretell_policy::report::data::Report::json_schema())
 }

@@ -4,9 +4,13 @@ use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use foretell_policy::manifest::{self, DocumentError};
-use foretell_policy::object::{self, Object, ObjectError, Origin};
-use foretell_policy::snapshot;
+use foretell_policy::manifest::documents as manifest;
+use foretell_policy::manifest::documents::DocumentError;
+use foretell_policy::resource::object::Object;
+use foretell_policy::resource::object::fault::ObjectError;
+use foretell_policy::resource::object::origin::Origin;
+use foretell_policy::resource::read;
+use foretell_policy::snapshot::text as snapshot;
 
 use crate::{flows, messages};
 
@@ -114,7 +118,7 @@ fn read_file(path: &Path, objects: &mut Vec<Object>) -> Result<(), SnapshotError
             document: document.number,
             error,
         })?;
-        let read = object::read(value, &Origin::Cluster).map_err(|error| SnapshotError::Object {
+        let read = read::read(value, &Origin::Cluster).map_err(|error| SnapshotError::Object {
             path: path.to_owned(),
             document: document.number,
             item: if document.item.is_empty() { String::new() } else { format!(", {}", document.item) },

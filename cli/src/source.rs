@@ -10,8 +10,8 @@ mod trees;
 
 use std::path::PathBuf;
 
-use foretell_policy::collation::{Change, Collation};
-use foretell_policy::settings::Settings;
+use foretell_policy::change::revisions::{Change, ChangeBuilder};
+use foretell_policy::change::settings::Settings;
 
 use crate::messages;
 use git::Repository;
@@ -200,7 +200,7 @@ pub enum SourceError {
 pub fn load(request: &Request) -> Result<Loaded, SourceError> {
     let Request { revisions, paths, namespace, render } = request;
     let mut filter = PathFilter::new(paths)?;
-    let mut collation = Collation::new(namespace);
+    let mut collation = ChangeBuilder::new(namespace);
     let (settings, base, head) = match revisions {
         Revisions::Git { repo, base, head } => {
             let repository = Repository::open(repo)?;

@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{ContentArrangement, Table};
+use foretell_policy::cluster::party::from_to;
+use foretell_policy::model::words::{ago, grouped};
+use foretell_policy::report::data::{Denial, Report, State};
 use foretell_policy::report::policies::PolicyReport;
-use foretell_policy::report::words::{ago, from_to, grouped};
-use foretell_policy::report::{Denial, Report, State};
 use jiff::Timestamp;
 
 /// Renders the report: the decision and why, every denial, and what else the change does in a line each.
@@ -63,12 +64,12 @@ pub fn render(report: &Report) -> String {
         let _ = writeln!(page, "Not judged: {}: {}", printable(&file.file), printable(&file.why));
     }
     for dialect in &report.dialects {
-        let of = if dialect.relations == 1 { "relation in use is" } else { "relations in use are" };
+        let of = if dialect.connections == 1 { "relation in use is" } else { "relations in use are" };
         let _ = writeln!(
             page,
             "Under {} {} {of} judged otherwise: {} ({})",
             printable(&dialect.title),
-            grouped(dialect.relations),
+            grouped(dialect.connections),
             printable(&dialect.what),
             printable(&dialect.source)
         );
@@ -90,7 +91,7 @@ fn denials(page: &mut String, title: &str, denials: &[Denial], report: &Report) 
 
 /// What would resolve a policy's denials.
 fn mend(page: &mut String, policy: &PolicyReport) {
-    let Some(mend) = &policy.mend else { return };
+    let Some(mend) = &policy.fix else { return };
     if !mend.diff.is_empty() {
         let _ = writeln!(page, "This would allow it, in {}:\n\n{}", printable(&policy.place), mend.diff);
     }
@@ -102,7 +103,7 @@ fn mend(page: &mut String, policy: &PolicyReport) {
     for denial in &mend.not_enough_for {
         let _ = writeln!(page, "{denial} has another policy against it as well.");
     }
-    for left in &mend.left {
+    for left in &mend.unresolvable {
         let _ = writeln!(page, "{} is left: {}.", left.denial, printable(&left.why));
     }
 }

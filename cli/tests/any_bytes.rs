@@ -7,10 +7,11 @@ mod foretell;
 use std::fs;
 
 use foretell::{Place, SNAPSHOT, flow, report};
-use foretell_policy::collation::{Collation, Versions};
-use foretell_policy::flow::Line;
-use foretell_policy::manifest;
-use foretell_policy::object::{self, Origin};
+use foretell_policy::change::revisions::{ChangeBuilder, Versions};
+use foretell_policy::manifest::documents as manifest;
+use foretell_policy::model::flow::Line;
+use foretell_policy::resource::object::origin::Origin;
+use foretell_policy::resource::read;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -105,19 +106,19 @@ proptest! {
         for document in manifest::documents(&String::from_utf8_lossy(&bytes)) {
             if let Ok(value) = document.value {
                 let manifests = Origin::Manifest { default_namespace: "default".to_owned() };
-                let _ = object::read(value.clone(), &manifests);
-                let _ = object::read(value, &Origin::Cluster);
+                let _ = read::read(value.clone(), &manifests);
+                let _ = read::read(value, &Origin::Cluster);
             }
         }
     }
 
     #[test]
     fn any_files_are_a_change(base in manifest(), merged in manifest(), name in "(web|kustomization|Chart|values)[.](yaml|json|tpl)") {
-        let mut collation = Collation::new("default");
+        let mut collation = ChangeBuilder::new("default");
         collation.file(&name, Versions::Changed { base: Some(&base), merged: Some(&merged) });
         collation.file("same.yaml", Versions::Same(&merged));
         let _ = collation.finish();
-        let mut collation = Collation::new("default");
+        let mut collation = ChangeBuilder::new("default");
         collation.rendered(&base, &merged);
         let _ = collation.finish();
     }

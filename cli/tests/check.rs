@@ -50,7 +50,7 @@ fn checked(place: &Place, repository: &Repository, head: &str, more: &str, statu
     assert_eq!(json.status, Some(status), "{}{}", json.stdout, json.stderr);
     assert_eq!(json.stderr, "");
     let report: Value = serde_json::from_str(&json.stdout).unwrap();
-    assert_eq!(report["schemaVersion"], 1);
+    assert_eq!(report["schemaVersion"], 2);
     assert_eq!(report["exitStatus"], status);
     let decisions: &[&str] = match status {
         0 => &["mayMerge"],
@@ -321,7 +321,7 @@ fn every_command_has_a_help() {
 fn the_definitions_that_are_printed_are_three_that_parse() {
     let ended = Place::new().run("crds");
     assert_eq!((ended.status, ended.stderr.as_str()), (Some(0), ""));
-    let documents = foretell_policy::manifest::documents(&ended.stdout);
+    let documents = foretell_policy::manifest::documents::documents(&ended.stdout);
     let names: Vec<_> =
         documents.iter().map(|document| document.value.as_ref().unwrap()["spec"]["names"]["kind"].clone()).collect();
     assert_eq!(names, ["AuditNetworkPolicy", "AuditClusterNetworkPolicy", "AuditException"]);

@@ -28,7 +28,7 @@ fn error(request: &Request) -> SourceError {
 
 /// `default/web` of each side, in order.
 fn names(loaded: &Loaded) -> (Vec<String>, Vec<String>) {
-    let named = |sourced: &[foretell_policy::collation::Sourced]| {
+    let named = |sourced: &[foretell_policy::change::revisions::Sourced]| {
         sourced.iter().map(|s| format!("{}/{}", s.object.id().namespace, s.object.id().name)).collect()
     };
     (named(&loaded.change.before), named(&loaded.change.after))

@@ -9,8 +9,8 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use foretell_policy::preview::Preview;
-use foretell_policy::report::Report;
+use foretell_policy::report::data::Report;
+use foretell_policy::report::preview::Preview;
 use foretell_service::contract::{DenialPage, EvidenceAnswer, PolicySummary, VerdictRow};
 use foretell_service::query::parameters;
 use foretell_service::refusal::Refusal;
@@ -147,7 +147,7 @@ async fn evaluate_flow(
 #[cfg(test)]
 mod tests {
     use axum::body::{Body, to_bytes};
-    use foretell_policy::dialect::Dialect;
+    use foretell_policy::model::dialect::Dialect;
     use foretell_service::health::Health;
     use foretell_service::metrics::Metrics;
     use foretell_service::refusal::RefusalBody;

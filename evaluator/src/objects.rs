@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use foretell_policy::cluster::pod::GONE_AT;
-use foretell_policy::compiled::{PolicyKind, PolicyRef};
-use foretell_policy::object::kept::strip;
-use foretell_policy::object::{Object, Origin, read};
-use foretell_policy::snapshot::Snapshot;
+use foretell_policy::model::policy_ref::{PolicyKind, PolicyRef};
+use foretell_policy::resource::object::Object;
+use foretell_policy::resource::object::origin::Origin;
+use foretell_policy::resource::read::read;
+use foretell_policy::snapshot::api_resource::Resource;
 use foretell_policy::snapshot::gone::add_gone;
-use foretell_policy::snapshot::resource::Resource;
+use foretell_policy::snapshot::kept::strip;
+use foretell_policy::snapshot::text::Snapshot;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -224,7 +226,7 @@ pub fn typed(snapshot: &Snapshot) -> (Vec<Object>, Vec<Unreadable>) {
 
 #[cfg(test)]
 mod tests {
-    use foretell_policy::snapshot::resource::RESOURCES;
+    use foretell_policy::snapshot::api_resource::RESOURCES;
 
     use super::*;
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use foretell_policy::report::State as DenialState;
-use foretell_policy::snapshot::Snapshot;
-use foretell_policy::snapshot::resource::RESOURCES;
+use foretell_policy::report::data::State as DenialState;
+use foretell_policy::snapshot::api_resource::RESOURCES;
+use foretell_policy::snapshot::text::Snapshot;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
-use foretell_policy::snapshot::resource::RESOURCES;
+use foretell_policy::snapshot::api_resource::RESOURCES;
 use foretell_service::access::Access;
 use foretell_service::authority::{Authority, service_names};
 use foretell_service::certificate::Source;

@@ -1,9 +1,9 @@
 //! A small cluster and its traffic, for unit tests: the pods web and batch on node n1, scraper on node n2. It is noon.
 
-use foretell_policy::compiled::{PolicyKind, PolicyRef};
-use foretell_policy::dialect::Dialect;
-use foretell_policy::flow::{Direction, Endpoint, Flow, NodeReport, Outcome, Protocol};
-use foretell_policy::snapshot::resource::RESOURCES;
+use foretell_policy::model::dialect::Dialect;
+use foretell_policy::model::flow::{Direction, Endpoint, Flow, NodeReport, Outcome, Protocol};
+use foretell_policy::model::policy_ref::{PolicyKind, PolicyRef};
+use foretell_policy::snapshot::api_resource::RESOURCES;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 

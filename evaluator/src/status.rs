@@ -1,11 +1,11 @@
 //! The status of an audit policy.
 
-use foretell_policy::audit::{AuditPolicyStatus, Evaluation, MOST_OFFENDERS, TopOffender};
-use foretell_policy::compiled::PolicyRef;
-use foretell_policy::flow::Direction;
-use foretell_policy::naming::Party;
-use foretell_policy::report::Denial;
-use foretell_policy::report::words::count;
+use foretell_policy::cluster::party::Party;
+use foretell_policy::model::flow::Direction;
+use foretell_policy::model::policy_ref::PolicyRef;
+use foretell_policy::model::words::count;
+use foretell_policy::report::data::Denial;
+use foretell_policy::resource::audit::{AuditPolicyStatus, Evaluation, MOST_OFFENDERS, TopOffender};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde_json::Value;
@@ -168,8 +168,8 @@ fn seconds(at: Timestamp) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
-    use foretell_policy::flow::{Flow, Outcome};
-    use foretell_policy::report::State;
+    use foretell_policy::model::flow::{Flow, Outcome};
+    use foretell_policy::report::data::State;
     use jiff::SignedDuration;
     use serde_json::json;
 

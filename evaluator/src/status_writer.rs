@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use foretell_policy::audit::{AuditClusterNetworkPolicy, AuditNetworkPolicy, AuditPolicyStatus};
-use foretell_policy::compiled::{PolicyKind, PolicyRef};
+use foretell_policy::model::policy_ref::{PolicyKind, PolicyRef};
+use foretell_policy::resource::audit::{AuditClusterNetworkPolicy, AuditNetworkPolicy, AuditPolicyStatus};
 use jiff::Timestamp;
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
@@ -82,7 +82,7 @@ fn resource(kind: PolicyKind) -> ApiResource {
 
 #[cfg(test)]
 mod tests {
-    use foretell_policy::snapshot::resource::RESOURCES;
+    use foretell_policy::snapshot::api_resource::RESOURCES;
 
     use super::*;
 

@@ -3,7 +3,7 @@
 use std::str::FromStr as _;
 use std::time::Duration;
 
-use foretell_policy::snapshot::Snapshot;
+use foretell_policy::snapshot::text::Snapshot;
 use jiff::Timestamp;
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;

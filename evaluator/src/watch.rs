@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use foretell_policy::object::Kind;
-use foretell_policy::snapshot::resource::{Detail, Presence, Resource, Version};
+use foretell_policy::resource::object::Kind;
+use foretell_policy::snapshot::api_resource::{Detail, Presence, Resource, Version};
 use futures::{Stream, StreamExt as _};
 use jiff::Timestamp;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use foretell_policy::cluster::Cluster;
+use foretell_policy::cluster::evidence::{FileWatch, Watch};
+use foretell_policy::cluster::inventory::Cluster;
 use foretell_policy::cluster::ownership::{Destination, End};
-use foretell_policy::evidence::{FileWatch, Watch};
-use foretell_policy::flow::{Direction, Endpoint, Flow, NodeReport, Outcome, Protocol};
-use foretell_policy::traffic::{Tally, Traffic};
+use foretell_policy::cluster::traffic::{Tally, Traffic};
+use foretell_policy::model::flow::{Direction, Endpoint, Flow, NodeReport, Outcome, Protocol};
 use jiff::{SignedDuration, Timestamp, Unit};
 
 /// Identifies a row of the window. Flows of one hour with the same key are summed.
@@ -230,11 +230,11 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
-    use foretell_policy::object::Object;
+    use foretell_policy::resource::object::Object;
     use serde_json::json;
 
     use crate::objects::typed;
-    use foretell_policy::snapshot::Snapshot;
+    use foretell_policy::snapshot::text::Snapshot;
 
     use super::*;
 

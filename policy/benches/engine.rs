@@ -6,11 +6,11 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use foretell_policy::cluster::Cluster;
-use foretell_policy::evaluation::evaluate;
-use foretell_policy::index::{FlowKey, Said};
-use foretell_policy::population::Population;
-use foretell_policy::world::World;
+use foretell_policy::cluster::inventory::Cluster;
+use foretell_policy::engine::index::{BatchVerdicts, FlowKey};
+use foretell_policy::engine::population::Population;
+use foretell_policy::engine::world::World;
+use foretell_policy::explain::evaluation::evaluate;
 
 mod generated;
 
@@ -42,7 +42,7 @@ fn engine(criterion: &mut Criterion) {
         bencher.iter(|| flows.iter().for_each(|flow| _ = black_box(cluster.resolve(flow))));
     });
     group.bench_function("judge 10,000 flows", |bencher| {
-        let mut said = Said::default();
+        let mut said = BatchVerdicts::default();
         bencher.iter(|| {
             said.clear();
             world.judge(&keys, &mut said);

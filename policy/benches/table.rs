@@ -40,19 +40,20 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use foretell_policy::assessment::{Case, assess};
-use foretell_policy::cluster::Cluster;
-use foretell_policy::compiled::Policy;
-use foretell_policy::effect::Worlds;
-use foretell_policy::evaluation::evaluate;
-use foretell_policy::flow::{Direction, Flow};
-use foretell_policy::index::{FlowKey, Replay, Said};
-use foretell_policy::listeners::Listener;
-use foretell_policy::live::Live;
-use foretell_policy::object::Object;
-use foretell_policy::population::Population;
-use foretell_policy::traffic::Traffic;
-use foretell_policy::world::{Dialled, Pair, World};
+use foretell_policy::cluster::inventory::Cluster;
+use foretell_policy::cluster::traffic::Traffic;
+use foretell_policy::engine::backends::Listener;
+use foretell_policy::engine::effect::Worlds;
+use foretell_policy::engine::index::{BatchVerdicts, FlowKey, Replay};
+use foretell_policy::engine::live::Live;
+use foretell_policy::engine::pair::{Dialled, Pair};
+use foretell_policy::engine::population::Population;
+use foretell_policy::engine::world::World;
+use foretell_policy::explain::evaluation::evaluate;
+use foretell_policy::judge::assessment::{AssessmentInputs, assess};
+use foretell_policy::model::flow::{Direction, Flow};
+use foretell_policy::policy::network_policy::Policy;
+use foretell_policy::resource::object::Object;
 
 mod generated;
 
@@ -70,7 +71,7 @@ fn main() {
     judging(&SMALL, seed, "6,000,000/s", "kguardian 27,920; kube-network-policies 78,385 (accept/deny)");
     judging(&LARGE, seed, "3,000,000/s", "kguardian 3,261; kube-network-policies 17,061 (accept/deny)");
     let generated = Generated::new(&LARGE, seed);
-    standing(&generated);
+    standing_world(&generated);
     compiling(&generated);
     changing(&generated);
     replaying(&generated);
@@ -126,17 +127,17 @@ fn judging(size: &Size, seed: u64, target: &str, others: &str) {
     let cluster = Cluster::build(&generated.objects);
     let population = Arc::new(Population::as_recorded(&cluster));
     let world = World::new(Arc::clone(&population), generated.compiled());
-    let mut said = Said::default();
-    let (mut answers, mut denials, mut unclear) = (0, 0, 0);
+    let mut said = BatchVerdicts::default();
+    let (mut answers, mut denials, mut full_lookups) = (0, 0, 0);
     for keys in keys.chunks(BATCH) {
         said.clear();
         world.judge(keys, &mut said);
         answers += said.answers().len();
         denials += said.answers().iter().filter(|(_, answer)| answer.denies()).count();
-        unclear += said.unclear();
+        full_lookups += said.full_lookups();
     }
     println!(
-        "{}: {} pods of {} identities, {} policies, {} flows, {:.1} verdicts a flow, {:.0} % denials, {unclear} by the long way",
+        "{}: {} pods of {} identities, {} policies, {} flows, {:.1} verdicts a flow, {:.0} % denials, {full_lookups} by the long way",
         size.name,
         cluster.pods().count(),
         population.identities().len(),
@@ -160,7 +161,7 @@ fn judging(size: &Size, seed: u64, target: &str, others: &str) {
 }
 
 /// What all policies together make of a flow at both its ends, each with its reason: one tier after the other.
-fn standing(generated: &Generated) {
+fn standing_world(generated: &Generated) {
     let cluster = Cluster::build(&generated.objects);
     let bare = World::new(Arc::new(Population::as_recorded(&cluster)), generated.compiled());
     let flows = generated.flows(LARGE.flows / 10);
@@ -174,7 +175,7 @@ fn standing(generated: &Generated) {
                 let dialled = Dialled::from(&ends.dst);
                 for Listener { end, port } in view.listeners(&ends, flow.protocol, flow.port, flow.start) {
                     let pair = Pair { src: ends.src, dst: end, protocol: flow.protocol, port, dialled };
-                    let passes = Direction::BOTH.iter().all(|direction| view.standing(&pair, *direction).passes());
+                    let passes = Direction::BOTH.iter().all(|direction| view.decide(&pair, *direction).passes());
                     denied += u32::from(!passes);
                 }
             }
@@ -192,7 +193,7 @@ fn compiling(generated: &Generated) {
         // Kept until the end: only so is memory asked of the system each time, and not what was freed before given again.
         let cluster = Box::leak(Box::new(Cluster::build(&generated.objects)));
         let world = World::new(Arc::new(Population::as_recorded(cluster)), generated.compiled());
-        world.judge(&[], &mut Said::default());
+        world.judge(&[], &mut BatchVerdicts::default());
         std::mem::forget(world);
         megabytes.push(resident() - before);
     });
@@ -308,7 +309,7 @@ fn replaying(generated: &Generated) {
         after.set(policy);
         let changed = BTreeSet::from([policy.reference.clone()]);
         let worlds = Worlds { before: &before, after: &after, at };
-        let case = Case { worlds, changed: &changed, exceptions: &[], promoted_from: &BTreeMap::new() };
+        let case = AssessmentInputs { worlds, changed: &changed, exceptions: &[], promoted_from: &BTreeMap::new() };
         black_box(assess(&case, &traffic, at));
         reports.push(start.elapsed().as_secs_f64());
         before.set(policy);

@@ -1,52 +1,131 @@
 //! What a Kubernetes NetworkPolicy would deny: resource types, semantics, engine and report. No I/O.
+//!
+//! Each module here is a folder and a layer. A layer uses only those that stand before it in this file; `scripts/dependencies`
+//! proves that.
 
-pub mod acceptance;
-pub mod admin;
-pub mod assessment;
-pub mod audit;
-mod canonical;
-pub mod change;
-pub mod cidr;
-pub mod cluster;
-pub mod collation;
-pub mod compiled;
-pub mod crds;
-pub mod defaults;
-pub mod denial;
-pub mod dialect;
-pub mod difference;
-pub mod effect;
-pub mod evaluation;
-pub mod evidence;
-pub mod exception;
-pub mod explanation;
-pub mod flow;
-pub mod gate;
-pub mod generate;
-pub mod index;
-pub mod inhabitants;
-pub mod judgement;
-pub mod labels;
-pub mod listeners;
-mod listing;
-pub mod live;
-pub mod manifest;
-pub mod mend;
-pub mod miss;
-pub mod naming;
-pub mod object;
-pub mod overlay;
-pub mod peer;
-pub mod population;
-pub mod port;
-pub mod preview;
-pub mod report;
-pub mod settings;
-pub mod snapshot;
-pub mod sum;
-mod table;
-pub mod tier;
-pub mod traffic;
-mod validation;
-pub mod verdict;
-pub mod world;
+/// Words of the domain: flows, labels, ports, names of policies, dialects. No Kubernetes types.
+pub mod model {
+    pub(crate) mod address_table;
+    pub mod cidr;
+    pub mod dialect;
+    pub mod flow;
+    pub mod labels;
+    pub(crate) mod list;
+    pub mod policy_id;
+    pub mod policy_ref;
+    pub mod port;
+    pub mod words;
+}
+
+/// Text to documents and back: YAML, JSON, and which documents may hold objects.
+pub mod manifest {
+    pub mod documents;
+    mod json;
+    mod kinds;
+    pub(crate) mod write_yaml;
+    mod yaml;
+}
+
+/// Kubernetes objects: their types, defaults, validation, and which of their fields the engine reads.
+pub mod resource {
+    pub mod admin;
+    pub mod audit;
+    mod canonical;
+    pub mod crds;
+    pub mod defaults;
+    pub mod difference;
+    pub mod exception;
+    pub mod object;
+    pub mod read;
+    mod validation;
+}
+
+/// What was recorded of a cluster: pods over time, addresses, nodes, Services, traffic, and who watched it.
+pub mod cluster {
+    pub mod detected;
+    pub mod evidence;
+    pub mod inventory;
+    pub mod node;
+    pub mod ownership;
+    pub mod party;
+    pub mod pod;
+    mod ranges;
+    pub mod service;
+    pub mod sum;
+    pub mod traffic;
+    pub mod workload;
+}
+
+/// Compiled policies: a form in which *no rules* and *not restricted* are different variants.
+pub mod policy {
+    pub mod admin_peer;
+    pub mod admin_policy;
+    pub mod admin_port;
+    pub mod end_kind;
+    pub mod exception;
+    pub mod flow_question;
+    pub mod network_policy;
+    pub mod peer;
+    pub mod port;
+    pub mod question;
+    pub mod tier;
+}
+
+/// The text that keeps a cluster: a live cluster's objects, and pods that are gone.
+pub mod snapshot {
+    pub mod api_resource;
+    pub mod gone;
+    pub mod kept;
+    pub mod text;
+}
+
+/// Policies and identities to verdicts and effects.
+pub mod engine {
+    pub mod backends;
+    pub mod effect;
+    pub mod end_decision;
+    pub mod index;
+    pub mod inhabitants;
+    pub mod live;
+    pub mod overlay;
+    pub mod pair;
+    pub mod population;
+    pub mod tier;
+    pub mod verdict;
+    pub mod world;
+}
+
+/// Why a verdict is what it is: the nearest rule, the tiers at both ends, sentences.
+pub mod explain {
+    pub(crate) mod enforcer_note;
+    pub mod evaluation;
+    pub mod explanation;
+    pub mod nearest;
+}
+
+/// What a change in Git is: the files of two revisions, as objects.
+pub mod change {
+    pub mod plan;
+    pub mod revisions;
+    pub mod settings;
+}
+
+/// The answer on a change, as data and as Markdown.
+pub mod report {
+    pub mod data;
+    pub mod denial;
+    pub mod dialects;
+    pub mod escape;
+    pub mod markdown;
+    pub mod policies;
+    pub mod preview;
+}
+
+/// Whether a change may merge: what it would deny, by which policy, accepted by which exception, and on what evidence.
+pub mod judge {
+    pub mod assessment;
+    pub mod fix;
+    pub mod gate;
+    pub mod generate;
+    pub mod judgement;
+}

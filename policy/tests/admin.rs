@@ -3,8 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use foretell_policy::object::cidrs::new_faults;
-use foretell_policy::object::{Kind, Object, Origin, read};
+use foretell_policy::resource::object::cidrs::new_faults;
+use foretell_policy::resource::object::origin::Origin;
+use foretell_policy::resource::object::{Kind, Object};
+use foretell_policy::resource::read::read;
 use serde_json::{Value, json};
 
 const ADMIN: &str = "AdminNetworkPolicy";
@@ -76,7 +78,7 @@ fn the_two_versions_of_one_policy_are_one_object() {
     former["apiVersion"] = json!("policy.networking.k8s.io/v1alpha2");
     let (former, now) = (object(former), object(policy(CLUSTER, "")));
     assert_eq!(former.id(), now.id());
-    assert_eq!(former.substance(), now.substance());
+    assert_eq!(former.relevant_fields(), now.relevant_fields());
 }
 
 #[test]
@@ -136,16 +138,16 @@ fn a_protocol_left_out_is_tcp() {
         "{namespaces: {}}",
         "{portNumber: {protocol: TCP, port: 80}}, {portRange: {protocol: TCP, start: 1, end: 2}}",
     );
-    assert_eq!(object(short).substance(), object(long).substance());
+    assert_eq!(object(short).relevant_fields(), object(long).relevant_fields());
 }
 
 #[test]
 fn what_means_the_same_is_no_change() {
-    let of = |to: &str| object(egress(CLUSTER, to, "")).substance();
+    let of = |to: &str| object(egress(CLUSTER, to, "")).relevant_fields();
     assert_eq!(of("{pods: {podSelector: {}}}"), of("{pods: {namespaceSelector: {matchLabels: {}}, podSelector: {}}}"));
     assert_ne!(of("{pods: {podSelector: {}}}"), of("{namespaces: {}}"), "as it is written, though it means the same");
     assert_ne!(of("{networks: [10.0.0.0/8]}"), of("{networks: [10.0.0.0/9]}"));
-    let rules = |rules: &str| object(policy(ADMIN, rules)).substance();
+    let rules = |rules: &str| object(policy(ADMIN, rules)).relevant_fields();
     assert_eq!(rules("ingress: []"), rules("egress: []"));
     assert_eq!(
         rules("ingress: [{name: a, action: Deny, from: [{namespaces: {}}]}]"),

@@ -1,6 +1,6 @@
 //! What a CIDR's text means, in every form that Kubernetes ever took.
 
-use foretell_policy::cidr::{OldForm, parse_cidr};
+use foretell_policy::model::cidr::{OldForm, parse_cidr};
 
 #[test]
 fn texts_mean_their_network() {

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use foretell_policy::crds;
+use foretell_policy::resource::crds;
 use serde_json::{Map, Value, json};
 
 const HEADER: &str = "# Generated from the types in policy/src: change those, and run `make golden`.\n";

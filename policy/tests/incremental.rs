@@ -12,23 +12,26 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use foretell_policy::cluster::Cluster;
+use foretell_policy::cluster::inventory::Cluster;
 use foretell_policy::cluster::ownership::Ends;
-use foretell_policy::compiled::Policy;
-use foretell_policy::dialect::{Cni, Dialect};
-use foretell_policy::evaluation::evaluate_in;
-use foretell_policy::flow::{Direction, Flow};
-use foretell_policy::index::view::View;
-use foretell_policy::index::{FlowKey, Held, Replay, Said};
-use foretell_policy::listeners::Listener;
-use foretell_policy::live::Live;
-use foretell_policy::object::Object;
-use foretell_policy::population::Population;
-use foretell_policy::tier::chain::Passage;
-use foretell_policy::tier::policy::TierPolicy;
-use foretell_policy::traffic::Traffic;
-use foretell_policy::verdict::{Verdict, VerdictLine};
-use foretell_policy::world::{Dialled, Pair, PolicyId, World};
+use foretell_policy::cluster::traffic::Traffic;
+use foretell_policy::engine::backends::Listener;
+use foretell_policy::engine::end_decision::Permission;
+use foretell_policy::engine::index::view::View;
+use foretell_policy::engine::index::{BatchVerdicts, FlowKey, IndexSizes, Replay};
+use foretell_policy::engine::live::Live;
+use foretell_policy::engine::pair::{Dialled, Pair};
+use foretell_policy::engine::population::Population;
+use foretell_policy::engine::verdict::Verdict;
+use foretell_policy::engine::world::World;
+use foretell_policy::explain::evaluation::VerdictLine;
+use foretell_policy::explain::evaluation::evaluate_in;
+use foretell_policy::model::dialect::{Cni, Dialect};
+use foretell_policy::model::flow::{Direction, Flow};
+use foretell_policy::model::policy_id::PolicyId;
+use foretell_policy::policy::admin_policy::AdminPolicy;
+use foretell_policy::policy::network_policy::Policy;
+use foretell_policy::resource::object::Object;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
@@ -86,31 +89,31 @@ fn from_environment<T: std::str::FromStr>(name: &str) -> Option<T> {
 }
 
 /// What stands, in the order in which it came.
-struct Standing {
+struct CurrentState {
     objects: Vec<Object>,
     policies: Vec<Arc<Policy>>,
-    administrators: Vec<Arc<TierPolicy>>,
+    administrators: Vec<Arc<AdminPolicy>>,
 }
 
 fn run(first: &Scene, second: &Scene, steps: &[Step]) -> Result<(), String> {
-    let mut standing = Standing { objects: objects(first), policies: Vec::new(), administrators: edicts(first) };
-    let mut live = Live::build(&standing.objects);
-    live.set_tiers(standing.administrators.clone());
+    let mut current = CurrentState { objects: objects(first), policies: Vec::new(), administrators: edicts(first) };
+    let mut live = Live::build(&current.objects);
+    live.set_tiers(current.administrators.clone());
     for policy in first.policies.iter().map(|policy| Arc::new(compiled(policy))) {
         live.set_policy(&policy);
-        standing.policies.push(policy);
+        current.policies.push(policy);
     }
     let coming = objects(second);
     let flows: Vec<Flow> = first.flows.iter().chain(&second.flows).cloned().collect();
-    compare(&live, &standing, &flows)?;
+    compare(&live, &current, &flows)?;
     for step in steps {
-        take(step, &mut live, &mut standing, &coming, second);
-        compare(&live, &standing, &flows).map_err(|what| format!("after {step:?}: {what}"))?;
+        take(step, &mut live, &mut current, &coming, second);
+        compare(&live, &current, &flows).map_err(|what| format!("after {step:?}: {what}"))?;
     }
     Ok(())
 }
 
-fn take(step: &Step, live: &mut Live, standing: &mut Standing, coming: &[Object], second: &Scene) {
+fn take(step: &Step, live: &mut Live, current: &mut CurrentState, coming: &[Object], second: &Scene) {
     let pods = |objects: &[Object]| -> Vec<Object> {
         objects.iter().filter(|object| matches!(object, Object::Pod(_))).cloned().collect()
     };
@@ -122,48 +125,48 @@ fn take(step: &Step, live: &mut Live, standing: &mut Standing, coming: &[Object]
         Step::Pod(index) => {
             let Some(object @ Object::Pod(_)) = pick(index, pods(coming)) else { return };
             let Object::Pod(pod) = &object else { return };
-            if standing.objects.iter().any(|other| shares_an_id(other, &object)) {
+            if current.objects.iter().any(|other| shares_an_id(other, &object)) {
                 return;
             }
             live.set_pod(pod);
-            standing.objects.retain(|other| !same(other, &object));
-            standing.objects.push(object);
+            current.objects.retain(|other| !same(other, &object));
+            current.objects.push(object);
         }
         Step::PodGoes(index) => {
-            let Some(object) = pick(index, pods(&standing.objects)) else { return };
+            let Some(object) = pick(index, pods(&current.objects)) else { return };
             let metadata = object.metadata();
             let (namespace, name) = (metadata.namespace.clone().unwrap(), metadata.name.clone().unwrap());
             live.remove_pod(&namespace, &name, metadata.uid.as_deref());
-            standing.objects.retain(|other| !same(other, &object));
+            current.objects.retain(|other| !same(other, &object));
         }
         Step::Policy(index) => {
             let policy = Arc::new(compiled(&second.policies[index.index(second.policies.len())]));
             live.set_policy(&policy);
-            standing.policies.retain(|other| other.reference != policy.reference);
-            standing.policies.push(policy);
+            current.policies.retain(|other| other.reference != policy.reference);
+            current.policies.push(policy);
         }
         Step::PolicyGoes(index) => {
-            if standing.policies.is_empty() {
+            if current.policies.is_empty() {
                 return;
             }
-            let gone = standing.policies.remove(index.index(standing.policies.len()));
+            let gone = current.policies.remove(index.index(current.policies.len()));
             live.remove_policy(&gone.reference);
         }
         Step::Namespace(index) => {
             let Some(object) = pick(index, namespaces(coming)) else { return };
             let metadata = object.metadata();
             live.set_namespace(metadata.name.as_deref().unwrap(), metadata.labels.clone().unwrap_or_default());
-            standing.objects.retain(|other| !same(other, &object));
-            standing.objects.push(object);
+            current.objects.retain(|other| !same(other, &object));
+            current.objects.push(object);
         }
         Step::NamespaceGoes(index) => {
-            let Some(object) = pick(index, namespaces(&standing.objects)) else { return };
+            let Some(object) = pick(index, namespaces(&current.objects)) else { return };
             live.remove_namespace(object.metadata().name.as_deref().unwrap());
-            standing.objects.retain(|other| !same(other, &object));
+            current.objects.retain(|other| !same(other, &object));
         }
         Step::Administrators => {
-            standing.administrators = edicts(second);
-            live.set_tiers(standing.administrators.clone());
+            current.administrators = edicts(second);
+            live.set_tiers(current.administrators.clone());
         }
     }
 }
@@ -185,26 +188,26 @@ fn shares_an_id(one: &Object, other: &Object) -> bool {
     are_pods && meet && !same(one, other)
 }
 
-fn compare(live: &Live, standing: &Standing, flows: &[Flow]) -> Result<(), String> {
-    let mut cluster = Cluster::build(&standing.objects);
+fn compare(live: &Live, current: &CurrentState, flows: &[Flow]) -> Result<(), String> {
+    let mut cluster = Cluster::build(&current.objects);
     // What a pod that has gone told of its node stays known.
     for (node, addresses) in live.view().cluster.nodes().iter() {
         cluster.add_node_addresses(node, &addresses.collect::<Vec<IpAddr>>());
     }
-    let world = World::new(Arc::new(Population::as_recorded(&cluster)), standing.policies.clone())
-        .under(standing.administrators.clone());
+    let world = World::new(Arc::new(Population::as_recorded(&cluster)), current.policies.clone())
+        .under(current.administrators.clone());
     for (number, flow) in flows.iter().enumerate() {
         let (lives, afresh) = (answers(&live.view(), flow), answers(&world.view(), flow));
         if lives != afresh {
             return Err(format!("flow {number} {flow:?}\nlive {lives:#?}\nafresh {afresh:#?}"));
         }
     }
-    leaves_nothing(live, standing)?;
+    leaves_nothing(live, current)?;
     compare_replay(&world, flows)?;
-    compare_dialects(&cluster, standing, flows)?;
+    compare_dialects(&cluster, current, flows)?;
     let bare: Vec<Flow> = flows.iter().cloned().map(nameless).collect();
     let keys: Vec<FlowKey> = bare.iter().filter_map(FlowKey::of).collect();
-    let (mut of_live, mut of_afresh) = (Said::default(), Said::default());
+    let (mut of_live, mut of_afresh) = (BatchVerdicts::default(), BatchVerdicts::default());
     live.judge(&keys, &mut of_live);
     world.judge(&keys, &mut of_afresh);
     for (number, flow) in bare.iter().enumerate() {
@@ -221,26 +224,26 @@ fn compare(live: &Live, standing: &Standing, flows: &[Flow]) -> Result<(), Strin
 }
 
 /// What went left nothing: as much is held as of what stands.
-fn leaves_nothing(live: &Live, standing: &Standing) -> Result<(), String> {
-    let mut afresh = Live::build(&standing.objects);
-    for policy in &standing.policies {
+fn leaves_nothing(live: &Live, current: &CurrentState) -> Result<(), String> {
+    let mut afresh = Live::build(&current.objects);
+    for policy in &current.policies {
         afresh.set_policy(policy);
     }
     // Of the lives of pods at one address that changed hands it depends who came first.
-    let [held, expected] = [live, &afresh].map(|live| Held { lives: 0, ..live.held() });
+    let [held, expected] = [live, &afresh].map(|live| IndexSizes { lives: 0, ..live.sizes() });
     if held == expected { Ok(()) } else { Err(format!("live {held:#?}\nafresh {expected:#?}")) }
 }
 
 /// Under enforcers that deviate in everything that dialects know: flows in bulk, and a window against one policy at a time,
 /// against flows one by one.
-fn compare_dialects(cluster: &Cluster, standing: &Standing, flows: &[Flow]) -> Result<(), String> {
+fn compare_dialects(cluster: &Cluster, current: &CurrentState, flows: &[Flow]) -> Result<(), String> {
     let bare: Vec<Flow> = flows.iter().cloned().map(nameless).collect();
     let keys: Vec<FlowKey> = bare.iter().filter_map(FlowKey::of).collect();
     for cni in [Cni::Cilium, Cni::KubeRouter] {
         let population = Arc::new(Population::as_recorded(cluster));
-        let world = World::in_dialect(Dialect::of(cni), population, standing.policies.clone());
+        let world = World::in_dialect(Dialect::of(cni), population, current.policies.clone());
         compare_replay(&world, flows).map_err(|what| format!("{cni}: {what}"))?;
-        let mut said_of_all = Said::default();
+        let mut said_of_all = BatchVerdicts::default();
         world.judge(&keys, &mut said_of_all);
         for (number, flow) in bare.iter().enumerate() {
             let expected = of_network_policies(&world, flow);
@@ -288,14 +291,14 @@ fn compare_replay(world: &World<'_>, flows: &[Flow]) -> Result<(), String> {
 type Told = (Direction, String, String);
 
 /// What each policy says of a flow alone, and what becomes of it at each listener, all tiers together.
-fn answers(view: &View<'_>, flow: &Flow) -> (Vec<Told>, Vec<Passage>) {
+fn answers(view: &View<'_>, flow: &Flow) -> (Vec<Told>, Vec<Permission>) {
     let ends = view.cluster.resolve(flow);
     let dialled = Dialled::from(&ends.dst);
     let listeners = view.listeners(&ends, flow.protocol, flow.port, flow.start);
-    let mut passages: Vec<Passage> = Vec::new();
+    let mut passages: Vec<Permission> = Vec::new();
     for Listener { end, port } in listeners {
         let pair = Pair { src: ends.src, dst: end, protocol: flow.protocol, port, dialled };
-        passages.extend(Direction::BOTH.map(|direction| view.standing(&pair, direction).passage()));
+        passages.extend(Direction::BOTH.map(|direction| view.decide(&pair, direction).permission()));
     }
     passages.sort();
     (told(evaluate_in(view, flow, 0).lines.iter()), passages)
@@ -317,7 +320,7 @@ fn told<'l, 'p: 'l>(lines: impl Iterator<Item = &'l VerdictLine<'p>>) -> Vec<Tol
     told
 }
 
-fn said<'a>(said: &Said, number: usize, policy: impl Fn(PolicyId) -> &'a Policy) -> Vec<Told> {
+fn said<'a>(said: &BatchVerdicts, number: usize, policy: impl Fn(PolicyId) -> &'a Policy) -> Vec<Told> {
     let mut told = Vec::new();
     for direction in Direction::BOTH {
         for (id, answer) in said.of(number, direction) {

@@ -1,7 +1,7 @@
 //! From text to documents.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
-use foretell_policy::manifest::{Document, documents, may_hold_objects, seems_to_hold_policy};
+use foretell_policy::manifest::documents::{Document, documents, may_hold_objects, seems_to_hold_policy};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

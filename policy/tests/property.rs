@@ -15,21 +15,25 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use foretell_policy::admin::view::Action;
 use foretell_policy::cluster::ownership::{Destination, End};
 use foretell_policy::cluster::workload::Workload;
-use foretell_policy::compiled::Failed;
-use foretell_policy::dialect::Dialect;
-use foretell_policy::evaluation::{Evaluated, evaluate};
-use foretell_policy::explanation::ends::EndName;
-use foretell_policy::explanation::walk::walk;
-use foretell_policy::explanation::{Answer, Asked, PolicySays, explain};
-use foretell_policy::flow::{Direction, Flow};
-use foretell_policy::population::Population;
-use foretell_policy::tier::TierName;
-use foretell_policy::tier::chain::Passage;
-use foretell_policy::verdict::{self, BY_BLOCK_ALONE, VerdictLine, VerdictName};
-use foretell_policy::world::{Dialled, Pair, Standing, World};
+use foretell_policy::engine::end_decision::EndDecision;
+use foretell_policy::engine::end_decision::Permission;
+use foretell_policy::engine::pair::{Dialled, Pair};
+use foretell_policy::engine::population::Population;
+use foretell_policy::engine::verdict;
+use foretell_policy::engine::verdict::BY_BLOCK_ALONE;
+use foretell_policy::engine::world::World;
+use foretell_policy::explain::evaluation::{FlowVerdicts, evaluate};
+use foretell_policy::explain::evaluation::{VerdictLine, VerdictName};
+use foretell_policy::explain::explanation::ends::EndName;
+use foretell_policy::explain::explanation::walk::walk;
+use foretell_policy::explain::explanation::{ExplainQuery, PolicyOutcome, Reachability, explain};
+use foretell_policy::model::dialect::Dialect;
+use foretell_policy::model::flow::{Direction, Flow};
+use foretell_policy::policy::network_policy::Failed;
+use foretell_policy::policy::tier::TierName;
+use foretell_policy::resource::admin::view::AdminAction;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
@@ -178,7 +182,7 @@ fn compare_as(enforcer: &str, scene: &Scene, tally: &mut Tally) -> Result<(), St
 fn compare_lines(
     scene: &Scene,
     expected: &Judgement,
-    evaluated: &Evaluated<'_>,
+    evaluated: &FlowVerdicts<'_>,
     tally: &mut Tally,
 ) -> Result<(), String> {
     let order = |line: &VerdictLine<'_>| (line.policy.namespace.clone(), line.policy.name.clone(), line.direction);
@@ -217,10 +221,10 @@ fn compare_ruled(scene: &Scene, expected: &Judgement, line: &VerdictLine<'_>, ta
     };
     let action = line.administrators.unwrap().action;
     let (end, name) = match (line.verdict, action) {
-        (VerdictName::WouldDeny, Action::Deny) => (Ending::Denied, "ruled out alone"),
+        (VerdictName::WouldDeny, AdminAction::Deny) => (Ending::Denied, "ruled out alone"),
         (VerdictName::Unknown, _) => (Ending::Unknown, "unknown alone"),
-        (VerdictName::Allow, Action::Pass) => (Ending::PassedOn, "passed on alone"),
-        (VerdictName::Allow, Action::Accept) => (Ending::Accepted, "ruled in alone"),
+        (VerdictName::Allow, AdminAction::Pass) => (Ending::PassedOn, "passed on alone"),
+        (VerdictName::Allow, AdminAction::Accept) => (Ending::Accepted, "ruled in alone"),
         other => return Err(format!("{} says {other:?}", line.policy)),
     };
     if end != ruled.end || !ruled.clauses.contains(&line.rule.unwrap()) {
@@ -277,18 +281,18 @@ fn has_it_otherwise(message: &str) -> bool {
 /// A denial by rules says of the nearest one what failed, and of what failed why.
 fn tells_what_failed(line: &VerdictLine<'_>) -> bool {
     let is_told_otherwise = || line.message.as_deref().is_some_and(has_it_otherwise);
-    let Some(miss) = &line.nearest else {
+    let Some(mismatch) = &line.nearest else {
         return !matches!(line.reason, Some("NoRuleMatched" | "UnresolvedPeer")) || is_told_otherwise();
     };
-    let (peer, port) = (!miss.peers.is_empty(), !miss.ports.is_empty());
-    let failed = match miss.failed {
+    let (peer, port) = (!mismatch.peers.is_empty(), !mismatch.ports.is_empty());
+    let failed = match mismatch.failed {
         Failed::Peer => (true, false),
         Failed::Port => (false, true),
         Failed::PeerAndPort => (true, true),
     };
-    line.message.as_deref().is_some_and(|message| message.contains(&miss.rule))
+    line.message.as_deref().is_some_and(|message| message.contains(&mismatch.rule))
         && (peer, port) == failed
-        && miss.peers.iter().all(|entry| !entry.causes.is_empty())
+        && mismatch.peers.iter().all(|entry| !entry.causes.is_empty())
 }
 
 /// All policies together, at each end: for a Service at the backend that fares worst.
@@ -302,17 +306,17 @@ fn compare_together(world: &World<'_>, flow: &Flow, expected: &Judgement, tally:
         let standings = listeners.iter().map(|listener| {
             let dialled = Dialled::from(&ends.dst);
             let pair = Pair { src: ends.src, dst: listener.end, protocol: flow.protocol, port: listener.port, dialled };
-            let standing = world.standing(&pair, direction);
-            (pair, standing)
+            let decision = world.decide(&pair, direction);
+            (pair, decision)
         });
-        let standings: Vec<(Pair, Standing)> = standings.collect();
-        for (pair, standing) in &standings {
+        let standings: Vec<(Pair, EndDecision)> = standings.collect();
+        for (pair, decision) in &standings {
             if world.dialect() == Dialect::UPSTREAM {
-                misses_are_the_engines(world, pair, direction, standing)?;
+                misses_are_the_engines(world, pair, direction, decision)?;
             }
-            walk_ends_as_the_engine_says(world, pair, direction, standing)?;
+            walk_ends_as_the_engine_says(world, pair, direction, decision)?;
         }
-        let worst = standings.iter().map(|(_, standing)| together(standing)).min().unwrap();
+        let worst = standings.iter().map(|(_, decision)| together(decision)).min().unwrap();
         if worst != expected.together[&direction] {
             return Err(format!("together {worst:?} {direction}"));
         }
@@ -335,20 +339,20 @@ fn misses_are_the_engines(
     world: &World<'_>,
     pair: &Pair,
     direction: Direction,
-    standing: &Standing,
+    decision: &EndDecision,
 ) -> Result<(), String> {
-    let Standing::Denied(denied) = standing else { return Ok(()) };
+    let EndDecision::Denied(denied) = decision else { return Ok(()) };
     let question = world.question(pair, direction);
     for (policy, reason) in denied {
-        let miss = world.policy(*policy).miss(reason, &question).map(|miss| miss.failed);
+        let mismatch = world.policy(*policy).mismatch(reason, &question).map(|mismatch| mismatch.failed);
         let known = match *reason {
             verdict::Reason::NoRules => None,
             verdict::Reason::UnresolvedPeer { failed, .. } | verdict::Reason::NoRuleMatched { failed, .. } => {
                 Some(failed)
             }
         };
-        if miss != known {
-            return Err(format!("{} missed by {miss:?}, not {known:?}", world.policy(*policy).reference));
+        if mismatch != known {
+            return Err(format!("{} missed by {mismatch:?}, not {known:?}", world.policy(*policy).reference));
         }
     }
     Ok(())
@@ -359,22 +363,24 @@ fn walk_ends_as_the_engine_says(
     world: &World<'_>,
     pair: &Pair,
     direction: Direction,
-    standing: &Standing,
+    decision: &EndDecision,
 ) -> Result<(), String> {
     let walk = walk(&world.view(), pair, direction);
-    let decided_by = match standing {
-        Standing::Open | Standing::Unknown(_) => None,
-        Standing::Exempt(_) | Standing::Allowed { .. } | Standing::AllowedAtOtherEnd { .. } | Standing::Denied(_) => {
-            Some(TierName::NetworkPolicy)
-        }
-        Standing::Ruled(ruling) => Some(ruling.tier),
+    let decided_by = match decision {
+        EndDecision::Open | EndDecision::Unknown(_) => None,
+        EndDecision::Exempt(_)
+        | EndDecision::Allowed { .. }
+        | EndDecision::AllowedAtOtherEnd { .. }
+        | EndDecision::Denied(_) => Some(TierName::NetworkPolicy),
+        EndDecision::Ruled(ruling) => Some(ruling.tier),
     };
-    if (walk.answer, walk.decided_by) != (standing.passage().into(), decided_by) || walk.why.is_empty() {
-        return Err(format!("{walk:#?}\nends otherwise than {standing:?}"));
+    if (walk.answer, walk.decided_by) != (decision.permission().into(), decided_by) || walk.why.is_empty() {
+        return Err(format!("{walk:#?}\nends otherwise than {decision:?}"));
     }
     let steps = walk.tiers.iter().filter(|tier| tier.tier == TierName::NetworkPolicy).flat_map(|tier| &tier.policies);
-    for step in steps.filter(|step| step.says == PolicySays::Denies) {
-        let says_nothing = step.nearest.as_ref().is_some_and(|miss| miss.peers.is_empty() && miss.ports.is_empty());
+    for step in steps.filter(|step| step.says == PolicyOutcome::Denies) {
+        let says_nothing =
+            step.nearest.as_ref().is_some_and(|mismatch| mismatch.peers.is_empty() && mismatch.ports.is_empty());
         let says_why = step.message.starts_with("it has no ") || has_it_otherwise(&step.message);
         if says_nothing || (step.nearest.is_none() && !says_why) {
             return Err(format!("{step:#?}\nsays nothing of what failed"));
@@ -404,17 +410,22 @@ fn explanations_are_of_the_worst_pair(world: &World<'_>, flow: &Flow, tally: &mu
             let answers = if others.is_empty() { own } else { others }.into_iter().map(|(src, dst)| {
                 let Flow { protocol, port, .. } = *flow;
                 let pair = Pair { src, dst, protocol, port, dialled: Dialled::Listener };
-                Direction::BOTH.map(|direction| world.standing(&pair, direction).passage().into()).into_iter().min()
+                Direction::BOTH.map(|direction| world.decide(&pair, direction).permission().into()).into_iter().min()
             });
-            let answers: Vec<Option<Answer>> = answers.collect();
+            let answers: Vec<Option<Reachability>> = answers.collect();
             let Some(worst) = answers.iter().min().copied().flatten() else { continue };
             let named = |workload: &Workload| EndName::Kind {
                 namespace: workload.namespace.clone(),
                 kind: workload.kind.clone(),
                 name: workload.name.clone(),
             };
-            let asked =
-                Asked { from: named(from), to: named(to), protocol: flow.protocol, port: flow.port, at: flow.start };
+            let asked = ExplainQuery {
+                from: named(from),
+                to: named(to),
+                protocol: flow.protocol,
+                port: flow.port,
+                at: flow.start,
+            };
             let told = explain(world, &[], &asked).map_err(|error| error.to_string())?;
             let pairs: u64 = told.cases.iter().map(|case| case.pairs).sum();
             if told.answer != worst || pairs != answers.len() as u64 {
@@ -427,16 +438,16 @@ fn explanations_are_of_the_worst_pair(world: &World<'_>, flow: &Flow, tally: &mu
     Ok(())
 }
 
-fn together(standing: &Standing) -> Together {
-    match standing {
-        Standing::Open => Together::Open,
-        Standing::Exempt(_) => Together::Exempt,
-        Standing::Allowed { by_block_alone: true, .. } => Together::AllowedByBlock,
-        Standing::Allowed { by_block_alone: false, .. } => Together::Allowed,
-        Standing::AllowedAtOtherEnd { .. } => Together::AllowedThere,
-        Standing::Denied(_) => Together::Denied,
-        Standing::Ruled(ruling) if ruling.passage() == Passage::Passes => Together::RuledIn,
-        Standing::Ruled(_) => Together::RuledOut,
-        Standing::Unknown(_) => Together::Unknown,
+fn together(decision: &EndDecision) -> Together {
+    match decision {
+        EndDecision::Open => Together::Open,
+        EndDecision::Exempt(_) => Together::Exempt,
+        EndDecision::Allowed { by_block_alone: true, .. } => Together::AllowedByBlock,
+        EndDecision::Allowed { by_block_alone: false, .. } => Together::Allowed,
+        EndDecision::AllowedAtOtherEnd { .. } => Together::AllowedThere,
+        EndDecision::Denied(_) => Together::Denied,
+        EndDecision::Ruled(ruling) if ruling.permission() == Permission::Allowed => Together::RuledIn,
+        EndDecision::Ruled(_) => Together::RuledOut,
+        EndDecision::Unknown(_) => Together::Unknown,
     }
 }

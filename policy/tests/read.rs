@@ -1,7 +1,10 @@
 //! The way in: which objects are read, as what, and what is said of those that are not.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test panics on what it does not expect")]
 
-use foretell_policy::object::{Kind, Object, ObjectId, Origin, read};
+use foretell_policy::resource::object::id::ObjectId;
+use foretell_policy::resource::object::origin::Origin;
+use foretell_policy::resource::object::{Kind, Object};
+use foretell_policy::resource::read::read;
 use serde_json::{Value, json};
 
 fn yaml(text: &str) -> Value {
@@ -257,8 +260,9 @@ fn an_exception_says_what_it_lacks() {
     for (spec, fault) in [
         (
             "policyRef: {kind: Deployment, name: web}, direction: Ingress, peers: [{podSelector: {}}], reason: known",
-            "spec.policyRef.kind: unknown variant `Deployment`, expected one of `NetworkPolicy`, `AuditNetworkPolicy`, \
-             `AuditClusterNetworkPolicy`, `AdminNetworkPolicy`, `BaselineAdminNetworkPolicy`, `ClusterNetworkPolicy`",
+            "spec.policyRef.kind: unknown variant `Deployment`, expected one of `AdminNetworkPolicy`, \
+             `AuditClusterNetworkPolicy`, `AuditNetworkPolicy`, `BaselineAdminNetworkPolicy`, `ClusterNetworkPolicy`, \
+             `NetworkPolicy`",
         ),
         (
             "policyRef: {kind: NetworkPolicy, name: web}, direction: ingress, peers: [{podSelector: {}}], reason: known",
@@ -350,7 +354,7 @@ spec:
 ";
     let object = read_manifest(text);
     assert_eq!(
-        object.substance(),
+        object.relevant_fields(),
         json!({"labels": {"app": "web"}, "ports": [["http", "TCP", 8080]], "hostNetwork": false})
     );
     assert_eq!(

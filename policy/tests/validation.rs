@@ -3,8 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use foretell_policy::object::cidrs::{new_faults, texts};
-use foretell_policy::object::{Object, ObjectError, Origin, read};
+use foretell_policy::resource::object::Object;
+use foretell_policy::resource::object::cidrs::{new_faults, texts};
+use foretell_policy::resource::object::fault::ObjectError;
+use foretell_policy::resource::object::origin::Origin;
+use foretell_policy::resource::read::read;
 use serde_json::{Value, json};
 
 fn manifest() -> Origin {
@@ -353,8 +356,8 @@ fn old_forms_of_cidrs_are_read_but_a_new_object_may_not_hold_them() {
 #[test]
 fn old_forms_of_cidrs_are_complained_of_in_an_api_servers_words() {
     let object = read(policy("networking.k8s.io/v1", "NetworkPolicy", OLD_CIDRS), &manifest()).unwrap().unwrap();
-    let complaints = new_faults(&object, &BTreeSet::new()).into_iter().flat_map(|fault| fault.complaints());
-    let said: Vec<String> = complaints.map(|complaint| complaint.to_string()).collect();
+    let api_errors = new_faults(&object, &BTreeSet::new()).into_iter().flat_map(|fault| fault.api_errors());
+    let said: Vec<String> = api_errors.map(|api_error| api_error.to_string()).collect();
     assert_eq!(
         said,
         [

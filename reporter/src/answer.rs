@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use foretell_policy::preview::{Preview, WireChange};
+use foretell_policy::report::preview::{Preview, WireChange};
 use foretell_service::evaluator::{Evaluator, EvaluatorError};
 use tokio::sync::OnceCell;
 use tracing::{info, warn};

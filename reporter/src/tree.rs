@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use foretell_policy::collation::{Change, Collation, MOST_READ, Versions, may_hold_manifests};
-use foretell_policy::settings::{FILE, Settings};
+use foretell_policy::change::revisions::{Change, ChangeBuilder, MOST_READ, Versions, may_hold_manifests};
+use foretell_policy::change::settings::{FILE, Settings};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::api::{Pull, Repo, Tree};
@@ -201,7 +201,7 @@ async fn collate(
     let namespace = namespace.to_owned();
     // Reading YAML takes its time, and others are to be answered meanwhile.
     let change = tokio::task::spawn_blocking(move || {
-        let mut collation = Collation::new(&namespace);
+        let mut collation = ChangeBuilder::new(&namespace);
         for path in paths {
             let (base, merged) = (at_base.get(&path), at_merge.get(&path));
             let text = |file: Option<&File>| file.and_then(|file| contents.get(&file.sha)).map(|text| &**text);

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use foretell_policy::report::{Decision, Report, markdown};
+use foretell_policy::report::data::{Decision, Report};
+use foretell_policy::report::markdown;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -181,7 +182,7 @@ mod tests {
             })
         };
         let report = json!({
-            "schemaVersion": 1, "decision": "blocked", "exitStatus": 1, "headline": "Blocked: it is.", "reasons": [],
+            "schemaVersion": 2, "decision": "blocked", "exitStatus": 1, "headline": "Blocked: it is.", "reasons": [],
             "base": "a", "head": "b", "at": time, "undecided": [], "policies": [], "previews": [], "identities": [], "exceptions": [],
             "denials": (0..denials).map(denial).collect::<Vec<_>>(), "newlyAllowed": [],
             "evidence": {"known": true, "from": time, "to": time, "flows": 0, "flowsOutsideWindow": 0, "badLines": 0, "distinct": 0, "unresolved": 0, "subjects": 0, "nodes": []},

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use clap::Args;
-use foretell_policy::preview::Preview;
-use foretell_policy::report::Report;
+use foretell_policy::report::data::Report;
+use foretell_policy::report::preview::Preview;
 use reqwest::{Certificate, Client, RequestBuilder, StatusCode, Url};
 use serde::de::DeserializeOwned;
 

@@ -11,15 +11,17 @@ use axum::routing::post;
 use axum::{Json, Router};
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
-use foretell_policy::cluster::Cluster;
-use foretell_policy::evidence::{FileWatch, Watch};
-use foretell_policy::flow::Line;
-use foretell_policy::judgement::{Inputs, judge};
-use foretell_policy::manifest;
-use foretell_policy::object::{self, Object, Origin};
-use foretell_policy::preview::Preview;
-use foretell_policy::report::Report;
-use foretell_policy::traffic::Traffic;
+use foretell_policy::cluster::evidence::{FileWatch, Watch};
+use foretell_policy::cluster::inventory::Cluster;
+use foretell_policy::cluster::traffic::Traffic;
+use foretell_policy::judge::judgement::{Inputs, judge};
+use foretell_policy::manifest::documents as manifest;
+use foretell_policy::model::flow::Line;
+use foretell_policy::report::data::Report;
+use foretell_policy::report::preview::Preview;
+use foretell_policy::resource::object::Object;
+use foretell_policy::resource::object::origin::Origin;
+use foretell_policy::resource::read;
 use jiff::{SignedDuration, Timestamp};
 
 /// A certificate for this machine, and its key.
@@ -69,7 +71,7 @@ impl Recording {
         let text = std::fs::read_to_string(snapshot).unwrap();
         let documents = manifest::documents(&text).into_iter();
         let objects: Vec<Object> =
-            documents.filter_map(|document| object::read(document.value.unwrap(), &Origin::Cluster).unwrap()).collect();
+            documents.filter_map(|document| read::read(document.value.unwrap(), &Origin::Cluster).unwrap()).collect();
         let mut cluster = Cluster::build(&objects);
         let text = std::fs::read_to_string(flows).unwrap();
         let lines: Vec<Line> = text.lines().map(|line| Line::parse(line.as_bytes()).unwrap()).collect();

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use foretell_policy::manifest::documents;
-use foretell_policy::snapshot::Snapshot;
+use foretell_policy::manifest::documents::documents;
+use foretell_policy::snapshot::text::Snapshot;
 use foretell_tests::control_plane::ControlPlane;
 use foretell_tests::kubectl::Kubectl;
 use foretell_tests::machine::{self, root};

@@ -6,19 +6,22 @@
 
 use std::collections::BTreeSet;
 
-use foretell_policy::object::complaint::Complaint;
-use foretell_policy::object::{self, FieldError, Origin, cidrs};
+use foretell_policy::resource::object::api_error::ApiError;
+use foretell_policy::resource::object::cidrs;
+use foretell_policy::resource::object::fault::FieldError;
+use foretell_policy::resource::object::origin::Origin;
+use foretell_policy::resource::read;
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
 /// What is wrong with it, in the API server's words.
 #[must_use]
-pub fn complaints(object: &DynamicObject, stored: Option<&DynamicObject>) -> Vec<Complaint> {
+pub fn api_errors(object: &DynamicObject, stored: Option<&DynamicObject>) -> Vec<ApiError> {
     let spec = |object: &DynamicObject| object.data.get("spec").cloned();
     if stored.is_some_and(|stored| spec(stored) == spec(object)) {
         return Vec::new();
     }
-    faults(object, stored).iter().flat_map(FieldError::complaints).collect()
+    faults(object, stored).iter().flat_map(FieldError::api_errors).collect()
 }
 
 fn faults(object: &DynamicObject, stored: Option<&DynamicObject>) -> Vec<FieldError> {
@@ -26,13 +29,13 @@ fn faults(object: &DynamicObject, stored: Option<&DynamicObject>) -> Vec<FieldEr
     let (origin, standing) = match stored.map(essentials) {
         None => (strict, BTreeSet::new()),
         Some(stored) => {
-            let would_be_refused = object::read(stored.clone(), &strict).is_err();
-            let known = object::read(stored, &Origin::Cluster).ok().flatten();
+            let would_be_refused = read::read(stored.clone(), &strict).is_err();
+            let known = read::read(stored, &Origin::Cluster).ok().flatten();
             let origin = if would_be_refused && known.is_some() { Origin::Cluster } else { strict };
             (origin, known.as_ref().map(cidrs::texts).unwrap_or_default())
         }
     };
-    object::faults(essentials(object), &origin, &standing)
+    read::faults(essentials(object), &origin, &standing)
 }
 
 /// What is judged here. Metadata is the API server's own affair, and it has judged it; a name may not be made up yet.

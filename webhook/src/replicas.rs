@@ -1,6 +1,6 @@
 //! One evaluator, and no second one.
 
-use foretell_policy::object::complaint::Complaint;
+use foretell_policy::resource::object::api_error::ApiError;
 use kube::core::DynamicObject;
 
 use crate::review::Question;
@@ -19,7 +19,7 @@ pub struct Evaluator {
 
 /// What is wrong with the number of replicas, of the evaluator alone.
 #[must_use]
-pub fn complaints(question: &Question, object: &DynamicObject, evaluator: &Evaluator) -> Vec<Complaint> {
+pub fn api_errors(question: &Question, object: &DynamicObject, evaluator: &Evaluator) -> Vec<ApiError> {
     if !matches!(question.resource.resource.as_str(), "deployments" | "statefulsets") {
         return Vec::new();
     }
@@ -31,7 +31,7 @@ pub fn complaints(question: &Question, object: &DynamicObject, evaluator: &Evalu
         Some(replicas) if replicas > 1 && (is_named || is_labelled) => {
             let reason =
                 "one evaluator owns the window of traffic, and several would each count a part of it: keep it at 1";
-            vec![Complaint::invalid("spec.replicas", replicas, reason)]
+            vec![ApiError::invalid("spec.replicas", replicas, reason)]
         }
         _ => Vec::new(),
     }

@@ -1,6 +1,6 @@
 //! What the API server asks and what it is answered: `AdmissionReview`, `admission.k8s.io/v1`.
 
-use foretell_policy::object::complaint::Complaint;
+use foretell_policy::resource::object::api_error::ApiError;
 use foretell_service::refusal::Refusal;
 use json_patch::Patch;
 use kube::core::admission::{
@@ -22,7 +22,7 @@ pub enum Answer {
     /// It may be stored with this change.
     Change(Patch),
     /// It may not be stored.
-    Refuse(Vec<Complaint>),
+    Refuse(Vec<ApiError>),
 }
 
 /// Reads what was sent.
@@ -63,7 +63,7 @@ pub fn reply(question: &Question, answer: Answer) -> Result<AdmissionReview<Dyna
 }
 
 /// As an API server refuses an object of its own kinds, so that kubectl and others show the two alike.
-fn invalid(question: &Question, complaints: &[Complaint]) -> Status {
+fn invalid(question: &Question, complaints: &[ApiError]) -> Status {
     let (kind, group) = (question.kind.kind.clone(), question.kind.group.clone());
     let name = question.name.clone();
     let mut said: Vec<String> = Vec::new();

@@ -17,8 +17,8 @@ pub fn answer(question: &Question, evaluator: &Evaluator) -> Answer {
     }
     let subresource = question.sub_resource.as_deref().unwrap_or_default();
     let complaints = match (question.resource.group.as_str(), subresource) {
-        ("kguardian.dev" | "foretell.dev", "") => policies::complaints(object, question.old_object.as_ref()),
-        ("apps", "" | "scale") => replicas::complaints(question, object, evaluator),
+        ("kguardian.dev" | "foretell.dev", "") => policies::api_errors(object, question.old_object.as_ref()),
+        ("apps", "" | "scale") => replicas::api_errors(question, object, evaluator),
         _ => Vec::new(),
     };
     if complaints.is_empty() { Answer::Allow } else { Answer::Refuse(complaints) }

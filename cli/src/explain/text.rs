@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 
-use foretell_policy::explanation::{Answer, AuditStep, Explanation, PolicySays, PolicyStep, TierSays, TierStep, Walk};
-use foretell_policy::flow::Direction;
-use foretell_policy::report::words::count;
+use foretell_policy::explain::explanation::{
+    AuditStep, Explanation, PolicyOutcome, PolicyStep, Reachability, TierOutcome, TierStep, Walk,
+};
+use foretell_policy::model::flow::Direction;
+use foretell_policy::model::words::count;
 
 use crate::table::{of_terminal, printable};
 
@@ -21,9 +23,9 @@ pub(super) fn render(explanation: &Explanation) -> String {
     for case in &explanation.cases {
         if explanation.cases.len() > 1 {
             let answer = match case.answer {
-                Answer::No => "Denied",
-                Answer::Unknown => "Not known",
-                Answer::Yes => "Passes",
+                Reachability::No => "Denied",
+                Reachability::Unknown => "Not known",
+                Reachability::Yes => "Passes",
             };
             let such_as = if case.pairs == 1 { "" } else { ", such as this one" };
             let pairs = count(case.pairs, "pair of addresses", "pairs of addresses");
@@ -46,18 +48,18 @@ fn end(way: &str, end: &str, walk: &Walk) -> String {
         return format!("\n{way} {end}: {}: {why}.\n", answer(walk.answer));
     }
     let by = match (walk.answer, walk.decided_by) {
-        (Answer::Unknown, _) => String::new(),
+        (Reachability::Unknown, _) => String::new(),
         (_, Some(tier)) => format!(", by the {tier} tier"),
         (_, None) => ", by default: no tier decides".to_owned(),
     };
     format!("\n{way} {end}: {}{by}.\n{}\n", answer(walk.answer), tiers(walk))
 }
 
-fn answer(answer: Answer) -> &'static str {
+fn answer(answer: Reachability) -> &'static str {
     match answer {
-        Answer::No => "denied",
-        Answer::Unknown => "not known",
-        Answer::Yes => "passes",
+        Reachability::No => "denied",
+        Reachability::Unknown => "not known",
+        Reachability::Yes => "passes",
     }
 }
 
@@ -74,7 +76,7 @@ fn tiers(walk: &Walk) -> String {
         }
         if policies.is_empty() {
             let (policy, why) = match says {
-                TierSays::NotAsked => ("", "not asked: it is decided already"),
+                TierOutcome::NotAsked => ("", "not asked: it is decided already"),
                 _ => ("none", "no policy of this tier selects it"),
             };
             table.add_row([tier.as_str(), policy, "", why]);
@@ -88,14 +90,14 @@ fn title(step: &PolicyStep) -> String {
     printable(&format!("{}{priority}", step.policy))
 }
 
-fn said(says: PolicySays) -> &'static str {
+fn said(says: PolicyOutcome) -> &'static str {
     match says {
-        PolicySays::Allows => "allows",
-        PolicySays::Denies => "denies",
-        PolicySays::PassesOn => "passes on",
-        PolicySays::Nothing => "nothing",
-        PolicySays::Unknown => "not known",
-        PolicySays::Exempt => "exempt",
+        PolicyOutcome::Allows => "allows",
+        PolicyOutcome::Denies => "denies",
+        PolicyOutcome::PassesOn => "passes on",
+        PolicyOutcome::Nothing => "nothing",
+        PolicyOutcome::Unknown => "not known",
+        PolicyOutcome::Exempt => "exempt",
     }
 }
 
@@ -109,9 +111,9 @@ fn audits(explanation: &Explanation) -> String {
         };
         let becomes = match (changes_answer, answer_if_promoted) {
             (false, _) => "stays",
-            (true, Answer::No) => "becomes No",
-            (true, Answer::Unknown) => "becomes not known",
-            (true, Answer::Yes) => "becomes Yes",
+            (true, Reachability::No) => "becomes No",
+            (true, Reachability::Unknown) => "becomes not known",
+            (true, Reachability::Yes) => "becomes Yes",
         };
         table.add_row([
             title(step),

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use foretell_policy::object::kept::strip;
-use foretell_policy::snapshot::resource::{Detail, Resource};
+use foretell_policy::snapshot::api_resource::{Detail, Resource};
+use foretell_policy::snapshot::kept::strip;
 use serde_json::Value;
 
 use super::connection::Connection;

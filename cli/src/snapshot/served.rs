@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use foretell_policy::snapshot::resource::{Presence, RESOURCES, Resource, Version};
+use foretell_policy::snapshot::api_resource::{Presence, RESOURCES, Resource, Version};
 use jiff::Timestamp;
 use serde_json::Value;
 

@@ -5,9 +5,9 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use foretell_policy::report::words::count;
+use foretell_policy::model::words::count;
 use foretell_policy::snapshot::gone::add_gone;
-use foretell_policy::snapshot::{Snapshot, counts};
+use foretell_policy::snapshot::text::{Snapshot, counts};
 use jiff::SignedDuration;
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};

@@ -5,8 +5,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use foretell_policy::collation::{Collation, MOST_READ, Versions};
-use foretell_policy::settings::{FILE, Settings};
+use foretell_policy::change::revisions::{ChangeBuilder, MOST_READ, Versions};
+use foretell_policy::change::settings::{FILE, Settings};
 
 use super::SourceError;
 use super::paths::PathFilter;
@@ -17,7 +17,7 @@ pub(super) fn collate(
     base: &Path,
     head: &Path,
     filter: &mut PathFilter,
-    collation: &mut Collation,
+    collation: &mut ChangeBuilder,
 ) -> Result<(), SourceError> {
     let (mut at_base, mut at_head) = (BTreeSet::new(), BTreeSet::new());
     walk(base, "", filter, &mut at_base)?;

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use foretell_policy::settings::{FILE, Settings};
+use foretell_policy::change::settings::{FILE, Settings};
 
 use super::SourceError;
 use super::settings;

@@ -1,6 +1,6 @@
 //! Which files of a tree are read: by their names, and by `--path`.
 
-use foretell_policy::collation::may_hold_manifests;
+use foretell_policy::change::revisions::may_hold_manifests;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::SourceError;

@@ -1,6 +1,6 @@
 //! `.foretell.yaml` at the root of the base revision.
 
-use foretell_policy::settings::{FILE, Settings};
+use foretell_policy::change::settings::{FILE, Settings};
 
 use super::SourceError;
 

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdout, Stdio};
 use std::rc::Rc;
 use std::thread::JoinHandle;
 
-use foretell_policy::collation::{Collation, MOST_READ, Versions};
+use foretell_policy::change::revisions::{ChangeBuilder, MOST_READ, Versions};
 
 use super::SourceError;
 use super::git::Repository;
@@ -25,7 +25,7 @@ pub(super) fn collate(
     base: &str,
     merged: &str,
     filter: &mut PathFilter,
-    collation: &mut Collation,
+    collation: &mut ChangeBuilder,
 ) -> Result<(), SourceError> {
     let mut files: BTreeMap<String, Blobs> = BTreeMap::new();
     list(repository, base, filter, |path, blob| files.entry(path).or_default().base = Some(blob))?;

@@ -9,7 +9,7 @@ use clap::Parser as _;
 use files::{documents, find, repository, snapshot, template};
 use foretell_demo::args::Args;
 use foretell_demo::port::Protocol;
-use foretell_policy::cluster::Cluster;
+use foretell_policy::cluster::inventory::Cluster;
 use serde_json::Value;
 
 /// A container of the shop, with what it is told to do.

@@ -1,7 +1,7 @@
 //! Filters and pages of `GET /v1/denials`.
 
-use foretell_policy::flow::Direction;
-use foretell_policy::report::{Denial, State};
+use foretell_policy::model::flow::Direction;
+use foretell_policy::report::data::{Denial, State};
 use foretell_service::contract::DenialPage;
 use foretell_service::query::parameters;
 use foretell_service::refusal::Refusal;
@@ -101,7 +101,7 @@ impl DenialQuery {
 
 #[cfg(test)]
 mod tests {
-    use foretell_policy::flow::{Flow, Outcome};
+    use foretell_policy::model::flow::{Flow, Outcome};
     use jiff::SignedDuration;
 
     use crate::scene::{Scene, audit_policy, flow, spec};

@@ -1,9 +1,9 @@
 //! The cluster at one time, in the engine's form.
 
-use foretell_policy::cluster::Cluster;
-use foretell_policy::dialect::Dialect;
-use foretell_policy::object::Object;
-use foretell_policy::snapshot::Snapshot;
+use foretell_policy::cluster::inventory::Cluster;
+use foretell_policy::model::dialect::Dialect;
+use foretell_policy::resource::object::Object;
+use foretell_policy::snapshot::text::Snapshot;
 use jiff::Timestamp;
 
 use crate::objects::{Unreadable, typed};

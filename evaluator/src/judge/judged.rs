@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use foretell_policy::report::Evidence;
+use foretell_policy::report::data::Evidence;
 use foretell_service::contract::PolicySummary;
 
 use crate::judge::assembled::Assembled;

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use foretell_policy::collation::{Change, Place, Sourced};
-use foretell_policy::compiled::{Policy, PolicyRef};
-use foretell_policy::object::{Kind, Object};
-use foretell_policy::population::Population;
+use foretell_policy::change::revisions::{Change, Place, Sourced};
+use foretell_policy::engine::population::Population;
+use foretell_policy::model::policy_ref::PolicyRef;
+use foretell_policy::policy::network_policy::Policy;
 use foretell_policy::report::policies::PolicyReport;
+use foretell_policy::resource::object::{Kind, Object};
 use foretell_service::contract::PolicySummary;
 use jiff::{SignedDuration, Timestamp};
 

@@ -1,7 +1,7 @@
 //! What a change of policies would do to the traffic of the window.
 
-use foretell_policy::preview::Preview;
-use foretell_policy::report::Report;
+use foretell_policy::report::data::Report;
+use foretell_policy::report::preview::Preview;
 use foretell_service::refusal::Refusal;
 use jiff::{SignedDuration, Timestamp};
 
@@ -36,8 +36,8 @@ pub fn preview(
 
 #[cfg(test)]
 mod tests {
-    use foretell_policy::preview::WireChange;
-    use foretell_policy::report::Decision;
+    use foretell_policy::report::data::Decision;
+    use foretell_policy::report::preview::WireChange;
     use serde_json::{Value, json};
 
     use crate::scene::{Scene, WINDOW, flow, noon, spec};

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use foretell_policy::cluster::Cluster;
-use foretell_policy::compiled::Policy;
-use foretell_policy::gate;
-use foretell_policy::population::Population;
+use foretell_policy::cluster::inventory::Cluster;
+use foretell_policy::engine::population::Population;
+use foretell_policy::judge::gate;
+use foretell_policy::policy::network_policy::Policy;
+use foretell_policy::report::data::{Decision, Evidence, NodeEvidence, Report, State};
 use foretell_policy::report::policies::PolicyReport;
-use foretell_policy::report::{Decision, Evidence, NodeEvidence, Report, State};
 use jiff::Timestamp;
 
 /// Whether an audit policy can be enforced.
@@ -97,7 +97,7 @@ fn unwatched(node: &str, subjects: u64) -> NodeEvidence {
 
 #[cfg(test)]
 mod tests {
-    use foretell_policy::preview::{Preview, WireChange};
+    use foretell_policy::report::preview::{Preview, WireChange};
     use jiff::SignedDuration;
     use serde_json::{Value, json};
 

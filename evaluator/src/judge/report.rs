@@ -1,9 +1,9 @@
 //! The engine's report on a change, over the window.
 
-use foretell_policy::collation::Change;
-use foretell_policy::judgement::{Inputs, judge};
-use foretell_policy::preview::Preview;
-use foretell_policy::report::Report;
+use foretell_policy::change::revisions::Change;
+use foretell_policy::judge::judgement::{Inputs, judge};
+use foretell_policy::report::data::Report;
+use foretell_policy::report::preview::Preview;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::judge::assembled::Assembled;

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use foretell_policy::compiled::{Policy, PolicyRef};
-use foretell_policy::evaluation::evaluate;
-use foretell_policy::flow::{Direction, Flow, Protocol};
-use foretell_policy::population::Population;
-use foretell_policy::traffic::Tally;
-use foretell_policy::verdict::VerdictName;
-use foretell_policy::world::World;
+use foretell_policy::cluster::traffic::Tally;
+use foretell_policy::engine::population::Population;
+use foretell_policy::engine::world::World;
+use foretell_policy::explain::evaluation::VerdictName;
+use foretell_policy::explain::evaluation::evaluate;
+use foretell_policy::model::flow::{Direction, Flow, Protocol};
+use foretell_policy::model::policy_ref::PolicyRef;
+use foretell_policy::policy::network_policy::Policy;
 
 use crate::judge::assembled::Assembled;
 use crate::objects::AuditPolicy;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use foretell_policy::snapshot::Snapshot;
+use foretell_policy::snapshot::text::Snapshot;
 use serde_json::Value;
 use sqlx::{PgPool, Row as _};
 

@@ -22,10 +22,12 @@
 
 use std::sync::Arc;
 
-use foretell_policy::compiled::Policy;
-use foretell_policy::flow::Flow;
-use foretell_policy::object::{Object, Origin, read};
-use foretell_policy::tier::policy::TierPolicy;
+use foretell_policy::model::flow::Flow;
+use foretell_policy::policy::admin_policy::AdminPolicy;
+use foretell_policy::policy::network_policy::Policy;
+use foretell_policy::resource::object::Object;
+use foretell_policy::resource::object::origin::Origin;
+use foretell_policy::resource::read::read;
 
 mod edicts;
 mod flows;
@@ -107,9 +109,9 @@ impl Generated {
     }
 
     /// So many policies of administrators, compiled.
-    pub(crate) fn administrators(count: usize) -> Vec<Arc<TierPolicy>> {
+    pub(crate) fn administrators(count: usize) -> Vec<Arc<AdminPolicy>> {
         let objects = edicts::of(count).into_iter().map(|value| read(value, &Origin::Cluster).unwrap().unwrap());
-        objects.map(|object| Arc::new(TierPolicy::of(&object).unwrap())).collect()
+        objects.map(|object| Arc::new(AdminPolicy::of(&object).unwrap())).collect()
     }
 
     /// The policies, compiled.

@@ -4,11 +4,11 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-use super::Cluster;
-use super::node::NodeId;
-use super::pod::{Pod, PodId};
-use super::service::ServiceId;
-use crate::flow::{Endpoint, Flow};
+use crate::cluster::inventory::Cluster;
+use crate::cluster::node::NodeId;
+use crate::cluster::pod::{Pod, PodId};
+use crate::cluster::service::ServiceId;
+use crate::model::flow::{Endpoint, Flow};
 
 /// One end of a resolved flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::node::{NodeId, Nodes};
-use super::workload::{Owners, Workload};
-use crate::labels::Labels;
-use crate::port::{NamedPort, protocol_or_tcp};
+use crate::cluster::node::{NodeId, Nodes};
+use crate::cluster::workload::{Owners, Workload};
+use crate::model::labels::Labels;
+use crate::model::port::{NamedPort, protocol_or_tcp};
 
 /// Tells when an object of a kept snapshot was last there: it has gone since, and the cluster no longer says when.
 pub const GONE_AT: &str = "foretell.dev/gone-at";

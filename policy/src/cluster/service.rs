@@ -7,10 +7,10 @@ use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::flow::Protocol;
-use crate::labels::Labels;
-use crate::object::Object;
-use crate::port::{NamedPort, protocol_or_tcp};
+use crate::model::flow::Protocol;
+use crate::model::labels::Labels;
+use crate::model::port::{NamedPort, protocol_or_tcp};
+use crate::resource::object::Object;
 
 /// Label by which an `EndpointSlice` names its Service.
 const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
@@ -49,7 +49,7 @@ pub struct Service {
     /// Its ports.
     pub ports: Vec<ServicePort>,
     /// Ready addresses that its endpoint slices list, by port name; used where it selects no pods.
-    pub listed: Vec<Listed>,
+    pub listed: Vec<ListedEndpoint>,
 }
 
 /// A port of a Service.
@@ -89,7 +89,7 @@ impl TargetPort {
 
 /// An endpoint that a slice lists.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Listed {
+pub struct ListedEndpoint {
     /// Name of the Service's port.
     pub port_name: String,
     /// The endpoint's address.
@@ -148,7 +148,7 @@ pub fn service_ports(spec: &core::ServiceSpec) -> Vec<ServicePort> {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Readiness {
     pods: HashMap<(String, String), bool>,
-    services: HashMap<(String, String), Vec<Listed>>,
+    services: HashMap<(String, String), Vec<ListedEndpoint>>,
 }
 
 impl Readiness {
@@ -179,7 +179,7 @@ impl Readiness {
                 let Some(number) = port.port.and_then(|number| u16::try_from(number).ok()) else { continue };
                 let port_name = port.name.clone().unwrap_or_default();
                 let addresses = endpoint.addresses.iter().filter_map(|ip| ip.parse::<IpAddr>().ok());
-                listed.extend(addresses.map(|ip| Listed { port_name: port_name.clone(), ip, port: number }));
+                listed.extend(addresses.map(|ip| ListedEndpoint { port_name: port_name.clone(), ip, port: number }));
             }
         }
     }
@@ -189,7 +189,7 @@ impl Readiness {
         self.pods.get(&(namespace.to_owned(), name.to_owned())).copied()
     }
 
-    pub(super) fn addresses_of(&self, namespace: &str, service: &str) -> Vec<Listed> {
+    pub(super) fn addresses_of(&self, namespace: &str, service: &str) -> Vec<ListedEndpoint> {
         let mut listed = self.services.get(&(namespace.to_owned(), service.to_owned())).cloned().unwrap_or_default();
         listed.sort();
         listed.dedup();

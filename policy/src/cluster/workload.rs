@@ -6,7 +6,7 @@ use std::fmt;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
-use crate::object::Object;
+use crate::resource::object::Object;
 
 /// The controller that owns a pod; a pod without one is its own workload.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use super::{DocumentError, yaml};
+use crate::manifest::documents::DocumentError;
+use crate::manifest::yaml;
 
 /// The values of a text, numbered from 1; what is wrong ends the reading. A text that only looks like JSON (`{kind: Pod}`) is
 /// read as YAML.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use serde_saphyr::{Options, alias_limits, budget, options};
 
-use super::DocumentError;
+use crate::manifest::documents::DocumentError;
 
 /// The deepest of Kubernetes' own objects, CRD schemas, have some forty levels. Without optimisation a level takes 20 KiB of
 /// stack, of which a thread may have 2 MiB.

@@ -1,12 +1,12 @@
-//! Relations of which a common enforcer makes something else than upstream's text.
+//! Connections of which a common enforcer makes something else than upstream's text.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::SeenTraffic;
-use crate::effect::Effect;
-use crate::flow::{Direction, Protocol};
-use crate::naming::Party;
+use crate::cluster::party::Party;
+use crate::engine::effect::Effect;
+use crate::model::flow::{Direction, Protocol};
+use crate::report::data::SeenTraffic;
 
 /// A way in which an enforcer deviates that changes what the change denies.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -22,16 +22,16 @@ pub struct DialectReport {
     pub what: String,
     /// Where it is written down.
     pub source: String,
-    /// How many relations in use it concerns.
-    pub relations: u64,
+    /// How many connections in use it concerns.
+    pub connections: u64,
     /// The first of them.
-    pub differences: Vec<Difference>,
+    pub differences: Vec<DialectDifference>,
 }
 
-/// A relation in use that the change denies for one of the two only.
+/// A connection in use that the change denies for one of the two only.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Difference {
+pub struct DialectDifference {
     /// Direction of the end at which they differ.
     pub direction: Direction,
     /// The workload at that end.
@@ -47,5 +47,5 @@ pub struct Difference {
     /// What becomes of it as upstream has it.
     pub upstream: Effect,
     /// What becomes of it there.
-    pub there: Effect,
+    pub enforcer: Effect,
 }

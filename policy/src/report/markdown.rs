@@ -5,12 +5,13 @@
 
 use jiff::SignedDuration;
 
-use self::page::{MOST_ROWS, Page, action, policy, promotion_words};
-use super::escape::{code, text};
-use super::words::{count, grouped, minute, span};
-use super::{Decision, Denial, Evidence, ExceptionReport, PolicyReport, Report, State};
-use crate::change::Action;
-use crate::compiled::PolicyRef;
+use crate::change::plan::ChangeAction;
+use crate::model::policy_ref::PolicyRef;
+use crate::model::words::{count, grouped, minute, span};
+use crate::report::data::{Decision, Denial, Evidence, ExceptionReport, Report, State};
+use crate::report::escape::{code, text};
+use crate::report::markdown::page::{MOST_ROWS, Page, action, policy, promotion_words};
+use crate::report::policies::PolicyReport;
 
 mod dialects;
 mod page;
@@ -22,7 +23,7 @@ const SECTIONS: [Section; 14] = [
     Page::head,
     Page::accepted_by_change,
     Page::unresolved,
-    Page::mends,
+    Page::fixes,
     Page::dialects,
     Page::evidence,
     Page::policies,
@@ -137,10 +138,10 @@ impl Page {
         );
     }
 
-    fn mends(&mut self, report: &Report) {
+    fn fixes(&mut self, report: &Report) {
         for it in &report.policies {
-            if let Some(mend) = &it.mend {
-                self.folded(&format!("How {} would allow it", html(&it.policy)), |page| page.mend(mend));
+            if let Some(fix) = &it.fix {
+                self.folded(&format!("How {} would allow it", html(&it.policy)), |page| page.fix(fix));
             }
         }
     }
@@ -162,8 +163,8 @@ impl Page {
             _ => String::new(),
         };
         let flows = count(evidence.flows, "flow record", "flow records");
-        let relations = count(evidence.distinct, "relation", "relations");
-        self.line(format!("{flows} of {relations} on {watched}{span_of}."));
+        let connections = count(evidence.distinct, "connection", "connections");
+        self.line(format!("{flows} of {connections} on {watched}{span_of}."));
         let mut losses: Vec<String> = Vec::new();
         for node in &evidence.nodes {
             for (cause, number) in &node.lost {
@@ -180,7 +181,7 @@ impl Page {
         if evidence.unresolved > 0 {
             self.line(format!(
                 "{} with a pod that the snapshot does not know: what policies say of it cannot be told.",
-                count(evidence.unresolved, "relation is", "relations are")
+                count(evidence.unresolved, "connection is", "connections are")
             ));
         }
         if evidence.flows_outside_window > 0 {
@@ -260,10 +261,10 @@ impl Page {
         for it in &report.previews {
             let denials: Vec<&Denial> = it.denials.iter().collect();
             let in_use = denials.iter().filter(|denial| denial.state == State::Unresolved).count() as u64;
-            let would = if it.action == Action::Removed {
+            let would = if it.action == ChangeAction::Removed {
                 "no longer audited".to_owned()
             } else {
-                format!("would newly deny {}", count(in_use, "relation in use", "relations in use"))
+                format!("would newly deny {}", count(in_use, "connection in use", "connections in use"))
             };
             self.folded(&format!("Preview: {} {}, {would}", html(&it.policy), action(it.action)), |page| {
                 page.line("Nothing of this is enforced, so nothing of it blocks.\n");
@@ -271,9 +272,9 @@ impl Page {
                 if !denials.is_empty() {
                     page.denials(&denials, report);
                 }
-                if let Some(mend) = &it.mend {
+                if let Some(fix) = &it.fix {
                     page.line("\nThis would allow what is in use:\n");
-                    page.mend(mend);
+                    page.fix(fix);
                 }
             });
         }
@@ -318,7 +319,7 @@ impl Page {
             return;
         }
         self.folded(&format!("Newly allowed ({})", report.newly_allowed.len()), |page| {
-            page.relations(&report.newly_allowed);
+            page.connections(&report.newly_allowed);
         });
     }
 

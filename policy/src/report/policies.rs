@@ -1,13 +1,13 @@
-//! Each policy of the report, and its mend.
+//! Each policy of the report, and its fix.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Denial, Relation};
-use crate::change::Action;
-use crate::compiled::PolicyRef;
-use crate::denial::DenialId;
-use crate::naming::Party;
+use crate::change::plan::ChangeAction;
+use crate::cluster::party::Party;
+use crate::model::policy_ref::PolicyRef;
+use crate::report::data::{Connection, Denial};
+use crate::report::denial::DenialId;
 
 /// A policy that the change touches.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -16,7 +16,7 @@ pub struct PolicyReport {
     /// Which.
     pub policy: PolicyRef,
     /// What becomes of it.
-    pub action: Action,
+    pub action: ChangeAction,
     /// Where it stands.
     pub place: String,
     /// The audit policy that it enforces from now on.
@@ -26,19 +26,19 @@ pub struct PolicyReport {
     pub selected_pods: u64,
     /// Their workloads.
     pub selected_workloads: Vec<Party>,
-    /// What it says, alone, of the relations in use of the pods that it selects.
+    /// What it says, alone, of the connections in use of the pods that it selects.
     pub verdicts: Verdicts,
-    /// In a preview: relations that enforcing it would newly deny. Those of enforced policies stand in the report's
+    /// In a preview: connections that enforcing it would newly deny. Those of enforced policies stand in the report's
     /// `denials`.
     pub denials: Vec<Denial>,
-    /// Relations that it would deny alone and that pass because another policy allows them.
-    pub still_allowed: Vec<Relation>,
-    /// Relations that it would deny alone and that are denied already; their notes name by whom.
+    /// Connections that it would deny alone and that pass because another policy allows them.
+    pub still_allowed: Vec<Connection>,
+    /// Connections that it would deny alone and that are denied already; their notes name by whom.
     #[serde(default)]
-    pub still_denied: Vec<Relation>,
+    pub still_denied: Vec<Connection>,
     /// The smallest change of its rules that allows what it would newly deny and is in use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mend: Option<MendReport>,
+    pub fix: Option<FixReport>,
     /// What else is to be said of it.
     pub notes: Vec<String>,
 }
@@ -46,15 +46,15 @@ pub struct PolicyReport {
 /// A change of a policy's rules that allows what the policy would newly deny.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct MendReport {
+pub struct FixReport {
     /// The denials that it resolves.
     pub resolves: Vec<DenialId>,
     /// Denials that something else causes as well: another policy, at the other end or at this one.
     pub not_enough_for: Vec<DenialId>,
     /// Denials that no rule can resolve.
-    pub left: Vec<LeftReport>,
-    /// Relations of the window that it would let pass besides.
-    pub also_allows: Vec<Relation>,
+    pub unresolvable: Vec<UnresolvableDenial>,
+    /// Connections of the window that it would let pass besides.
+    pub also_allows: Vec<Connection>,
     /// The spec's change as a unified diff of YAML.
     pub diff: String,
     /// The spec after it.
@@ -64,7 +64,7 @@ pub struct MendReport {
 /// A denial that no rule can resolve.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct LeftReport {
+pub struct UnresolvableDenial {
     /// Which.
     pub denial: DenialId,
     /// Why.
@@ -84,7 +84,7 @@ pub struct PromotionReport {
     pub differences: Vec<String>,
 }
 
-/// Relations in use, by what one policy says of them alone. A relation is subject, peer, protocol and port.
+/// Connections in use, by what one policy says of them alone. A connection is subject, peer, protocol and port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Verdicts {

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::{Snapshot, gone_at, kind, name, namespace};
 use crate::cluster::pod::GONE_AT;
+use crate::snapshot::text::{Snapshot, gone_at, kind, name, namespace};
 
 /// Adds to `now` what was in `former`, or had gone before it, and is no longer there. Pods that went longer than `keep` before
 /// `now` are left out, and with the last of them its owner, namespace and node.
@@ -21,12 +21,12 @@ pub fn add_gone(now: &mut Snapshot, former: Snapshot, keep: SignedDuration) {
     let seen = former.taken.min(now.taken);
     let oldest = now.taken.checked_sub(keep).unwrap_or(Timestamp::MIN);
 
-    let mut before: BTreeMap<Identity, Value> = BTreeMap::new();
+    let mut before: BTreeMap<ObjectKey, Value> = BTreeMap::new();
     for object in former.objects {
-        before.insert(Identity::of(&object), object);
+        before.insert(ObjectKey::of(&object), object);
     }
     for object in &mut now.objects {
-        let was = before.remove(&Identity::of(object));
+        let was = before.remove(&ObjectKey::of(object));
         mark_finished(object, was.as_ref(), seen);
     }
     let (mut pods, mut others) = (Vec::new(), Vec::new());
@@ -59,14 +59,14 @@ pub fn add_gone(now: &mut Snapshot, former: Snapshot, keep: SignedDuration) {
 /// What makes an object the same one later: pods of one name are told apart by their UIDs. Of anything else the one that is
 /// there stands for those of its name.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Identity {
+struct ObjectKey {
     kind: String,
     namespace: String,
     name: String,
     uid: Option<String>,
 }
 
-impl Identity {
+impl ObjectKey {
     fn of(object: &Value) -> Self {
         let uid = object["metadata"]["uid"].as_str().filter(|_| kind(object) == "Pod");
         Self {

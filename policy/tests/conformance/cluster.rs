@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use foretell_policy::cluster::Cluster;
-use foretell_policy::compiled::Policy;
-use foretell_policy::flow::{Direction, Flow, Line};
-use foretell_policy::object::{Object, Origin, read};
-use foretell_policy::population::Population;
-use foretell_policy::tier::policy::TierPolicy;
-use foretell_policy::world::{Dialled, Pair, World};
+use foretell_policy::cluster::inventory::Cluster;
+use foretell_policy::engine::pair::{Dialled, Pair};
+use foretell_policy::engine::population::Population;
+use foretell_policy::engine::world::World;
+use foretell_policy::model::flow::{Direction, Flow, Line};
+use foretell_policy::policy::admin_policy::AdminPolicy;
+use foretell_policy::policy::network_policy::Policy;
+use foretell_policy::resource::object::Object;
+use foretell_policy::resource::object::origin::Origin;
+use foretell_policy::resource::read::read;
 use serde_json::{Value, json};
 
 /// A pod as the tables name it.
@@ -58,7 +61,7 @@ impl Scenery {
     pub(crate) fn passes(&self, flows: &[(String, String, &str, u16)]) -> Vec<bool> {
         let cluster = Cluster::build(&self.objects);
         let policies = self.objects.iter().filter_map(Policy::of).map(Arc::new).collect();
-        let administrators = self.objects.iter().filter_map(TierPolicy::of).map(Arc::new).collect();
+        let administrators = self.objects.iter().filter_map(AdminPolicy::of).map(Arc::new).collect();
         let world = World::new(Arc::new(Population::as_recorded(&cluster)), policies).under(administrators);
         let passes = |(src, dst, protocol, port): &(String, String, &str, u16)| {
             let flow = flow(src, dst, protocol, *port);
@@ -68,7 +71,7 @@ impl Scenery {
                 let dialled = Dialled::from(&ends.dst);
                 let dst = listener.end;
                 let pair = Pair { src: ends.src, dst, protocol: flow.protocol, port: listener.port, dialled };
-                Direction::BOTH.into_iter().all(|direction| world.standing(&pair, direction).passes())
+                Direction::BOTH.into_iter().all(|direction| world.decide(&pair, direction).passes())
             })
         };
         flows.iter().map(passes).collect()

@@ -3,17 +3,19 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use foretell_policy::cluster::Cluster;
-use foretell_policy::compiled::Policy;
-use foretell_policy::flow::Line;
-use foretell_policy::manifest::documents;
-use foretell_policy::object::cidrs::new_faults;
-use foretell_policy::object::{Object, Origin, read};
-use foretell_policy::population::Population;
-use foretell_policy::settings::Settings;
-use foretell_policy::snapshot::Snapshot;
-use foretell_policy::tier::policy::TierPolicy;
-use foretell_policy::world::World;
+use foretell_policy::change::settings::Settings;
+use foretell_policy::cluster::inventory::Cluster;
+use foretell_policy::engine::population::Population;
+use foretell_policy::engine::world::World;
+use foretell_policy::manifest::documents::documents;
+use foretell_policy::model::flow::Line;
+use foretell_policy::policy::admin_policy::AdminPolicy;
+use foretell_policy::policy::network_policy::Policy;
+use foretell_policy::resource::object::Object;
+use foretell_policy::resource::object::cidrs::new_faults;
+use foretell_policy::resource::object::origin::Origin;
+use foretell_policy::resource::read::read;
+use foretell_policy::snapshot::text::Snapshot;
 
 /// What means something to one of the targets.
 pub(crate) const WORDS: &[&str] = &[
@@ -89,7 +91,7 @@ pub(crate) fn manifests(input: &[u8]) {
     }
     let policies: Vec<Arc<Policy>> = objects.iter().filter_map(Policy::of).map(Arc::new).collect();
     let cluster = Cluster::build(&objects);
-    let administrators: Vec<Arc<TierPolicy>> = objects.iter().filter_map(TierPolicy::of).map(Arc::new).collect();
+    let administrators: Vec<Arc<AdminPolicy>> = objects.iter().filter_map(AdminPolicy::of).map(Arc::new).collect();
     let world = World::new(Arc::new(Population::as_recorded(&cluster)), policies).under(administrators);
     assert!(world.policies().count() <= objects.iter().filter(|object| is_policy(object)).count());
 }

@@ -1,6 +1,7 @@
 //! Who enforces: what is judged as an enforcer does, and what is told where it was judged as upstream has it.
 
-use foretell_policy::report::{Decision, Report, markdown};
+use foretell_policy::report::data::{Decision, Report};
+use foretell_policy::report::markdown;
 
 use crate::manifests::policy;
 use crate::stage::{Stage, denials, shop, short};
@@ -14,8 +15,8 @@ fn told(report: &Report) -> Vec<String> {
     for dialect in &report.dialects {
         for it in &dialect.differences {
             let (from, to) = match it.direction {
-                foretell_policy::flow::Direction::Ingress => (&it.peer, &it.subject),
-                foretell_policy::flow::Direction::Egress => (&it.subject, &it.peer),
+                foretell_policy::model::flow::Direction::Ingress => (&it.peer, &it.subject),
+                foretell_policy::model::flow::Direction::Egress => (&it.subject, &it.peer),
             };
             lines.push(format!(
                 "{} {}: {} -> {} {} {} {:?}, there {:?}",
@@ -26,7 +27,7 @@ fn told(report: &Report) -> Vec<String> {
                 it.protocol,
                 it.port,
                 it.upstream,
-                it.there
+                it.enforcer
             ));
         }
     }
@@ -43,7 +44,7 @@ fn what_upstream_allows_and_cilium_denies_is_told_and_blocks_nothing() {
     assert_eq!((report.decision, report.exit_status), (Decision::MayMerge, 0), "{:?}", report.reasons);
     assert!(report.cni.is_upstream());
     assert_eq!(told(&report), ["Cilium ipBlockTakesNoPod: web -> cart TCP 8080 StillAllowed, there NewlyDenied"]);
-    assert_eq!(report.dialects[0].relations, 1);
+    assert_eq!(report.dialects[0].connections, 1);
     let page = markdown::render(&report);
     assert!(page.contains("### It depends on who enforces"), "{page}");
     assert!(page.contains("https://docs.cilium.io/en/stable/security/policy/layer3/"), "{page}");

@@ -1,7 +1,7 @@
 //! What becomes of a flow by all policies together, at both of its ends.
 
-use foretell_policy::flow::Direction;
-use foretell_policy::report::Decision;
+use foretell_policy::model::flow::Direction;
+use foretell_policy::report::data::Decision;
 use serde_json::json;
 
 use crate::manifests::policy;

@@ -1,6 +1,6 @@
 //! How far the absence of denials is trusted.
 
-use foretell_policy::report::{Decision, NodeEvidence, Report};
+use foretell_policy::report::data::{Decision, NodeEvidence, Report};
 use serde_json::json;
 
 use crate::manifests::{audit, policy, workload};

@@ -1,6 +1,6 @@
 //! Denials that somebody accepted.
 
-use foretell_policy::report::{Decision, State};
+use foretell_policy::report::data::{Decision, State};
 use serde_json::json;
 
 use crate::manifests::{audit, audit_cluster, policy, promoted};

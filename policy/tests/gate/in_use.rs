@@ -1,12 +1,12 @@
 //! What counts as in use, and what is shown apart.
 
-use foretell_policy::report::State;
+use foretell_policy::report::data::State;
 use serde_json::{Value, json};
 
 use crate::manifests::policy;
 use crate::stage::{NOBODY, denials, shop};
 
-fn seen(fields: &Value) -> foretell_policy::report::Report {
+fn seen(fields: &Value) -> foretell_policy::report::data::Report {
     shop().head("it.yaml", &policy("shop", "it", NOBODY)).flow_with("web -> cart TCP 8080", fields).judge()
 }
 

@@ -1,7 +1,7 @@
 //! Policies that are added, changed and removed.
 
-use foretell_policy::change::Action;
-use foretell_policy::report::{CauseReport, Decision};
+use foretell_policy::change::plan::ChangeAction;
+use foretell_policy::report::data::{CauseReport, Decision};
 
 use crate::manifests::{audit, audit_cluster, policy};
 use crate::stage::{EVERYBODY, NOBODY, PROM_AND_WEB, PROM_ONLY, denials, previewed, shop, told};
@@ -10,9 +10,9 @@ use crate::stage::{EVERYBODY, NOBODY, PROM_AND_WEB, PROM_ONLY, denials, previewe
 fn audit_policies_added_or_changed_are_a_preview_and_never_block() {
     let deny = audit("shop", "it", NOBODY);
     for (stage, action) in [
-        (shop().head("it.yaml", &deny), Action::Added),
-        (shop().base("it.yaml", &audit("shop", "it", EVERYBODY)).head("it.yaml", &deny), Action::Changed),
-        (shop().live(&audit("shop", "it", EVERYBODY)).head("it.yaml", &deny), Action::Added),
+        (shop().head("it.yaml", &deny), ChangeAction::Added),
+        (shop().base("it.yaml", &audit("shop", "it", EVERYBODY)).head("it.yaml", &deny), ChangeAction::Changed),
+        (shop().live(&audit("shop", "it", EVERYBODY)).head("it.yaml", &deny), ChangeAction::Added),
     ] {
         let report = stage.flow("web -> cart TCP 8080").judge();
         assert_eq!((report.decision, report.exit_status), (Decision::MayMerge, 0));
@@ -26,7 +26,7 @@ fn audit_policies_added_or_changed_are_a_preview_and_never_block() {
 #[test]
 fn a_removed_audit_policy_is_told_and_previews_nothing() {
     let report = shop().base("it.yaml", &audit("shop", "it", NOBODY)).flow("web -> cart TCP 8080").judge();
-    assert_eq!(report.previews[0].action, Action::Removed);
+    assert_eq!(report.previews[0].action, ChangeAction::Removed);
     assert!(previewed(&report).is_empty());
     assert_eq!(report.exit_status, 0);
 }
@@ -99,7 +99,7 @@ fn a_changed_network_policy_denies_some_and_allows_others() {
         .flow("prom -> cart TCP 8080")
         .judge();
     assert_eq!(report.exit_status, 1);
-    assert_eq!(report.policies[0].action, Action::Changed);
+    assert_eq!(report.policies[0].action, ChangeAction::Changed);
     assert_eq!(denials(&report), ["Unresolved Ingress prom -> cart TCP 8080 by shop/it"]);
     assert_eq!(
         told(&report.newly_allowed),
@@ -115,7 +115,7 @@ fn a_removed_network_policy_allows_what_it_kept_out() {
         .flow("prom -> cart TCP 8080")
         .judge();
     assert_eq!(report.exit_status, 0);
-    assert_eq!(report.policies[0].action, Action::Removed);
+    assert_eq!(report.policies[0].action, ChangeAction::Removed);
     assert_eq!(
         told(&report.newly_allowed),
         ["Ingress web -> cart TCP 8080 by shop/it: NetworkPolicy shop/it restricts it no longer"]

@@ -1,9 +1,9 @@
 //! Audit policies that become enforced ones.
 
-use foretell_policy::change::Action;
-use foretell_policy::compiled::PolicyKind;
+use foretell_policy::change::plan::ChangeAction;
+use foretell_policy::model::policy_ref::PolicyKind;
+use foretell_policy::report::data::{Decision, Report};
 use foretell_policy::report::policies::PromotionReport;
-use foretell_policy::report::{Decision, Report};
 
 use crate::manifests::{audit, audit_cluster, policy, promoted};
 use crate::stage::{EVERYBODY, PROM_AND_WEB, PROM_ONLY, denials, previewed, shop};
@@ -51,7 +51,7 @@ fn promotion_is_recognised_by_a_namesake_in_the_snapshot_on_the_base_or_in_the_c
         let promotion = changed.promotion.as_ref().unwrap();
         assert_eq!(promotion.from.to_string(), "AuditNetworkPolicy shop/it");
         assert_eq!(promotion.identical, Some(true));
-        assert_eq!(changed.action, Action::Added);
+        assert_eq!(changed.action, ChangeAction::Added);
     }
 }
 
@@ -166,7 +166,7 @@ fn taking_an_enforced_policy_back_to_audit_is_a_removal_with_a_preview() {
         .flow("web -> cart TCP 8080")
         .judge();
     assert_eq!(report.exit_status, 0);
-    assert_eq!(report.policies[0].action, Action::Removed);
+    assert_eq!(report.policies[0].action, ChangeAction::Removed);
     assert!(report.policies[0].promotion.is_none());
     assert_eq!(report.newly_allowed.len(), 1);
     assert_eq!(previewed(&report), ["Unresolved Ingress web -> cart TCP 8080 by shop/it"]);

@@ -1,6 +1,6 @@
 //! Changes of what selectors see: template labels, Namespace labels, Services, container ports.
 
-use foretell_policy::report::{CauseReport, Report, State};
+use foretell_policy::report::data::{CauseReport, Report, State};
 use serde_json::json;
 
 use crate::manifests::{policy, workload};

@@ -4,7 +4,8 @@
 
 use std::path::PathBuf;
 
-use foretell_policy::report::{Report, markdown};
+use foretell_policy::report::data::Report;
+use foretell_policy::report::markdown;
 use serde_json::{Value, json};
 
 use crate::manifests::{audit, policy, workload};
@@ -109,11 +110,11 @@ fn the_rich_report_has_something_of_everything() {
         .denials
         .iter()
         .map(|it| match it.state {
-            foretell_policy::report::State::Unresolved => "unresolved",
-            foretell_policy::report::State::Accepted => "accepted",
-            foretell_policy::report::State::Guessed => "guessed",
-            foretell_policy::report::State::NotInUse => "notInUse",
-            foretell_policy::report::State::Gone => "gone",
+            foretell_policy::report::data::State::Unresolved => "unresolved",
+            foretell_policy::report::data::State::Accepted => "accepted",
+            foretell_policy::report::data::State::Guessed => "guessed",
+            foretell_policy::report::data::State::NotInUse => "notInUse",
+            foretell_policy::report::data::State::Gone => "gone",
         })
         .collect();
     for state in ["unresolved", "accepted", "guessed", "notInUse"] {

@@ -6,20 +6,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use foretell_policy::cluster::Cluster;
-use foretell_policy::collation::{Change, Collation, Versions};
-use foretell_policy::dialect::Dialect;
-use foretell_policy::evidence::{FileWatch, Watch};
-use foretell_policy::flow::{Direction, Line};
-use foretell_policy::judgement::{Inputs, judge};
-use foretell_policy::manifest;
-use foretell_policy::naming::Party;
-use foretell_policy::object::kept::strip;
-use foretell_policy::object::{Kind, Object, Origin, read};
-use foretell_policy::preview::WireChange;
-use foretell_policy::report::{Denial, Relation, Report};
-use foretell_policy::snapshot::Snapshot;
-use foretell_policy::traffic::Traffic;
+use foretell_policy::change::revisions::{Change, ChangeBuilder, Versions};
+use foretell_policy::cluster::evidence::{FileWatch, Watch};
+use foretell_policy::cluster::inventory::Cluster;
+use foretell_policy::cluster::party::Party;
+use foretell_policy::cluster::traffic::Traffic;
+use foretell_policy::judge::judgement::{Inputs, judge};
+use foretell_policy::manifest::documents as manifest;
+use foretell_policy::model::dialect::Dialect;
+use foretell_policy::model::flow::{Direction, Line};
+use foretell_policy::report::data::{Connection, Denial, Report};
+use foretell_policy::report::preview::WireChange;
+use foretell_policy::resource::object::origin::Origin;
+use foretell_policy::resource::object::{Kind, Object};
+use foretell_policy::resource::read::read;
+use foretell_policy::snapshot::kept::strip;
+use foretell_policy::snapshot::text::Snapshot;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -299,7 +301,7 @@ impl Stage {
     }
 
     fn change(&self) -> Change {
-        let mut collation = Collation::new("default");
+        let mut collation = ChangeBuilder::new("default");
         let paths: BTreeSet<&String> = self.base.keys().chain(self.head.keys()).collect();
         for path in paths {
             let (base, merged) = (self.base.get(path), self.head.get(path));
@@ -401,7 +403,7 @@ pub(crate) fn short(party: &Party) -> String {
     }
 }
 
-fn relation(direction: Direction, subject: &Party, peer: &Party, rest: &str) -> String {
+fn connection(direction: Direction, subject: &Party, peer: &Party, rest: &str) -> String {
     let (from, to) = match direction {
         Direction::Ingress => (peer, subject),
         Direction::Egress => (subject, peer),
@@ -413,7 +415,7 @@ fn relation(direction: Direction, subject: &Party, peer: &Party, rest: &str) -> 
 pub(crate) fn brief(denial: &Denial) -> String {
     let Denial { state, policy, direction, subject, peer, protocol, port, .. } = denial;
     let rest = format!("{protocol} {port} by {}/{}", policy.namespace, policy.name);
-    format!("{state:?} {direction} {}", relation(*direction, subject, peer, &rest))
+    format!("{state:?} {direction} {}", connection(*direction, subject, peer, &rest))
 }
 
 pub(crate) fn denials(report: &Report) -> Vec<String> {
@@ -427,10 +429,10 @@ pub(crate) fn previewed(report: &Report) -> Vec<String> {
 }
 
 /// `Ingress web -> cart TCP 8080 by shop/it: what lets it pass`
-pub(crate) fn told(relations: &[Relation]) -> Vec<String> {
-    sorted(relations.iter().map(|it| {
+pub(crate) fn told(connections: &[Connection]) -> Vec<String> {
+    sorted(connections.iter().map(|it| {
         let rest = format!("{} {} by {}/{}: {}", it.protocol, it.port, it.policy.namespace, it.policy.name, it.note);
-        format!("{} {}", it.direction, relation(it.direction, &it.subject, &it.peer, &rest))
+        format!("{} {}", it.direction, connection(it.direction, &it.subject, &it.peer, &rest))
     }))
 }
 

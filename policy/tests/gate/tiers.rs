@@ -1,7 +1,7 @@
 //! Administrators' policies in a change, and beside one.
 
-use foretell_policy::change::Action;
-use foretell_policy::report::{CauseReport, Decision, State};
+use foretell_policy::change::plan::ChangeAction;
+use foretell_policy::report::data::{CauseReport, Decision, State};
 use serde_json::json;
 
 use crate::manifests::{audit, policy};
@@ -45,7 +45,7 @@ fn a_new_denial_by_administrators_is_laid_at_their_policy_and_blocks() {
         assert_eq!((denial.policy.kind.to_string().as_str(), denial.reason.as_str()), (kind, "DeniedByRule"));
         assert_eq!(denial.cause, CauseReport::Policy);
         assert!(denial.message.contains("ingress[0] denies"), "{}", denial.message);
-        assert_eq!(report.policies[0].action, Action::Added);
+        assert_eq!(report.policies[0].action, ChangeAction::Added);
         assert_eq!(report.policies[0].selected_pods, 3, "web, cart and pay");
         assert_eq!(report.policies[0].verdicts.newly_denied, 1);
     }
@@ -168,7 +168,7 @@ fn a_removed_denial_lets_in_and_says_whose_it_was() {
         told(&report.newly_allowed),
         ["Ingress web -> cart TCP 8080 by /guard: AdminNetworkPolicy guard restricts it no longer"]
     );
-    assert_eq!(report.policies[0].action, Action::Removed);
+    assert_eq!(report.policies[0].action, ChangeAction::Removed);
 }
 
 #[test]
@@ -295,7 +295,7 @@ fn several_flows_of_one_doubt_are_one_part() {
         .judge();
     assert_eq!(report.undecided.len(), 1);
     assert!(
-        report.undecided[0].what.ends_with("; the same is not known of 2 more relations"),
+        report.undecided[0].what.ends_with("; the same is not known of 2 more connections"),
         "{:?}",
         report.undecided
     );
@@ -378,5 +378,5 @@ fn an_address_of_a_pod_that_nobody_knows_is_undecided_too() {
         "{:?}",
         report.undecided
     );
-    assert!(report.undecided[0].mend.contains("--append"));
+    assert!(report.undecided[0].fix.contains("--append"));
 }

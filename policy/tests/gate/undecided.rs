@@ -1,6 +1,6 @@
 //! What cannot be judged is never "may merge".
 
-use foretell_policy::report::Decision;
+use foretell_policy::report::data::Decision;
 
 use crate::manifests::policy;
 use crate::stage::{EVERYBODY, NOBODY, denials, shop};
@@ -19,7 +19,7 @@ fn what_a_change_touches_and_nobody_can_judge_makes_it_undecided() {
         let report = shop().head(path, text).judge();
         assert_eq!((report.decision, report.exit_status), (Decision::Undecided, 2), "{text}");
         assert!(report.reasons.iter().any(|reason| reason.contains(says)), "{:?}", report.reasons);
-        assert!(!report.undecided[0].mend.is_empty());
+        assert!(!report.undecided[0].fix.is_empty());
     }
 }
 

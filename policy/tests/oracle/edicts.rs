@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use foretell_policy::object::{Origin, read};
-use foretell_policy::tier::policy::TierPolicy;
+use foretell_policy::policy::admin_policy::AdminPolicy;
+use foretell_policy::resource::object::origin::Origin;
+use foretell_policy::resource::read::read;
 use proptest::collection::{SizeRange, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -108,11 +109,11 @@ fn which() -> impl Strategy<Value = Which> {
 }
 
 /// As they are read out of manifests.
-pub(crate) fn compiled(scene: &Scene) -> Vec<Arc<TierPolicy>> {
+pub(crate) fn compiled(scene: &Scene) -> Vec<Arc<AdminPolicy>> {
     let policies = scene.edicts.iter().map(|edict| {
         let object = read(manifest(edict), &Origin::Manifest { default_namespace: "default".to_owned() });
         let object = object.unwrap_or_else(|error| panic!("{error}\n{edict:#?}")).unwrap();
-        Arc::new(TierPolicy::of(&object).unwrap())
+        Arc::new(AdminPolicy::of(&object).unwrap())
     });
     policies.collect()
 }

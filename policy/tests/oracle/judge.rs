@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use foretell_policy::flow::{Direction, Flow, Protocol};
+use foretell_policy::model::flow::{Direction, Flow, Protocol};
 
 use super::resolve::{Road, Who, is_own_node, namespace_tags, roads};
 use super::rules::{Takes, rules, selects};
@@ -155,7 +155,7 @@ fn say(scene: &Scene, policy: &Policy, road: &Road, direction: Direction, proto:
     }
 
     let (mut allowing, mut by_block) = (BTreeSet::new(), BTreeSet::new());
-    // By how much of it matched: the port's miss is nearer than the peer's, and that nearer than both.
+    // By how much of it matched: the port's mismatch is nearer than the peer's, and that nearer than both.
     let mut missed: [Vec<usize>; 3] = Default::default();
     for (index, rule) in rules.iter().enumerate() {
         // Of a cluster policy names of ports mean what they mean upstream.

@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use foretell_policy::cluster::Cluster;
-use foretell_policy::compiled::{Policy as Compiled, PolicyKind, PolicyRef};
-use foretell_policy::object::Object;
+use foretell_policy::cluster::inventory::Cluster;
+use foretell_policy::model::policy_ref::{PolicyKind, PolicyRef};
+use foretell_policy::policy::network_policy::Policy as Compiled;
+use foretell_policy::resource::object::Object;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1 as discovery;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};

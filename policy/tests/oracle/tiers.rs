@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use foretell_policy::flow::{Direction, Protocol};
+use foretell_policy::model::flow::{Direction, Protocol};
 
 use super::address::holds;
 use super::judge::Together;

@@ -1,7 +1,7 @@
 //! Which addresses an `ipBlock` takes.
 
 use crate::stage::{audit, egress, ingress, shop};
-use foretell_policy::flow::Direction;
+use foretell_policy::model::flow::Direction;
 
 fn to(block: &str) -> String {
     format!("{{egress: [{{to: [{{ipBlock: {block}}}]}}]}}")

@@ -2,8 +2,8 @@
 //! other test sees to.
 
 use crate::stage::{NOTHING, Stage, audit, flow, shop};
-use foretell_policy::flow::Direction;
-use foretell_policy::index::{FlowKey, Said};
+use foretell_policy::engine::index::{BatchVerdicts, FlowKey};
+use foretell_policy::model::flow::Direction;
 use serde_json::{Value, json};
 
 const SERVICE: &str = "{apiVersion: v1, kind: Service, metadata: {name: cart, namespace: shop},
@@ -21,11 +21,11 @@ fn stage() -> Stage {
 fn long_ways(stage: &Stage, flows: &[&str]) -> usize {
     let keys: Vec<FlowKey> = flows.iter().map(|text| FlowKey::of(&stage.flow(text)).unwrap()).collect();
     let cluster = stage.cluster();
-    let (mut standing, mut living) = (Said::default(), Said::default());
-    stage.world(&cluster).judge(&keys, &mut standing);
+    let (mut decision, mut living) = (BatchVerdicts::default(), BatchVerdicts::default());
+    stage.world(&cluster).judge(&keys, &mut decision);
     stage.live().unwrap().judge(&keys, &mut living);
-    assert_eq!(standing.unclear(), living.unclear(), "{flows:?}");
-    standing.unclear()
+    assert_eq!(decision.full_lookups(), living.full_lookups(), "{flows:?}");
+    decision.full_lookups()
 }
 
 #[test]
@@ -78,13 +78,13 @@ fn loopback_is_nobodys_address() {
 fn what_was_said_is_forgotten() {
     let stage = stage();
     let cluster = stage.cluster();
-    let (world, mut said) = (stage.world(&cluster), Said::default());
+    let (world, mut said) = (stage.world(&cluster), BatchVerdicts::default());
     let keys = ["web -> 127.0.0.1 TCP 80", "db -> web TCP 8080"].map(|text| FlowKey::of(&stage.flow(text)).unwrap());
     world.judge(&keys, &mut said);
-    assert_eq!((said.unclear(), said.answers().len()), (1, 3), "web leaves, web, and web is reached");
+    assert_eq!((said.full_lookups(), said.answers().len()), (1, 3), "web leaves, web, and web is reached");
     assert_eq!((said.of(1, Direction::Egress).len(), said.of(1, Direction::Ingress).len()), (0, 1));
     said.clear();
-    assert_eq!((said.unclear(), said.answers().len()), (0, 0));
+    assert_eq!((said.full_lookups(), said.answers().len()), (0, 0));
     world.judge(&keys[1..], &mut said);
     assert_eq!((said.of(0, Direction::Egress).len(), said.of(0, Direction::Ingress).len()), (0, 1));
 }

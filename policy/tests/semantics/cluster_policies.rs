@@ -1,7 +1,7 @@
 //! Cluster policies: in which namespaces they hold, and what they mean there.
 
 use crate::stage::{NOTHING, audit, audit_cluster, shop};
-use foretell_policy::flow::Direction;
+use foretell_policy::model::flow::Direction;
 
 fn ingress(spec: &str, flow: &str) -> String {
     shop().and(&audit_cluster(spec)).says(flow, Direction::Ingress)

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::stage::{Stage, audit, audit_cluster, shop};
-use foretell_policy::flow::Direction;
+use foretell_policy::model::flow::Direction;
 
 /// A rule, as text.
 enum Rule {

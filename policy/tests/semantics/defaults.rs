@@ -1,7 +1,7 @@
 //! YAML from Git never passed an API server: the engine applies its defaults.
 
 use crate::stage::{NOTHING, audit, egress, ingress, shop};
-use foretell_policy::flow::Direction;
+use foretell_policy::model::flow::Direction;
 
 #[test]
 fn absent_pod_selector_selects_every_pod_of_the_namespace() {

@@ -1,7 +1,8 @@
 //! What enforcers do otherwise than upstream, each beside what upstream and the others do.
 
-use foretell_policy::dialect::{Cni, Dialect};
-use foretell_policy::flow::Direction::{self, Egress, Ingress};
+use foretell_policy::model::dialect::{Cni, Dialect};
+use foretell_policy::model::flow::Direction;
+use foretell_policy::model::flow::Direction::{Egress, Ingress};
 
 use crate::stage::{Stage, audit, shop};
 
@@ -152,7 +153,7 @@ fn the_name_of_a_port_means_what_the_namespaces_pods_call_so_under_kube_router()
 /// What becomes of a flow at its two ends.
 fn stands(stage: Stage, cni: &str, flow: &str) -> [String; 2] {
     let stage = stage.under(cni);
-    Direction::BOTH.map(|direction| stage.standing(flow, direction))
+    Direction::BOTH.map(|direction| stage.decide(flow, direction))
 }
 
 #[test]

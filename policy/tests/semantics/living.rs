@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::stage::{Stage, audit, audit_cluster, shop};
-use foretell_policy::compiled::Policy;
-use foretell_policy::flow::Direction;
-use foretell_policy::index::{FlowKey, Held, Said};
-use foretell_policy::live::Live;
-use foretell_policy::verdict::Verdict;
-use foretell_policy::world::World;
+use foretell_policy::engine::index::{BatchVerdicts, FlowKey, IndexSizes};
+use foretell_policy::engine::live::Live;
+use foretell_policy::engine::verdict::Verdict;
+use foretell_policy::engine::world::World;
+use foretell_policy::model::flow::Direction;
+use foretell_policy::policy::network_policy::Policy;
 use k8s_openapi::api::core::v1::Pod;
 
 fn pod(name: &str, labels: &str, ip: &str, more: &str) -> Pod {
@@ -31,9 +31,9 @@ fn policy(name: &str, manifest: &str) -> Arc<Policy> {
 
 /// What each policy says of a flow on its arrival: its name, and the rule that allows it.
 fn arrives(live: &Live, stage: &Stage, flow: &str) -> Vec<String> {
-    let mut said = Said::default();
+    let mut said = BatchVerdicts::default();
     live.judge(&[FlowKey::of(&stage.flow(flow)).unwrap()], &mut said);
-    let tell = |(id, answer): &(_, foretell_policy::index::Answer)| {
+    let tell = |(id, answer): &(_, foretell_policy::engine::index::PackedVerdict)| {
         let name = &live.view().index.policy(*id).reference.name;
         match answer.verdict() {
             Verdict::Allow { rule, .. } => format!("{name} allows by {rule}"),
@@ -47,9 +47,9 @@ fn arrives(live: &Live, stage: &Stage, flow: &str) -> Vec<String> {
 fn what_came_and_went_leaves_nothing() {
     let stage = shop();
     let mut live = stage.live().unwrap();
-    let before = live.held();
+    let before = live.sizes();
     // Two agents are one, their lives and those of all others began nobody knows when, and nobody is restricted in either direction.
-    assert_eq!(before, Held { identities: 5, port_lists: 4, sections: 4, lives: 5, ..Held::default() });
+    assert_eq!(before, IndexSizes { identities: 5, port_lists: 4, sections: 4, lives: 5, ..IndexSizes::default() });
     for number in 1..101 {
         let (name, ip) = (format!("p{number}"), format!("10.1.1.{}", 100 + number % 100));
         // A life with a fraction of a second is listed apart from its address.
@@ -65,7 +65,7 @@ fn what_came_and_went_leaves_nothing() {
         live.set_policy(&one);
         live.set_policy(&other);
         live.set_policy(&one);
-        let held = Held {
+        let held = IndexSizes {
             policies: 2,
             identities: 6,
             // Of pods `app`, `own` and the one that exists; of namespaces `team` and the cluster policy's, which takes all.
@@ -81,20 +81,20 @@ fn what_came_and_went_leaves_nothing() {
             sections: before.sections + 2,
             lives: before.lives + 1,
         };
-        assert_eq!(live.held(), held);
+        assert_eq!(live.sizes(), held);
         live.remove_policy(&one.reference);
         live.remove_policy(&other.reference);
         live.remove_pod("shop", &name, Some(&format!("uid-{name}")));
     }
-    assert_eq!(live.held(), before);
+    assert_eq!(live.sizes(), before);
 
     // A life that began at a full second is written beside its address, and an address that nobody has is nobody's.
     live.set_pod(&pod("new", "app: new", "10.1.1.70", ", startTime: '2026-11-21T08:00:00Z'"));
-    assert_eq!(live.held().lives, before.lives);
+    assert_eq!(live.sizes().lives, before.lives);
     live.remove_pod("shop", "new", Some("uid-new"));
-    let mut said = Said::default();
+    let mut said = BatchVerdicts::default();
     live.judge(&[FlowKey::of(&stage.flow("10.1.1.70 -> web TCP 8080")).unwrap()], &mut said);
-    assert_eq!(said.unclear(), 0);
+    assert_eq!(said.full_lookups(), 0);
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod defaults;
 mod dialects;
 mod exemptions;
 mod living;
-mod misses;
+mod mismatches;
 mod ownership;
 mod peers;
 mod ports;

@@ -1,7 +1,7 @@
 //! Who stood at an address, when.
 
 use crate::stage::{NOTHING, Stage, audit, flow, shop};
-use foretell_policy::flow::Direction;
+use foretell_policy::model::flow::Direction;
 use serde_json::json;
 
 /// A policy on `cart` that lets only `app: old` in.

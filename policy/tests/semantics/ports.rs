@@ -1,7 +1,7 @@
 //! Which ports a rule takes.
 
 use crate::stage::{Stage, audit, egress, ingress, shop};
-use foretell_policy::flow::Direction;
+use foretell_policy::model::flow::Direction;
 
 fn on(ports: &str) -> String {
     format!("{{ingress: [{{ports: [{ports}]}}], egress: [{{ports: [{ports}]}}]}}")

@@ -1,7 +1,7 @@
 //! Why a flow would be denied, and how it is said.
 
 use crate::stage::{NOTHING, audit, audit_cluster, bare, egress, ingress, shop};
-use foretell_policy::flow::Direction;
+use foretell_policy::model::flow::Direction;
 use serde_json::json;
 
 const SELECTS_CART: &str = "{ingress: [{from: [{podSelector: {matchLabels: {app: cart}}}]}]}";

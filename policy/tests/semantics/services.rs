@@ -1,7 +1,7 @@
 //! A Service's address is judged as the backends behind it.
 
 use crate::stage::{Stage, audit, shop};
-use foretell_policy::flow::Direction;
+use foretell_policy::model::flow::Direction;
 
 const WEB: &str = "
 apiVersion: v1

@@ -7,19 +7,24 @@ use std::fmt::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use foretell_policy::cluster::Cluster;
-use foretell_policy::compiled::Policy;
-use foretell_policy::dialect::Dialect;
-use foretell_policy::evaluation::evaluate;
-use foretell_policy::flow::{Direction, Flow, Line};
-use foretell_policy::index::{FlowKey, Index, Said};
-use foretell_policy::live::Live;
-use foretell_policy::object::{Object, Origin, read};
-use foretell_policy::population::Population;
-use foretell_policy::tier::Taken;
-use foretell_policy::tier::policy::TierPolicy;
-use foretell_policy::verdict::{Verdict, VerdictLine, VerdictName};
-use foretell_policy::world::{Dialled, Pair, Standing, World};
+use foretell_policy::cluster::inventory::Cluster;
+use foretell_policy::engine::end_decision::EndDecision;
+use foretell_policy::engine::index::{BatchVerdicts, FlowKey, Index};
+use foretell_policy::engine::live::Live;
+use foretell_policy::engine::pair::{Dialled, Pair};
+use foretell_policy::engine::population::Population;
+use foretell_policy::engine::verdict::Verdict;
+use foretell_policy::engine::world::World;
+use foretell_policy::explain::evaluation::evaluate;
+use foretell_policy::explain::evaluation::{VerdictLine, VerdictName};
+use foretell_policy::model::dialect::Dialect;
+use foretell_policy::model::flow::{Direction, Flow, Line};
+use foretell_policy::policy::admin_policy::AdminPolicy;
+use foretell_policy::policy::network_policy::Policy;
+use foretell_policy::policy::tier::MatchedRule;
+use foretell_policy::resource::object::Object;
+use foretell_policy::resource::object::origin::Origin;
+use foretell_policy::resource::read::read;
 use serde_json::{Value, json};
 
 /// `web` and `cart` are of one namespace; another `web` lives in `data`.
@@ -159,28 +164,28 @@ impl Stage {
     }
 
     pub(crate) fn world<'c>(&self, cluster: &'c Cluster) -> World<'c> {
-        let administrators = self.objects.iter().filter_map(TierPolicy::of).map(Arc::new).collect();
+        let administrators = self.objects.iter().filter_map(AdminPolicy::of).map(Arc::new).collect();
         let population = Arc::new(Population::as_recorded(cluster));
         World::in_dialect(self.dialect, population, self.policies()).under(administrators)
     }
 
     /// How a flow stands at its subject's end; of a Service's backends the first that does not pass, if there is one.
-    pub(crate) fn standing(&self, flow: &str, direction: Direction) -> String {
+    pub(crate) fn decide(&self, flow: &str, direction: Direction) -> String {
         let cluster = self.cluster();
         let world = self.world(&cluster);
         let flow = self.flow(flow);
         let ends = cluster.resolve(&flow);
         let listeners = world.view().listeners(&ends, flow.protocol, flow.port, flow.start);
-        let standings: Vec<Standing> = listeners
+        let standings: Vec<EndDecision> = listeners
             .iter()
             .map(|listener| {
                 let dialled = Dialled::from(&ends.dst);
                 let dst = listener.end;
                 let pair = Pair { src: ends.src, dst, protocol: flow.protocol, port: listener.port, dialled };
-                world.standing(&pair, direction)
+                world.decide(&pair, direction)
             })
             .collect();
-        let worst = standings.iter().find(|standing| !standing.passes()).unwrap_or(&standings[0]);
+        let worst = standings.iter().find(|decision| !decision.passes()).unwrap_or(&standings[0]);
         describe(&world, worst)
     }
 
@@ -227,7 +232,7 @@ impl Stage {
     fn is_said_in_bulk(&self, world: &World<'_>, flow: &Flow, lines: &[VerdictLine<'_>]) {
         let Some(key) = FlowKey::of(flow) else { return };
         let expected = told_by(lines);
-        let mut said = Said::default();
+        let mut said = BatchVerdicts::default();
         world.judge(&[key], &mut said);
         assert_eq!(told_in_bulk(&said, world.index()), expected, "in bulk, {flow:?}");
         if let Some(live) = self.live() {
@@ -270,7 +275,7 @@ fn told_by(lines: &[VerdictLine<'_>]) -> Vec<String> {
         .collect()
 }
 
-fn told_in_bulk(said: &Said, index: &Index) -> Vec<String> {
+fn told_in_bulk(said: &BatchVerdicts, index: &Index) -> Vec<String> {
     assert_eq!(said.answers(), [Direction::Egress, Direction::Ingress].map(|direction| said.of(0, direction)).concat());
     let of_direction = |direction| said.of(0, direction).iter().map(move |answer| (direction, answer));
     Direction::BOTH
@@ -290,24 +295,26 @@ fn told_in_bulk(said: &Said, index: &Index) -> Vec<String> {
 }
 
 /// `open`, `exempt`, `allowed by NetworkPolicy shop/it 0`, `denied by …`, `Admin AdminNetworkPolicy it 0 Deny`, `unknown by …`.
-fn describe(world: &World<'_>, standing: &Standing) -> String {
-    let rule = |taken: &Taken| {
+fn describe(world: &World<'_>, decision: &EndDecision) -> String {
+    let rule = |taken: &MatchedRule| {
         let policy = world.tiers().policy(taken.by.policy);
         format!("{} {} {:?}", policy.reference.name, taken.by.rule, taken.action)
     };
-    match standing {
-        Standing::Open => "open".to_owned(),
-        Standing::Exempt(exemption) => format!("exempt {exemption}"),
-        Standing::Allowed { policy, rule, .. } => format!("allowed by {} {rule}", world.policy(*policy).reference.name),
-        Standing::AllowedAtOtherEnd { policy, rule } => {
+    match decision {
+        EndDecision::Open => "open".to_owned(),
+        EndDecision::Exempt(exemption) => format!("exempt {exemption}"),
+        EndDecision::Allowed { policy, rule, .. } => {
+            format!("allowed by {} {rule}", world.policy(*policy).reference.name)
+        }
+        EndDecision::AllowedAtOtherEnd { policy, rule } => {
             format!("allowed at the other end by {} {rule}", world.policy(*policy).reference.name)
         }
-        Standing::Denied(by) => format!("denied by {}", world.policy(by[0].0).reference.name),
-        Standing::Ruled(ruling) => {
+        EndDecision::Denied(by) => format!("denied by {}", world.policy(by[0].0).reference.name),
+        EndDecision::Ruled(ruling) => {
             let tied = ruling.tied.map(|tied| format!(", tied with {}", rule(&tied)));
             format!("{}: {}{}", ruling.tier, rule(&ruling.taken), tied.unwrap_or_default())
         }
-        Standing::Unknown(undecidable) => {
+        EndDecision::Unknown(undecidable) => {
             let (tier, doubt) = undecidable.first().unwrap();
             format!("unknown: {tier}: {}, else {}", rule(&doubt.taken), describe(world, &undecidable.otherwise))
         }

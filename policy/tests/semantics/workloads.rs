@@ -2,7 +2,8 @@
 
 use crate::stage::{Stage, bare};
 use foretell_policy::cluster::workload::{Workload, kind_named};
-use foretell_policy::object::{Origin, read};
+use foretell_policy::resource::object::origin::Origin;
+use foretell_policy::resource::read::read;
 
 fn owned(owner: &str, name: &str, labels: &str) -> String {
     format!(

@@ -1,11 +1,12 @@
 //! What a snapshot keeps of the one before it.
 
-use foretell_policy::cluster::Cluster;
+use foretell_policy::cluster::inventory::Cluster;
 use foretell_policy::cluster::ownership::End;
-use foretell_policy::flow::{Flow, Line};
-use foretell_policy::object::{Origin, read};
-use foretell_policy::snapshot::Snapshot;
+use foretell_policy::model::flow::{Flow, Line};
+use foretell_policy::resource::object::origin::Origin;
+use foretell_policy::resource::read::read;
 use foretell_policy::snapshot::gone::add_gone;
+use foretell_policy::snapshot::text::Snapshot;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 

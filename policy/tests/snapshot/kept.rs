@@ -1,11 +1,13 @@
 //! What is left of objects as a cluster holds them.
 
-use foretell_policy::cluster::Cluster;
+use foretell_policy::cluster::inventory::Cluster;
 use foretell_policy::cluster::workload::Workload;
-use foretell_policy::manifest::documents;
-use foretell_policy::object::kept::strip;
-use foretell_policy::object::{Kind, Object, Origin, read};
-use foretell_policy::snapshot::resource::{Detail, RESOURCES};
+use foretell_policy::manifest::documents::documents;
+use foretell_policy::resource::object::origin::Origin;
+use foretell_policy::resource::object::{Kind, Object};
+use foretell_policy::resource::read::read;
+use foretell_policy::snapshot::api_resource::{Detail, RESOURCES};
+use foretell_policy::snapshot::kept::strip;
 use serde_json::Value;
 
 const RICH: &str = include_str!("rich.yaml");
@@ -60,7 +62,7 @@ fn what_is_read_of_objects_is_kept_to_the_letter() {
         // Of controllers nothing but whose they are is read in a cluster; their templates are Git's.
         let resource = RESOURCES.iter().find(|resource| resource.read_as() == Some(before.kind()));
         if resource.is_some_and(|resource| resource.detail == Detail::Whole) || before.kind() == Kind::Namespace {
-            assert_eq!(before.substance(), after.substance(), "{}", before.id());
+            assert_eq!(before.relevant_fields(), after.relevant_fields(), "{}", before.id());
         }
     }
 }

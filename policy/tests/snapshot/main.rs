@@ -6,12 +6,12 @@ mod kept;
 mod rights;
 mod text;
 
-use foretell_policy::snapshot::Snapshot;
+use foretell_policy::snapshot::text::Snapshot;
 use serde_json::Value;
 
 /// A snapshot of these documents.
 fn snapshot(taken: &str, documents: &str) -> Snapshot {
-    let read = foretell_policy::manifest::documents(documents);
+    let read = foretell_policy::manifest::documents::documents(documents);
     Snapshot {
         taken: taken.parse().unwrap(),
         cluster: Some("one".to_owned()),

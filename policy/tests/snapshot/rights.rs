@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use foretell_policy::manifest::documents;
-use foretell_policy::snapshot::resource::RESOURCES;
+use foretell_policy::manifest::documents::documents;
+use foretell_policy::snapshot::api_resource::RESOURCES;
 use serde_json::{Value, json};
 
 const RBAC: &str = include_str!("../../../manifests/snapshot/rbac.yaml");

@@ -1,7 +1,7 @@
 //! The text of a snapshot, written and read again.
 
-use foretell_policy::manifest::documents;
-use foretell_policy::snapshot::{Snapshot, SnapshotError, check_complete};
+use foretell_policy::manifest::documents::documents;
+use foretell_policy::snapshot::text::{Snapshot, SnapshotError, check_complete};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -4,7 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use foretell_policy::object::{self, Object, Origin};
+use foretell_policy::resource::object::Object;
+use foretell_policy::resource::object::origin::Origin;
+use foretell_policy::resource::read;
 use serde_json::Value;
 
 pub(crate) fn demo() -> PathBuf {
@@ -60,5 +62,5 @@ pub(crate) fn template(object: &Value) -> Option<&Value> {
 /// The recorded cluster, as the engine reads it.
 pub(crate) fn snapshot() -> Vec<Object> {
     let documents = documents("recorded/snapshot.yaml").into_iter();
-    documents.filter_map(|document| object::read(document, &Origin::Cluster).unwrap()).collect()
+    documents.filter_map(|document| read::read(document, &Origin::Cluster).unwrap()).collect()
 }

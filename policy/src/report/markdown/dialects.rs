@@ -1,11 +1,12 @@
 //! Under whose meaning of policies it was judged, and where that makes a difference.
 
-use super::super::Report;
-use super::super::dialects::{DialectReport, Difference};
-use super::super::escape::text;
-use super::super::words::{count, from_to};
-use super::page::{Page, attempts, party};
-use crate::effect::Effect;
+use crate::cluster::party::from_to;
+use crate::engine::effect::Effect;
+use crate::model::words::count;
+use crate::report::data::Report;
+use crate::report::dialects::{DialectDifference, DialectReport};
+use crate::report::escape::text;
+use crate::report::markdown::page::{Page, attempts, party};
 
 impl Page {
     /// Where common enforcers would answer otherwise.
@@ -24,25 +25,25 @@ impl Page {
                 text(&dialect.title),
                 text(&dialect.what),
                 dialect.source,
-                count(dialect.relations, "relation in use", "relations in use"),
+                count(dialect.connections, "connection in use", "connections in use"),
             ));
             let most = self.most_rows.min(MOST);
             for difference in dialect.differences.iter().take(most) {
                 self.line(format!("  - {}", told(difference, dialect)));
             }
             let told = dialect.differences.len().min(most) as u64;
-            if dialect.relations > told {
-                self.line(format!("  - and {} more.", dialect.relations - told));
+            if dialect.connections > told {
+                self.line(format!("  - and {} more.", dialect.connections - told));
             }
         }
         self.line("");
     }
 }
 
-/// Relations of one deviation on the page.
+/// Connections of one deviation on the page.
 const MOST: usize = 5;
 
-fn told(difference: &Difference, dialect: &DialectReport) -> String {
+fn told(difference: &DialectDifference, dialect: &DialectReport) -> String {
     let (from, to) = from_to(difference.direction, &difference.subject, &difference.peer);
     format!(
         "{} to {}, {} {} ({}): {}, under {} {}",
@@ -53,7 +54,7 @@ fn told(difference: &Difference, dialect: &DialectReport) -> String {
         attempts(&difference.seen),
         words(difference.upstream),
         text(&dialect.title),
-        words(difference.there),
+        words(difference.enforcer),
     )
 }
 

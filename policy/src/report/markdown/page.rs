@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 
-use super::super::escape::{code, text};
-use super::super::policies::{MendReport, PolicyReport, PromotionReport};
-use super::super::words::{ago, count, from_to, grouped, minute};
-use super::super::{CauseReport, Denial, ExceptionReport, Relation, Report, SeenTraffic};
-use crate::change::Action;
-use crate::compiled::PolicyRef;
-use crate::naming::Party;
+use crate::change::plan::ChangeAction;
+use crate::cluster::party::{Party, from_to};
+use crate::model::policy_ref::PolicyRef;
+use crate::model::words::{ago, count, grouped, minute};
+use crate::report::data::{CauseReport, Connection, Denial, ExceptionReport, Report, SeenTraffic};
+use crate::report::escape::{code, text};
+use crate::report::policies::{FixReport, PolicyReport, PromotionReport};
 
 /// How many rows a table shows where there is room; the rest is counted. The JSON form holds all.
 pub(super) const MOST_ROWS: usize = 100;
@@ -82,23 +82,23 @@ impl Page {
     }
 
     /// The diff, and what it does besides.
-    pub(super) fn mend(&mut self, mend: &MendReport) {
-        if !mend.diff.is_empty() {
-            self.line(format!("```diff\n{}```\n", mend.diff.replace('`', "'")));
+    pub(super) fn fix(&mut self, fix: &FixReport) {
+        if !fix.diff.is_empty() {
+            self.line(format!("```diff\n{}```\n", fix.diff.replace('`', "'")));
         }
-        if mend.also_allows.is_empty() {
+        if fix.also_allows.is_empty() {
             self.line("Of all that was seen it lets nothing pass besides.");
         } else {
             self.line("It lets these pass besides, which were seen too:\n");
-            self.relations(&mend.also_allows);
+            self.connections(&fix.also_allows);
         }
-        if !mend.not_enough_for.is_empty() || !mend.left.is_empty() {
+        if !fix.not_enough_for.is_empty() || !fix.unresolvable.is_empty() {
             self.line("");
         }
-        for denial in &mend.not_enough_for {
+        for denial in &fix.not_enough_for {
             self.line(format!("- {} has another policy against it as well.", code(&denial.to_string())));
         }
-        for left in &mend.left {
+        for left in &fix.unresolvable {
             self.line(format!("- {} is left: {}.", code(&left.denial.to_string()), text(&left.why)));
         }
     }
@@ -120,7 +120,7 @@ impl Page {
         }
         let said = &it.verdicts;
         self.line(format!(
-            "- Of the relations in use of these pods it allows {}, would deny {} ({} newly denied, {} still allowed by \
+            "- Of the connections in use of these pods it allows {}, would deny {} ({} newly denied, {} still allowed by \
              another policy, {} denied already); {} are exempt.",
             said.allow, said.would_deny, said.newly_denied, said.still_allowed, said.still_denied, said.exempt,
         ));
@@ -138,7 +138,7 @@ impl Page {
         }
         if !it.still_allowed.is_empty() {
             self.line("- It would deny these alone; another policy allows them:\n");
-            self.relations(&it.still_allowed);
+            self.connections(&it.still_allowed);
         }
         if !it.still_denied.is_empty() {
             self.line("");
@@ -148,7 +148,7 @@ impl Page {
                     // Nothing becomes of them: a few show what they are.
                     let rows = page.most_rows;
                     page.most_rows = rows.min(FEW_ROWS);
-                    page.relations(&it.still_denied);
+                    page.connections(&it.still_denied);
                     page.most_rows = rows;
                 },
             );
@@ -156,22 +156,22 @@ impl Page {
         self.line("");
     }
 
-    pub(super) fn relations(&mut self, relations: &[Relation]) {
+    pub(super) fn connections(&mut self, connections: &[Connection]) {
         self.line("| From | To | Port | Seen | How |");
         self.line("|---|---|---|---|---|");
-        for relation in relations.iter().take(self.most_rows) {
-            let (from, to) = from_to(relation.direction, &relation.subject, &relation.peer);
+        for connection in connections.iter().take(self.most_rows) {
+            let (from, to) = from_to(connection.direction, &connection.subject, &connection.peer);
             self.line(format!(
                 "| {} | {} | {} {} | {} | {} |",
                 party(from),
                 party(to),
-                relation.protocol,
-                relation.port,
-                attempts(&relation.seen),
-                text(&relation.note),
+                connection.protocol,
+                connection.port,
+                attempts(&connection.seen),
+                text(&connection.note),
             ));
         }
-        self.rest(relations.len());
+        self.rest(connections.len());
     }
 }
 
@@ -191,11 +191,11 @@ pub(super) fn policy(policy: &PolicyRef) -> String {
     format!("{kind} {}", code(&name))
 }
 
-pub(super) fn action(action: Action) -> &'static str {
+pub(super) fn action(action: ChangeAction) -> &'static str {
     match action {
-        Action::Added => "added",
-        Action::Changed => "changed",
-        Action::Removed => "removed",
+        ChangeAction::Added => "added",
+        ChangeAction::Changed => "changed",
+        ChangeAction::Removed => "removed",
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{admin, baseline, cluster, from_all, network_policy};
 use crate::stage::{NOTHING, Stage, shop};
-use foretell_policy::flow::Direction::{Egress, Ingress};
+use foretell_policy::model::flow::Direction::{Egress, Ingress};
 use serde_json::json;
 
 const FLOW: &str = "db -> web TCP 8080";
@@ -10,7 +10,7 @@ const ALLOW: &str = "{ingress: [{}]}";
 const DENY: &str = "{}";
 
 fn stands(stage: &Stage) -> String {
-    stage.standing(FLOW, Ingress)
+    stage.decide(FLOW, Ingress)
 }
 
 #[test]
@@ -107,8 +107,8 @@ fn of_the_rules_of_a_policy_the_first_that_matches_counts() {
         {action: Deny, from: [{namespaces: {}}]}]";
     let stage = shop().and(&admin("a", 1, rules));
     assert_eq!(stands(&stage), "Admin: a 1 Accept");
-    assert_eq!(stage.standing("db -> web TCP 9", Ingress), "Admin: a 0 Deny");
-    assert_eq!(stage.standing("cart -> web TCP 8080", Ingress), "Admin: a 2 Deny");
+    assert_eq!(stage.decide("db -> web TCP 9", Ingress), "Admin: a 0 Deny");
+    assert_eq!(stage.decide("cart -> web TCP 8080", Ingress), "Admin: a 2 Deny");
 }
 
 #[test]
@@ -124,32 +124,32 @@ fn a_policy_without_rules_of_a_direction_isolates_nobody() {
 #[test]
 fn both_ends_are_asked_for_themselves() {
     let stage = shop().and(&admin("a", 1, "egress: [{action: Deny, to: [{namespaces: {}}]}]"));
-    assert_eq!(stage.standing("web -> db TCP 5432", Egress), "Admin: a 0 Deny");
-    assert_eq!(stage.standing("web -> db TCP 5432", Ingress), "open", "the db is nobody's subject");
-    assert_eq!(stage.standing("db -> web TCP 8080", Egress), "open");
+    assert_eq!(stage.decide("web -> db TCP 5432", Egress), "Admin: a 0 Deny");
+    assert_eq!(stage.decide("web -> db TCP 5432", Ingress), "open", "the db is nobody's subject");
+    assert_eq!(stage.decide("db -> web TCP 8080", Egress), "open");
 }
 
 #[test]
 fn a_pod_that_reaches_itself_by_its_own_address_is_subject_to_nobody() {
     let stage = shop().and(&admin("a", 1, &from_all("Deny"))).and(&baseline(&from_all("Deny")));
-    assert_eq!(stage.standing("web -> web TCP 8080", Ingress), "open");
+    assert_eq!(stage.decide("web -> web TCP 8080", Ingress), "open");
     assert_eq!(stage.says("web -> web TCP 8080", Ingress), NOTHING);
-    assert_eq!(stage.and(&network_policy(DENY)).standing("web -> web TCP 8080", Ingress), "exempt self");
+    assert_eq!(stage.and(&network_policy(DENY)).decide("web -> web TCP 8080", Ingress), "exempt self");
 }
 
 #[test]
 fn a_pod_that_reaches_itself_through_a_service_is_subject_to_administrators_alone() {
     let service = "{apiVersion: v1, kind: Service, metadata: {name: web, namespace: shop}, spec: {clusterIP: 10.96.0.9, selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}}";
     let stage = shop().and(service).and(&network_policy(DENY));
-    assert_eq!(stage.standing("web -> 10.96.0.9 TCP 80", Ingress), "exempt self");
+    assert_eq!(stage.decide("web -> 10.96.0.9 TCP 80", Ingress), "exempt self");
     let stage = stage.and(&admin("a", 1, &from_all("Deny")));
-    assert_eq!(stage.standing("web -> 10.96.0.9 TCP 80", Ingress), "Admin: a 0 Deny");
+    assert_eq!(stage.decide("web -> 10.96.0.9 TCP 80", Ingress), "Admin: a 0 Deny");
 }
 
 #[test]
 fn a_pods_own_node_is_denied_by_administrators_that_select_it_and_by_nobody_else() {
     let nodes = "egress: [{action: Deny, to: [{nodes: {}}]}]";
-    let to_node = |stage: &Stage| stage.standing("web -> 192.168.0.1 TCP 10250", Egress);
+    let to_node = |stage: &Stage| stage.decide("web -> 192.168.0.1 TCP 10250", Egress);
     let egress_policy = network_policy("{policyTypes: [Egress]}");
     assert_eq!(to_node(&shop().and(&egress_policy)), "exempt node");
     assert_eq!(to_node(&shop().and(&egress_policy).and(&admin("a", 1, nodes))), "Admin: a 0 Deny");
@@ -157,8 +157,8 @@ fn a_pods_own_node_is_denied_by_administrators_that_select_it_and_by_nobody_else
     assert_eq!(to_node(&shop().and(&egress_policy).and(&baseline(nodes))), "exempt node", "a NetworkPolicy decides");
     // What arrives from a node no rule can select: kubelet's probes pass.
     let all = shop().and(&admin("a", 1, &from_all("Deny"))).and(&baseline(&from_all("Deny")));
-    assert_eq!(all.standing("192.168.0.1 -> web TCP 8080", Ingress), "open");
-    assert_eq!(all.standing("192.168.0.2 -> web TCP 8080", Ingress), "open");
+    assert_eq!(all.decide("192.168.0.1 -> web TCP 8080", Ingress), "open");
+    assert_eq!(all.decide("192.168.0.2 -> web TCP 8080", Ingress), "open");
 }
 
 #[test]

@@ -2,18 +2,19 @@
 
 use super::{admin, cluster, from_all};
 use crate::stage::{NOTHING, Stage, flow, shop};
-use foretell_policy::flow::Direction::{self, Egress, Ingress};
+use foretell_policy::model::flow::Direction;
+use foretell_policy::model::flow::Direction::{Egress, Ingress};
 use serde_json::json;
 
 /// How a flow from `web` fares under one rule of its egress.
 fn to(peer: &str, destination: &str) -> String {
     let rules = format!("egress: [{{action: Deny, to: [{peer}]}}]");
-    shop().and(&cluster("a", "Admin", 1, &rules)).standing(&format!("web -> {destination} TCP 80"), Egress)
+    shop().and(&cluster("a", "Admin", 1, &rules)).decide(&format!("web -> {destination} TCP 80"), Egress)
 }
 
 fn from(peer: &str, source: &str) -> String {
     let rules = format!("ingress: [{{action: Deny, from: [{peer}]}}]");
-    shop().and(&cluster("a", "Admin", 1, &rules)).standing(&format!("{source} -> web TCP 80"), Ingress)
+    shop().and(&cluster("a", "Admin", 1, &rules)).decide(&format!("{source} -> web TCP 80"), Ingress)
 }
 
 const DENIED: &str = "Admin: a 0 Deny";
@@ -46,9 +47,9 @@ fn a_cluster_network_policy_without_a_namespace_selector_means_every_namespace()
     assert_eq!(from(peer, "db"), "open");
     let subject = "apiVersion: policy.networking.k8s.io/v1alpha2\nkind: ClusterNetworkPolicy\nmetadata: {name: a}\nspec: {tier: Admin, priority: 1, subject: {pods: {podSelector: {matchLabels: {app: web}}}}, ingress: [{action: Deny, from: [{namespaces: {}}]}]}\n";
     let stage = shop().and(subject);
-    assert_eq!(stage.standing("db -> web TCP 80", Ingress), DENIED);
-    assert_eq!(stage.standing("db -> other-web TCP 80", Ingress), DENIED);
-    assert_eq!(stage.standing("db -> cart TCP 80", Ingress), "open");
+    assert_eq!(stage.decide("db -> web TCP 80", Ingress), DENIED);
+    assert_eq!(stage.decide("db -> other-web TCP 80", Ingress), DENIED);
+    assert_eq!(stage.decide("db -> cart TCP 80", Ingress), "open");
 }
 
 #[test]
@@ -60,13 +61,13 @@ fn a_subject_is_selected_by_namespaces_or_by_pods() {
         )
     };
     let all = shop().and(&subject("{namespaces: {}}"));
-    assert_eq!(all.standing("web -> db TCP 80", Ingress), DENIED);
+    assert_eq!(all.decide("web -> db TCP 80", Ingress), DENIED);
     let one = shop().and(&subject(
         "{pods: {namespaceSelector: {matchLabels: {team: shop}}, podSelector: {matchLabels: {app: web}}}}",
     ));
-    assert_eq!(one.standing("db -> web TCP 80", Ingress), DENIED);
-    assert_eq!(one.standing("db -> other-web TCP 80", Ingress), "open");
-    assert_eq!(one.standing("db -> cart TCP 80", Ingress), "open");
+    assert_eq!(one.decide("db -> web TCP 80", Ingress), DENIED);
+    assert_eq!(one.decide("db -> other-web TCP 80", Ingress), "open");
+    assert_eq!(one.decide("db -> cart TCP 80", Ingress), "open");
 }
 
 fn by_uid(stage: &Stage, src: &str, dst: &str, direction: Direction) -> String {
@@ -81,7 +82,7 @@ fn pods_on_their_nodes_network_are_no_subjects_and_no_pods_to_a_rule() {
     let stage = shop().and(subject);
     assert_eq!(by_uid(&stage, "uid-agent-2", "uid-web", Egress), NOTHING);
     assert_eq!(by_uid(&stage, "uid-agent-2", "uid-web", Ingress), NOTHING);
-    assert_eq!(stage.standing("web -> agent-2 TCP 80", Egress), "open");
+    assert_eq!(stage.decide("web -> agent-2 TCP 80", Egress), "open");
 }
 
 #[test]
@@ -105,13 +106,13 @@ fn nodes_are_selected_by_their_labels_and_are_the_addresses_in_their_status() {
         ("203.0.113.9", false),
         ("db", false),
     ] {
-        let stands = all.standing(&format!("web -> {destination} TCP 80"), Egress);
+        let stands = all.decide(&format!("web -> {destination} TCP 80"), Egress);
         assert_eq!(stands, if denied { DENIED } else { "open" }, "{destination}");
     }
     let hdd = stage("{matchLabels: {disk: hdd}}");
-    assert_eq!(hdd.standing("web -> 192.168.0.1 TCP 80", Egress), "open");
-    assert_eq!(hdd.standing("web -> 192.168.0.2 TCP 80", Egress), DENIED);
-    assert_eq!(hdd.standing("web -> agent-2 TCP 80", Egress), DENIED);
+    assert_eq!(hdd.decide("web -> 192.168.0.1 TCP 80", Egress), "open");
+    assert_eq!(hdd.decide("web -> 192.168.0.2 TCP 80", Egress), DENIED);
+    assert_eq!(hdd.decide("web -> agent-2 TCP 80", Egress), DENIED);
 }
 
 #[test]
@@ -143,7 +144,7 @@ fn networks_tell_the_backends_of_a_service_apart() {
         let rules = format!("egress: [{{action: Deny, to: [{{networks: [{network}]}}]}}]");
         for policy in [admin("a", 1, &rules), cluster("a", "Admin", 1, &rules)] {
             let stage = shop().and(pods).and(&policy);
-            assert_eq!(stage.standing("web -> 10.96.0.7 TCP 80", Egress), DENIED, "{network}");
+            assert_eq!(stage.decide("web -> 10.96.0.7 TCP 80", Egress), DENIED, "{network}");
         }
     }
 }

@@ -2,13 +2,13 @@
 
 use super::{admin, baseline, cluster};
 use crate::stage::shop;
-use foretell_policy::flow::Direction::Ingress;
+use foretell_policy::model::flow::Direction::Ingress;
 
 /// The flows from `db` to `web` that one rule denies, out of some.
 fn denied(policy: &str) -> Vec<&'static str> {
     let stage = shop().and(policy);
     let flows = ["TCP 8080", "TCP 8081", "TCP 9000", "UDP 8080", "SCTP 8080", "UDP 53"];
-    let is_denied = |flow: &&str| stage.standing(&format!("db -> web {flow}"), Ingress) != "open";
+    let is_denied = |flow: &&str| stage.decide(&format!("db -> web {flow}"), Ingress) != "open";
     flows.into_iter().filter(is_denied).collect()
 }
 

@@ -1,0 +1,373 @@
+//! What a change does: to policies, to exceptions, and to what selectors see of workloads.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::change::revisions::{Change, Sourced};
+use crate::engine::overlay::Overlay;
+use crate::model::labels::Labels;
+use crate::model::policy_ref::{PolicyKind, PolicyRef};
+use crate::policy::admin_policy::AdminPolicy;
+use crate::policy::exception::Exception;
+use crate::policy::network_policy::Policy;
+use crate::resource::audit::PROMOTED_FROM;
+use crate::resource::difference::spec_differences;
+use crate::resource::object::id::ObjectId;
+use crate::resource::object::{Kind, Object};
+
+/// What became of an object between two revisions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names are the meaning")]
+pub enum ChangeAction {
+    Added,
+    Changed,
+    Removed,
+}
+
+/// A policy that the change touches.
+#[derive(Clone, Debug)]
+pub struct PolicyChange {
+    /// Which.
+    pub reference: PolicyRef,
+    /// What becomes of it.
+    pub action: ChangeAction,
+    /// Where it stands.
+    pub place: String,
+    /// The audit policy that it enforces from now on.
+    pub promotion: Option<Promotion>,
+    /// Its compiled form after the change; before it, where it is removed.
+    pub compiled: Compiled,
+    /// What it was compiled from.
+    pub object: Object,
+}
+
+/// A compiled policy.
+#[derive(Clone, Debug)]
+pub enum Compiled {
+    /// One that adds up with others: a NetworkPolicy, or an audit policy.
+    Policy(Arc<Policy>),
+    /// One of administrators.
+    Administrators(Arc<AdminPolicy>),
+}
+
+impl Compiled {
+    fn of(object: &Object) -> Option<Self> {
+        let administrators = || AdminPolicy::of(object).map(Arc::new).map(Self::Administrators);
+        Policy::of(object).map(Arc::new).map(Self::Policy).or_else(administrators)
+    }
+
+    /// Which.
+    #[must_use]
+    pub fn reference(&self) -> &PolicyRef {
+        match self {
+            Self::Policy(policy) => &policy.reference,
+            Self::Administrators(policy) => &policy.reference,
+        }
+    }
+
+    /// Whether it selects a pod with these labels in a namespace with those.
+    #[must_use]
+    pub fn selects(&self, namespace: &str, namespace_labels: &Labels, labels: &Labels) -> bool {
+        match self {
+            Self::Policy(policy) => policy.selects(namespace, namespace_labels, labels),
+            Self::Administrators(policy) => policy.selects(namespace_labels, labels),
+        }
+    }
+}
+
+/// How an enforced policy comes from an audited one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Promotion {
+    /// The audited one.
+    pub from: PolicyRef,
+    /// Where the specs differ. Empty: they are identical. `None`: the audited spec is not known any more.
+    pub differences: Option<Vec<String>>,
+}
+
+/// An object that the change touches and that selectors, rules or Services look at.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IdentityChange {
+    /// `Deployment`, `Namespace`, `Service`, ...
+    pub kind: String,
+    /// Its namespace; empty for a Namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// What becomes of it.
+    pub action: ChangeAction,
+    /// Where it stands.
+    pub place: String,
+    /// What is different: `labels.app: "web" becomes "shop"`.
+    pub differences: Vec<String>,
+}
+
+impl IdentityChange {
+    /// `Deployment shop/web`.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let Self { kind, namespace, name, .. } = self;
+        if namespace.is_empty() { format!("{kind} {name}") } else { format!("{kind} {namespace}/{name}") }
+    }
+}
+
+/// Everything that is to be judged.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// Enforced policies that change.
+    pub enforced: Vec<PolicyChange>,
+    /// Audit policies that change and are not promoted by the same change.
+    pub audited: Vec<PolicyChange>,
+    /// Changes of workloads, Namespaces and Services.
+    pub identities: Vec<IdentityChange>,
+    /// Nodes whose manifests change: they are judged as they stand in the cluster.
+    pub nodes: Vec<String>,
+    /// Exceptions in force after the change.
+    pub exceptions: Vec<Exception>,
+    /// Enforced policies before.
+    pub before: Enforced,
+    /// Enforced policies after.
+    pub after: Enforced,
+    /// What the base says of identities.
+    pub base: Overlay,
+    /// What the merged tree says of them.
+    pub head: Overlay,
+    /// The audit policy that an enforced one says it was promoted from, by namespace and name.
+    pub promoted_from: BTreeMap<(String, String), PolicyRef>,
+}
+
+/// The policies that are enforced in a world.
+#[derive(Clone, Debug, Default)]
+pub struct Enforced {
+    /// NetworkPolicies.
+    pub network_policies: Vec<Arc<Policy>>,
+    /// Those of administrators.
+    pub administrators: Vec<Arc<AdminPolicy>>,
+}
+
+struct ObjectDifference<'a> {
+    id: ObjectId,
+    action: ChangeAction,
+    before: Option<&'a Sourced>,
+    after: Option<&'a Sourced>,
+}
+
+impl ObjectDifference<'_> {
+    fn place(&self) -> String {
+        self.after.or(self.before).map(|sourced| sourced.place.to_string()).unwrap_or_default()
+    }
+}
+
+impl Plan {
+    /// Lays out what a change of the cluster in `snapshot` does.
+    #[must_use]
+    pub fn of(snapshot: &[Object], change: &Change) -> Self {
+        let live: BTreeMap<ObjectId, &Object> = snapshot.iter().map(|object| (object.id(), object)).collect();
+        let mut before = live.clone();
+        before.extend(change.before.iter().map(|sourced| (sourced.object.id(), &sourced.object)));
+        let mut after = live.clone();
+        for sourced in &change.before {
+            after.remove(&sourced.object.id());
+        }
+        after.extend(change.after.iter().map(|sourced| (sourced.object.id(), &sourced.object)));
+
+        let differences = differences(change);
+        let changed: BTreeSet<&ObjectId> = differences.iter().map(|difference| &difference.id).collect();
+        let mut plan = Self {
+            before: enforced(&before),
+            after: enforced(&after),
+            base: Overlay::of(change.before.iter().map(|sourced| &sourced.object)),
+            head: Overlay::of(change.after.iter().map(|sourced| &sourced.object)),
+            exceptions: exceptions(&after, &changed),
+            promoted_from: before.values().chain(after.values()).filter_map(|object| promoted_from(object)).collect(),
+            ..Self::default()
+        };
+        let worlds = ObjectsById { live: &live, before: &before, after: &after };
+        for difference in &differences {
+            plan.add(difference, &worlds);
+        }
+        let promoted: BTreeSet<PolicyRef> = plan
+            .enforced
+            .iter()
+            .filter(|change| change.action != ChangeAction::Removed)
+            .filter_map(|change| Some(change.promotion.as_ref()?.from.clone()))
+            .collect();
+        plan.audited.retain(|change| !promoted.contains(&change.reference));
+        plan
+    }
+
+    fn add(&mut self, difference: &ObjectDifference<'_>, worlds: &ObjectsById<'_>) {
+        let Some(object) = difference.after.or(difference.before).map(|sourced| &sourced.object) else { return };
+        match difference.id.kind {
+            Kind::NetworkPolicy
+            | Kind::AuditNetworkPolicy
+            | Kind::AuditClusterNetworkPolicy
+            | Kind::AdminNetworkPolicy
+            | Kind::BaselineAdminNetworkPolicy
+            | Kind::ClusterNetworkPolicy => {
+                let Some(compiled) = Compiled::of(object) else { return };
+                let removed = difference.action == ChangeAction::Removed;
+                let change = PolicyChange {
+                    reference: compiled.reference().clone(),
+                    action: difference.action,
+                    place: difference.place(),
+                    promotion: if removed { None } else { worlds.promotion(object) },
+                    compiled,
+                    object: object.clone(),
+                };
+                let list = if change.reference.kind.is_enforced() { &mut self.enforced } else { &mut self.audited };
+                list.push(change);
+            }
+            Kind::AuditException | Kind::EndpointSlice => {}
+            Kind::Node => self.nodes.push(difference.id.name.clone()),
+            kind => self.identities.push(IdentityChange {
+                kind: format!("{kind:?}"),
+                namespace: difference.id.namespace.clone(),
+                name: difference.id.name.clone(),
+                action: difference.action,
+                place: difference.place(),
+                differences: substance_differences(difference),
+            }),
+        }
+    }
+
+    /// Whether it changes anything that is enforced, or that enforced policies look at.
+    #[must_use]
+    pub fn is_enforced(&self) -> bool {
+        !self.enforced.is_empty() || !self.identities.is_empty()
+    }
+}
+
+struct ObjectsById<'a> {
+    live: &'a BTreeMap<ObjectId, &'a Object>,
+    before: &'a BTreeMap<ObjectId, &'a Object>,
+    after: &'a BTreeMap<ObjectId, &'a Object>,
+}
+
+impl ObjectsById<'_> {
+    /// A NetworkPolicy is a promotion if an audit policy has or had its namespace and name, or if it says so itself.
+    fn promotion(&self, object: &Object) -> Option<Promotion> {
+        let Object::NetworkPolicy(policy) = object else { return None };
+        let own = object.id();
+        let annotation = policy.metadata.annotations.as_ref().and_then(|all| all.get(PROMOTED_FROM));
+        let from = match annotation {
+            Some(text) => annotated_origin(text, &own.namespace),
+            None => ObjectId { kind: Kind::AuditNetworkPolicy, ..own },
+        };
+        // What was judged in the cluster counts first, then what the base says, then what the change itself says.
+        let audited = [self.live, self.before, self.after].into_iter().find_map(|world| world.get(&from));
+        let audited_spec = match audited {
+            Some(Object::AuditNetworkPolicy(audited)) => Some(audited.spec.policy.clone()),
+            Some(Object::AuditClusterNetworkPolicy(audited)) => Some(audited.spec.policy()),
+            _ => None,
+        };
+        if annotation.is_none() && audited_spec.is_none() {
+            return None;
+        }
+        let promoted_spec = policy.spec.clone().unwrap_or_default();
+        Some(Promotion {
+            from: audit_reference(from),
+            differences: audited_spec.map(|audited| spec_differences(&audited, &promoted_spec)),
+        })
+    }
+}
+
+/// Reads `foretell.dev/promoted-from`: `AuditClusterNetworkPolicy/NAME`, `AuditNetworkPolicy/NAME` (of the same namespace),
+/// or a bare name, which is a cluster policy's.
+fn annotated_origin(text: &str, namespace: &str) -> ObjectId {
+    match text.rsplit_once('/') {
+        Some((kind, name)) if kind.starts_with("AuditNetworkPolicy") => {
+            ObjectId { kind: Kind::AuditNetworkPolicy, namespace: namespace.to_owned(), name: name.to_owned() }
+        }
+        other => ObjectId {
+            kind: Kind::AuditClusterNetworkPolicy,
+            namespace: String::new(),
+            name: other.map_or(text, |(_, name)| name).to_owned(),
+        },
+    }
+}
+
+fn promoted_from(object: &Object) -> Option<((String, String), PolicyRef)> {
+    let Object::NetworkPolicy(policy) = object else { return None };
+    let id = object.id();
+    let origin = annotated_origin(policy.metadata.annotations.as_ref()?.get(PROMOTED_FROM)?, &id.namespace);
+    Some(((id.namespace, id.name), audit_reference(origin)))
+}
+
+fn audit_reference(id: ObjectId) -> PolicyRef {
+    let kind = match id.kind {
+        Kind::AuditClusterNetworkPolicy => PolicyKind::AuditClusterNetworkPolicy,
+        _ => PolicyKind::AuditNetworkPolicy,
+    };
+    PolicyRef { kind, namespace: id.namespace, name: id.name }
+}
+
+fn differences(change: &Change) -> Vec<ObjectDifference<'_>> {
+    let before: BTreeMap<ObjectId, &Sourced> = change.before.iter().map(|it| (it.object.id(), it)).collect();
+    let after: BTreeMap<ObjectId, &Sourced> = change.after.iter().map(|it| (it.object.id(), it)).collect();
+    let ids: BTreeSet<&ObjectId> = before.keys().chain(after.keys()).collect();
+    ids.into_iter()
+        .filter_map(|id| {
+            let (before, after) = (before.get(id).copied(), after.get(id).copied());
+            let action = match (before, after) {
+                (None, _) => ChangeAction::Added,
+                (Some(_), None) => ChangeAction::Removed,
+                (Some(before), Some(after)) if before.object.relevant_fields() == after.object.relevant_fields() => {
+                    return None;
+                }
+                (Some(_), Some(_)) => ChangeAction::Changed,
+            };
+            Some(ObjectDifference { id: id.clone(), action, before, after })
+        })
+        .collect()
+}
+
+fn enforced(objects: &BTreeMap<ObjectId, &Object>) -> Enforced {
+    let policies = objects.iter().filter(|(id, _)| id.kind == Kind::NetworkPolicy);
+    Enforced {
+        network_policies: policies.filter_map(|(_, object)| Policy::of(object)).map(Arc::new).collect(),
+        administrators: objects.values().filter_map(|object| AdminPolicy::of(object)).map(Arc::new).collect(),
+    }
+}
+
+fn exceptions(objects: &BTreeMap<ObjectId, &Object>, changed: &BTreeSet<&ObjectId>) -> Vec<Exception> {
+    let exceptions = objects.iter().filter_map(|(id, object)| match object {
+        Object::AuditException(exception) => Some(Exception::of(exception, changed.contains(id))),
+        _ => None,
+    });
+    exceptions.collect()
+}
+
+fn substance_differences(difference: &ObjectDifference<'_>) -> Vec<String> {
+    let relevant_fields = |side: Option<&Sourced>| side.map_or(Value::Null, |sourced| sourced.object.relevant_fields());
+    let mut found = Vec::new();
+    if difference.action == ChangeAction::Changed {
+        compare("", &relevant_fields(difference.before), &relevant_fields(difference.after), &mut found);
+    }
+    found
+}
+
+/// Lists where two values differ, by path.
+fn compare(path: &str, before: &Value, after: &Value, found: &mut Vec<String>) {
+    let (Value::Object(old), Value::Object(new)) = (before, after) else {
+        if before != after {
+            found.push(match (before, after) {
+                (Value::Null, after) => format!("{path}: {after} is added"),
+                (before, Value::Null) => format!("{path}: {before} is removed"),
+                (before, after) => format!("{path}: {before} becomes {after}"),
+            });
+        }
+        return;
+    };
+    let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    for key in keys {
+        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        let side = |map: &serde_json::Map<String, Value>| map.get(key).cloned().unwrap_or(Value::Null);
+        compare(&path, &side(old), &side(new), found);
+    }
+}

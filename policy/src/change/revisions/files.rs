@@ -1,0 +1,339 @@
+//! From the files of two revisions to entries: what each document is, and at which of the revisions it stands.
+
+use memchr::memmem;
+use serde_json::Value;
+
+use crate::change::revisions::{ChangeBuilder, ChartFile, NotJudged, Place, RENDER_TO_JUDGE, Undecided, Versions};
+use crate::manifest::documents as manifest;
+use crate::manifest::documents::{Document, POLICY_KINDS};
+use crate::resource::object::fault::{FieldError, ObjectError};
+use crate::resource::object::origin::Origin;
+use crate::resource::object::{Kind, Object};
+use crate::resource::{admin, read};
+
+/// Larger files are not parsed. Manifests of whole clusters in one file have a few megabytes.
+const MAX_SIZE: usize = 16 << 20;
+
+/// Place of what `--render` printed.
+const RENDERED: &str = "(rendered)";
+
+/// A document, at one revision or at both.
+#[derive(Debug)]
+pub(super) struct DocumentEntry {
+    pub(super) key: DocumentKey,
+    pub(super) place: Place,
+    pub(super) side: Revisions,
+    pub(super) reading: ReadDocument,
+}
+
+/// What makes two documents the same thing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct DocumentKey {
+    /// Only of what is not read: a NetworkPolicy of Calico's is not one of Kubernetes.
+    pub(super) group: String,
+    pub(super) kind: String,
+    pub(super) namespace: String,
+    pub(super) name: String,
+}
+
+/// The revisions at which an entry stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Revisions {
+    Base,
+    Merged,
+    Both,
+}
+
+/// What became of a document.
+#[derive(Debug)]
+pub(super) enum ReadDocument {
+    Object(Object),
+    /// Of a kind that is read, and not valid.
+    Refused {
+        error: ObjectError,
+        raw: Value,
+    },
+    /// A policy of somebody else's engine.
+    OtherPolicy(Value),
+    /// What makes manifests out of others: a kustomization, a Helm release, an Argo CD Application.
+    Generator {
+        raw: Value,
+        names_policy: bool,
+    },
+}
+
+/// Why a file cannot be read as it stands.
+struct Unreadable {
+    what: String,
+    fault: Fault,
+}
+
+/// What is to be done about it.
+enum Fault {
+    Broken,
+    Template,
+    TooLarge,
+}
+
+impl ChangeBuilder {
+    /// Takes a file in. `path` is relative to the root of the tree, with `/`.
+    pub fn file(&mut self, path: &str, versions: Versions<'_>) {
+        if base_name(path) == "Chart.yaml" {
+            self.charts.insert(folder(path).to_owned());
+        }
+        match versions {
+            Versions::Same(text) => {
+                if let Ok(entries) = self.read(path, text, Revisions::Both) {
+                    self.entries.extend(entries);
+                }
+            }
+            Versions::Changed { base, merged } => self.changed(path, base, merged),
+            Versions::TooLarge => self.undecided.push(Undecided {
+                places: vec![path.to_owned()],
+                what: "the change touches a file that is too large to be read".to_owned(),
+                fix: "split it, or leave it out with --path".to_owned(),
+            }),
+        }
+    }
+
+    /// Takes in what a command printed at the two revisions, all of which must be readable.
+    pub fn rendered(&mut self, base: &[u8], merged: &[u8]) {
+        for (text, side, revision) in [(base, Revisions::Base, "base"), (merged, Revisions::Merged, "merged")] {
+            match self.read(RENDERED, text, side) {
+                Ok(entries) => self.entries.extend(entries),
+                Err(unreadable) => self.undecided.push(Undecided {
+                    places: vec![RENDERED.to_owned()],
+                    what: format!("what was printed at the {revision} revision cannot be read: {}", unreadable.what),
+                    fix: "let the command of --render print manifests and nothing else".to_owned(),
+                }),
+            }
+        }
+    }
+
+    fn changed(&mut self, path: &str, base: Option<&[u8]>, merged: Option<&[u8]>) {
+        let read = |text: Option<&[u8]>, side| text.map_or(Ok(Vec::new()), |text| self.read(path, text, side));
+        let error = match (read(base, Revisions::Base), read(merged, Revisions::Merged)) {
+            (Ok(at_base), Ok(at_merged)) if at_base.is_empty() && at_merged.is_empty() => {
+                return self.changed_without_objects(path, base, merged);
+            }
+            (Ok(at_base), Ok(at_merged)) => return self.entries.extend(at_base.into_iter().chain(at_merged)),
+            // What is to be merged is what the reader can fix.
+            (_, Err(error)) | (Err(error), _) => error,
+        };
+        let texts = [base, merged].into_iter().flatten();
+        let texts: Vec<_> = texts.map(String::from_utf8_lossy).collect();
+        if texts.iter().any(|text| manifest::seems_to_hold_policy(text)) {
+            let what = format!("the change touches a file that seems to hold a policy and {}", error.what);
+            self.undecided.push(Undecided { places: vec![path.to_owned()], what, fix: error.fix(path) });
+        } else if path.contains("templates/") || texts.iter().any(|text| manifest::may_hold_objects(text.as_bytes())) {
+            let why = format!("{}; {RENDER_TO_JUDGE}", error.what);
+            self.not_judged.push(NotJudged { file: path.to_owned(), why });
+        }
+    }
+
+    /// It matters only where it may be one of a chart's own files.
+    fn changed_without_objects(&mut self, path: &str, base: Option<&[u8]>, merged: Option<&[u8]>) {
+        if !is_chart_file(path) {
+            return;
+        }
+        let texts: Vec<_> = [base, merged].map(|text| text.map(String::from_utf8_lossy)).into_iter().collect();
+        let parsed: Vec<_> = texts.iter().map(|text| text.as_deref().map(manifest::documents)).collect();
+        if parsed[0] != parsed[1] {
+            let names_policy = texts.iter().flatten().any(|text| manifest::seems_to_hold_policy(text));
+            self.chart_files.push(ChartFile { path: path.to_owned(), names_policy });
+        }
+    }
+
+    /// The entries of a file as a whole: where one of its documents cannot be read, the others are not half-judged.
+    fn read(&self, path: &str, text: &[u8], side: Revisions) -> Result<Vec<DocumentEntry>, Unreadable> {
+        let unreadable = |what: String, fault| Unreadable { what, fault };
+        if is_template_name(path) {
+            return Err(Unreadable::template());
+        }
+        let has_placeholders = ["{{", "${"].iter().any(|mark| memmem::find(text, mark.as_bytes()).is_some());
+        if !is_kustomization(path) && !has_placeholders && !manifest::may_hold_objects(text) {
+            return Ok(Vec::new());
+        }
+        if text.len() > MAX_SIZE && path != RENDERED {
+            return Err(unreadable(format!("is larger than {} MiB", MAX_SIZE >> 20), Fault::TooLarge));
+        }
+        let text = str::from_utf8(text).map_err(|_| unreadable("is not UTF-8".to_owned(), Fault::Broken))?;
+        let mut entries = Vec::new();
+        for Document { number, item, value } in manifest::documents(text) {
+            let value = value.map_err(|error| {
+                // What a template fills in is no YAML until then.
+                if text.contains("{{") || text.contains("{%") {
+                    let what = format!("cannot be read as it stands, being a template (document {number}, {error})");
+                    unreadable(what, Fault::Template)
+                } else {
+                    unreadable(format!("cannot be read as a whole: document {number}, {error}"), Fault::Broken)
+                }
+            })?;
+            if has_placeholders && is_filled_in_later(&value) {
+                return Err(Unreadable::template());
+            }
+            let place = Place { file: path.to_owned(), document: number, item };
+            entries.extend(entry(&self.origin, place, side, value));
+        }
+        Ok(entries)
+    }
+}
+
+impl Unreadable {
+    fn template() -> Self {
+        Self { what: "cannot be read as it stands, being a template".to_owned(), fault: Fault::Template }
+    }
+
+    fn fix(&self, path: &str) -> String {
+        match self.fault {
+            Fault::Broken => "fix the file".to_owned(),
+            Fault::TooLarge => "split it".to_owned(),
+            Fault::Template => {
+                let chart = path.split_once("templates/").map(|(chart, _)| shown(chart.trim_end_matches('/')));
+                render_mend(&chart.map_or("COMMAND".to_owned(), |chart| format!("helm template {chart}")))
+            }
+        }
+    }
+}
+
+/// What a document is; `None`: nothing that matters here.
+fn entry(origin: &Origin, place: Place, side: Revisions, value: Value) -> Option<DocumentEntry> {
+    let text = |path: &str| value.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (api_version, kind) = (text("/apiVersion"), text("/kind"));
+    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    let key = |group: &str| DocumentKey {
+        group: group.to_owned(),
+        kind: kind.clone(),
+        namespace: text("/metadata/namespace"),
+        name: text("/metadata/name"),
+    };
+    let spec = || value.get("specs").or_else(|| value.get("spec")).cloned().unwrap_or_default();
+    let is_ours =
+        ["", "networking.k8s.io", "extensions", "kguardian.dev", "foretell.dev", admin::GROUP].contains(&group);
+
+    if is_generator(group, &kind) || is_kustomization(&place.file) {
+        // A thing of its file: two kustomizations have nothing to do with each other.
+        let key = DocumentKey { name: format!("{} {}", place.file, place.item), ..key(group) };
+        let (raw, names_policy) = (without_images(&value), manifest::names_policy(&value));
+        return Some(DocumentEntry { key, place, side, reading: ReadDocument::Generator { raw, names_policy } });
+    }
+    if kind.ends_with("NetworkPolicy") && !is_ours {
+        return Some(DocumentEntry { key: key(group), place, side, reading: ReadDocument::OtherPolicy(spec()) });
+    }
+    let (key, reading) = match read::read(value.clone(), origin) {
+        Ok(Some(object)) => {
+            let id = object.id();
+            let key =
+                DocumentKey { group: String::new(), kind: id.kind.to_string(), namespace: id.namespace, name: id.name };
+            (key, ReadDocument::Object(object))
+        }
+        Ok(None) if is_ours && POLICY_KINDS.contains(&kind.as_str()) => {
+            let problem =
+                format!("`{api_version}` is not a version of {kind} that is read; check it against the documentation");
+            let error = ObjectError {
+                object: format!("{kind} {}", text("/metadata/name")),
+                faults: vec![FieldError::new("apiVersion", problem)],
+            };
+            (in_namespace(key(""), origin), ReadDocument::Refused { error, raw: value })
+        }
+        Ok(None) => return None,
+        Err(error) => (in_namespace(key(""), origin), ReadDocument::Refused { error, raw: value }),
+    };
+    Some(DocumentEntry { key, place, side, reading })
+}
+
+/// Where a refused object would be, had it been read.
+fn in_namespace(mut key: DocumentKey, origin: &Origin) -> DocumentKey {
+    if Kind::ALL.into_iter().any(|kind| kind.name() == key.kind && !kind.is_namespaced()) {
+        key.namespace.clear();
+    } else if let (true, Origin::Manifest { default_namespace }) = (key.namespace.is_empty(), origin) {
+        key.namespace.clone_from(default_namespace);
+    }
+    key
+}
+
+fn is_generator(group: &str, kind: &str) -> bool {
+    match group {
+        "kustomize.config.k8s.io" => true,
+        "kustomize.toolkit.fluxcd.io" => kind == "Kustomization",
+        "helm.toolkit.fluxcd.io" => kind == "HelmRelease",
+        "helm.cattle.io" => kind.starts_with("HelmChart"),
+        "argoproj.io" => kind.starts_with("Application"),
+        _ => false,
+    }
+}
+
+/// An image bumped in a kustomization is no change, and what it is called is nobody's business.
+fn without_images(value: &Value) -> Value {
+    let mut value = value.clone();
+    if let Value::Object(fields) = &mut value {
+        fields.remove("images");
+        fields.remove("metadata");
+    }
+    value
+}
+
+/// Whether what an object is, or what a policy says, is filled in by a template or by Flux before it is applied.
+fn is_filled_in_later(value: &Value) -> bool {
+    let kind = value.get("kind").and_then(Value::as_str).unwrap_or_default();
+    let paths: &[&str] = if POLICY_KINDS.contains(&kind) {
+        &["/kind", "/metadata", "/spec"]
+    } else {
+        &[
+            "/kind",
+            "/metadata/name",
+            "/metadata/namespace",
+            "/metadata/labels",
+            "/spec/template/metadata/labels",
+            "/spec/selector",
+        ]
+    };
+    paths.iter().filter_map(|path| value.pointer(path)).any(holds_placeholder)
+}
+
+fn holds_placeholder(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains("{{") || text.contains("${"),
+        Value::Array(elements) => elements.iter().any(holds_placeholder),
+        Value::Object(fields) => fields.iter().any(|(key, value)| key.contains("{{") || holds_placeholder(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+pub(super) fn render_mend(command: &str) -> String {
+    format!("render it: --render '{command}'")
+}
+
+/// A folder as a person names it.
+pub(super) fn shown(folder: &str) -> &str {
+    if folder.is_empty() { "." } else { folder }
+}
+
+pub(super) fn is_below(path: &str, folder: &str) -> bool {
+    folder.is_empty() || path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+}
+
+fn base_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or_default()
+}
+
+fn folder(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+fn extension(path: &str) -> &str {
+    base_name(path).rsplit_once('.').map_or("", |(_, extension)| extension)
+}
+
+fn is_template_name(path: &str) -> bool {
+    ["tpl", "gotmpl", "tmpl"].contains(&extension(path))
+}
+
+fn is_kustomization(path: &str) -> bool {
+    ["kustomization.yaml", "kustomization.yml", "Kustomization"].contains(&base_name(path))
+}
+
+fn is_chart_file(path: &str) -> bool {
+    let name = base_name(path);
+    name == "Chart.yaml" || (name.starts_with("values") && ["yaml", "yml"].contains(&extension(path)))
+}

@@ -1,0 +1,165 @@
+//! What a change of worlds does to flows: each is asked in the world before and in the world after, at both of its ends.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::cluster::traffic::TrafficKey;
+use crate::engine::backends::Listener;
+use crate::engine::end_decision::{EndDecision, Permission, Undecidable};
+use crate::engine::pair::{Dialled, Pair};
+use crate::engine::world::World;
+use crate::model::flow::Direction;
+use crate::policy::admin_policy::Rule;
+
+/// What enforcing changes, all policies together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the names are the meaning")]
+pub enum Effect {
+    NewlyDenied,
+    NewlyAllowed,
+    StillAllowed,
+    StillDenied,
+    /// It cannot be told, after the change as before it and for the same reason.
+    StillUnknown,
+    /// It may be newly denied: that cannot be told.
+    Unknown,
+}
+
+impl Effect {
+    /// `same`: where neither can be told, it depends on the same.
+    fn of(before: Permission, after: Permission, same: impl FnOnce() -> bool) -> Self {
+        match (before, after) {
+            (Permission::Denied, Permission::Allowed) => Self::NewlyAllowed,
+            // Whether it passed before matters no more.
+            (Permission::Allowed | Permission::Unknown, Permission::Allowed) => Self::StillAllowed,
+            (Permission::Allowed, Permission::Denied) => Self::NewlyDenied,
+            (Permission::Denied, Permission::Denied | Permission::Unknown) => Self::StillDenied,
+            (Permission::Unknown, Permission::Unknown) if same() => Self::StillUnknown,
+            (Permission::Allowed | Permission::Unknown, Permission::Unknown)
+            | (Permission::Unknown, Permission::Denied) => Self::Unknown,
+        }
+    }
+}
+
+/// The world before a change and the world after it, over one cluster.
+#[derive(Clone, Copy, Debug)]
+pub struct Worlds<'w, 'c> {
+    /// Before.
+    pub before: &'w World<'c>,
+    /// After.
+    pub after: &'w World<'c>,
+    /// The time at which Services are asked for their backends.
+    pub at: Timestamp,
+}
+
+/// What becomes of a flow to one listener.
+#[derive(Clone, Debug)]
+pub struct FlowEffect {
+    /// The flow as it is after the change.
+    pub pair: Pair,
+    /// What becomes of it.
+    pub effect: Effect,
+    /// How it stands at its source.
+    pub egress: DecisionChange,
+    /// How it stands at its destination.
+    pub ingress: DecisionChange,
+}
+
+/// How a flow stands at one of its ends.
+#[derive(Clone, Debug)]
+pub struct DecisionChange {
+    /// Before; for a listener that a Service has only since the change, as for the Service's listeners before.
+    pub before: EndDecision,
+    /// After.
+    pub after: EndDecision,
+}
+
+impl DecisionChange {
+    /// Whether this end lets the flow pass no more.
+    #[must_use]
+    pub fn closes(&self) -> bool {
+        self.before.permission() == Permission::Allowed && self.after.permission() == Permission::Denied
+    }
+}
+
+impl FlowEffect {
+    /// The end of a direction's subject.
+    #[must_use]
+    pub fn at(&self, direction: Direction) -> &DecisionChange {
+        match direction {
+            Direction::Egress => &self.egress,
+            Direction::Ingress => &self.ingress,
+        }
+    }
+}
+
+impl Worlds<'_, '_> {
+    /// What becomes of a key's flows: one outcome for each listener after the change that policies can tell apart.
+    #[must_use]
+    pub fn outcomes(&self, key: &TrafficKey) -> Vec<FlowEffect> {
+        let blocks = [self.before.blocks(&key.src), self.after.blocks(&key.src)].concat();
+        let listeners = |world: &World<'_>| {
+            world.population().listeners(&key.src, &key.dst, key.protocol, key.port, self.at, &blocks)
+        };
+        let pair = |listener: &Listener| pair(key, listener);
+        let before: Vec<(Pair, EndDecision, EndDecision)> = listeners(self.before)
+            .iter()
+            .map(pair)
+            .map(|pair| {
+                let decision = |direction| self.before.decide(&pair, direction);
+                (pair, decision(Direction::Egress), decision(Direction::Ingress))
+            })
+            .collect();
+        let permission =
+            |(_, egress, ingress): &(Pair, EndDecision, EndDecision)| egress.permission().and(ingress.permission());
+        listeners(self.after)
+            .iter()
+            .map(pair)
+            .filter_map(|pair| {
+                // A listener that was not there before takes over from the one that fared worst.
+                let old = before
+                    .iter()
+                    .find(|(old, _, _)| old.dst == pair.dst)
+                    .or_else(|| before.iter().min_by_key(|old| permission(old)))?;
+                let egress =
+                    DecisionChange { before: old.1.clone(), after: self.after.decide(&pair, Direction::Egress) };
+                let ingress =
+                    DecisionChange { before: old.2.clone(), after: self.after.decide(&pair, Direction::Ingress) };
+                let after = egress.after.permission().and(ingress.after.permission());
+                let same = || {
+                    let ends = [(&egress, Direction::Egress), (&ingress, Direction::Ingress)];
+                    ends.iter().all(|(change, direction)| self.depends_on_the_same(change, *direction))
+                };
+                let effect = Effect::of(permission(old), after, same);
+                Some(FlowEffect { pair, effect, egress, ingress })
+            })
+            .collect()
+    }
+
+    /// Whether an end stands after as it did before, whatever of it traffic does not tell: the same rules in doubt, with the
+    /// same ends.
+    fn depends_on_the_same(&self, change: &DecisionChange, direction: Direction) -> bool {
+        let (EndDecision::Unknown(before), EndDecision::Unknown(after)) = (&change.before, &change.after) else {
+            return change.before.permission() == change.after.permission();
+        };
+        let rules = |world: &'_ World<'_>, undecidable: &Undecidable| -> Vec<_> {
+            let doubts = undecidable.doubts.iter();
+            doubts
+                .map(|(_, doubt, permission)| {
+                    let by = doubt.taken.by;
+                    let rule = world.tiers().policy(by.policy).rules(direction).get(by.rule).cloned();
+                    (rule.map(Rule::unnamed), *permission)
+                })
+                .collect()
+        };
+        before.otherwise.permission() == after.otherwise.permission()
+            && rules(self.before, before) == rules(self.after, after)
+    }
+}
+
+fn pair(key: &TrafficKey, listener: &Listener) -> Pair {
+    let dialled = Dialled::from(&key.dst);
+    Pair { src: key.src, dst: listener.end, protocol: key.protocol, port: listener.port, dialled }
+}

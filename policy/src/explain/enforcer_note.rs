@@ -1,0 +1,46 @@
+//! What is to be said of a denial that an enforcer gives and upstream's text does not.
+
+use crate::engine::index::EndKind;
+use crate::engine::index::view::View;
+use crate::engine::pair::Pair;
+use crate::model::dialect::deviations::Deviation;
+use crate::model::dialect::{ByBlock, Dialect, Excepts};
+use crate::model::flow::Direction;
+use crate::model::words::rule_name;
+use crate::policy::network_policy::Policy;
+
+/// `; as upstream has it ingress[0] allows it, but for Cilium an ipBlock takes no pod`. Nothing where the text denies it too.
+pub(crate) fn on_denial(view: &View<'_>, policy: &Policy, pair: &Pair, direction: Direction) -> Option<String> {
+    let dialect = view.dialect();
+    let (peer, title) = (pair.peer(direction), dialect.cni.title());
+    dialect.deviations().next()?;
+    let is_own_node = |subject| view.is_own_node(subject, peer) && direction == Direction::Egress;
+    let is_judged = dialect.deviations().any(|it| it == Deviation::OwnNodeIsJudged)
+        && pair.subject(direction).pod().is_some_and(is_own_node);
+    let taking = policy.rule_that_takes(&view.question(pair, direction));
+    let text = taking.map(|rule| (rule, deviation(dialect, view.kind(peer), direction, policy, rule)));
+    let judged = Deviation::OwnNodeIsJudged;
+    match (is_judged, text) {
+        (false, None) => None,
+        (true, None) => Some(format!("; for {title} {judged}")),
+        (true, Some((_, deviation))) => Some(format!("; for {title} {judged}, and {deviation}")),
+        (false, Some((rule, deviation))) => {
+            let rule = rule_name(direction, rule);
+            Some(format!("; as upstream has it {rule} allows it, but for {title} {deviation}"))
+        }
+    }
+}
+
+fn deviation(dialect: Dialect, peer: EndKind, direction: Direction, policy: &Policy, rule: usize) -> Deviation {
+    match peer {
+        EndKind::Pod(_) | EndKind::Unresolved if dialect.pods_by_block == ByBlock::NotMatched => {
+            Deviation::BlocksLeavePods
+        }
+        EndKind::Node if dialect.nodes_by_block == ByBlock::NotMatched => Deviation::BlocksLeaveNodes,
+        _ if direction == Direction::Egress && policy.names_ports(direction, rule) => {
+            Deviation::NamedPortsOfTheNamespace
+        }
+        _ if dialect.excepts == Excepts::OfTheirRule => Deviation::ExceptsOfTheRule,
+        _ => Deviation::NamedPortsOfTheNamespace,
+    }
+}

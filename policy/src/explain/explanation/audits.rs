@@ -1,0 +1,76 @@
+//! What audit policies would add if they were promoted.
+
+use std::sync::Arc;
+
+use crate::engine::world::World;
+use crate::explain::explanation::asked::{PairClass, told};
+use crate::explain::explanation::walk::restricting;
+use crate::explain::explanation::{AuditStep, PolicyOutcome, PolicyStep, Reachability};
+use crate::model::flow::Direction;
+use crate::model::policy_ref::{PolicyKind, PolicyRef};
+use crate::policy::network_policy::{Policy, Restriction};
+
+/// What each audit policy says that restricts one of the ends; first those that would change the answer.
+pub(super) fn audits(
+    world: &World<'_>,
+    audited: &[Arc<Policy>],
+    pairs: &[PairClass],
+    answer: Reachability,
+) -> Vec<AuditStep> {
+    let concerned = audited.iter().filter(|policy| {
+        Direction::BOTH.iter().any(|direction| pairs.iter().any(|it| restricts(world, policy, it, *direction)))
+    });
+    let mut after = world.clone();
+    let mut steps: Vec<AuditStep> = concerned.flat_map(|policy| promoted(&mut after, policy, pairs, answer)).collect();
+    steps.sort_by_key(|step| !step.changes_answer);
+    steps
+}
+
+fn restricts(world: &World<'_>, policy: &Policy, PairClass { pair, .. }: &PairClass, direction: Direction) -> bool {
+    let Some(subject) = pair.subject(direction).pod() else { return false };
+    let identity = world.population().identity(subject);
+    let labels = world.population().namespace_labels(&identity.namespace);
+    *policy.restriction(direction) != Restriction::None && policy.selects(&identity.namespace, labels, &identity.labels)
+}
+
+/// The world in which it is promoted takes the place of a namesake that is enforced already.
+fn promoted(world: &mut World<'_>, policy: &Arc<Policy>, pairs: &[PairClass], answer: Reachability) -> Vec<AuditStep> {
+    let audit = policy.reference.clone();
+    let mut enforced = Policy::clone(policy);
+    if audit.kind == PolicyKind::AuditNetworkPolicy {
+        enforced.reference.kind = PolicyKind::NetworkPolicy;
+    }
+    let enforced = Arc::new(enforced);
+    world.trying(&enforced, |after| steps(after, &enforced.reference, &audit, pairs, answer))
+}
+
+fn steps(
+    after: &World<'_>,
+    enforced: &PolicyRef,
+    audit: &PolicyRef,
+    pairs: &[PairClass],
+    answer: Reachability,
+) -> Vec<AuditStep> {
+    let worst = |pairs: &PairClass| {
+        let answers = Direction::BOTH.map(|direction| told(after, &pairs.pair, direction).answer);
+        answers.into_iter().min().unwrap_or(Reachability::Unknown)
+    };
+    let answer_if_promoted = pairs.iter().map(worst).min().unwrap_or(answer);
+    let view = after.view();
+    let steps = Direction::BOTH.into_iter().filter_map(|direction| {
+        let says = pairs.iter().flat_map(|PairClass { pair, .. }| {
+            let answers = view.answers(pair, direction);
+            let own = answers.filter(|(id, _)| view.index.policy(*id).reference == *enforced);
+            own.map(|(id, answer)| restricting(&view, id, answer, pair, direction)).collect::<Vec<PolicyStep>>()
+        });
+        // Of pods that it tells apart those that it would deny.
+        let step = says.min_by_key(|step| step.says != PolicyOutcome::Denies)?;
+        Some(AuditStep {
+            direction,
+            step: PolicyStep { policy: audit.clone(), ..step },
+            answer_if_promoted,
+            changes_answer: answer_if_promoted != answer,
+        })
+    });
+    steps.collect()
+}

@@ -1,0 +1,252 @@
+//! Who is meant by an end of a question: workloads, pods, Services and addresses by the names that people write.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+
+use crate::cluster::inventory::Cluster;
+use crate::cluster::pod::PodId;
+use crate::cluster::service::{Service, ServiceId};
+use crate::cluster::workload::{Workload, kind_named};
+use crate::model::flow::Protocol;
+use crate::model::words::minute;
+
+/// An end as it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EndName {
+    /// `shop/Deployment/checkout`, `shop/Pod/one`, `shop/Service/checkout`.
+    Kind {
+        /// Namespace.
+        namespace: String,
+        /// Kind.
+        kind: String,
+        /// Name.
+        name: String,
+    },
+    /// `shop/checkout`: a pod of that name, or the only workload or Service that has it.
+    Name {
+        /// Namespace.
+        namespace: String,
+        /// Name.
+        name: String,
+    },
+    /// An address.
+    Address(IpAddr),
+}
+
+impl FromStr for EndName {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Ok(ip) = text.parse::<IpAddr>() {
+            return Ok(Self::Address(ip.to_canonical()));
+        }
+        let wrong = "write NAMESPACE/KIND/NAME as in shop/Deployment/checkout, NAMESPACE/NAME, or an address";
+        let parts: Vec<&str> = text.split('/').collect();
+        match parts[..] {
+            _ if parts.iter().any(|part| part.is_empty() || part.contains(char::is_whitespace)) => Err(wrong),
+            [namespace, name] => Ok(Self::Name { namespace: namespace.to_owned(), name: name.to_owned() }),
+            [namespace, kind, name] => {
+                let kind = if kind.eq_ignore_ascii_case("Service") { "Service" } else { kind_named(kind) };
+                Ok(Self::Kind { namespace: namespace.to_owned(), kind: kind.to_owned(), name: name.to_owned() })
+            }
+            _ => Err(wrong),
+        }
+    }
+}
+
+impl fmt::Display for EndName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kind { namespace, kind, name } => write!(f, "{namespace}/{kind}/{name}"),
+            Self::Name { namespace, name } => write!(f, "{namespace}/{name}"),
+            Self::Address(ip) => write!(f, "{ip}"),
+        }
+    }
+}
+
+/// Who is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum NamedEnd {
+    /// Pods that live.
+    Pods(Vec<PodId>),
+    /// Whatever stands behind a Service.
+    Service(ServiceId),
+    /// Whoever has an address.
+    Address(IpAddr),
+}
+
+/// Why a question has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExplainError {
+    /// Nobody is called so.
+    #[error("{name}: the snapshot has nothing of that name; {known}")]
+    Nobody {
+        /// What was written.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// It has pods, and none of them was there yet.
+    #[error("{name}: none of its pods had started by {at}; name a later time with --at")]
+    NotYet {
+        /// What was written.
+        name: String,
+        /// The time.
+        at: String,
+    },
+    /// None of its pods has an address.
+    #[error("{0}: none of its pods has an address yet, so nothing leaves or reaches it")]
+    NoAddress(String),
+    /// More than one is called so.
+    #[error("{name} may be {}: write which", choices.join(", or "))]
+    Ambiguous {
+        /// What was written.
+        name: String,
+        /// All that are called so.
+        choices: Vec<String>,
+    },
+    /// A Service opens no connections.
+    #[error("{0} is a Service, which opens no connections: name the workload of its pods")]
+    ServiceAsClient(String),
+    /// The Service does not have the port.
+    #[error("Service {service} has no port {protocol} {port}; it has {has}")]
+    NoServicePort {
+        /// `namespace/name`
+        service: String,
+        /// What was asked.
+        protocol: Protocol,
+        /// What was asked.
+        port: u16,
+        /// What it has.
+        has: String,
+    },
+    /// The Service has no address.
+    #[error("Service {0} has no address of its own (it is headless): name the workload of its pods, and their port")]
+    Headless(String),
+    /// One end has IPv4 addresses alone, the other IPv6 ones.
+    #[error("{from} and {to} have no address of one family: one has IPv4 addresses alone, the other IPv6 ones")]
+    NoCommonFamily {
+        /// The client.
+        from: String,
+        /// The server.
+        to: String,
+    },
+    /// Loopback never leaves a pod.
+    #[error("{0}: a loopback address never leaves its pod, so no policy is asked; name the pod")]
+    Loopback(IpAddr),
+}
+
+/// Which end of a connection is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ConnectionEnd {
+    Client,
+    Server,
+}
+
+/// Who is meant by a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ResolvedName {
+    /// The name that tells it from all others.
+    pub(super) name: String,
+    pub(super) meant: NamedEnd,
+    /// What has to be said of it.
+    pub(super) note: Option<String>,
+}
+
+/// Finds out who is meant.
+pub(super) fn find(
+    cluster: &Cluster,
+    end: &EndName,
+    side: ConnectionEnd,
+    at: Timestamp,
+) -> Result<ResolvedName, ExplainError> {
+    let found = |name: String, meant| ResolvedName { name, meant, note: None };
+    let (namespace, kind, name) = match end {
+        EndName::Address(ip) if ip.is_loopback() => return Err(ExplainError::Loopback(*ip)),
+        EndName::Address(ip) => return Ok(found(ip.to_string(), NamedEnd::Address(*ip))),
+        EndName::Kind { namespace, kind, name } => (namespace, Some(kind.as_str()), name),
+        EndName::Name { namespace, name } => (namespace, None, name),
+    };
+    let is_asked = |candidate: &str| kind.is_none_or(|kind| kind == candidate);
+    let pods = cluster.pods_by_name(namespace, name).to_vec();
+    // A pod's own name goes before those of what owns or selects pods.
+    if is_asked("Pod") && !pods.is_empty() {
+        return living(cluster, format!("{namespace}/Pod/{name}"), pods, at);
+    }
+    let of_workloads = cluster.pods().filter(|(_, pod)| pod.workload.namespace == *namespace);
+    let named = of_workloads.filter(|(_, pod)| pod.workload.name == *name && is_asked(&pod.workload.kind));
+    let kinds: BTreeSet<&str> = named.map(|(_, pod)| pod.workload.kind.as_str()).collect();
+    let is_named = |service: &Service| service.namespace == *namespace && service.name == *name;
+    let service = cluster.services().find(|(_, service)| is_asked("Service") && is_named(service)).map(|(id, _)| id);
+    match (kinds.len(), service) {
+        (0, Some(_)) if side == ConnectionEnd::Client => {
+            Err(ExplainError::ServiceAsClient(format!("{namespace}/{name}")))
+        }
+        (0, Some(service)) => Ok(found(format!("{namespace}/Service/{name}"), NamedEnd::Service(service))),
+        (1, service) if service.is_none() || side == ConnectionEnd::Client => {
+            let kind = kinds.first().copied().unwrap_or_default();
+            let workload = Workload { namespace: namespace.clone(), kind: kind.to_owned(), name: name.clone() };
+            let pods = cluster.pods().filter(|(_, pod)| pod.workload == workload).map(|(id, _)| id).collect();
+            living(cluster, format!("{namespace}/{kind}/{name}"), pods, at)
+        }
+        (0, None) => Err(ExplainError::Nobody { name: end.to_string(), known: known(cluster, namespace) }),
+        _ => {
+            let service = service.filter(|_| side == ConnectionEnd::Server).map(|_| "Service");
+            let choices = kinds.into_iter().chain(service).map(|kind| format!("{namespace}/{kind}/{name}"));
+            Err(ExplainError::Ambiguous { name: end.to_string(), choices: choices.collect() })
+        }
+    }
+}
+
+/// The pods that live; where none does, the one that started last stands for those that will: a `CronJob` has pods now and then.
+fn living(cluster: &Cluster, name: String, pods: Vec<PodId>, at: Timestamp) -> Result<ResolvedName, ExplainError> {
+    let (living, others): (Vec<PodId>, Vec<PodId>) = pods.into_iter().partition(|pod| cluster.is_alive(*pod, at));
+    let start = |pod: &PodId| cluster.pod(*pod).life.start;
+    let (pods, note) = if living.is_empty() {
+        let gone = others.into_iter().filter(|pod| start(pod).is_none_or(|start| start <= at));
+        let Some(last) = gone.max_by_key(|pod| (start(pod), cluster.pod(*pod).name.as_str())) else {
+            return Err(ExplainError::NotYet { name, at: minute(at) });
+        };
+        let pod = &cluster.pod(last).name;
+        (vec![last], Some(format!("{name} has no pod at {}; it is judged as its last one was, {pod}", minute(at))))
+    } else {
+        (living, None)
+    };
+    let addressed: Vec<PodId> = pods.into_iter().filter(|pod| !cluster.pod(*pod).addresses.is_empty()).collect();
+    if addressed.is_empty() {
+        return Err(ExplainError::NoAddress(name));
+    }
+    Ok(ResolvedName { name, meant: NamedEnd::Pods(addressed), note })
+}
+
+/// What a user may have meant: at most so many names.
+const MOST_NAMES: usize = 12;
+
+fn known(cluster: &Cluster, namespace: &str) -> String {
+    let workloads = cluster.pods().map(|(_, pod)| &pod.workload).filter(|workload| workload.namespace == namespace);
+    let services = cluster.services().map(|(_, service)| service).filter(|service| service.namespace == namespace);
+    let names: BTreeSet<String> =
+        workloads.map(ToString::to_string).chain(services.map(|service| format!("Service/{}", service.name))).collect();
+    if names.is_empty() {
+        let namespaces = cluster.pods().map(|(_, pod)| pod.namespace.clone()).collect();
+        return format!("no pod is in namespace {namespace}; there are pods in {}", few(namespaces));
+    }
+    format!("in its namespace are {}", few(names))
+}
+
+fn few(names: BTreeSet<String>) -> String {
+    let more = names.len().saturating_sub(MOST_NAMES);
+    let names: Vec<String> = names.into_iter().take(MOST_NAMES).collect();
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    format!("{}{more}", names.join(", "))
+}
+
+/// The ports of a Service, for people.
+pub(super) fn ports(service: &Service) -> String {
+    let ports: Vec<String> = service.ports.iter().map(|port| format!("{} {}", port.protocol, port.port)).collect();
+    if ports.is_empty() { "none".to_owned() } else { ports.join(", ") }
+}

@@ -1,0 +1,37 @@
+//! The spec of a policy, whatever its kind.
+
+use k8s_openapi::api::networking::v1::NetworkPolicySpec;
+
+use crate::resource::object::Object;
+
+/// What a `NetworkPolicy` or an audit policy says; `None` for other kinds.
+pub(super) fn spec_of(object: &Object) -> Option<NetworkPolicySpec> {
+    match object {
+        Object::NetworkPolicy(policy) => Some(policy.spec.clone().unwrap_or_default()),
+        Object::AuditNetworkPolicy(policy) => Some(policy.spec.policy.clone()),
+        Object::AuditClusterNetworkPolicy(policy) => Some(policy.spec.policy()),
+        _ => None,
+    }
+}
+
+/// The same policy with other rules.
+pub(super) fn with_rules(object: &Object, spec: &NetworkPolicySpec) -> Object {
+    let mut object = object.clone();
+    match &mut object {
+        Object::NetworkPolicy(policy) => {
+            let own = policy.spec.get_or_insert_default();
+            own.ingress.clone_from(&spec.ingress);
+            own.egress.clone_from(&spec.egress);
+        }
+        Object::AuditNetworkPolicy(policy) => {
+            policy.spec.policy.ingress.clone_from(&spec.ingress);
+            policy.spec.policy.egress.clone_from(&spec.egress);
+        }
+        Object::AuditClusterNetworkPolicy(policy) => {
+            policy.spec.ingress.clone_from(&spec.ingress);
+            policy.spec.egress.clone_from(&spec.egress);
+        }
+        _ => {}
+    }
+    object
+}

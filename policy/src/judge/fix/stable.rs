@@ -1,0 +1,104 @@
+//! By which labels a workload's pods can be told from all others, today and after the next rollout.
+
+use jiff::Timestamp;
+
+use crate::cluster::party::Party;
+use crate::cluster::pod::PodId;
+use crate::cluster::workload::Workload;
+use crate::engine::world::World;
+use crate::model::labels::Labels;
+
+/// Keys whose values a controller or a release makes anew.
+const PASSING: [&str; 16] = [
+    "app.kubernetes.io/version",
+    "apps.kubernetes.io/pod-index",
+    "batch.kubernetes.io/controller-uid",
+    "batch.kubernetes.io/job-completion-index",
+    "batch.kubernetes.io/job-name",
+    "chart",
+    "controller-revision-hash",
+    "controller-uid",
+    "helm.sh/chart",
+    "job-name",
+    "pod-template-generation",
+    "pod-template-hash",
+    "rollouts-pod-template-hash",
+    "service.istio.io/canonical-revision",
+    "statefulset.kubernetes.io/pod-name",
+    "version",
+];
+
+/// Keys by which people name a workload, the most usual first.
+const NAMING: [&str; 8] = [
+    "app.kubernetes.io/name",
+    "app.kubernetes.io/instance",
+    "app.kubernetes.io/component",
+    "app",
+    "k8s-app",
+    "name",
+    "component",
+    "app.kubernetes.io/part-of",
+];
+
+/// So many labels are tried together.
+const MOST_TOGETHER: usize = 3;
+
+/// The fewest labels that all pods of a workload have and no other pod of its namespace has; where there are none, all labels of
+/// theirs that stay. `None`: they have none that stays, or it is no workload.
+#[must_use]
+pub fn selecting(party: &Party, world: &World<'_>, at: Timestamp) -> Option<Labels> {
+    let Party::Workload { namespace, kind, name } = party.clone() else { return None };
+    let workload = Workload { namespace, kind, name };
+    let (population, cluster) = (world.population(), world.cluster());
+    let labels = |pod: PodId| &population.identity(pod).labels;
+    let lives = |id: &PodId| cluster.is_alive(*id, at);
+    let is_own = |id: &PodId| cluster.pod(*id).workload == workload;
+    let (mut members, others): (Vec<PodId>, Vec<PodId>) =
+        cluster.pods_of(&workload.namespace).iter().copied().partition(is_own);
+    // As they are now; those of a workload that rests, as they were.
+    if members.iter().any(lives) {
+        members.retain(lives);
+    }
+    let others: Vec<&Labels> = others.into_iter().filter(lives).map(labels).collect();
+
+    let (first, rest) = members.split_first()?;
+    let mut stable = labels(*first).clone();
+    stable.retain(|key, value| {
+        !PASSING.contains(&key.as_str()) && rest.iter().all(|pod| labels(*pod).get(key) == Some(value))
+    });
+    if stable.is_empty() {
+        return None;
+    }
+    let mut keys: Vec<&String> = stable.keys().collect();
+    keys.sort_by_key(|key| (NAMING.iter().position(|naming| naming == key).unwrap_or(NAMING.len()), key.as_str()));
+    let chosen = (1..=MOST_TOGETHER.min(keys.len())).flat_map(|size| subsets(keys.len(), size)).find_map(|indexes| {
+        let chosen: Labels = indexes.iter().map(|index| (keys[*index].clone(), stable[keys[*index]].clone())).collect();
+        let takes = |other: &&Labels| chosen.iter().all(|(key, value)| other.get(key) == Some(value));
+        (!others.iter().any(takes)).then_some(chosen)
+    });
+    Some(chosen.unwrap_or(stable))
+}
+
+/// The subsets of so many of the first `count` numbers, in lexical order.
+fn subsets(count: usize, size: usize) -> Vec<Vec<usize>> {
+    if size == 0 {
+        return vec![Vec::new()];
+    }
+    let begun = (0..count).flat_map(|first| {
+        let rest = subsets(count - first - 1, size - 1).into_iter();
+        rest.map(move |rest| std::iter::once(first).chain(rest.into_iter().map(|other| first + 1 + other)).collect())
+    });
+    begun.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subsets_come_in_order_and_each_once() {
+        assert_eq!(subsets(3, 2), [vec![0, 1], vec![0, 2], vec![1, 2]]);
+        assert_eq!(subsets(2, 1), [vec![0], vec![1]]);
+        assert!(subsets(1, 2).is_empty());
+    }
+}

@@ -1,0 +1,275 @@
+//! From a change and a window of traffic to the report: the worlds, what is asked of them, the gate.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::change::plan::{ChangeAction, Compiled, Enforced, Plan, PolicyChange};
+use crate::change::revisions::Change;
+use crate::cluster::evidence::Watch;
+use crate::cluster::inventory::Cluster;
+use crate::cluster::party::Party;
+use crate::cluster::pod::{Pod, gone_at};
+use crate::cluster::service::Service;
+use crate::cluster::traffic::Traffic;
+use crate::cluster::workload::Workload;
+use crate::engine::effect::Worlds;
+use crate::engine::population::Population;
+use crate::engine::world::World;
+use crate::judge::assessment::{Assessment, AssessmentInputs, Noteworthy, VerdictCounts, assess};
+use crate::judge::gate;
+use crate::judge::judgement::denials::connections;
+use crate::model::dialect::Dialect;
+use crate::model::policy_ref::PolicyRef;
+use crate::report::data::{Decision, NotJudgedFile, Report, SCHEMA_VERSION, UndecidedPart};
+use crate::report::denial::DenialKey;
+use crate::report::policies::{PolicyReport, PromotionReport, Verdicts};
+use crate::resource::object::Object;
+
+mod denials;
+mod dialects;
+mod evidence;
+mod fixes;
+mod unknown;
+
+/// Everything that an answer depends on.
+#[derive(Clone, Debug)]
+pub struct Inputs<'a> {
+    /// The index of the snapshot, with the node addresses that reports told.
+    pub cluster: &'a Cluster,
+    /// The snapshot's objects.
+    pub snapshot: &'a [Object],
+    /// The change.
+    pub change: &'a Change,
+    /// The window's traffic.
+    pub traffic: &'a Traffic,
+    /// Who watched.
+    pub watch: &'a Watch,
+    /// Name of the base.
+    pub base: String,
+    /// Name of the head.
+    pub head: String,
+    /// The clock, and the end of the window.
+    pub at: Timestamp,
+    /// The start of the window.
+    pub from: Timestamp,
+    /// How long the subjects' nodes must have been watched.
+    pub min_window: Option<SignedDuration>,
+    /// Whether exceptions count only once they are on the base.
+    pub exceptions_on_base_only: bool,
+    /// Lines of flows that were skipped because they could not be read.
+    pub bad_lines: u64,
+    /// Whose meaning of policies counts.
+    pub dialect: Dialect,
+}
+
+/// Judges a change.
+#[must_use]
+pub fn judge(inputs: &Inputs<'_>) -> Report {
+    let mut plan = Plan::of(inputs.snapshot, inputs.change);
+    let mut notes = Vec::new();
+    if inputs.exceptions_on_base_only {
+        hold_back_new_exceptions(&mut plan, &mut notes);
+    }
+    let population = |head| Arc::new(Population::overlaid(inputs.cluster, inputs.at, &plan.base, head));
+    let world = |population, enforced: &Enforced| {
+        let policies = enforced.network_policies.clone();
+        World::in_dialect(inputs.dialect, population, policies).under(enforced.administrators.clone())
+    };
+    let before = world(population(&plan.base), &plan.before);
+    let after = world(population(&plan.head), &plan.after);
+    let workloads = existing(inputs, &plan);
+    let judgement = Judgement { inputs, plan: &plan, before: &before, after: &after, workloads };
+
+    let enforced = judgement.assess_enforced();
+    let denials = judgement.denials(&enforced);
+    let mut scratch = Scratch { with: after.clone(), fixed: after.clone() };
+    let policies = plan.enforced.iter().map(|change| PolicyReport {
+        fix: judgement.fix(change, &after, &mut scratch.fixed, &denials),
+        ..judgement.policy_report(change, &enforced)
+    });
+    let policies = policies.collect();
+    let previews: Vec<PolicyReport> =
+        plan.audited.iter().map(|change| judgement.preview(change, &mut scratch)).collect();
+    let newly_allowed = connections(enforced.newly_allowed.iter());
+    let previewed = previews.iter().flat_map(|preview| &preview.denials);
+    let exceptions = judgement.exceptions(&denials.iter().chain(previewed).collect::<Vec<_>>());
+    let evidence = judgement.evidence();
+    notes.extend(judgement.notes());
+    notes.extend(judgement.enforcer_note());
+
+    let mut report = Report {
+        schema_version: SCHEMA_VERSION,
+        decision: Decision::MayMerge,
+        exit_status: 0,
+        headline: String::new(),
+        reasons: Vec::new(),
+        base: inputs.base.clone(),
+        head: inputs.head.clone(),
+        at: inputs.at,
+        cni: inputs.dialect,
+        dialects: judgement.dialects(),
+        undecided: undecided(inputs.change).into_iter().chain(judgement.unknown(&enforced)).collect(),
+        policies,
+        previews,
+        identities: plan.identities.clone(),
+        exceptions,
+        denials,
+        newly_allowed,
+        evidence,
+        not_judged: not_judged(inputs.change),
+        notes,
+    };
+    gate::decide(&mut report, plan.is_enforced());
+    report
+}
+
+fn undecided(change: &Change) -> Vec<UndecidedPart> {
+    let parts = change.undecided.iter();
+    parts.map(|it| UndecidedPart { places: it.places.clone(), what: it.what.clone(), fix: it.fix.clone() }).collect()
+}
+
+fn not_judged(change: &Change) -> Vec<NotJudgedFile> {
+    change.not_judged.iter().map(|it| NotJudgedFile { file: it.file.clone(), why: it.why.clone() }).collect()
+}
+
+/// The workloads that run or may run again: those of running pods, controllers in the snapshot, and what Git holds. A snapshot
+/// without any CronJob was made without them, so each that had a pod is taken to be there.
+fn existing(inputs: &Inputs<'_>, plan: &Plan) -> HashSet<Workload> {
+    let Inputs { cluster, snapshot, at, .. } = *inputs;
+    let mut workloads: HashSet<Workload> = plan.head.templates.keys().cloned().collect();
+    let there = snapshot.iter().filter(|object| gone_at(object.metadata()).is_none_or(|gone| at < gone));
+    workloads.extend(there.flat_map(Workload::controllers));
+    let knows_cron_jobs = snapshot.iter().any(|object| matches!(object, Object::CronJob(_)));
+    let remains = |pod: &Pod| pod.life.contains(at) || (!knows_cron_jobs && pod.workload.kind == "CronJob");
+    workloads.extend(cluster.pods().filter(|(_, pod)| remains(pod)).map(|(_, pod)| pod.workload.clone()));
+    workloads
+}
+
+fn hold_back_new_exceptions(plan: &mut Plan, notes: &mut Vec<String>) {
+    plan.exceptions.retain(|exception| {
+        if exception.in_change {
+            notes.push(format!(
+                "AuditException {}/{} does not count yet: the base requires that exceptions are merged first",
+                exception.namespace, exception.name
+            ));
+        }
+        !exception.in_change
+    });
+}
+
+/// The world after the change, twice, for one policy at a time.
+struct Scratch<'c> {
+    with: World<'c>,
+    fixed: World<'c>,
+}
+
+struct Judgement<'a, 'w, 'c> {
+    inputs: &'a Inputs<'c>,
+    plan: &'a Plan,
+    before: &'w World<'c>,
+    after: &'w World<'c>,
+    /// The workloads that still exist.
+    workloads: HashSet<Workload>,
+}
+
+impl Judgement<'_, '_, '_> {
+    fn assess(&self, before: &World<'_>, after: &World<'_>, changed: &BTreeSet<PolicyRef>) -> Assessment {
+        let case = AssessmentInputs {
+            worlds: Worlds { before, after, at: self.inputs.at },
+            changed,
+            exceptions: &self.plan.exceptions,
+            promoted_from: &self.plan.promoted_from,
+        };
+        assess(&case, self.inputs.traffic, self.inputs.at)
+    }
+
+    fn assess_enforced(&self) -> Assessment {
+        let changed = self.plan.enforced.iter().map(|change| change.reference.clone()).collect();
+        self.assess(self.before, self.after, &changed)
+    }
+
+    /// An audit policy alone, over what is enforced once the change is merged.
+    fn preview(&self, change: &PolicyChange, scratch: &mut Scratch<'_>) -> PolicyReport {
+        let Compiled::Policy(policy) = &change.compiled else {
+            return self.policy_report(change, &Assessment::default());
+        };
+        if change.action == ChangeAction::Removed {
+            return self.policy_report(change, &Assessment::default());
+        }
+        let Scratch { with, fixed } = scratch;
+        let (assessment, denials, fix) = with.trying(policy, |with| {
+            let assessment = self.assess(self.after, with, &BTreeSet::from([change.reference.clone()]));
+            let denials = self.denials(&assessment);
+            let fix = self.fix(change, with, fixed, &denials);
+            (assessment, denials, fix)
+        });
+        let mut report = self.policy_report(change, &assessment);
+        report.notes.extend(self.unknown(&assessment).into_iter().map(|part| part.what));
+        PolicyReport { denials, fix, ..report }
+    }
+
+    fn policy_report(&self, change: &PolicyChange, assessment: &Assessment) -> PolicyReport {
+        let selected = self.selected(change);
+        let cluster = self.inputs.cluster;
+        let workloads: BTreeSet<Party> =
+            selected.iter().map(|pod| Party::workload(&cluster.pod(*pod).workload)).collect();
+        let counts = assessment.counts.get(&change.reference).copied().unwrap_or_default();
+        let is_own = |(_, told): &(&DenialKey, &Noteworthy)| told.policy == change.reference;
+        let mut notes = Vec::new();
+        if change.action != ChangeAction::Removed {
+            if selected.is_empty() && counts != VerdictCounts::default() {
+                notes.push(
+                    "it selects no pod that runs now; the traffic is that of pods that ran in the window".to_owned(),
+                );
+            } else if selected.is_empty() {
+                notes.push("it selects no pod that runs today, so it denies nobody today".to_owned());
+            } else if counts == VerdictCounts::default() {
+                notes.push("no traffic in use of the pods that it selects was seen in the window".to_owned());
+            }
+        }
+        PolicyReport {
+            policy: change.reference.clone(),
+            action: change.action,
+            place: change.place.clone(),
+            promotion: change.promotion.as_ref().map(|promotion| PromotionReport {
+                from: promotion.from.clone(),
+                identical: promotion.differences.as_ref().map(Vec::is_empty),
+                differences: promotion.differences.clone().unwrap_or_default(),
+            }),
+            selected_pods: selected.len() as u64,
+            selected_workloads: workloads.into_iter().collect(),
+            verdicts: Verdicts {
+                allow: counts.allowed,
+                exempt: counts.exempt,
+                would_deny: counts.would_deny,
+                newly_denied: counts.newly_denied,
+                still_allowed: counts.still_allowed,
+                still_denied: counts.still_denied,
+                unknown: counts.unknown,
+            },
+            denials: Vec::new(),
+            still_allowed: connections(assessment.still_allowed.iter().filter(is_own)),
+            still_denied: connections(assessment.still_denied.iter().filter(is_own)),
+            fix: None,
+            notes,
+        }
+    }
+
+    /// Nodes that the change touches, and Services that it leaves without any of the pods that stood behind them.
+    fn notes(&self) -> Vec<String> {
+        let (old, new) = (self.before.population(), self.after.population());
+        let nodes = self.plan.nodes.iter();
+        let nodes =
+            nodes.map(|name| format!("the change touches Node {name}, which is judged as it stands in the cluster"));
+        let services = self.inputs.cluster.services();
+        let emptied = services
+            .filter(|(id, _)| old.behind(*id).pods().next().is_some() && new.behind(*id).pods().next().is_none());
+        let emptied = emptied.map(|(_, service)| {
+            let Service { namespace, name, .. } = service;
+            format!("Service {namespace}/{name} selects none of the pods any more that stand behind it today")
+        });
+        nodes.chain(emptied).collect()
+    }
+}

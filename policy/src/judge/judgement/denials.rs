@@ -1,0 +1,168 @@
+//! Denials and other connections as the report has them.
+
+use std::collections::BTreeSet;
+
+use crate::change::plan::IdentityChange;
+use crate::cluster::party::Party;
+use crate::cluster::service::ServiceId;
+use crate::cluster::sum::Sums;
+use crate::cluster::traffic::Class;
+use crate::cluster::workload::Workload;
+use crate::judge::assessment::{Assessment, DenialCause, DeniedConnection, Noteworthy};
+use crate::judge::judgement::Judgement;
+use crate::report::data::{CauseReport, Connection, Denial, ExceptionReport, SeenTraffic, State};
+use crate::report::denial::{DenialId, DenialKey};
+
+impl Judgement<'_, '_, '_> {
+    pub(super) fn denials(&self, assessment: &Assessment) -> Vec<Denial> {
+        let mut denials: Vec<Denial> =
+            assessment.denied.iter().filter_map(|(key, denied)| self.denial(key, denied)).collect();
+        denials.sort_by(|a, b| a.state.cmp(&b.state).then(b.seen.in_use.cmp(&a.seen.in_use)));
+        denials
+    }
+
+    fn denial(&self, key: &DenialKey, denied: &DeniedConnection) -> Option<Denial> {
+        let seen = seen(&denied.sums)?;
+        let state = if self.is_gone(&key.subject) {
+            State::Gone
+        } else if seen.in_use > 0 {
+            if denied.uncovered { State::Unresolved } else { State::Accepted }
+        } else if seen.guessed > 0 {
+            State::Guessed
+        } else {
+            State::NotInUse
+        };
+        let names = |indexes: &BTreeSet<usize>| {
+            let exceptions = indexes.iter().filter_map(|index| self.plan.exceptions.get(*index));
+            exceptions.map(|exception| format!("{}/{}", exception.namespace, exception.name)).collect()
+        };
+        let (cause, caused_by) = match denied.cause {
+            DenialCause::Policy => (CauseReport::Policy, Vec::new()),
+            DenialCause::Removal => (CauseReport::Removal, Vec::new()),
+            DenialCause::Identity => (CauseReport::Identity, self.caused_by(key)),
+        };
+        Some(Denial {
+            id: key.id(),
+            state,
+            policy: denied.policy.clone(),
+            direction: key.direction,
+            subject: key.subject.clone(),
+            peer: key.peer.clone(),
+            protocol: key.protocol,
+            port: key.port,
+            seen,
+            reason: denied.reason.to_owned(),
+            nearest: denied.nearest.clone(),
+            message: denied.message.clone(),
+            cause,
+            caused_by,
+            accepted_by: names(&denied.accepted_by),
+            expired_exceptions: names(&denied.expired),
+        })
+    }
+
+    /// Whether nobody is left whom a policy could deny.
+    pub(super) fn is_gone(&self, subject: &Party) -> bool {
+        match subject.clone() {
+            Party::Workload { namespace, kind, name } => !self.workloads.contains(&Workload { namespace, kind, name }),
+            Party::Address { .. } => false,
+        }
+    }
+
+    /// The changed objects that change what selectors see of a denial's ends, or whom a Service leads to.
+    fn caused_by(&self, key: &DenialKey) -> Vec<String> {
+        let ends = [&key.subject, &key.peer];
+        let behind = |id: ServiceId| {
+            let worlds = [self.before, self.after].into_iter();
+            let pods = worlds.flat_map(move |world| world.population().behind(id).pods());
+            pods.map(|pod| Party::workload(&self.inputs.cluster.pod(pod).workload))
+        };
+        let mut concerned: BTreeSet<Party> = ends.into_iter().cloned().collect();
+        let mut services: BTreeSet<(&str, &str)> = BTreeSet::new();
+        for (id, service) in self.inputs.cluster.services() {
+            let is_end = |end: &&Party| match end {
+                Party::Address { cidr, .. } => service.addresses.contains(&cidr.addr()),
+                Party::Workload { .. } => false,
+            };
+            // Where a Service leads to nobody any more, its address is an end: those whom it led to may be why.
+            let is_dialled = ends.iter().any(is_end);
+            if is_dialled {
+                concerned.extend(behind(id));
+            }
+            if is_dialled || behind(id).any(|party| ends.contains(&&party)) {
+                services.insert((&service.namespace, &service.name));
+            }
+        }
+        let concerns = |change: &&IdentityChange| match change.kind.as_str() {
+            "Namespace" => concerned
+                .iter()
+                .any(|party| matches!(party, Party::Workload { namespace, .. } if *namespace == change.name)),
+            "Service" => services.contains(&(change.namespace.as_str(), change.name.as_str())),
+            kind => concerned.contains(&Party::Workload {
+                namespace: change.namespace.clone(),
+                kind: kind.to_owned(),
+                name: change.name.clone(),
+            }),
+        };
+        let causes = self.plan.identities.iter().filter(concerns);
+        causes.map(|change| format!("{}: {}", change.title(), change.differences.join(", "))).collect()
+    }
+
+    pub(super) fn exceptions(&self, denials: &[&Denial]) -> Vec<ExceptionReport> {
+        let mut reports: Vec<ExceptionReport> = Vec::new();
+        for exception in &self.plan.exceptions {
+            let name = format!("{}/{}", exception.namespace, exception.name);
+            let accepts: Vec<DenialId> = denials
+                .iter()
+                .filter(|denial| denial.accepted_by.contains(&name))
+                .map(|denial| denial.id.clone())
+                .collect();
+            if accepts.is_empty() && !exception.in_change {
+                continue;
+            }
+            reports.push(ExceptionReport {
+                namespace: exception.namespace.clone(),
+                name: exception.name.clone(),
+                reason: exception.reason.clone(),
+                expires_at: exception.expires_at,
+                in_change: exception.in_change,
+                accepts,
+            });
+        }
+        reports.sort_by_key(|report| !report.in_change);
+        reports
+    }
+}
+
+pub(super) fn connections<'r>(told: impl Iterator<Item = (&'r DenialKey, &'r Noteworthy)>) -> Vec<Connection> {
+    told.filter_map(|(key, told)| {
+        Some(Connection {
+            policy: told.policy.clone(),
+            direction: key.direction,
+            subject: key.subject.clone(),
+            peer: key.peer.clone(),
+            protocol: key.protocol,
+            port: key.port,
+            seen: seen(&told.sums)?,
+            note: told.note.clone(),
+        })
+    })
+    .collect()
+}
+
+pub(super) fn seen(sums: &Sums) -> Option<SeenTraffic> {
+    let total = sums.total()?;
+    let in_use = sums.of(Class::InUse);
+    // A connection that was opened before counts none where it goes on: it is in use all the same.
+    let connections = |class| sums.of(class).map_or(0, |tally| tally.connections.max(1));
+    Some(SeenTraffic {
+        in_use: connections(Class::InUse),
+        guessed: connections(Class::Guessed),
+        refused: connections(Class::Refused),
+        unanswered: connections(Class::Unanswered),
+        packets: total.packets,
+        bytes: total.bytes,
+        first_seen: in_use.unwrap_or(total).first,
+        last_seen: in_use.unwrap_or(total).last,
+    })
+}

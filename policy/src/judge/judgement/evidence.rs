@@ -1,0 +1,102 @@
+//! Whom the change concerns, and how well they were watched.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::change::plan::{ChangeAction, Compiled, PolicyChange};
+use crate::cluster::evidence::NodeWatch;
+use crate::cluster::ownership::Destination;
+use crate::cluster::pod::PodId;
+use crate::engine::world::World;
+use crate::judge::judgement::{Inputs, Judgement};
+use crate::report::data::{Evidence, NodeEvidence};
+
+impl Judgement<'_, '_, '_> {
+    /// The running pods that a changed policy selects; where it is removed, those that it selected.
+    pub(super) fn selected(&self, change: &PolicyChange) -> BTreeSet<PodId> {
+        let world = if change.action == ChangeAction::Removed { self.before } else { self.after };
+        self.running().filter(|pod| selects(world, &change.compiled, *pod)).collect()
+    }
+
+    fn running(&self) -> impl Iterator<Item = PodId> {
+        let (cluster, at) = (self.inputs.cluster, self.inputs.at);
+        cluster.pods().filter(move |(_, pod)| !pod.host_network && pod.life.contains(at)).map(|(id, _)| id)
+    }
+
+    /// The running pods that the enforced part of the change concerns: those that its policies select or selected, and those
+    /// of which selectors see something else, where there are policies at all.
+    fn subjects(&self) -> BTreeSet<PodId> {
+        let mut subjects: BTreeSet<PodId> =
+            self.plan.enforced.iter().flat_map(|change| self.selected(change)).collect();
+        let has_policies =
+            |world: &World<'_>| world.policies().next().is_some() || !world.tiers().policies().is_empty();
+        if has_policies(self.before) || has_policies(self.after) {
+            let (old, new) = (self.before.population(), self.after.population());
+            let differs = |pod: &PodId| {
+                let (was, is) = (old.identity(*pod), new.identity(*pod));
+                was != is || old.namespace_labels(&was.namespace) != new.namespace_labels(&is.namespace)
+            };
+            subjects.extend(self.running().filter(differs));
+        }
+        for change in self.plan.enforced.iter().filter(|change| change.action == ChangeAction::Changed) {
+            // What it selected before and no longer does may have been open by it.
+            let policies = self.before.policies().cloned().map(Compiled::Policy);
+            let administrators = self.before.tiers().policies().iter().cloned().map(Compiled::Administrators);
+            let mut policies = policies.chain(administrators);
+            if let Some(old) = policies.find(|policy| *policy.reference() == change.reference) {
+                subjects.extend(self.running().filter(|pod| selects(self.before, &old, *pod)));
+            }
+        }
+        subjects
+    }
+
+    pub(super) fn evidence(&self) -> Evidence {
+        let Inputs { cluster, traffic, watch, .. } = *self.inputs;
+        let mut subjects_by_node: BTreeMap<&str, u64> = BTreeMap::new();
+        let subjects = self.subjects();
+        for pod in &subjects {
+            if let Some(node) = cluster.pod(*pod).node {
+                *subjects_by_node.entry(cluster.node_name(node)).or_default() += 1;
+            }
+        }
+        let names: BTreeSet<&str> =
+            watch.nodes().keys().map(String::as_str).chain(subjects_by_node.keys().copied()).collect();
+        let nodes = names.into_iter().map(|name| {
+            let watched = watch.nodes().get(name).filter(|_| watch.watched_since(name, self.inputs.from));
+            NodeEvidence {
+                node: name.to_owned(),
+                subjects: subjects_by_node.get(name).copied().unwrap_or_default(),
+                since: watched.and_then(NodeWatch::since),
+                until: watched.and_then(NodeWatch::until),
+                watched_seconds: watched.map_or(0, |watched| watched.watched().as_secs()),
+                gaps: watched.map_or(0, |watched| watched.gaps() as u64),
+                lost: watched.map(|watched| watched.lost.clone()).unwrap_or_default(),
+            }
+        });
+        let unresolved = traffic.select(|key| {
+            let dst = match key.dst {
+                Destination::Direct(end) => Some(end),
+                Destination::Service { .. } => None,
+            };
+            [Some(key.src), dst].into_iter().flatten().any(|end| self.after.is_unresolved(&end))
+        });
+        Evidence {
+            known: !watch.is_unknown(),
+            from: self.inputs.from,
+            to: self.inputs.at,
+            minimum_seconds: self.inputs.min_window.map(|window| window.as_secs()),
+            flows: traffic.flows(),
+            flows_outside_window: traffic.outside_window(),
+            bad_lines: self.inputs.bad_lines,
+            distinct: traffic.distinct() as u64,
+            unresolved: unresolved.len() as u64,
+            subjects: subjects.len() as u64,
+            nodes: nodes.collect(),
+        }
+    }
+}
+
+fn selects(world: &World<'_>, policy: &Compiled, pod: PodId) -> bool {
+    let population = world.population();
+    let identity = population.identity(pod);
+    policy.selects(&identity.namespace, population.namespace_labels(&identity.namespace), &identity.labels)
+}

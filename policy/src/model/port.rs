@@ -1,0 +1,24 @@
+//! Ports as manifests name them.
+
+use crate::model::flow::Protocol;
+
+/// A container port that has a name. Rules and Services may speak of it by that name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NamedPort {
+    /// `containers[].ports[].name`
+    pub name: String,
+    /// Protocol of the container port.
+    pub protocol: Protocol,
+    /// `containerPort`
+    pub number: u16,
+}
+
+/// A protocol as Kubernetes writes it; absent means TCP, in policies, container ports and Services alike.
+#[must_use]
+pub fn protocol_or_tcp(text: Option<&str>) -> Protocol {
+    match text {
+        Some("UDP") => Protocol::Udp,
+        Some("SCTP") => Protocol::Sctp,
+        _ => Protocol::Tcp,
+    }
+}

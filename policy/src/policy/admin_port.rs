@@ -1,0 +1,131 @@
+//! Ports, as administrators' rules ask for them.
+
+use std::fmt;
+
+use crate::model::flow::Protocol;
+use crate::model::list::write_list;
+use crate::policy::port::Port;
+use crate::resource::admin::ports as written;
+use crate::resource::admin::view::Ports;
+
+/// The ports that a rule takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PortSet {
+    /// Every port of every protocol: the rule does not ask.
+    Any,
+    /// Those that one of the matchers takes.
+    AnyOf(Vec<PortMatcher>),
+}
+
+/// One entry of a rule's ports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PortMatcher {
+    /// By number, both ends included.
+    Range {
+        /// Of this protocol.
+        protocol: Protocol,
+        /// The first.
+        first: u16,
+        /// The last.
+        last: u16,
+    },
+    /// By the name that a port of the destination's containers has, of whatever protocol.
+    Named(String),
+    /// Of a protocol that no flow has.
+    Nothing,
+}
+
+impl PortSet {
+    /// Compiles a rule's ports.
+    #[must_use]
+    pub fn compile(ports: Ports<'_>) -> Self {
+        match ports {
+            Ports::Any => Self::Any,
+            Ports::Ports(ports) => Self::AnyOf(ports.iter().map(PortMatcher::of).collect()),
+            Ports::Protocols(ports) => Self::AnyOf(ports.iter().map(PortMatcher::of_protocol).collect()),
+        }
+    }
+
+    /// Whether it takes a port.
+    #[must_use]
+    pub fn takes(&self, port: &Port<'_>) -> bool {
+        match self {
+            Self::Any => true,
+            Self::AnyOf(matchers) => matchers.iter().any(|matcher| matcher.takes(port)),
+        }
+    }
+}
+
+impl PortMatcher {
+    fn of(port: &written::Port) -> Self {
+        match (&port.port_number, &port.named_port, &port.port_range) {
+            (Some(one), _, _) => Self::range(&one.protocol, one.port, one.port),
+            (None, Some(name), _) => Self::Named(name.clone()),
+            (None, None, Some(range)) => Self::range(&range.protocol, range.start, range.end),
+            (None, None, None) => Self::Nothing,
+        }
+    }
+
+    fn of_protocol(port: &written::ClusterPort) -> Self {
+        let written::ClusterPort { tcp, udp, sctp, destination_named_port } = port;
+        let of = |protocol: &str, of: &written::OfProtocol| match &of.destination_port {
+            Some(written::DestinationPort { number: Some(number), .. }) => Self::range(protocol, *number, *number),
+            Some(written::DestinationPort { range: Some(range), .. }) => Self::range(protocol, range.start, range.end),
+            Some(_) | None => Self::Nothing,
+        };
+        match (tcp, udp, sctp, destination_named_port) {
+            (Some(tcp), ..) => of("TCP", tcp),
+            (_, Some(udp), ..) => of("UDP", udp),
+            (_, _, Some(sctp), _) => of("SCTP", sctp),
+            (.., Some(name)) => Self::Named(name.clone()),
+            _ => Self::Nothing,
+        }
+    }
+
+    fn range(protocol: &str, first: i32, last: i32) -> Self {
+        let protocol = match protocol {
+            "TCP" => Protocol::Tcp,
+            "UDP" => Protocol::Udp,
+            "SCTP" => Protocol::Sctp,
+            _ => return Self::Nothing,
+        };
+        // Validation keeps both within 1..=65535.
+        match (u16::try_from(first), u16::try_from(last)) {
+            (Ok(first), Ok(last)) => Self::Range { protocol, first, last },
+            _ => Self::Nothing,
+        }
+    }
+
+    fn takes(&self, port: &Port<'_>) -> bool {
+        match self {
+            Self::Range { protocol, first, last } => {
+                *protocol == port.protocol && (*first..=*last).contains(&port.number)
+            }
+            Self::Named(name) => port
+                .named
+                .iter()
+                .any(|named| named.name == *name && named.protocol == port.protocol && named.number == port.number),
+            Self::Nothing => false,
+        }
+    }
+}
+
+impl fmt::Display for PortSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("every port"),
+            Self::AnyOf(matchers) => write_list(f, matchers, ", "),
+        }
+    }
+}
+
+impl fmt::Display for PortMatcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Range { protocol, first, last } if first == last => write!(f, "{protocol} {first}"),
+            Self::Range { protocol, first, last } => write!(f, "{protocol} {first}-{last}"),
+            Self::Named(name) => write!(f, "port {name}"),
+            Self::Nothing => f.write_str("no port"),
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! A flow as an admin policy of its subject sees it.
+
+use crate::cluster::node::Nodes;
+use crate::model::flow::Direction;
+use crate::policy::peer::Peer;
+use crate::policy::port::Port;
+
+/// A flow as an administrators' policy of its subject sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct AdminQuestion<'a> {
+    /// The other end.
+    pub peer: Peer<'a>,
+    /// The nodes, for rules that select them.
+    pub nodes: &'a Nodes,
+    /// Ingress: the subject is the destination.
+    pub direction: Direction,
+    /// The destination's port.
+    pub port: Port<'a>,
+}

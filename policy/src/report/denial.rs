@@ -1,0 +1,77 @@
+//! The unit that a person triages: what one policy denies between one workload and one peer, on one port.
+
+use std::fmt;
+use std::fmt::Write as _;
+
+use data_encoding::BASE32_NOPAD;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::cluster::party::Party;
+use crate::model::flow::{Direction, Protocol};
+
+/// What makes two denied flows the same denial, whatever the kind of the policy: the audit policy's denial is the promoted
+/// one's.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DenialKey {
+    /// Namespace of the policy; empty for a cluster policy.
+    pub policy_namespace: String,
+    /// Name of the policy.
+    pub policy_name: String,
+    /// Direction, seen from the subject.
+    pub direction: Direction,
+    /// The workload that the policy selects.
+    pub subject: Party,
+    /// The other end.
+    pub peer: Party,
+    /// Transport protocol.
+    pub protocol: Protocol,
+    /// Port at the backend.
+    pub port: u16,
+}
+
+/// Names a denial: `D-` and characters of base32 (RFC 4648), a hash of the [`DenialKey`]. It stays the same from run to run,
+/// and over a promotion.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(transparent)]
+#[schemars(transparent)]
+pub struct DenialId(String);
+
+/// How many characters of the hash an id shows: 60 bits, so that of a million denials hardly two ever share one.
+const ID_LENGTH: usize = 12;
+
+impl DenialKey {
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> DenialId {
+        let mut text = String::new();
+        let Self { policy_namespace, policy_name, direction, subject, peer, protocol, port } = self;
+        // Names of Kubernetes objects hold no line feed: no two keys give one text. Writing into a String cannot fail.
+        let _ = write!(text, "{policy_namespace}\n{policy_name}\n{direction}\n");
+        for party in [subject, peer] {
+            let _ = match party {
+                Party::Workload { namespace, kind, name } => writeln!(text, "{namespace}/{kind}/{name}"),
+                Party::Address { cidr, node: _ } => writeln!(text, "{cidr}"),
+            };
+        }
+        let _ = write!(text, "{protocol}\n{port}");
+        let hash = BASE32_NOPAD.encode(&Sha256::digest(text.as_bytes()));
+        DenialId(format!("D-{}", &hash[..ID_LENGTH]))
+    }
+}
+
+impl DenialId {
+    /// Whether a text is a prefix of it, the `D-` left out or not, in any case.
+    #[must_use]
+    pub fn has_prefix(&self, text: &str) -> bool {
+        let text = text.to_ascii_uppercase();
+        let text = text.strip_prefix("D-").unwrap_or(&text);
+        !text.is_empty() && self.0[2..].starts_with(text)
+    }
+}
+
+impl fmt::Display for DenialId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,155 @@
+//! Where a field stands in an object, in Kubernetes' notation: `spec.ingress[0].from[1].ipBlock.cidr`.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::resource::object::fault::FieldError;
+
+/// A way down from a parent, made on the stack: nothing is allocated until a fault is found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Path<'a> {
+    /// A field of the object itself.
+    Root(&'a str),
+    /// A field of a structure, or a key of a map.
+    Field(&'a Path<'a>, &'a str),
+    /// An item of a list, counted from 0.
+    Item(&'a Path<'a>, usize),
+}
+
+impl Path<'_> {
+    pub(crate) fn fault(&self, problem: impl Into<String>) -> FieldError {
+        FieldError::new(self, problem)
+    }
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root(name) => f.write_str(name),
+            Self::Field(parent, name) => {
+                parent.fmt(f)?;
+                write_key(f, name, false)
+            }
+            Self::Item(parent, index) => write!(f, "{parent}[{index}]"),
+        }
+    }
+}
+
+/// A step of an [`OwnedPath`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Step {
+    Key(String),
+    Index(usize),
+}
+
+/// The same, as a deserializer reports it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct OwnedPath(pub(super) Vec<Step>);
+
+impl OwnedPath {
+    /// What stands there.
+    pub(super) fn find<'v>(&self, root: &'v Value) -> Option<&'v Value> {
+        self.0.iter().try_fold(root, |node, step| match step {
+            Step::Key(key) => node.get(key),
+            Step::Index(index) => node.get(index),
+        })
+    }
+
+    /// What stands there, to be changed.
+    pub(super) fn find_mut<'v>(&self, root: &'v mut Value) -> Option<&'v mut Value> {
+        self.0.iter().try_fold(root, |node, step| match step {
+            Step::Key(key) => node.get_mut(key),
+            Step::Index(index) => node.get_mut(index),
+        })
+    }
+
+    /// The field that it leads to, or whose list it leads into.
+    pub(super) fn field(&self) -> Self {
+        let mut steps = self.0.clone();
+        while matches!(steps.last(), Some(Step::Index(_))) {
+            steps.pop();
+        }
+        Self(steps)
+    }
+
+    /// Takes out its field. An item of a list goes together with its list: the others must keep their numbers.
+    pub(super) fn remove(&self, root: &mut Value) -> bool {
+        let mut parent = self.field();
+        let Some(Step::Key(key)) = parent.0.pop() else { return false };
+        parent.find_mut(root).and_then(Value::as_object_mut).is_some_and(|map| map.remove(&key).is_some())
+    }
+
+    pub(super) fn key(&self, index: usize) -> Option<&str> {
+        match self.0.get(index) {
+            Some(Step::Key(key)) => Some(key),
+            _ => None,
+        }
+    }
+
+    /// Whether it leads to `pattern`, below it, or only part of the way there. `*` in a pattern is any item.
+    pub(super) fn meets(&self, pattern: &[&str]) -> bool {
+        self.0.iter().zip(pattern).all(|(step, name)| match step {
+            Step::Key(key) => key == name,
+            Step::Index(_) => *name == "*",
+        })
+    }
+}
+
+impl From<&serde_path_to_error::Path> for OwnedPath {
+    fn from(path: &serde_path_to_error::Path) -> Self {
+        use serde_path_to_error::Segment;
+        let steps = path.iter().filter_map(|segment| match segment {
+            Segment::Seq { index } => Some(Step::Index(*index)),
+            Segment::Map { key } => Some(Step::Key(key.clone())),
+            Segment::Enum { .. } | Segment::Unknown => None,
+        });
+        Self(steps.collect())
+    }
+}
+
+impl From<&serde_ignored::Path<'_>> for OwnedPath {
+    fn from(path: &serde_ignored::Path<'_>) -> Self {
+        use serde_ignored::Path;
+        let mut steps = Vec::new();
+        let mut at = path;
+        loop {
+            at = match at {
+                Path::Root => break,
+                Path::Seq { parent, index } => {
+                    steps.push(Step::Index(*index));
+                    parent
+                }
+                Path::Map { parent, key } => {
+                    steps.push(Step::Key(key.clone()));
+                    parent
+                }
+                Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => parent,
+            };
+        }
+        steps.reverse();
+        Self(steps)
+    }
+}
+
+impl fmt::Display for OwnedPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, step) in self.0.iter().enumerate() {
+            match step {
+                Step::Key(key) => write_key(f, key, n == 0)?,
+                Step::Index(index) => write!(f, "[{index}]")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Keys that could be mistaken for a path are bracketed: `metadata.labels[app.kubernetes.io/name]`.
+fn write_key(f: &mut fmt::Formatter<'_>, key: &str, first: bool) -> fmt::Result {
+    let plain = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    match (plain, first) {
+        (true, true) => f.write_str(key),
+        (true, false) => write!(f, ".{key}"),
+        (false, _) => write!(f, "[{key}]"),
+    }
+}

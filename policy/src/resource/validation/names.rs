@@ -1,0 +1,126 @@
+//! The grammars of Kubernetes' names. Each gives a sentence that quotes the text and says what would be taken.
+
+use crate::resource::object::fault::FieldError;
+use crate::resource::object::path::Path;
+use crate::resource::validation::api_errors;
+
+pub(super) const LONGEST_LABEL: usize = 63;
+pub(super) const LONGEST_SUBDOMAIN: usize = 253;
+pub(super) const LONGEST_PORT_NAME: usize = 15;
+
+/// A DNS label of RFC 1123, as a namespace's name is one.
+pub(super) fn label(text: &str) -> Result<(), String> {
+    if text.len() > LONGEST_LABEL {
+        return Err(too_long(text, LONGEST_LABEL));
+    }
+    if is_label(text) {
+        return Ok(());
+    }
+    Err(format!("{text:?}: write lower-case letters, digits and '-', with a letter or digit at both ends"))
+}
+
+/// A DNS subdomain of RFC 1123, as most objects' names are.
+pub(super) fn subdomain(text: &str) -> Result<(), String> {
+    if text.len() > LONGEST_SUBDOMAIN {
+        return Err(too_long(text, LONGEST_SUBDOMAIN));
+    }
+    if text.split('.').all(is_label) {
+        return Ok(());
+    }
+    Err(format!(
+        "{text:?}: write lower-case letters, digits, '-' and '.', with a letter or digit at both ends and around each '.'"
+    ))
+}
+
+/// A label's key, or an annotation's: a name, perhaps after a DNS subdomain and a slash.
+pub(super) fn qualified(key: &str) -> Result<(), String> {
+    let name = match key.split_once('/') {
+        None => key,
+        Some((_, name)) if name.contains('/') => {
+            return Err(format!("{key:?}: write one '/' at most, as in example.com/name"));
+        }
+        Some((prefix, name)) => {
+            subdomain(prefix).map_err(|problem| format!("{key:?}: prefix {problem}"))?;
+            name
+        }
+    };
+    if name.len() > LONGEST_LABEL {
+        return Err(format!("{key:?}: name {}", too_long(name, LONGEST_LABEL)));
+    }
+    if is_name(name) {
+        return Ok(());
+    }
+    Err(format!(
+        "{key:?}: write letters, digits, '-', '_' and '.', with a letter or digit at both ends, perhaps after a prefix as in example.com/name"
+    ))
+}
+
+/// A label's value: empty, or a name.
+pub(super) fn label_value(value: &str) -> Result<(), String> {
+    if value.len() > LONGEST_LABEL {
+        return Err(too_long(value, LONGEST_LABEL));
+    }
+    if value.is_empty() || is_name(value) {
+        return Ok(());
+    }
+    Err(format!("{value:?}: write nothing, or letters, digits, '-', '_' and '.', with a letter or digit at both ends"))
+}
+
+/// Both halves of one of these labels.
+pub(super) fn check_label(key: &str, value: &str, labels: &Path<'_>, faults: &mut Vec<FieldError>) {
+    let path = Path::Field(labels, key);
+    if let Err(problem) = qualified(key) {
+        let fault = path.fault(problem).invalid_texts(key, &api_errors::qualified(key));
+        faults.push(fault.reported_at(labels));
+    }
+    if let Err(problem) = label_value(value) {
+        let fault = path.fault(problem).invalid_texts(value, &api_errors::label_value(value));
+        faults.push(fault.reported_at(labels));
+    }
+}
+
+/// A port's name, after RFC 6335, in lower case.
+pub(super) fn port(name: &str) -> Result<(), String> {
+    let bytes = name.as_bytes();
+    if !name.is_empty() && bytes.iter().all(u8::is_ascii_digit) {
+        return Err(format!("{name:?} is text, and a port's name needs a letter: write the number without quotes"));
+    }
+    let taken = bytes.len() <= LONGEST_PORT_NAME
+        && bytes.iter().all(|&byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && bytes.iter().any(u8::is_ascii_lowercase)
+        && !name.contains("--")
+        && !name.starts_with('-')
+        && !name.ends_with('-');
+    if taken {
+        return Ok(());
+    }
+    Err(format!(
+        "{name:?} is no port's name: write at most {LONGEST_PORT_NAME} lower-case letters, digits and single '-', with at least one letter and no '-' at an end"
+    ))
+}
+
+fn too_long(text: &str, longest: usize) -> String {
+    format!("{text:?} has {} characters: write at most {longest}", text.len())
+}
+
+pub(super) fn is_label(text: &str) -> bool {
+    let alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    bounded(text, alphanumeric, |byte| alphanumeric(byte) || byte == b'-')
+}
+
+pub(super) fn is_name(text: &str) -> bool {
+    bounded(
+        text,
+        |byte| byte.is_ascii_alphanumeric(),
+        |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'),
+    )
+}
+
+/// Not empty, `end` at both ends, `middle` everywhere.
+fn bounded(text: &str, end: impl Fn(u8) -> bool, middle: impl Fn(u8) -> bool) -> bool {
+    let bytes = text.as_bytes();
+    match (bytes.first(), bytes.last()) {
+        (Some(&first), Some(&last)) => end(first) && end(last) && bytes.iter().all(|&byte| middle(byte)),
+        _ => false,
+    }
+}

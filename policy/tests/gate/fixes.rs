@@ -1,0 +1,171 @@
+//! What a report offers to allow what would be denied.
+
+use foretell_policy::report::data::{Decision, Report};
+use foretell_policy::report::policies::FixReport;
+use serde_json::json;
+
+use crate::manifests::{audit, audit_cluster, policy};
+use crate::stage::{NOBODY, PROM_ONLY, denials, shop, told};
+
+fn fix(report: &Report) -> &FixReport {
+    report.policies[0].fix.as_ref().unwrap()
+}
+
+/// Lines of a diff that change something.
+fn changes(diff: &str) -> Vec<&str> {
+    diff.lines().filter(|line| line.starts_with(['+', '-'])).collect()
+}
+
+const WEB_TO_8080: &str = "{podSelector: {matchLabels: {app: cart}}, ingress: [{from: [{podSelector: {matchLabels: {app: web}}}], ports: [{port: 8080}]}]}";
+
+#[test]
+fn a_caller_of_the_same_namespace_is_named_by_its_label_in_a_rule_for_its_port() {
+    let report = shop().head("it.yaml", &policy("shop", "it", NOBODY)).flow("web -> cart TCP 8080").judge();
+    assert_eq!(
+        changes(&fix(&report).diff),
+        [
+            "+  ingress:",
+            "+  - from:",
+            "+    - podSelector:",
+            "+        matchLabels:",
+            "+          app: web",
+            "+    ports:",
+            "+    - port: 8080",
+            "+      protocol: TCP",
+        ]
+    );
+    assert_eq!(fix(&report).resolves, [report.denials[0].id.clone()]);
+}
+
+#[test]
+fn a_caller_of_another_namespace_is_named_with_it() {
+    let report = shop().head("it.yaml", &policy("shop", "it", NOBODY)).flow("batch -> cart TCP 8080").judge();
+    let from = &fix(&report).spec["ingress"][0]["from"];
+    let namespace = json!({"matchLabels": {"kubernetes.io/metadata.name": "ops"}});
+    assert_eq!(*from, json!([{"namespaceSelector": namespace, "podSelector": {"matchLabels": {"app": "batch"}}}]));
+}
+
+#[test]
+fn of_a_cluster_policy_every_caller_is_named_with_its_namespace() {
+    let report = shop().head("it.yaml", &audit_cluster("it", NOBODY)).flow("web -> cart TCP 8080").judge();
+    let fix = report.previews[0].fix.as_ref().unwrap();
+    let namespace = json!({"matchLabels": {"kubernetes.io/metadata.name": "shop"}});
+    assert_eq!(fix.spec["ingress"][0]["from"][0]["namespaceSelector"], namespace);
+}
+
+#[test]
+fn a_caller_joins_the_rule_that_opens_just_its_port() {
+    let report = shop().head("it.yaml", &policy("shop", "it", WEB_TO_8080)).flow("pay -> cart TCP 8080").judge();
+    let added = ["+    - podSelector:", "+        matchLabels:", "+          app: pay"];
+    assert_eq!(changes(&fix(&report).diff), added);
+}
+
+#[test]
+fn a_port_joins_the_rule_that_lets_in_just_its_caller() {
+    let report = shop().head("it.yaml", &policy("shop", "it", WEB_TO_8080)).flow("web -> cart UDP 53").judge();
+    assert_eq!(changes(&fix(&report).diff), ["+    - port: 53", "+      protocol: UDP"]);
+}
+
+#[test]
+fn callers_of_the_same_ports_share_a_rule() {
+    let report = shop()
+        .head("it.yaml", &policy("shop", "it", NOBODY))
+        .flow("web -> cart TCP 8080")
+        .flow("pay -> cart TCP 8080")
+        .flow("pay -> cart TCP 9090")
+        .flow("db -> cart TCP 8080")
+        .judge();
+    let rules = fix(&report).spec["ingress"].as_array().unwrap();
+    let ends: Vec<(usize, usize)> = rules
+        .iter()
+        .map(|rule| (rule["from"].as_array().unwrap().len(), rule["ports"].as_array().unwrap().len()))
+        .collect();
+    assert_eq!(ends, [(2, 1), (1, 2)], "web and db to 8080; pay to both");
+}
+
+#[test]
+fn addresses_outside_are_blocks_and_those_that_make_up_one_are_one() {
+    let report = shop()
+        .head("it.yaml", &policy("shop", "it", NOBODY))
+        .flow("203.0.113.4 -> cart TCP 8080")
+        .flow("203.0.113.5 -> cart TCP 8080")
+        .flow("203.0.113.6 -> cart TCP 8080")
+        .judge();
+    let from = &fix(&report).spec["ingress"][0]["from"];
+    assert_eq!(*from, json!([{"ipBlock": {"cidr": "203.0.113.4/31"}}, {"ipBlock": {"cidr": "203.0.113.6/32"}}]));
+}
+
+#[test]
+fn a_pod_that_nobody_knows_is_left_with_the_reason() {
+    let report = shop().head("it.yaml", &policy("shop", "it", NOBODY)).flow("10.1.2.77 -> cart TCP 8080").judge();
+    let fix = fix(&report);
+    assert_eq!((fix.diff.as_str(), fix.resolves.len()), ("", 0));
+    assert_eq!(fix.unresolvable[0].denial, report.denials[0].id);
+    assert!(fix.unresolvable[0].why.starts_with("which pod it was is not known"));
+}
+
+#[test]
+fn what_controllers_put_on_pods_is_no_name_and_neither_is_what_others_have_too() {
+    let labels = json!({"app": "web", "role": "front"});
+    let report = shop()
+        .pod("front", ("Deployment", "shop", "front"), "n1", "10.1.1.20", &labels)
+        .head("it.yaml", &policy("shop", "it", NOBODY))
+        .flow("10.1.1.20 -> cart TCP 8080")
+        .judge();
+    let from = &fix(&report).spec["ingress"][0]["from"];
+    assert_eq!(*from, json!([{"podSelector": {"matchLabels": {"role": "front"}}}]));
+}
+
+#[test]
+fn where_labels_tell_no_two_callers_apart_what_is_let_in_besides_is_said() {
+    let labels = json!({"app": "web"});
+    let report = shop()
+        .pod("twin", ("Deployment", "shop", "twin"), "n1", "10.1.1.20", &labels)
+        .head("it.yaml", &policy("shop", "it", NOBODY))
+        .flow("web -> cart TCP 8080")
+        .flow_with("10.1.1.20 -> cart TCP 8080", &json!({"outcome": "refused"}))
+        .judge();
+    assert_eq!(
+        told(&fix(&report).also_allows),
+        ["Ingress twin -> cart TCP 8080 by shop/it: allowed by NetworkPolicy shop/it ingress[0]"]
+    );
+}
+
+#[test]
+fn a_second_policy_against_it_is_said() {
+    let egress = "{podSelector: {matchLabels: {app: web}}, policyTypes: [Egress]}";
+    let report = shop()
+        .head("in.yaml", &policy("shop", "in", NOBODY))
+        .head("out.yaml", &policy("shop", "out", egress))
+        .flow("web -> cart TCP 8080")
+        .judge();
+    for policy in &report.policies {
+        let fix = policy.fix.as_ref().unwrap();
+        assert_eq!((fix.resolves.len(), fix.not_enough_for.len()), (0, 1));
+        assert!(!fix.diff.is_empty());
+    }
+}
+
+#[test]
+fn what_is_accepted_or_not_in_use_is_not_mended() {
+    let stage = shop().head("it.yaml", &policy("shop", "it", NOBODY));
+    let report = stage.flow_with("web -> cart TCP 8080", &json!({"outcome": "refused"})).judge();
+    assert!(report.policies[0].fix.is_none());
+}
+
+#[test]
+fn the_mended_policy_may_merge() {
+    let flows =
+        ["web -> cart TCP 8080", "batch -> cart TCP 9102", "203.0.113.4 -> cart UDP 53", "192.168.0.1 -> cart TCP 80"];
+    for spec in [NOBODY, PROM_ONLY, WEB_TO_8080] {
+        let with = |manifest: &str| {
+            flows.iter().fold(shop().head("it.yaml", manifest), |stage, flow| stage.flow(flow)).judge()
+        };
+        let report = with(&policy("shop", "it", spec));
+        assert_eq!(report.decision, Decision::Blocked);
+        let fixed = with(&policy("shop", "it", &fix(&report).spec.to_string()));
+        assert_eq!((fixed.decision, denials(&fixed)), (Decision::MayMerge, Vec::new()), "{}", fix(&report).diff);
+        let preview = with(&audit("shop", "it", spec));
+        assert_eq!(preview.previews[0].fix.as_ref().unwrap().spec, fix(&report).spec);
+    }
+}
