@@ -313,10 +313,12 @@ mod tests {
         list(&mut objects, "Pod", vec![pod("a", "1"), pod("b", "2")]);
         let keep = SignedDuration::from_hours(24);
         assert_eq!(names(&objects.snapshot(now(), keep)), [("a", false), ("b", false)]);
-        apply(&mut objects, "Pod", vec![WatchEvent::Deleted(pod("b", "2"))]);
+        let came_and_went = [WatchEvent::Applied(pod("c", "3")), WatchEvent::Deleted(pod("c", "3"))];
+        apply(&mut objects, "Pod", [vec![WatchEvent::Deleted(pod("b", "2"))], came_and_went.into()].concat());
         let hour = SignedDuration::from_hours(1);
-        assert_eq!(names(&objects.snapshot(now() + hour, keep)), [("a", false), ("b", true)]);
-        assert_eq!(names(&objects.snapshot(now() + keep, keep)), [("a", false), ("b", true)]);
+        let with_gone = [("a", false), ("b", true), ("c", true)];
+        assert_eq!(names(&objects.snapshot(now() + hour, keep)), with_gone);
+        assert_eq!(names(&objects.snapshot(now() + keep, keep)), with_gone);
         assert_eq!(names(&objects.snapshot(now() + keep + hour, keep)), [("a", false)]);
     }
 
