@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use foretell_policy::cluster::detected::{recognise, remark};
 use foretell_policy::cluster::inventory::Cluster;
-use foretell_policy::engine::population::Population;
+use foretell_policy::engine::identities::Identities;
 use foretell_policy::engine::world::World;
 use foretell_policy::explain::evaluation::VerdictName;
 use foretell_policy::explain::evaluation::evaluate;
@@ -82,11 +82,12 @@ pub fn run(args: Evaluate) -> Result<u8, EvaluateError> {
         recordings.push(recording);
     }
     let policies = policies(&objects, all);
-    let administrators = if all { administrators(&objects) } else { Vec::new() };
-    let judging = policies.len() + administrators.len();
+    let admin_policies = if all { admin_policies(&objects) } else { Vec::new() };
+    let judging = policies.len() + admin_policies.len();
     progress.next(format!("Judging flows by {}", count(judging as u64, "policy", "policies")));
 
-    let world = World::in_dialect(cni, Arc::new(Population::as_recorded(&cluster)), policies).under(administrators);
+    let world = World::in_dialect(cni, &cluster, Arc::new(Identities::as_recorded(&cluster)), policies)
+        .with_admin_policies(admin_policies);
     let mut output = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let mut totals = Totals::default();
     for recording in &recordings {
@@ -116,8 +117,8 @@ pub(crate) fn policies(objects: &[Object], all: bool) -> Vec<Arc<Policy>> {
     by_reference.into_values().map(Arc::new).collect()
 }
 
-/// The policies of administrators, which are enforced.
-pub(crate) fn administrators(objects: &[Object]) -> Vec<Arc<AdminPolicy>> {
+/// The admin policies, which are enforced.
+pub(crate) fn admin_policies(objects: &[Object]) -> Vec<Arc<AdminPolicy>> {
     let policies = objects.iter().filter_map(AdminPolicy::of);
     let by_reference: BTreeMap<PolicyRef, AdminPolicy> =
         policies.map(|policy| (policy.reference.clone(), policy)).collect();

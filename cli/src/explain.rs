@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use foretell_policy::cluster::inventory::Cluster;
-use foretell_policy::engine::population::Population;
+use foretell_policy::engine::identities::Identities;
 use foretell_policy::engine::world::World;
 use foretell_policy::explain::explanation::ends::ExplainError;
 use foretell_policy::explain::explanation::{ExplainQuery, explain};
@@ -12,7 +12,7 @@ use foretell_policy::policy::network_policy::Policy;
 use jiff::Timestamp;
 
 use crate::args::{Explain, ExplanationFormat, ObservedError};
-use crate::evaluate::{administrators, policies};
+use crate::evaluate::{admin_policies, policies};
 use crate::progress::Progress;
 use crate::run::Outcome;
 use crate::snapshot::{self, SnapshotError};
@@ -64,8 +64,8 @@ pub fn run(args: Explain) -> Result<u8, ExplainFailure> {
     progress.next("Judging");
     let (enforced, audited): (Vec<Arc<Policy>>, Vec<Arc<Policy>>) =
         policies(&objects, true).into_iter().partition(|policy| policy.reference.kind.is_enforced());
-    let population = Arc::new(Population::as_recorded(&cluster));
-    let world = World::in_dialect(cni, population, enforced).under(administrators(&objects));
+    let identities = Arc::new(Identities::as_recorded(&cluster));
+    let world = World::in_dialect(cni, &cluster, identities, enforced).with_admin_policies(admin_policies(&objects));
     let asked = ExplainQuery { from, to, protocol, port, at: at.unwrap_or_else(Timestamp::now) };
     let explanation = explain(&world, &audited, &asked)?;
     drop(progress);

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use foretell::{Ended, Place};
 use serde_json::Value;
 
-/// Two nodes, an administrators' policy for each tier, a policy at the database and an audit policy at the shop.
+/// Two nodes, an admin policy for each tier, a policy at the database and an audit policy at the shop.
 const CLUSTER: &str = r"
 {apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {team: shop}}}
 ---
@@ -147,7 +147,7 @@ fn what_a_rule_allows_may_pass_and_the_tiers_are_told_in_their_order() {
         .collect();
     assert_eq!(tiers, ["Admin", "NetworkPolicy", "Baseline"]);
     let ingress = &found["cases"][0]["ingress"];
-    assert_eq!((&ingress["decidedBy"], &ingress["tiers"][2]["says"]), (&"NetworkPolicy".into(), &"notAsked".into()));
+    assert_eq!((&ingress["decidedBy"], &ingress["tiers"][2]["outcome"]), (&"NetworkPolicy".into(), &"notAsked".into()));
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn who_restricts_a_pod_that_nobody_knows_cannot_be_told() {
 fn what_an_audit_policy_would_change_is_told() {
     let found = json("data/twin-a shop/web-0 9999");
     let audit = &found["audits"][0];
-    assert_eq!((&found["answer"], &audit["says"]), (&"no".into(), &"denies".into()));
+    assert_eq!((&found["answer"], &audit["outcome"]), (&"no".into(), &"denies".into()));
     assert_eq!(audit["changesAnswer"], false, "Baseline denies it already");
     let found = json("203.0.113.9 shop/web-0 8080");
     let audit = &found["audits"][0];

@@ -35,8 +35,10 @@ pub mod resource {
     pub mod defaults;
     pub mod difference;
     pub mod exception;
+    pub(crate) mod fields;
     pub mod object;
     pub mod read;
+    pub mod reads;
     mod validation;
 }
 
@@ -84,12 +86,11 @@ pub mod engine {
     pub mod backends;
     pub mod effect;
     pub mod end_decision;
+    pub mod identities;
     pub mod index;
-    pub mod inhabitants;
     pub mod live;
     pub mod overlay;
     pub mod pair;
-    pub mod population;
     pub mod tier;
     pub mod verdict;
     pub mod world;

@@ -66,16 +66,16 @@ fn answer(answer: Reachability) -> &'static str {
 fn tiers(walk: &Walk) -> String {
     let mut table = of_terminal();
     table.set_header(["TIER", "POLICY", "SAYS", "WHY"]);
-    for TierStep { tier, says, policies, note } in &walk.tiers {
+    for TierStep { tier, outcome, policies, note } in &walk.tiers {
         let tier = tier.to_string();
         for step in policies {
-            table.add_row([tier.clone(), title(step), said(step.says).to_owned(), printable(&step.message)]);
+            table.add_row([tier.clone(), title(step), said(step.outcome).to_owned(), printable(&step.message)]);
         }
         if let Some(note) = note {
             table.add_row([tier.clone(), String::new(), String::new(), printable(note)]);
         }
         if policies.is_empty() {
-            let (policy, why) = match says {
+            let (policy, why) = match outcome {
                 TierOutcome::NotAsked => ("", "not asked: it is decided already"),
                 _ => ("none", "no policy of this tier selects it"),
             };
@@ -95,7 +95,7 @@ fn said(says: PolicyOutcome) -> &'static str {
         PolicyOutcome::Allows => "allows",
         PolicyOutcome::Denies => "denies",
         PolicyOutcome::PassesOn => "passes on",
-        PolicyOutcome::Nothing => "nothing",
+        PolicyOutcome::NoMatch => "nothing",
         PolicyOutcome::Unknown => "not known",
         PolicyOutcome::Exempt => "exempt",
     }
@@ -118,7 +118,7 @@ fn audits(explanation: &Explanation) -> String {
         table.add_row([
             title(step),
             of_what.to_owned(),
-            said(step.says).to_owned(),
+            said(step.outcome).to_owned(),
             becomes.to_owned(),
             printable(&step.message),
         ]);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use foretell_policy::change::revisions::{Change, Place, Sourced};
-use foretell_policy::engine::population::Population;
+use foretell_policy::engine::identities::Identities;
 use foretell_policy::model::policy_ref::PolicyRef;
 use foretell_policy::policy::network_policy::Policy;
 use foretell_policy::report::policies::PolicyReport;
@@ -34,12 +34,12 @@ pub fn judge_policies(
     let question = Question { change: &change, from, min_window: Some(min_window), preview: None };
     let mut report = report(&assembled, window, &question);
     let previews = std::mem::take(&mut report.previews);
-    let population = Population::as_recorded(&assembled.cluster);
+    let identities = Identities::as_recorded(&assembled.cluster);
     let compiled: BTreeMap<PolicyRef, Policy> =
         assembled.objects.iter().filter_map(Policy::of).map(|policy| (policy.reference.clone(), policy)).collect();
     let policies = previews.into_iter().filter_map(|preview| {
         let known = audit_policies.get(&preview.policy)?;
-        let subjects = Subjects::of(compiled.get(&preview.policy)?, &population, assembled.at);
+        let subjects = Subjects::of(compiled.get(&preview.policy)?, &assembled.cluster, &identities, assembled.at);
         let promotion = promotion(&report, &preview, &subjects);
         Some(JudgedPolicy { summary: summary(preview, known, assembled.at), promotion })
     });

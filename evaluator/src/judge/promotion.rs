@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use foretell_policy::cluster::inventory::Cluster;
-use foretell_policy::engine::population::Population;
+use foretell_policy::engine::identities::Identities;
 use foretell_policy::judge::gate;
 use foretell_policy::policy::network_policy::Policy;
 use foretell_policy::report::data::{Decision, Evidence, NodeEvidence, Report, State};
@@ -36,12 +36,11 @@ pub(super) struct Subjects {
 }
 
 impl Subjects {
-    pub(super) fn of(policy: &Policy, population: &Population<'_>, at: Timestamp) -> Self {
-        let cluster: &Cluster = population.cluster();
+    pub(super) fn of(policy: &Policy, cluster: &Cluster, identities: &Identities, at: Timestamp) -> Self {
         let mut subjects = Self::default();
         for (id, pod) in cluster.pods().filter(|(_, pod)| !pod.host_network && pod.life.contains(at)) {
-            let identity = population.identity(id);
-            let namespace_labels = population.namespace_labels(&identity.namespace);
+            let identity = identities.identity(id);
+            let namespace_labels = identities.namespace_labels(&identity.namespace);
             if !policy.selects(&identity.namespace, namespace_labels, &identity.labels) {
                 continue;
             }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use foretell_policy::cluster::traffic::Tally;
-use foretell_policy::engine::population::Population;
+use foretell_policy::engine::identities::Identities;
 use foretell_policy::engine::world::World;
 use foretell_policy::explain::evaluation::VerdictName;
 use foretell_policy::explain::evaluation::evaluate;
@@ -86,7 +86,8 @@ pub fn verdict_text(verdict: VerdictName) -> &'static str {
 pub(crate) fn audited_world(assembled: &Assembled) -> World<'_> {
     let policies = assembled.objects.iter().filter_map(Policy::of);
     let policies = policies.filter(|policy| !policy.reference.kind.is_enforced()).map(Arc::new).collect();
-    World::in_dialect(assembled.cni, Arc::new(Population::as_recorded(&assembled.cluster)), policies)
+    let identities = Arc::new(Identities::as_recorded(&assembled.cluster));
+    World::in_dialect(assembled.cni, &assembled.cluster, identities, policies)
 }
 
 /// Evaluates every flow of the window by every audit policy.

@@ -12,7 +12,7 @@ use crate::cluster::sum::{Sharing, Sums};
 use crate::cluster::traffic::{Class, Sighting, Traffic, TrafficKey};
 use crate::engine::effect::{Effect, FlowEffect, Worlds};
 use crate::engine::end_decision::Permission;
-use crate::engine::inhabitants::IdentityId;
+use crate::engine::identities::IdentityId;
 use crate::engine::pair::Pair;
 use crate::engine::verdict::Verdict;
 use crate::engine::world::World;
@@ -204,7 +204,7 @@ struct AffectedPods {
 impl AssessmentInputs<'_, '_, '_> {
     fn concerned(&self) -> AffectedPods {
         let Worlds { before, after, .. } = self.worlds;
-        let (old, new) = (before.population(), after.population());
+        let (old, new) = (before.identities(), after.identities());
         let selecting = |world: &World<'_>| {
             let selects = |identity: IdentityId| {
                 let mut restricting = Direction::BOTH
@@ -214,7 +214,7 @@ impl AssessmentInputs<'_, '_, '_> {
                 restricting.any(|policy| self.changed.contains(&world.policy(policy).reference))
                     || ruling.any(|policy| self.changed.contains(&world.tiers().policy(*policy).reference))
             };
-            world.population().inhabitants().identity_ids().map(selects).collect::<Vec<bool>>()
+            world.identities().identity_ids().map(selects).collect::<Vec<bool>>()
         };
         let (selecting_before, selecting_after) = (selecting(before), selecting(after));
         let selected = |pod: PodId| {
@@ -234,7 +234,7 @@ impl AssessmentInputs<'_, '_, '_> {
         let pods = cluster.pods().map(|(pod, _)| pod);
         let pods: HashSet<PodId> = pods.filter(|pod| differs(*pod) || selected(*pod)).collect();
         let services = cluster.services().map(|(id, _)| id).filter(|id| {
-            let (was, is) = (old.behind(*id), new.behind(*id));
+            let (was, is) = (old.targets(*id), new.targets(*id));
             (!are_one && was != is) || is.pods().any(|pod| pods.contains(&pod))
         });
         let services = services.collect();

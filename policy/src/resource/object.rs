@@ -40,6 +40,8 @@ enum Class {
     /// Part of the cluster: pods and what they depend on. Newer API versions add fields and webhooks fill templates in, so
     /// unknown fields are ignored.
     ClusterState,
+    /// A controller of pods, which has a pod template. Read as cluster state is.
+    Workload,
     /// The built-in policy. A manifest is read strictly: an unknown field is an error.
     BuiltInPolicy,
     /// A policy or exception that is a custom resource, read strictly.
@@ -164,12 +166,12 @@ kinds! {
     Pod, core::v1::Pod, V1, Namespaced, ClusterState, decode;
     Service, core::v1::Service, V1, Namespaced, ClusterState, decode;
     EndpointSlice, discovery::v1::EndpointSlice, &["discovery.k8s.io/v1"], Namespaced, ClusterState, decode;
-    Deployment, apps::v1::Deployment, APPS, Namespaced, ClusterState, decode;
-    StatefulSet, apps::v1::StatefulSet, APPS, Namespaced, ClusterState, decode;
-    DaemonSet, apps::v1::DaemonSet, APPS, Namespaced, ClusterState, decode;
-    ReplicaSet, apps::v1::ReplicaSet, APPS, Namespaced, ClusterState, decode;
-    Job, batch::v1::Job, BATCH, Namespaced, ClusterState, decode;
-    CronJob, batch::v1::CronJob, BATCH, Namespaced, ClusterState, decode;
+    Deployment, apps::v1::Deployment, APPS, Namespaced, Workload, decode;
+    StatefulSet, apps::v1::StatefulSet, APPS, Namespaced, Workload, decode;
+    DaemonSet, apps::v1::DaemonSet, APPS, Namespaced, Workload, decode;
+    ReplicaSet, apps::v1::ReplicaSet, APPS, Namespaced, Workload, decode;
+    Job, batch::v1::Job, BATCH, Namespaced, Workload, decode;
+    CronJob, batch::v1::CronJob, BATCH, Namespaced, Workload, decode;
     NetworkPolicy, networking::v1::NetworkPolicy, &["networking.k8s.io/v1"], Namespaced, BuiltInPolicy, decode_strictly;
     AuditNetworkPolicy, AuditNetworkPolicy, KGUARDIAN, Namespaced, CustomPolicy, decode_strictly;
     AuditClusterNetworkPolicy, AuditClusterNetworkPolicy, KGUARDIAN, ClusterScoped, CustomPolicy, decode_strictly;
@@ -194,7 +196,13 @@ impl Kind {
 
     /// Whether it is a policy or an exception. A manifest of such a kind is read strictly: an unknown field is an error.
     pub(crate) fn is_strict(self) -> bool {
-        self.class() != Class::ClusterState
+        !matches!(self.class(), Class::ClusterState | Class::Workload)
+    }
+
+    /// Whether it is a controller of pods, which has a pod template.
+    #[must_use]
+    pub fn is_workload(self) -> bool {
+        self.class() == Class::Workload
     }
 
     /// Whether it is a custom resource.

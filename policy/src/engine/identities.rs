@@ -1,4 +1,7 @@
-//! Who lives in a world: every pod's identity, the namespaces' labels, what stands behind each Service.
+//! What policies can see of a world: the identity of every pod, the labels of namespaces, the backends of each Service.
+//!
+//! A cluster is what was recorded; identities are what selectors see of it in one world. A world before a change and a world after
+//! it share the cluster and differ in their identities.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -6,11 +9,14 @@ use std::sync::Arc;
 use crate::cluster::inventory::Cluster;
 use crate::cluster::node::NodeId;
 use crate::cluster::pod::{Pod, PodId};
-use crate::cluster::service::{ListedEndpoint, Service, ServiceId, ServicePort};
+use crate::cluster::service::{ListedEndpoint, Service, ServiceId};
 use crate::cluster::workload::Workload;
 use crate::engine::overlay::{Overlay, replaced};
 use crate::model::labels::Labels;
 use crate::model::port::NamedPort;
+use crate::resource::reads::service::ServicePort;
+
+mod overlaid;
 
 /// What selectors can see of a pod. Many pods share one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -49,32 +55,33 @@ impl IdentityId {
     }
 }
 
-/// The inhabitants.
+/// The identities of all pods, with what else of a world policies can see.
 #[derive(Clone, Debug, Default)]
-pub struct Inhabitants {
+pub struct Identities {
     namespaces: BTreeMap<String, Labels>,
     identities: Vec<Arc<Identity>>,
     identity_of: Vec<IdentityId>,
-    behind: Vec<Behind>,
+    /// By Service.
+    targets: Vec<ServiceTargets>,
 }
 
-/// What stands behind a Service.
+/// The backends of a Service, running or gone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Behind {
+pub struct ServiceTargets {
     pub(crate) ports: Vec<ServicePort>,
-    /// The pods that its selector takes, in groups whose members no policy can tell apart.
+    /// The pods that its selector matches, in groups whose members no policy can tell apart.
     pub(crate) groups: Vec<Vec<PodId>>,
     pub(crate) listed: Vec<ListedEndpoint>,
 }
 
-impl Behind {
+impl ServiceTargets {
     /// The pods that the Service selects, running or gone.
     pub fn pods(&self) -> impl Iterator<Item = PodId> {
         self.groups.iter().flatten().copied()
     }
 }
 
-impl Inhabitants {
+impl Identities {
     /// The pods of a cluster with these identities, given in the pods' order.
     #[must_use]
     pub fn of(
@@ -97,21 +104,21 @@ impl Inhabitants {
             // A snapshot may lack the Namespace object; its name label is there all the same.
             namespaces
                 .entry(name.clone())
-                .or_insert_with(|| crate::cluster::inventory::namespace_labels(name, Labels::new()));
+                .or_insert_with(|| crate::resource::reads::namespace::with_name(name, Labels::new()));
         }
-        let mut inhabitants = Self { namespaces, identities, identity_of, behind: Vec::new() };
+        let mut all = Self { namespaces, identities, identity_of, targets: Vec::new() };
         let nothing = Overlay::default();
-        inhabitants.replace_services(cluster, &nothing, &nothing);
-        inhabitants
+        all.replace_services(cluster, &nothing, &nothing);
+        all
     }
 
-    /// Finds what stands behind each Service, with what the revision `base` says of Services replaced by what `head` says.
+    /// Finds the backends of each Service, with what the revision `base` says of Services replaced by what `head` says.
     pub fn replace_services(&mut self, cluster: &Cluster, base: &Overlay, head: &Overlay) {
-        let behind = cluster.services().map(|(_, service)| self.behind_service(cluster, service, base, head));
-        self.behind = behind.collect();
+        let targets = cluster.services().map(|(_, service)| self.targets_of(cluster, service, base, head));
+        self.targets = targets.collect();
     }
 
-    fn behind_service(&self, cluster: &Cluster, service: &Service, base: &Overlay, head: &Overlay) -> Behind {
+    fn targets_of(&self, cluster: &Cluster, service: &Service, base: &Overlay, head: &Overlay) -> ServiceTargets {
         let key = (service.namespace.clone(), service.name.clone());
         let (base, head) = (base.services.get(&key), head.services.get(&key));
         let selector = replaced(&service.selector, base.map(|s| &s.selector), head.map(|s| &s.selector));
@@ -121,13 +128,13 @@ impl Inhabitants {
             (_, None) => service.ports.clone(),
         };
         let groups = self.group(cluster, cluster.pods_of(&service.namespace), &selector);
-        Behind { ports, groups, listed: service.listed.clone() }
+        ServiceTargets { ports, groups, listed: service.listed.clone() }
     }
 
-    /// Finds anew what stands behind one Service.
+    /// Finds the backends of one Service again.
     pub(crate) fn regroup(&mut self, cluster: &Cluster, service: ServiceId) {
         let nothing = Overlay::default();
-        self.behind[service.index()] = self.behind_service(cluster, cluster.service(service), &nothing, &nothing);
+        self.targets[service.index()] = self.targets_of(cluster, cluster.service(service), &nothing, &nothing);
     }
 
     pub(crate) fn set_namespace(&mut self, name: &str, labels: Labels) {
@@ -143,7 +150,7 @@ impl Inhabitants {
     pub(crate) fn put_identity(&mut self, number: IdentityId, identity: Arc<Identity>) {
         let name = &identity.namespace;
         if !self.namespaces.contains_key(name) {
-            let labels = crate::cluster::inventory::namespace_labels(name, Labels::new());
+            let labels = crate::resource::reads::namespace::with_name(name, Labels::new());
             self.namespaces.insert(name.clone(), labels);
         }
         if number.index() == self.identities.len() {
@@ -190,7 +197,7 @@ impl Inhabitants {
 
     /// All identities, by index.
     #[must_use]
-    pub fn identities(&self) -> &[Arc<Identity>] {
+    pub fn all(&self) -> &[Arc<Identity>] {
         &self.identities
     }
 
@@ -212,9 +219,9 @@ impl Inhabitants {
         self.namespaces.get(namespace).unwrap_or(&NONE)
     }
 
-    /// What stands behind a Service.
+    /// The backends of a Service, running or gone.
     #[must_use]
-    pub fn behind(&self, service: ServiceId) -> &Behind {
-        &self.behind[service.index()]
+    pub fn targets(&self, service: ServiceId) -> &ServiceTargets {
+        &self.targets[service.index()]
     }
 }

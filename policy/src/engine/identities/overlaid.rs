@@ -1,39 +1,24 @@
-//! The inhabitants of a world over a cluster: as they were, or as Git says that they are.
+//! The identities of a world over a cluster: as they were recorded, or as Git states them.
 //!
-//! The cluster is what was; a world may differ from it by what Git says of workloads, namespaces and Services. A flow's ends
-//! are judged as their workload is in that world.
+//! The cluster is what was recorded. A world may differ from it by what Git states about workloads, namespaces and Services. Both
+//! ends of a flow are judged with the identity that their workload has in that world.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use ipnet::IpNet;
 use jiff::Timestamp;
 
 use crate::cluster::inventory::Cluster;
-use crate::cluster::ownership::{Destination, End};
 use crate::cluster::pod::PodId;
-use crate::cluster::service::ServiceId;
 use crate::cluster::workload::Workload;
-use crate::engine::backends::Listener;
-use crate::engine::inhabitants::{Behind, Identity, IdentityId, Inhabitants};
+use crate::engine::identities::{Identities, Identity};
 use crate::engine::overlay::{Overlay, replaced};
-use crate::model::flow::Protocol;
-use crate::model::labels::Labels;
 
-/// The inhabitants of a world.
-#[derive(Clone, Debug)]
-pub struct Population<'c> {
-    cluster: &'c Cluster,
-    inhabitants: Inhabitants,
-}
-
-impl<'c> Population<'c> {
+impl Identities {
     /// The cluster as it was: every pod has the identity that it had.
     #[must_use]
-    pub fn as_recorded(cluster: &'c Cluster) -> Self {
-        let identities = cluster.pods().map(|(_, pod)| Identity::of(pod));
-        let inhabitants = Inhabitants::of(cluster, cluster.namespaces().clone(), identities);
-        Self { cluster, inhabitants }
+    pub fn as_recorded(cluster: &Cluster) -> Self {
+        let by_pod = cluster.pods().map(|(_, pod)| Identity::of(pod));
+        Self::of(cluster, cluster.namespaces().clone(), by_pod)
     }
 
     /// The cluster as it stands at `at`, with what the revision `base` says put over it, and then `base` replaced by `head`.
@@ -41,7 +26,7 @@ impl<'c> Population<'c> {
     ///
     /// A pod that has gone is judged as its workload is now; where the workload has gone too, as the pod was then.
     #[must_use]
-    pub fn overlaid(cluster: &'c Cluster, at: Timestamp, base: &Overlay, head: &Overlay) -> Self {
+    pub fn overlaid(cluster: &Cluster, at: Timestamp, base: &Overlay, head: &Overlay) -> Self {
         let mut namespaces = cluster.namespaces().clone();
         for (name, labels) in &mut namespaces {
             *labels = replaced(labels, base.namespaces.get(name), head.namespaces.get(name));
@@ -50,7 +35,7 @@ impl<'c> Population<'c> {
             namespaces.entry(name.clone()).or_insert_with(|| labels.clone());
         }
         let successors = successors(cluster, at);
-        let identities = cluster.pods().map(|(id, pod)| {
+        let by_pod = cluster.pods().map(|(id, pod)| {
             let model = cluster.pod(successors.get(&id).copied().unwrap_or(id));
             let (base, head) = (base.templates.get(&pod.workload), head.templates.get(&pod.workload));
             let labels = replaced(&model.labels, base.map(|t| &t.labels), head.map(|t| &t.labels));
@@ -63,65 +48,9 @@ impl<'c> Population<'c> {
             }
             Identity { namespace: pod.namespace.clone(), labels, ports }
         });
-        let mut inhabitants = Inhabitants::of(cluster, namespaces, identities);
-        inhabitants.replace_services(cluster, base, head);
-        Self { cluster, inhabitants }
-    }
-
-    /// The cluster beneath.
-    #[must_use]
-    pub fn cluster(&self) -> &'c Cluster {
-        self.cluster
-    }
-
-    /// Who lives there.
-    #[must_use]
-    pub fn inhabitants(&self) -> &Inhabitants {
-        &self.inhabitants
-    }
-
-    /// A pod's identity in this world.
-    #[must_use]
-    pub fn identity(&self, pod: PodId) -> &Identity {
-        self.inhabitants.identity(pod)
-    }
-
-    /// The index of a pod's identity in this world.
-    #[must_use]
-    pub fn identity_id(&self, pod: PodId) -> IdentityId {
-        self.inhabitants.identity_id(pod)
-    }
-
-    /// All identities, by index.
-    #[must_use]
-    pub fn identities(&self) -> &[Arc<Identity>] {
-        self.inhabitants.identities()
-    }
-
-    /// The labels of a namespace of some pod, or one that a revision defines.
-    #[must_use]
-    pub fn namespace_labels(&self, namespace: &str) -> &Labels {
-        self.inhabitants.namespace_labels(namespace)
-    }
-
-    /// What stands behind a Service.
-    #[must_use]
-    pub fn behind(&self, service: ServiceId) -> &Behind {
-        self.inhabitants.behind(service)
-    }
-
-    /// Who may answer at a destination; see [`Inhabitants::listeners`].
-    #[must_use]
-    pub fn listeners(
-        &self,
-        client: &End,
-        destination: &Destination,
-        protocol: Protocol,
-        port: u16,
-        at: Timestamp,
-        blocks: &[IpNet],
-    ) -> Vec<Listener> {
-        self.inhabitants.listeners(self.cluster, client, destination, protocol, port, at, blocks)
+        let mut identities = Self::of(cluster, namespaces, by_pod);
+        identities.replace_services(cluster, base, head);
+        identities
     }
 }
 
