@@ -1,6 +1,6 @@
 //! What the engine reads of a Namespace.
 
-use k8s_openapi::api::core::v1::Namespace;
+use crate::resource::kubernetes::Namespace;
 
 use crate::model::labels::{Labels, NAMESPACE_NAME_LABEL};
 
