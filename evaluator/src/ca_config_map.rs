@@ -1,38 +1,38 @@
-//! The authorities of the evaluator's own certificate, where its clients find them: in a `ConfigMap`.
+//! Publishes the authorities of the evaluator's certificate to its clients in a `ConfigMap`.
 
-use foretell_service::certificate::{Publish, Told};
+use foretell_service::certificate::{Publish, Published};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Client;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 
-/// The `ConfigMap`.
+/// The `ConfigMap` that clients read the authorities from.
 #[derive(Clone)]
-pub struct Authorities {
-    /// Of the API server.
+pub struct CaConfigMap {
+    /// Client of the API server.
     pub client: Client,
-    /// Its namespace.
+    /// Namespace of the `ConfigMap`.
     pub namespace: String,
-    /// Its name.
+    /// Name of the `ConfigMap`.
     pub name: String,
 }
 
-impl Publish for Authorities {
-    async fn publish(&self, authorities: &str) -> anyhow::Result<Told> {
+impl Publish for CaConfigMap {
+    async fn publish(&self, authorities: &str) -> anyhow::Result<Published> {
         let maps: Api<ConfigMap> = Api::namespaced(self.client.clone(), &self.namespace);
         let published = maps.get_opt(&self.name).await?;
-        let tells =
+        let is_current =
             |map: ConfigMap| map.data.is_some_and(|data| data.get("ca.crt").is_some_and(|it| it == authorities));
-        if !published.is_some_and(tells) {
+        if !published.is_some_and(is_current) {
             let patch = json!({
                 "apiVersion": "v1",
                 "kind": "ConfigMap",
                 "metadata": {"name": self.name},
                 "data": {"ca.crt": authorities},
             });
-            let by_us = PatchParams::apply("foretell-evaluator").force();
-            maps.patch(&self.name, &by_us, &Patch::Apply(patch)).await?;
+            let params = PatchParams::apply("foretell-evaluator").force();
+            maps.patch(&self.name, &params, &Patch::Apply(patch)).await?;
         }
-        Ok(Told::All)
+        Ok(Published::Everywhere)
     }
 }
