@@ -111,7 +111,7 @@ mod tests {
     use std::fs;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use http::{Request as HttpRequest, Response as HttpResponse};
+    use axum::http::{Request as HttpRequest, Response as HttpResponse};
     use kube::client::Body;
     use serde_json::{Value, json};
 

@@ -65,21 +65,9 @@ impl FlowQuestion {
             Ok::<_, Refusal>(Endpoint { ip, pod_uid: None, namespace, pod: name })
         };
         let at = self.timestamp.unwrap_or(now);
-        Ok(Flow {
-            start: at,
-            end: at,
-            node: None,
-            observed: None,
-            src: end("source", self.src_pod_namespace, self.src_pod_name, self.src_ip)?,
-            dst: end("destination", self.dst_pod_namespace, self.dst_pod_name, self.dst_ip)?,
-            protocol: self.protocol,
-            port: self.dst_port,
-            outcome: None,
-            guessed: false,
-            connections: 1,
-            packets: 0,
-            bytes: 0,
-        })
+        let src = end("source", self.src_pod_namespace, self.src_pod_name, self.src_ip)?;
+        let dst = end("destination", self.dst_pod_namespace, self.dst_pod_name, self.dst_ip)?;
+        Ok(Flow::probe(src, dst, self.protocol, self.dst_port, at))
     }
 }
 
