@@ -63,7 +63,7 @@ fn every_served_version_is_read_and_no_other() {
     assert_eq!(
         faults(value, &manifest()),
         [
-            "apiVersion: no ClusterNetworkPolicy is served as policy.networking.k8s.io/v1: write policy.networking.k8s.io/v1beta1 or policy.networking.k8s.io/v1alpha2"
+            "apiVersion: ClusterNetworkPolicy is not served as policy.networking.k8s.io/v1: write policy.networking.k8s.io/v1beta1 or policy.networking.k8s.io/v1alpha2"
         ]
     );
     // A kind of the same name in a foreign group.

@@ -145,8 +145,8 @@ fn an_object_without_a_name_is_refused() {
 fn a_policy_with_a_generated_name_is_refused_and_a_job_is_skipped() {
     assert_eq!(
         refusal("{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {generateName: web-}}"),
-        "NetworkPolicy shop/web-*\nmetadata.name: required: with generateName alone each apply makes another object, \
-         which no later change can name"
+        "NetworkPolicy shop/web-*\nmetadata.name: required: with generateName each apply creates another object, \
+         which no later change can refer to"
     );
     let job = yaml("{apiVersion: batch/v1, kind: Job, metadata: {generateName: migrate-}}");
     assert_eq!(read(job, &manifest()), Ok(None));

@@ -358,9 +358,15 @@ fn every_rendered_document_must_be_readable() {
     let change = rendered(&a, &b);
     assert_eq!(effects(&change), ["changed NetworkPolicy prod/web"]);
     assert_eq!(change.after[0].place.to_string(), "(rendered), document 1");
-    for broken in ["Error: no such file: x\n a: b: [", "kind: Service\nmetadata: {{ x }}\n"] {
+    for (broken, problem) in [
+        ("Error: no such file: x\n a: b: [", "merged revision cannot be read: document 2"),
+        (
+            "kind: Service\nmetadata: {{ x }}\n",
+            "merged revision is a template, which cannot be read before it is rendered",
+        ),
+    ] {
         let change = rendered(&a, &format!("{b}---\nkind: Pod\n{broken}"));
-        assert!(undecided(&change)[0].contains("merged revision cannot be read"), "{change:?}");
+        assert!(undecided(&change)[0].contains(problem), "{change:?}");
     }
 }
 

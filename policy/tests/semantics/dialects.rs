@@ -253,7 +253,7 @@ fn a_denial_that_upstream_would_not_give_says_whose_it_is() {
     );
     let sql = message("kube-router", "{egress: [{ports: [{port: sql}]}]}", "web -> db TCP 5432", Egress);
     assert!(
-        sql.contains("; as upstream has it egress[0] allows it, but for kube-router in an egress rule the name"),
+        sql.contains("; as upstream has it egress[0] allows it, but for kube-router in an egress rule a port's name"),
         "{sql}"
     );
     let plain = message("cilium", "{policyTypes: [Ingress]}", "cart -> web TCP 8080", Ingress);
