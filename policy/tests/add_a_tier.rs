@@ -93,7 +93,7 @@ fn ask(lists: &AddressLists, address: &str) -> (EndDecision, Vec<String>) {
         dialled: Dialled::Backend,
     };
     let tiers: Vec<&dyn Tier> = [lists as &dyn Tier].into_iter().chain(TIERS).collect();
-    let question = world.view().ask_tiers(&pair, Direction::Egress);
+    let question = world.view().tier_question(&pair, Direction::Egress);
     let trace = chain::trace(&tiers, &question);
     assert_eq!(trace.decision, chain::decide(&tiers, &question), "with and without a trace");
     (trace.decision, trace.steps.iter().map(|step| step.tier.to_string()).collect())

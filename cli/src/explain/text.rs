@@ -76,7 +76,7 @@ fn tiers(walk: &Walk) -> String {
         }
         if policies.is_empty() {
             let (policy, why) = match outcome {
-                TierOutcome::NotAsked => ("", "not asked: it is decided already"),
+                TierOutcome::NotReached => ("", "not evaluated: an earlier tier decided"),
                 _ => ("none", "no policy of this tier selects it"),
             };
             table.add_row([tier.as_str(), policy, "", why]);

@@ -1,4 +1,4 @@
-//! Random admin policies, and the objects that they are.
+//! Random admin policies, and their objects.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ pub(crate) fn edicts() -> impl Strategy<Value = Vec<Edict>> {
         for (index, edict) in edicts.iter_mut().enumerate() {
             edict.name = NAMES[index];
             if edict.kind == EdictKind::Baseline {
-                // There is but one.
+                // There is only one.
                 if baseline {
                     edict.kind = EdictKind::ClusterBaseline;
                 } else {
@@ -108,7 +108,7 @@ fn which() -> impl Strategy<Value = Which> {
     ]
 }
 
-/// As they are read out of manifests.
+/// The admin policies, read from their manifests.
 pub(crate) fn compiled(scene: &Scene) -> Vec<Arc<AdminPolicy>> {
     let policies = scene.edicts.iter().map(|edict| {
         let object = read(manifest(edict), &Origin::Manifest { default_namespace: "default".to_owned() });

@@ -1,4 +1,4 @@
-//! What a policy's spec says, read straight from the Kubernetes types.
+//! Evaluates the spec of a policy directly on the Kubernetes types.
 
 use foretell_policy::model::flow::{Direction, Protocol};
 use k8s_openapi::api::networking::v1::{NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec};
@@ -6,9 +6,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::address::holds;
+use super::deviations::{Deviations, most_specific_takes, namespace_calls_it};
 use super::resolve::{Who, named_ports, namespace_tags};
 use super::scene::{Scene, Tags, protocol};
-use super::ways::{Ways, most_specific_takes, namespace_calls_it};
 
 /// A rule without its direction: `from` or `to`, and `ports`.
 pub(crate) struct Rule<'a> {
@@ -16,7 +16,7 @@ pub(crate) struct Rule<'a> {
     ports: &'a [NetworkPolicyPort],
 }
 
-/// How a rule takes a peer.
+/// How a rule matches a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Takes {
     Nothing,
@@ -49,7 +49,7 @@ pub(crate) fn selects(selector: Option<&LabelSelector>, tags: &Tags) -> bool {
     true
 }
 
-/// The rules of a direction; `None`: it is not in force.
+/// The rules of a direction; `None` if the policy does not restrict it.
 pub(crate) fn rules(spec: &NetworkPolicySpec, direction: Direction) -> Option<Vec<Rule<'_>>> {
     let given = spec.policy_types.as_deref().unwrap_or_default();
     let has_egress = spec.egress.as_ref().is_some_and(|rules| !rules.is_empty());
@@ -79,13 +79,13 @@ pub(crate) fn rules(spec: &NetworkPolicySpec, direction: Direction) -> Option<Ve
 }
 
 impl Rule<'_> {
-    /// `names_of`: the namespace whose pods say what names of ports mean.
+    /// `names_of` is the namespace whose pods define named ports.
     pub(crate) fn takes_peer(
         &self,
         scene: &Scene,
         subject_namespace: &str,
         peer: &Who,
-        ways: Ways,
+        deviations: Deviations,
         names_of: Option<&str>,
     ) -> Takes {
         if self.peers.is_empty() {
@@ -94,15 +94,15 @@ impl Rule<'_> {
         let mut takes = Takes::Nothing;
         let all_named = !self.ports.is_empty() && self.ports.iter().all(is_named);
         let no_blocks = names_of.is_some() && all_named && self.peers.iter().any(|entry| entry.ip_block.is_none());
-        let most_specific = !ways.most_specific || most_specific_takes(self.peers, peer.ip());
+        let most_specific = !deviations.most_specific || most_specific_takes(self.peers, peer.ip());
         for entry in self.peers {
             if entry.ip_block.is_some() {
-                let leaves = (peer.is_pod_or_node(scene) && ways.leave(peer))
-                    || (peer.is_unresolved(scene) && ways.blocks_leave_pods);
+                let leaves = (peer.is_pod_or_node(scene) && deviations.leave(peer))
+                    || (peer.is_unresolved(scene) && deviations.blocks_leave_pods);
                 if no_blocks || leaves || !most_specific {
                     continue;
                 }
-                if ways.sure_of_blocks && takes_peer(scene, subject_namespace, entry, peer) != Takes::Nothing {
+                if deviations.sure_of_blocks && takes_peer(scene, subject_namespace, entry, peer) != Takes::Nothing {
                     return Takes::Peer;
                 }
             }
@@ -115,7 +115,7 @@ impl Rule<'_> {
         takes
     }
 
-    /// `names_of`: the namespace whose pods say what names of ports mean.
+    /// `names_of` is the namespace whose pods define named ports.
     pub(crate) fn takes_port(
         &self,
         scene: &Scene,

@@ -1,5 +1,4 @@
-//! What admin policies say of a flow. Where it is not known whether a clause takes it, every combination of takings is
-//! played through.
+//! The decision of admin policies. If it is unknown whether clauses match, every combination is evaluated.
 
 use std::collections::BTreeSet;
 
@@ -11,15 +10,15 @@ use super::resolve::{Road, Who, named_ports, namespace_tags};
 use super::rules::selects;
 use super::scene::{Act, Clause, Edict, EdictKind, Pods, Scene, Which, Whom, protocol};
 
-/// What one says, taken alone.
+/// The result of one admin policy in isolation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ruled {
     pub(crate) end: End,
-    /// Any of these clauses may be named.
+    /// The clauses that may be named.
     pub(crate) clauses: BTreeSet<usize>,
 }
 
-/// In this order: the worst comes first.
+/// The strictest comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum End {
     Denied,
@@ -44,7 +43,7 @@ impl Ruled {
     }
 }
 
-/// The subject, if admin policies may speak of the flow at all: it is no pod that reaches itself by its own address.
+/// The subject of admin policies; `None` if it is not a pod, or reaches itself by its own address.
 fn subject(road: &Road, direction: Direction) -> Option<usize> {
     let (subject, peer) = match direction {
         Direction::Egress => (road.src, road.dst),
@@ -121,7 +120,7 @@ fn takes_peer(scene: &Scene, whom: &Whom, peer: &Who) -> Takes {
     }
 }
 
-/// What one policy says, taken alone; `None`: nothing.
+/// The result of one policy in isolation; `None` if no clause matches.
 pub(crate) fn say(scene: &Scene, edict: &Edict, road: &Road, direction: Direction, proto: Protocol) -> Option<Ruled> {
     if !applies(scene, edict, road, direction) {
         return None;
@@ -153,7 +152,7 @@ pub(crate) fn say(scene: &Scene, edict: &Edict, road: &Road, direction: Directio
     one(clause, end(act))
 }
 
-/// All together, where NetworkPolicies make `network_policies` of it.
+/// The joint decision, if that of NetworkPolicies is `network_policies`.
 pub(crate) fn together(
     scene: &Scene,
     road: &Road,
@@ -162,7 +161,7 @@ pub(crate) fn together(
     network_policies: Together,
 ) -> Together {
     let concerned: Vec<&Edict> = scene.edicts.iter().filter(|edict| applies(scene, edict, road, direction)).collect();
-    // Each clause of which it is not known whether it takes the flow.
+    // The clauses that may match the flow.
     let mut doubts: Vec<(&str, usize)> = Vec::new();
     for edict in &concerned {
         for (index, clause) in clauses(edict, direction).iter().enumerate() {
@@ -189,7 +188,7 @@ pub(crate) fn together(
         ends.push(play(&concerned, &first, network_policies));
     }
     let passes = |end: &Together| !matches!(end, Together::Denied | Together::RuledOut);
-    // The first combination is that in which no doubtful clause takes it.
+    // In the first combination no undecidable clause matches.
     if ends.iter().any(|end| passes(end) != passes(&ends[0])) { Together::Unknown } else { ends[0] }
 }
 
@@ -205,7 +204,7 @@ fn play(edicts: &[&Edict], first: &dyn Fn(&Edict) -> Option<Act>, network_polici
     if network_policies != Together::Open {
         return network_policies;
     }
-    // Whether the one without a priority goes before or behind the others is nowhere said.
+    // The order of a policy without a priority among the others is undefined.
     let either =
         [by_priority(&of(&[EdictKind::ClusterBaseline]), first), by_priority(&of(&[EdictKind::Baseline]), first)];
     match either.into_iter().flatten().max() {
@@ -215,7 +214,7 @@ fn play(edicts: &[&Edict], first: &dyn Fn(&Edict) -> Option<Act>, network_polici
     }
 }
 
-/// The lowest priority at which a policy takes the flow; of several there the worst.
+/// The result at the lowest priority at which a policy matches; of several the strictest.
 fn by_priority(edicts: &[&Edict], first: &dyn Fn(&Edict) -> Option<Act>) -> Option<Act> {
     let priorities: BTreeSet<i32> = edicts.iter().map(|edict| edict.priority).collect();
     priorities.into_iter().find_map(|priority| {

@@ -1,4 +1,4 @@
-//! What the engine reads of an EndpointSlice.
+//! The fields of an EndpointSlice that the engine reads.
 
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 
@@ -13,7 +13,7 @@ const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 pub struct SliceFields {
     /// Its namespace.
     pub namespace: String,
-    /// The Service to which it belongs.
+    /// The name of the Service to which it belongs.
     pub service: Option<String>,
     /// `IPv4`, `IPv6` or `FQDN`.
     pub address_type: String,
@@ -28,7 +28,7 @@ pub struct SliceFields {
 pub struct EndpointFields {
     /// Its addresses.
     pub addresses: Vec<String>,
-    /// Whether traffic is sent to it. The API says that absent means ready.
+    /// Whether traffic is sent to it. By the API, an absent condition means ready.
     pub ready: bool,
     /// Kind, namespace and name of the object behind it.
     pub target: Option<(Option<String>, Option<String>, Option<String>)>,
@@ -41,7 +41,7 @@ pub struct EndpointPort {
     pub name: String,
     /// Protocol.
     pub protocol: Protocol,
-    /// The port; `None`: all ports.
+    /// The port; `None` for all ports.
     pub port: Option<i32>,
 }
 

@@ -1,4 +1,4 @@
-//! What the engine reads of a Namespace.
+//! The fields of a Namespace that the engine reads.
 
 use k8s_openapi::api::core::v1::Namespace;
 

@@ -1,4 +1,4 @@
-//! What the engine reads of a Node.
+//! The fields of a Node that the engine reads.
 
 use std::collections::BTreeSet;
 
