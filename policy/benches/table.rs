@@ -234,7 +234,7 @@ fn changing(generated: &Generated) {
         row(what, times, Unit::Seconds, target, &slowest);
     };
     tell("a pod changed: the same again", each(&pods, |pod| _ = live.set_pod(pod)), "100 us");
-    let name = |pod: &k8s_openapi::api::core::v1::Pod| {
+    let name = |pod: &foretell_policy::resource::kubernetes::Pod| {
         let metadata = &pod.metadata;
         (metadata.namespace.clone().unwrap(), metadata.name.clone().unwrap(), metadata.uid.clone())
     };

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1 as core;
+use crate::resource::kubernetes as core;
 
 use crate::cluster::inventory::Cluster;
 use crate::cluster::pod::PodId;

@@ -65,10 +65,6 @@ const POD_IDENTITY: &[Field] = &[
     stated_parts(&["spec", "initContainers", "*", "ports"], CONTAINER_PORTS),
     stated(&["spec", "initContainers", "*", "restartPolicy"]),
 ];
-/// Additional fields that the types of a pod template require.
-const REQUIRED_BY_TEMPLATES: [Path; 2] =
-    [&["spec", "containers", "*", "name"], &["spec", "initContainers", "*", "name"]];
-
 const CONTROLLER: &[Field] = &[
     observed(&["metadata", "ownerReferences", "*", "kind"]),
     observed(&["metadata", "ownerReferences", "*", "name"]),
@@ -160,7 +156,7 @@ impl Derived {
 
         let of_all = KEPT_OF_ALL.iter().map(|path| path.to_vec());
         let kept_of_live: Vec<_> = of_all.chain(fields.iter().flat_map(Field::kept)).collect();
-        let identity = POD_IDENTITY.iter().map(|field| field.path).chain(REQUIRED_BY_TEMPLATES);
+        let identity = POD_IDENTITY.iter().map(|field| field.path);
         let place = template.or((kind == Kind::Pod).then_some(&[]));
         let of_template = place.into_iter().flat_map(|place| identity.clone().map(move |path| below(place, path)));
         let kept_of_manifest = kept_of_live.iter().cloned().chain(of_template).collect();

@@ -140,6 +140,10 @@ fn pods_may_start_and_end_at_any_time() {
     ] {
         let line = json!({"start": at, "end": at, "src": {"ip": "10.1.1.50"}, "dst": {"ip": "10.1.2.2"},
             "protocol": "TCP", "port": 9090});
-        assert_eq!(lived(from, until).verdicts_of(&flow(&line), Direction::Ingress), verdict, "{from} to {until} at {at}");
+        assert_eq!(
+            lived(from, until).verdicts_of(&flow(&line), Direction::Ingress),
+            verdict,
+            "{from} to {until} at {at}"
+        );
     }
 }

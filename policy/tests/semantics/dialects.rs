@@ -31,7 +31,11 @@ fn a_block_matches_no_pod_and_no_node_under_cilium() {
         assert_eq!(verdict("kube-router", FROM_EVERYWHERE, flow, Ingress), "allow 0", "{flow}");
         assert_eq!(verdict("antrea", FROM_EVERYWHERE, flow, Ingress), upstream, "nothing is written of it");
     }
-    assert_eq!(verdict("cilium", FROM_EVERYWHERE, "203.0.113.9 -> web TCP 8080", Ingress), "allow 0", "the world outside");
+    assert_eq!(
+        verdict("cilium", FROM_EVERYWHERE, "203.0.113.9 -> web TCP 8080", Ingress),
+        "allow 0",
+        "the world outside"
+    );
     let labels = "{ingress: [{from: [{ipBlock: {cidr: 0.0.0.0/0}}]}, {from: [{podSelector: {}}]}]}";
     assert_eq!(verdict("cilium", labels, "cart -> web TCP 8080", Ingress), "allow 1");
 }
@@ -130,7 +134,11 @@ fn a_named_port_means_the_ports_of_the_namespaces_pods_under_kube_router() {
         "no pod here calls one so"
     );
     let selected = "{egress: [{to: [{namespaceSelector: {}}], ports: [{port: sql}]}]}";
-    assert_eq!(verdict("kube-router", selected, "web -> db TCP 5432", Egress), "allow 0", "selectors look at their pods");
+    assert_eq!(
+        verdict("kube-router", selected, "web -> db TCP 5432", Egress),
+        "allow 0",
+        "selectors look at their pods"
+    );
     let by_block = "{egress: [{to: [{ipBlock: {cidr: 10.1.0.0/16}}], ports: [{port: sql}, {port: 53}]}]}";
     assert_eq!(
         verdict("kube-router", by_block, "web -> db TCP 5432", Egress),
@@ -140,7 +148,11 @@ fn a_named_port_means_the_ports_of_the_namespaces_pods_under_kube_router() {
     assert_eq!(verdict("kube-router", by_block, "web -> db TCP 53", Egress), "allow 0");
     let beside = "{egress: [{to: [{podSelector: {}}, {ipBlock: {cidr: 10.1.0.0/16}}], ports: [{port: sql}]}]}";
     assert_eq!(verdict("upstream", beside, "web -> db TCP 5432", Egress), "allow 0, enforcers differ");
-    assert_eq!(verdict("kube-router", beside, "web -> db TCP 5432", Egress), "deny NoRuleMatched", "nor beside selectors");
+    assert_eq!(
+        verdict("kube-router", beside, "web -> db TCP 5432", Egress),
+        "deny NoRuleMatched",
+        "nor beside selectors"
+    );
     let ingress = "{podSelector: {matchLabels: {app: web}}, ingress: [{ports: [{port: http}]}]}";
     assert_eq!(verdict("kube-router", ingress, "cart -> web TCP 8080", Ingress), "allow 0");
     assert_eq!(

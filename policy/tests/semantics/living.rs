@@ -12,7 +12,7 @@ use foretell_policy::engine::verdict::Verdict;
 use foretell_policy::engine::world::World;
 use foretell_policy::model::flow::Direction;
 use foretell_policy::policy::network_policy::Policy;
-use k8s_openapi::api::core::v1::Pod;
+use foretell_policy::resource::kubernetes::Pod;
 
 fn pod(name: &str, labels: &str, ip: &str, more: &str) -> Pod {
     let text = format!(

@@ -117,7 +117,10 @@ fn uid_beats_name_and_name_beats_address() {
     assert_eq!(verdict(json!({"ip": web, "namespace": "shop", "pod": "old"})), "allow 0");
     assert_eq!(verdict(json!({"ip": old, "namespace": "shop", "pod": "web"})), "deny NoRuleMatched");
     assert_eq!(verdict(json!({"ip": web, "namespace": "shop", "pod": "web", "podUid": "uid-old"})), "allow 0");
-    assert_eq!(verdict(json!({"ip": old, "namespace": "shop", "pod": "old", "podUid": "uid-web"})), "deny NoRuleMatched");
+    assert_eq!(
+        verdict(json!({"ip": old, "namespace": "shop", "pod": "old", "podUid": "uid-web"})),
+        "deny NoRuleMatched"
+    );
     assert_eq!(verdict(json!({"ip": old, "namespace": "shop", "pod": "old", "podUid": "uid-nobody"})), "allow 0");
 }
 

@@ -33,7 +33,8 @@ fn end_port_is_inclusive() {
 fn udp_and_sctp_are_distinguished_from_tcp() {
     for protocol in ["TCP", "UDP", "SCTP"] {
         for seen in ["TCP", "UDP", "SCTP"] {
-            let verdict = ingress(&on(&format!("{{protocol: {protocol}, port: 53}}")), &format!("cart -> web {seen} 53"));
+            let verdict =
+                ingress(&on(&format!("{{protocol: {protocol}, port: 53}}")), &format!("cart -> web {seen} 53"));
             assert_eq!(verdict == "allow 0", protocol == seen, "{protocol} {seen}");
         }
     }

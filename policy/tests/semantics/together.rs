@@ -39,7 +39,11 @@ fn a_pod_that_no_policy_restricts_is_open() {
 #[test]
 fn what_one_policy_denies_another_may_allow() {
     let scenario = shop().and(&policy("a-deny", "{}")).and(&policy("b-allow", "{ingress: [{ports: [{port: 8080}]}]}"));
-    assert_eq!(scenario.verdicts("db -> web TCP 8080", Direction::Ingress), "deny NoRules\nallow 0", "each taken alone");
+    assert_eq!(
+        scenario.verdicts("db -> web TCP 8080", Direction::Ingress),
+        "deny NoRules\nallow 0",
+        "each taken alone"
+    );
     assert!(decision(&scenario, "db -> web TCP 8080").passes());
     assert!(matches!(
         decision(&scenario, "db -> web TCP 8080"),

@@ -1,6 +1,6 @@
 //! The fields of an EndpointSlice that the engine reads.
 
-use k8s_openapi::api::discovery::v1::EndpointSlice;
+use crate::resource::kubernetes::EndpointSlice;
 
 use crate::model::flow::Protocol;
 use crate::model::port::protocol_or_tcp;

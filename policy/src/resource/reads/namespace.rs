@@ -1,6 +1,6 @@
 //! The fields of a Namespace that the engine reads.
 
-use k8s_openapi::api::core::v1::Namespace;
+use crate::resource::kubernetes::Namespace;
 
 use crate::model::labels::{Labels, NAMESPACE_NAME_LABEL};
 

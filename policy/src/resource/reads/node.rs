@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::Node;
+use crate::resource::kubernetes::Node;
 
 use crate::model::labels::Labels;
 

@@ -1,6 +1,6 @@
 //! The fields of a pod that the engine reads, from a Pod or from the pod template of a workload.
 
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, PodTemplateSpec};
+use crate::resource::kubernetes::{Container, Pod, PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::model::labels::Labels;
@@ -47,12 +47,12 @@ impl PodFields {
 #[must_use]
 pub fn template(object: &Object) -> Option<&PodTemplateSpec> {
     match object {
-        Object::Deployment(it) => it.spec.as_ref().map(|spec| &spec.template),
-        Object::StatefulSet(it) => it.spec.as_ref().map(|spec| &spec.template),
-        Object::DaemonSet(it) => it.spec.as_ref().map(|spec| &spec.template),
-        Object::ReplicaSet(it) => it.spec.as_ref().and_then(|spec| spec.template.as_ref()),
-        Object::Job(it) => it.spec.as_ref().map(|spec| &spec.template),
-        Object::CronJob(it) => it.spec.job_template.spec.as_ref().map(|job| &job.template),
+        Object::Deployment(it)
+        | Object::StatefulSet(it)
+        | Object::DaemonSet(it)
+        | Object::ReplicaSet(it)
+        | Object::Job(it) => it.spec.as_ref()?.template.as_ref(),
+        Object::CronJob(it) => it.spec.as_ref()?.job_template.as_ref()?.spec.as_ref()?.template.as_ref(),
         _ => None,
     }
 }
