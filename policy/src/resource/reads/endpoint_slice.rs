@@ -1,9 +1,8 @@
 //! The fields of an EndpointSlice that the engine reads.
 
-use crate::resource::kubernetes::EndpointSlice;
-
 use crate::model::flow::Protocol;
 use crate::model::port::protocol_or_tcp;
+use crate::resource::kubernetes::EndpointSlice;
 
 /// The label by which an EndpointSlice names its Service.
 const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";

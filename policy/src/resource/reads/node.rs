@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::resource::kubernetes::Node;
-
 use crate::model::labels::Labels;
+use crate::resource::kubernetes::Node;
 
 /// The fields of a Node.
 #[derive(Clone, Debug, PartialEq, Eq)]

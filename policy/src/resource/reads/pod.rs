@@ -1,10 +1,10 @@
 //! The fields of a pod that the engine reads, from a Pod or from the pod template of a workload.
 
-use crate::resource::kubernetes::{Container, Pod, PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::model::labels::Labels;
 use crate::model::port::{NamedPort, protocol_or_tcp};
+use crate::resource::kubernetes::{Container, Pod, PodSpec, PodTemplateSpec};
 use crate::resource::object::Object;
 
 /// The fields of a pod that selectors and ports of policies see.

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::resource::kubernetes::{Service, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::model::flow::Protocol;
 use crate::model::labels::Labels;
 use crate::model::port::{NamedPort, protocol_or_tcp};
+use crate::resource::kubernetes::{Service, ServiceSpec};
 
 /// The fields of a Service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
