@@ -38,7 +38,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
-use oracle::edicts::compiled as edicts;
+use oracle::admin_policies::compiled;
 use oracle::generate::scene;
 use oracle::objects::{compiled, objects};
 use oracle::scene::Scene;
@@ -98,7 +98,7 @@ struct CurrentState {
 }
 
 fn run(first: &Scene, second: &Scene, steps: &[Step]) -> Result<(), String> {
-    let mut current = CurrentState { objects: objects(first), policies: Vec::new(), admin_policies: edicts(first) };
+    let mut current = CurrentState { objects: objects(first), policies: Vec::new(), admin_policies: compiled(first) };
     let mut live = Live::build(&current.objects);
     live.set_tiers(current.admin_policies.clone());
     for policy in first.policies.iter().map(|policy| Arc::new(compiled(policy))) {
@@ -167,7 +167,7 @@ fn take(step: &Step, live: &mut Live, current: &mut CurrentState, coming: &[Obje
             current.objects.retain(|other| !same(other, &object));
         }
         Step::Administrators => {
-            current.admin_policies = edicts(second);
+            current.admin_policies = compiled(second);
             live.set_tiers(current.admin_policies.clone());
         }
     }

@@ -38,8 +38,8 @@ use foretell_policy::resource::admin::view::AdminAction;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
+use oracle::admin_policies::compiled;
 use oracle::deviations::Deviations;
-use oracle::edicts::compiled;
 use oracle::generate::scene;
 use oracle::judge::{Judgement, PolicyVerdict, Reason, Together, judge};
 use oracle::objects::{cluster, policies, reference};
@@ -218,8 +218,9 @@ fn compare_lines(
 
 /// Compares the verdict of an admin policy in isolation.
 fn compare_ruled(scene: &Scene, expected: &Judgement, line: &VerdictLine<'_>, tally: &mut Tally) -> Result<(), String> {
-    let edict = scene.edicts.iter().position(|edict| edict.name == line.policy.name).unwrap();
-    let Some(ruled) = expected.ruled.get(&(edict, line.direction)) else {
+    let admin_policy =
+        scene.admin_policies.iter().position(|admin_policy| admin_policy.name == line.policy.name).unwrap();
+    let Some(ruled) = expected.ruled.get(&(admin_policy, line.direction)) else {
         return Err(format!("{} has a verdict on {}", line.policy, line.direction));
     };
     let action = line.admin_policies.unwrap().action;
@@ -230,7 +231,7 @@ fn compare_ruled(scene: &Scene, expected: &Judgement, line: &VerdictLine<'_>, ta
         (VerdictName::Allow, AdminAction::Accept) => (Ending::Accepted, "ruled in alone"),
         other => return Err(format!("{} has the verdict {other:?}", line.policy)),
     };
-    if end != ruled.end || !ruled.clauses.contains(&line.rule.unwrap()) {
+    if end != ruled.end || !ruled.rules.contains(&line.rule.unwrap()) {
         return Err(format!("{} disagrees {}: {ruled:?}", line.policy, line.direction));
     }
     tally.note(name, 1);

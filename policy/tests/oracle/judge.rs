@@ -6,7 +6,7 @@ use foretell_policy::model::flow::{Direction, Flow, Protocol};
 
 use super::deviations::{Deviations, ENDS, either};
 use super::resolve::{Road, Who, is_own_node, namespace_tags, roads};
-use super::rules::{Takes, rules, selects};
+use super::rules::{Matches, rules, selects};
 use super::scene::{Policy, Scene, Scope};
 use super::tiers::{self, Ruled};
 
@@ -76,8 +76,8 @@ pub(crate) fn judge(scene: &Scene, flow: &Flow, deviations: Deviations) -> Judge
             if subject.is_unresolved(scene) {
                 judgement.unresolved_subjects.insert(direction);
             }
-            for (index, edict) in scene.edicts.iter().enumerate() {
-                let Some(ruled) = tiers::say(scene, edict, &road, direction, flow.protocol) else { continue };
+            for (index, admin_policy) in scene.admin_policies.iter().enumerate() {
+                let Some(ruled) = tiers::say(scene, admin_policy, &road, direction, flow.protocol) else { continue };
                 let known = judgement.ruled.remove(&(index, direction));
                 let worse = known.map_or(ruled.clone(), |known| known.worse(ruled));
                 judgement.ruled.insert((index, direction), worse);
@@ -174,13 +174,13 @@ fn say(
             && direction == Direction::Egress
             && !matches!(policy.scope, Scope::Cluster(_));
         let namespace = by_namespace.then_some(subject.namespace);
-        let takes_port = rule.takes_port(scene, &road.dst, proto, road.port, namespace);
-        match (rule.takes_peer(scene, subject.namespace, &peer, deviations, namespace), takes_port) {
-            (Takes::Peer, true) => drop(allowing.insert(index)),
-            (Takes::Address, true) => drop(by_block.insert(index)),
-            (Takes::Peer | Takes::Address, false) => missed[0].push(index),
-            (Takes::Nothing, true) => missed[1].push(index),
-            (Takes::Nothing, false) => missed[2].push(index),
+        let matches_port = rule.matches_port(scene, &road.dst, proto, road.port, namespace);
+        match (rule.matches_peer(scene, subject.namespace, &peer, deviations, namespace), matches_port) {
+            (Matches::Peer, true) => drop(allowing.insert(index)),
+            (Matches::Address, true) => drop(by_block.insert(index)),
+            (Matches::Peer | Matches::Address, false) => missed[0].push(index),
+            (Matches::Nothing, true) => missed[1].push(index),
+            (Matches::Nothing, false) => missed[2].push(index),
         }
     }
     if !allowing.is_empty() {

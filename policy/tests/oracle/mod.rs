@@ -4,8 +4,8 @@
 //! [`objects`] converts it to the objects that the engine reads, [`judge`] evaluates it with loops.
 
 pub(crate) mod address;
+pub(crate) mod admin_policies;
 pub(crate) mod deviations;
-pub(crate) mod edicts;
 pub(crate) mod generate;
 pub(crate) mod judge;
 pub(crate) mod objects;

@@ -21,7 +21,7 @@ pub(crate) struct Scene {
     pub(crate) services: Vec<Service>,
     pub(crate) slices: Vec<Slice>,
     pub(crate) policies: Vec<Policy>,
-    pub(crate) edicts: Vec<Edict>,
+    pub(crate) admin_policies: Vec<OracleAdminPolicy>,
     /// Pod ranges that the user names.
     pub(crate) pod_ranges: Vec<&'static str>,
     pub(crate) flows: Vec<Flow>,
@@ -140,17 +140,17 @@ pub(crate) enum Scope {
 
 /// An admin policy.
 #[derive(Clone, Debug)]
-pub(crate) struct Edict {
-    pub(crate) kind: EdictKind,
+pub(crate) struct OracleAdminPolicy {
+    pub(crate) kind: AdminPolicyKind,
     pub(crate) name: &'static str,
     pub(crate) priority: i32,
     pub(crate) subject: Pods,
-    pub(crate) ingress: Vec<Clause>,
-    pub(crate) egress: Vec<Clause>,
+    pub(crate) ingress: Vec<AdminRule>,
+    pub(crate) egress: Vec<AdminRule>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum EdictKind {
+pub(crate) enum AdminPolicyKind {
     Admin,
     Baseline,
     ClusterAdmin,
@@ -166,22 +166,22 @@ pub(crate) struct Pods {
 
 /// A rule of an admin policy.
 #[derive(Clone, Debug)]
-pub(crate) struct Clause {
-    pub(crate) act: Act,
-    pub(crate) peers: Vec<Whom>,
+pub(crate) struct AdminRule {
+    pub(crate) act: Action,
+    pub(crate) peers: Vec<AdminPeer>,
     /// `None` for every port.
-    pub(crate) ports: Vec<Which>,
+    pub(crate) ports: Vec<AdminPort>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Act {
+pub(crate) enum Action {
     Accept,
     Pass,
     Deny,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum Whom {
+pub(crate) enum AdminPeer {
     Pods(Pods),
     Nodes(LabelSelector),
     Networks(Vec<&'static str>),
@@ -189,7 +189,7 @@ pub(crate) enum Whom {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum Which {
+pub(crate) enum AdminPort {
     Numbers(&'static str, u16, u16),
     Named(&'static str),
 }
