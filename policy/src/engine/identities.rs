@@ -60,7 +60,7 @@ impl IdentityId {
 #[derive(Clone, Debug, Default)]
 pub struct Identities {
     namespaces: BTreeMap<String, Labels>,
-    identities: Vec<Arc<Identity>>,
+    all: Vec<Arc<Identity>>,
     identity_of: Vec<IdentityId>,
     /// By Service.
     targets: Vec<ServiceTargets>,
@@ -105,7 +105,7 @@ impl Identities {
             // A snapshot may lack the Namespace object, but every namespace has its name as a label.
             namespaces.entry(name.clone()).or_insert_with(|| reads::namespace::with_name(name, Labels::new()));
         }
-        let mut all = Self { namespaces, identities, identity_of, targets: Vec::new() };
+        let mut all = Self { namespaces, all: identities, identity_of, targets: Vec::new() };
         let nothing = Overlay::default();
         all.replace_services(cluster, &nothing, &nothing);
         all
@@ -142,7 +142,7 @@ impl Identities {
 
     /// The next id, for a new identity if no id is free.
     pub(crate) fn next_identity(&self) -> IdentityId {
-        IdentityId(u32::try_from(self.identities.len()).unwrap_or(u32::MAX))
+        IdentityId(u32::try_from(self.all.len()).unwrap_or(u32::MAX))
     }
 
     /// Stores an identity under an id.
@@ -152,10 +152,10 @@ impl Identities {
             let labels = reads::namespace::with_name(name, Labels::new());
             self.namespaces.insert(name.clone(), labels);
         }
-        if number.index() == self.identities.len() {
-            self.identities.push(identity);
+        if number.index() == self.all.len() {
+            self.all.push(identity);
         } else {
-            self.identities[number.index()] = identity;
+            self.all[number.index()] = identity;
         }
     }
 
@@ -185,7 +185,7 @@ impl Identities {
     /// The identity of a pod in this world.
     #[must_use]
     pub fn identity(&self, pod: PodId) -> &Identity {
-        &self.identities[self.identity_of[pod.index()].index()]
+        &self.all[self.identity_of[pod.index()].index()]
     }
 
     /// The id of a pod's identity in this world.
@@ -197,7 +197,7 @@ impl Identities {
     /// All identities, in the order of their ids.
     #[must_use]
     pub fn all(&self) -> &[Arc<Identity>] {
-        &self.identities
+        &self.all
     }
 
     /// The ids of all identities.

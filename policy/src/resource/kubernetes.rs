@@ -147,7 +147,7 @@ objects! {
     /// A port of a slice.
     EndpointPort { name: Option<String>, protocol: Option<String>, port: Option<i32>, }
 
-    /// A controller of pods: Deployment, StatefulSet, DaemonSet, ReplicaSet or Job.
+    /// A controller of pods: Deployment, `StatefulSet`, `DaemonSet`, ReplicaSet or Job.
     Controller { metadata: ObjectMeta, spec: Option<ControllerSpec>, }
     /// The spec of a controller.
     ControllerSpec { template: Option<PodTemplateSpec>, }

@@ -1,5 +1,5 @@
-//! Reduces objects to the fields that a snapshot keeps: those that the engine reads, as listed in [`fields`]. Commands,
-//! environments, images, other annotations and everything else stay in the cluster.
+//! Reduces objects to the fields that a snapshot keeps: those that the engine reads, as listed in the table of fields
+//! (`resource::fields`). Commands, environments, images, other annotations and everything else stay in the cluster.
 //!
 //! For a manifest that is judged elsewhere the pod template is kept as well, because it defines future pods.
 
