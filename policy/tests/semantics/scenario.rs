@@ -1,4 +1,4 @@
-//! A small shop on which the tests play: two nodes, a few pods, and whatever a test adds.
+//! The cluster of the tests: two nodes, a few pods of a small shop, and what a test adds.
 //!
 //! Manifests are YAML that never passed an API server. A flow is `SRC -> DST PROTOCOL PORT`, where an end is an address or the
 //! name of a pod, which stands for its first address.
@@ -10,7 +10,8 @@ use std::sync::Arc;
 use foretell_policy::cluster::inventory::Cluster;
 use foretell_policy::engine::end_decision::EndDecision;
 use foretell_policy::engine::identities::Identities;
-use foretell_policy::engine::index::{BatchVerdicts, FlowKey, Index};
+use foretell_policy::engine::index::Index;
+use foretell_policy::engine::index::batch::{BatchVerdicts, FlowKey};
 use foretell_policy::engine::live::Live;
 use foretell_policy::engine::pair::{Dialled, Pair};
 use foretell_policy::engine::verdict::Verdict;
@@ -27,7 +28,7 @@ use foretell_policy::resource::object::origin::Origin;
 use foretell_policy::resource::read::read;
 use serde_json::{Value, json};
 
-/// `web` and `cart` are of one namespace; another `web` lives in `data`.
+/// `web` and `cart` are in one namespace; another `web` is in `data`.
 const SHOP: &str = "
 {apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {team: shop}}}
 ---
@@ -82,23 +83,23 @@ spec: {nodeName: n2, hostNetwork: true, containers: [{name: agent, image: agent}
 status: {phase: Running, podIP: 192.168.0.2, hostIP: 192.168.0.2}
 ";
 
-/// When flows happen unless a test says otherwise.
+/// The time of flows unless a test states another.
 const NOW: &str = "2026-11-21T12:00:00Z";
 
-pub(crate) struct Stage {
+pub(crate) struct Scenario {
     objects: Vec<Object>,
     reports: Vec<(&'static str, Vec<IpAddr>)>,
     pod_ranges: Vec<&'static str>,
     dialect: Dialect,
 }
 
-pub(crate) fn shop() -> Stage {
-    bare().and(SHOP)
+pub(crate) fn shop() -> Scenario {
+    empty().and(SHOP)
 }
 
-/// No cluster at all.
-pub(crate) fn bare() -> Stage {
-    Stage { objects: Vec::new(), reports: Vec::new(), pod_ranges: Vec::new(), dialect: Dialect::UPSTREAM }
+/// A cluster without objects.
+pub(crate) fn empty() -> Scenario {
+    Scenario { objects: Vec::new(), reports: Vec::new(), pod_ranges: Vec::new(), dialect: Dialect::UPSTREAM }
 }
 
 /// An audit policy `it` in `shop`.
@@ -114,18 +115,18 @@ pub(crate) fn audit_cluster(spec: &str) -> String {
     )
 }
 
-/// What an audit policy of the shop says of a flow that arrives.
+/// The ingress verdict of an audit policy of the shop on a flow.
 pub(crate) fn ingress(spec: &str, flow: &str) -> String {
-    shop().and(&audit(spec)).says(flow, Direction::Ingress)
+    shop().and(&audit(spec)).verdicts(flow, Direction::Ingress)
 }
 
-/// What an audit policy of the shop says of a flow that leaves.
+/// The egress verdict of an audit policy of the shop on a flow.
 pub(crate) fn egress(spec: &str, flow: &str) -> String {
-    shop().and(&audit(spec)).says(flow, Direction::Egress)
+    shop().and(&audit(spec)).verdicts(flow, Direction::Egress)
 }
 
-impl Stage {
-    /// Adds manifests, documents apart by `---`.
+impl Scenario {
+    /// Adds manifests, separated by `---`.
     pub(crate) fn and(mut self, manifests: &str) -> Self {
         for document in manifests.split("\n---\n") {
             let value: Value = serde_saphyr::from_str(document).unwrap_or_else(|error| panic!("{error}\n{document}"));
@@ -135,7 +136,7 @@ impl Stage {
         self
     }
 
-    /// A node's agent says that these addresses are its host's.
+    /// Adds addresses of a node that its agent reported.
     pub(crate) fn reported(mut self, node: &'static str, addresses: &[&str]) -> Self {
         self.reports.push((node, addresses.iter().map(|ip| ip.parse().unwrap()).collect()));
         self
@@ -146,7 +147,7 @@ impl Stage {
         self
     }
 
-    /// Judged as this enforcer does, written as for `--cni`.
+    /// Reads policies as this enforcer does, in the form of `--cni`.
     pub(crate) fn under(mut self, cni: &str) -> Self {
         self.dialect = cni.parse().unwrap_or_else(|error| panic!("{error}"));
         self
@@ -169,14 +170,14 @@ impl Stage {
         World::in_dialect(self.dialect, &cluster, identities, self.policies()).with_admin_policies(admin_policies)
     }
 
-    /// How a flow stands at its subject's end; of a Service's backends the first that does not pass, if there is one.
+    /// The decision about a flow at its subject's end; for a Service the first decision that does not allow it, if there is one.
     pub(crate) fn decide(&self, flow: &str, direction: Direction) -> String {
         let cluster = self.cluster();
         let world = self.world(&cluster);
         let flow = self.flow(flow);
         let ends = cluster.resolve(&flow);
         let backends = world.view().backends(&ends, flow.protocol, flow.port, flow.start);
-        let standings: Vec<EndDecision> = backends
+        let decisions: Vec<EndDecision> = backends
             .iter()
             .map(|backend| {
                 let dialled = Dialled::from(&ends.dst);
@@ -185,7 +186,7 @@ impl Stage {
                 world.decide(&pair, direction)
             })
             .collect();
-        let worst = standings.iter().find(|decision| !decision.passes()).unwrap_or(&standings[0]);
+        let worst = decisions.iter().find(|decision| !decision.passes()).unwrap_or(&decisions[0]);
         describe(&world, worst)
     }
 
@@ -193,23 +194,23 @@ impl Stage {
         self.objects.iter().filter_map(Policy::of).map(Arc::new).collect()
     }
 
-    /// What the policies say of a flow in a direction, each on a line.
-    pub(crate) fn says(&self, flow: &str, direction: Direction) -> String {
-        self.says_of(&self.flow(flow), direction)
+    /// The verdicts on a flow in a direction, one on each line.
+    pub(crate) fn verdicts(&self, flow: &str, direction: Direction) -> String {
+        self.verdicts_of(&self.flow(flow), direction)
     }
 
-    pub(crate) fn says_of(&self, flow: &Flow, direction: Direction) -> String {
+    pub(crate) fn verdicts_of(&self, flow: &Flow, direction: Direction) -> String {
         self.evaluate(flow, |line| (line.direction == direction).then(|| brief(line)))
     }
 
-    /// The sentence of the only verdict in a direction.
+    /// The message of the only verdict in a direction.
     pub(crate) fn message(&self, flow: &str, direction: Direction) -> String {
         self.evaluate(&self.flow(flow), |line| {
             (line.direction == direction).then(|| line.message.clone().unwrap_or_default())
         })
     }
 
-    /// Every line as `foretell evaluate` writes it.
+    /// The verdicts as `foretell evaluate` prints them.
     pub(crate) fn lines(&self, flow: &str) -> Vec<Value> {
         let text = self.evaluate(&self.flow(flow), |line| Some(serde_json::to_string(line).unwrap()));
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -224,25 +225,29 @@ impl Stage {
         let cluster = self.cluster();
         let world = self.world(&cluster);
         let evaluated = evaluate(&world, flow, 0);
-        self.is_said_in_bulk(&world, flow, &evaluated.lines);
+        self.check_batch_verdicts(&world, flow, &evaluated.lines);
         evaluated.lines.iter().filter_map(show).collect::<Vec<_>>().join("\n")
     }
 
-    /// Who asks in bulk hears the same, of a world that stands and of one that lives.
-    fn is_said_in_bulk(&self, world: &World<'_>, flow: &Flow, lines: &[VerdictLine<'_>]) {
+    /// Checks that batch verdicts are the same, in a world and in a live cluster.
+    fn check_batch_verdicts(&self, world: &World<'_>, flow: &Flow, lines: &[VerdictLine<'_>]) {
         let Some(key) = FlowKey::of(flow) else { return };
-        let expected = told_by(lines);
-        let mut said = BatchVerdicts::default();
-        world.judge(&[key], &mut said);
-        assert_eq!(told_in_bulk(&said, world.index()), expected, "in bulk, {flow:?}");
+        let expected = lines_of(lines);
+        let mut verdicts = BatchVerdicts::default();
+        world.judge(&[key], &mut verdicts);
+        assert_eq!(lines_of_batch(&verdicts, world.index()), expected, "in a batch, {flow:?}");
         if let Some(live) = self.live() {
-            said.clear();
-            live.judge(&[key], &mut said);
-            assert_eq!(told_in_bulk(&said, live.view().index), expected, "in bulk of what lives, {flow:?}");
+            verdicts.clear();
+            live.judge(&[key], &mut verdicts);
+            assert_eq!(
+                lines_of_batch(&verdicts, live.view().index),
+                expected,
+                "in a batch of a live cluster, {flow:?}"
+            );
         }
     }
 
-    /// The same cluster, to be changed while it is asked; it knows upstream's ways alone, and what objects tell.
+    /// The same cluster as a [`Live`]; `None` if it depends on a dialect or on facts that objects do not contain.
     pub(crate) fn live(&self) -> Option<Live> {
         let is_all = self.dialect == Dialect::UPSTREAM && self.reports.is_empty() && self.pod_ranges.is_empty();
         is_all.then(|| Live::build(&self.objects))
@@ -262,8 +267,8 @@ impl Stage {
     }
 }
 
-/// What policies say of a flow, by direction and in their order, without what people are told.
-fn told_by(lines: &[VerdictLine<'_>]) -> Vec<String> {
+/// The verdicts on a flow, by direction and in the order of policies, without messages.
+fn lines_of(lines: &[VerdictLine<'_>]) -> Vec<String> {
     let of = |direction| lines.iter().filter(move |line| line.direction == direction && line.admin_policies.is_none());
     Direction::BOTH
         .into_iter()
@@ -275,9 +280,12 @@ fn told_by(lines: &[VerdictLine<'_>]) -> Vec<String> {
         .collect()
 }
 
-fn told_in_bulk(said: &BatchVerdicts, index: &Index) -> Vec<String> {
-    assert_eq!(said.answers(), [Direction::Egress, Direction::Ingress].map(|direction| said.of(0, direction)).concat());
-    let of_direction = |direction| said.of(0, direction).iter().map(move |answer| (direction, answer));
+fn lines_of_batch(verdicts: &BatchVerdicts, index: &Index) -> Vec<String> {
+    assert_eq!(
+        verdicts.answers(),
+        [Direction::Egress, Direction::Ingress].map(|direction| verdicts.of(0, direction)).concat()
+    );
+    let of_direction = |direction| verdicts.of(0, direction).iter().map(move |answer| (direction, answer));
     Direction::BOTH
         .into_iter()
         .flat_map(of_direction)
@@ -312,17 +320,17 @@ fn describe(world: &World<'_>, decision: &EndDecision) -> String {
         EndDecision::Denied(by) => format!("denied by {}", world.policy(by[0].0).reference.name),
         EndDecision::Ruled(ruling) => {
             let tied = ruling.tied.map(|tied| format!(", tied with {}", rule(&tied)));
-            format!("{}: {}{}", ruling.tier, rule(&ruling.taken), tied.unwrap_or_default())
+            format!("{}: {}{}", ruling.tier, rule(&ruling.matched), tied.unwrap_or_default())
         }
         EndDecision::ByPolicy(ruling) => format!("{}: {} {:?}", ruling.tier, ruling.policy.name, ruling.permission),
         EndDecision::Unknown(undecidable) => {
             let (tier, doubt) = undecidable.first().unwrap();
-            format!("unknown: {tier}: {}, else {}", rule(&doubt.taken), describe(world, &undecidable.otherwise))
+            format!("unknown: {tier}: {}, else {}", rule(&doubt.matched), describe(world, &undecidable.otherwise))
         }
     }
 }
 
-/// A line of a flow file; start and end are now unless it says otherwise.
+/// A line of a flow file; its times are `NOW` unless it states others.
 pub(crate) fn flow(line: &Value) -> Flow {
     let mut line = line.clone();
     for key in ["start", "end"] {
@@ -351,5 +359,5 @@ fn brief(line: &VerdictLine<'_>) -> String {
     text
 }
 
-/// What is said where a policy does not apply.
+/// The verdicts of policies that do not apply: none.
 pub(crate) const NOTHING: &str = "";

@@ -1,4 +1,4 @@
-//! The ways of enforcers, each a question with two answers, and what the oracle makes of them.
+//! The deviations of enforcers from upstream, as the oracle implements them.
 
 use std::net::IpAddr;
 
@@ -11,24 +11,24 @@ use super::judge::Together;
 use super::resolve::{Road, Who, named_ports};
 use super::scene::{Fate, Scene, protocol};
 
-/// How an enforcer goes about it; all `false` is upstream.
+/// The deviations of an enforcer; all `false` is upstream.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "independent questions")]
-pub(crate) struct Ways {
-    /// Whoever has an address that a block takes is taken, and nobody says that this is open.
+pub(crate) struct Deviations {
+    /// A block matches every end with an address in it, and the specification of the enforcer is definite on this.
     pub(crate) sure_of_blocks: bool,
     pub(crate) blocks_leave_pods: bool,
     pub(crate) blocks_leave_nodes: bool,
     pub(crate) own_node_is_judged: bool,
-    /// Of all blocks and exceptions of a rule the most specific counts.
+    /// The most specific of all blocks and exceptions of a rule decides.
     pub(crate) most_specific: bool,
-    /// Names of ports are those of the namespace's pods.
+    /// Named ports are those of the namespace's pods.
     pub(crate) names_of_namespace: bool,
     pub(crate) either_end: bool,
 }
 
-impl Ways {
-    /// Those of an enforcer, by the name that users give it.
+impl Deviations {
+    /// The deviations of an enforcer, in the form of `--cni`.
     pub(crate) fn of(cni: &str) -> Self {
         let plain = Self::default();
         match cni {
@@ -47,7 +47,7 @@ impl Ways {
                 Self { sure_of_blocks: true, most_specific: true, names_of_namespace: true, either_end: true, ..plain }
             }
             "upstream" | "antrea" | "weave" => plain,
-            other => panic!("whose ways are {other}'s?"),
+            other => panic!("whose deviations are {other}'s?"),
         }
     }
 
@@ -61,11 +61,11 @@ impl Ways {
 
 fn length(cidr: &str) -> u32 {
     let length: u32 = cidr.rsplit('/').next().unwrap().parse().unwrap();
-    // IPv4 in the clothes of IPv6.
+    // An IPv4 block mapped into IPv6.
     if cidr.starts_with("::ffff:") && length >= 96 { length - 96 } else { length }
 }
 
-/// Whether the blocks of a rule take an address where the most specific entry counts.
+/// Whether the blocks of a rule match an address, if the most specific entry decides.
 pub(crate) fn most_specific_takes(peers: &[NetworkPolicyPeer], ip: IpAddr) -> bool {
     let blocks: Vec<&IPBlock> = peers.iter().filter_map(|peer| peer.ip_block.as_ref()).collect();
     let mut best: Option<(u32, bool)> = None;
@@ -86,7 +86,7 @@ pub(crate) fn most_specific_takes(peers: &[NetworkPolicyPeer], ip: IpAddr) -> bo
     best.is_some_and(|(_, takes)| takes)
 }
 
-/// Whether a rule for every destination opens a port, where a name means what the namespace's pods call so.
+/// Whether a rule for every destination opens a port, if a named port means the ports of the namespace's pods.
 pub(crate) fn namespace_calls_it(
     scene: &Scene,
     namespace: &str,
@@ -108,7 +108,7 @@ pub(crate) fn namespace_calls_it(
     })
 }
 
-/// How a road stands at each of its ends, where either end is enough for two pods of one node.
+/// The decision at each end of a road, if either end is enough for two pods of one node.
 pub(crate) fn either(scene: &Scene, road: &Road, ends: [Together; 2]) -> [Together; 2] {
     let node = |who: &Who| match *who {
         Who::Pod { pod, .. } => scene.pods[pod].node,

@@ -3,27 +3,27 @@
 use crate::engine::verdict::{Exemption, Reason, Verdict};
 use crate::policy::network_policy::Failed;
 
-/// What one policy says of one flow in one direction: what kind of answer in the lowest bits, the rule above them.
+/// The verdict of one policy on one flow in one direction: its kind in the lowest four bits, the index of the rule above them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PackedVerdict(u32);
 
 const KIND: u32 = 0xf;
 const ALLOW: u32 = 0;
 const ALLOW_BY_BLOCK: u32 = 1;
-const MISSED_PORT: u32 = 2;
-const MISSED_PEER: u32 = 3;
-const MISSED_BOTH: u32 = 4;
+const PORT_MISMATCH: u32 = 2;
+const PEER_MISMATCH: u32 = 3;
+const BOTH_MISMATCH: u32 = 4;
 const UNRESOLVED: u32 = 8;
-const OF_NODE: u32 = 5;
-const OF_ITSELF: u32 = 6;
+const EXEMPT_NODE: u32 = 5;
+const EXEMPT_ITSELF: u32 = 6;
 const WITHOUT_RULES: u32 = 7;
 
 impl PackedVerdict {
     pub(super) const ALLOW: u32 = ALLOW;
     pub(super) const ALLOW_BY_BLOCK: u32 = ALLOW_BY_BLOCK;
-    pub(super) const MISSED_PORT: u32 = MISSED_PORT;
-    pub(super) const MISSED_PEER: u32 = MISSED_PEER;
-    pub(super) const MISSED_BOTH: u32 = MISSED_BOTH;
+    pub(super) const PORT_MISMATCH: u32 = PORT_MISMATCH;
+    pub(super) const PEER_MISMATCH: u32 = PEER_MISMATCH;
+    pub(super) const BOTH_MISMATCH: u32 = BOTH_MISMATCH;
     pub(super) const WITHOUT_RULES: u32 = WITHOUT_RULES;
 
     pub(super) fn new(kind: u32, rule: u32) -> Self {
@@ -32,23 +32,23 @@ impl PackedVerdict {
 
     pub(super) fn exempt(exemption: Exemption) -> Self {
         Self(match exemption {
-            Exemption::Node => OF_NODE,
-            Exemption::Itself => OF_ITSELF,
+            Exemption::Node => EXEMPT_NODE,
+            Exemption::Itself => EXEMPT_ITSELF,
         })
     }
 
-    /// The same of a peer that is a pod of which nothing is known.
+    /// The same denial for a peer that is an unknown pod.
     pub(super) fn of_unresolved(self) -> Self {
-        if (MISSED_PORT..=MISSED_BOTH).contains(&(self.0 & KIND)) { Self(self.0 | UNRESOLVED) } else { self }
+        if (PORT_MISMATCH..=BOTH_MISMATCH).contains(&(self.0 & KIND)) { Self(self.0 | UNRESOLVED) } else { self }
     }
 
-    /// Of the answers of a policy's earlier rules and of those that follow: the one that the policy gives.
+    /// Combines the verdict of a policy's earlier rules with that of its later rules: the lower kind wins, the earlier one on ties.
     pub(super) fn or_later(self, later: Self) -> Self {
         if later.0 & KIND < self.0 & KIND { later } else { self }
     }
 
-    /// Of the answers on the backends of one Service the worst stands: a denial first, then an allow that not every enforcer
-    /// gives; of two exemptions that of the node, which not every enforcer gives either.
+    /// The order of verdicts on the backends of one Service, of which the strictest counts: a denial, then an allow that depends
+    /// on the enforcer, then an allow. Of two exemptions that of the node comes first, because it depends on the enforcer.
     pub(super) fn rank(self) -> impl Ord + use<> {
         match self.verdict() {
             Verdict::WouldDeny(reason) => (0, Some(reason), 0),
@@ -59,14 +59,14 @@ impl PackedVerdict {
         }
     }
 
-    /// Whether the policy would deny the flow.
+    /// Whether the verdict is [`Verdict::WouldDeny`].
     #[must_use]
     pub fn denies(self) -> bool {
         let kind = self.0 & KIND;
-        kind != ALLOW && kind != ALLOW_BY_BLOCK && kind != OF_NODE && kind != OF_ITSELF
+        kind != ALLOW && kind != ALLOW_BY_BLOCK && kind != EXEMPT_NODE && kind != EXEMPT_ITSELF
     }
 
-    /// The verdict.
+    /// Unpacks the verdict.
     #[must_use]
     pub fn verdict(self) -> Verdict {
         let rule = (self.0 >> 4) as usize;
@@ -83,10 +83,10 @@ impl PackedVerdict {
         match self.0 & (KIND & !UNRESOLVED) {
             ALLOW => Verdict::Allow { rule, by_block_alone: false },
             ALLOW_BY_BLOCK => Verdict::Allow { rule, by_block_alone: true },
-            MISSED_PORT => reason(Failed::Port),
-            MISSED_PEER => reason(Failed::Peer),
-            OF_NODE => Verdict::Exempt(Exemption::Node),
-            OF_ITSELF => Verdict::Exempt(Exemption::Itself),
+            PORT_MISMATCH => reason(Failed::Port),
+            PEER_MISMATCH => reason(Failed::Peer),
+            EXEMPT_NODE => Verdict::Exempt(Exemption::Node),
+            EXEMPT_ITSELF => Verdict::Exempt(Exemption::Itself),
             _ => reason(Failed::PeerAndPort),
         }
     }

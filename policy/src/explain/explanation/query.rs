@@ -1,4 +1,4 @@
-//! From a question to its answer: who is meant, which of their pods policies can tell apart, and what becomes of each.
+//! Explains a query: resolves the names, groups the pods that policies cannot distinguish, and judges each pair of groups.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -14,68 +14,121 @@ use crate::cluster::ownership::{Destination, End, Ends};
 use crate::cluster::party::Party;
 use crate::cluster::pod::PodId;
 use crate::engine::backends::Backend;
-use crate::engine::index::EndKind;
 use crate::engine::pair::{Dialled, Pair};
 use crate::engine::world::World;
 use crate::explain::explanation::ends::{ConnectionEnd, EndName, ExplainError, NamedEnd, ResolvedName, find, ports};
 use crate::explain::explanation::sentence::{QueryNames, headline, title};
 use crate::explain::explanation::walk::walk;
 use crate::explain::explanation::{Explanation, PairGroup, PolicyOutcome, Reachability, SCHEMA_VERSION, Walk, audits};
+use crate::explain::nearest::RuleMismatch;
 use crate::model::dialect::EnforcedEnds::EitherOnOneNode;
 use crate::model::flow::{Direction, Endpoint, Flow, Protocol};
+use crate::policy::end_kind::EndKind;
 use crate::policy::network_policy::{Policy, Restriction};
 
-/// May one reach the other?
+/// A query: may `from` open a connection to `to`?
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExplainQuery {
-    /// Who would open the connection.
+    /// The client.
     pub from: EndName,
-    /// Who would answer.
+    /// The server.
     pub to: EndName,
     /// Transport protocol.
     pub protocol: Protocol,
-    /// The port that is dialled.
+    /// The port that the client connects to.
     pub port: u16,
-    /// When: pods that live then are meant.
+    /// The time: names refer to pods that run at this time.
     pub at: Timestamp,
 }
 
-/// A client and a server that stand for all that policies cannot tell from them.
+/// A client and a server that represent all pairs that policies cannot distinguish from them. `count` is the number of pairs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PairClass {
     pub(super) pair: Pair,
     pub(super) count: u64,
 }
 
-/// Answers a question in the world of what is enforced, and says what the audit policies would add.
+/// Explains a query in the world of the policies that are enforced, and states what each audit policy of `audited` would change.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use foretell_policy::cluster::inventory::Cluster;
+/// use foretell_policy::engine::identities::Identities;
+/// use foretell_policy::engine::world::World;
+/// use foretell_policy::explain::explanation::Reachability;
+/// use foretell_policy::explain::explanation::query::{ExplainQuery, explain};
+/// use foretell_policy::model::flow::Protocol;
+/// use foretell_policy::policy::network_policy::Policy;
+/// use foretell_policy::resource::object::origin::Origin;
+/// use foretell_policy::resource::read::read;
+/// use serde_json::json;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let pod = json!({
+///     "apiVersion": "v1", "kind": "Pod",
+///     "metadata": {"name": "db", "namespace": "data", "labels": {"app": "db"}},
+///     "spec": {"nodeName": "n1", "containers": [{"name": "db", "image": "db"}]},
+///     "status": {"phase": "Running", "podIP": "10.1.1.1"},
+/// });
+/// let policy = json!({
+///     "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+///     "metadata": {"name": "deny-all", "namespace": "data"},
+///     "spec": {"podSelector": {}, "policyTypes": ["Ingress"]},
+/// });
+/// let mut objects = Vec::new();
+/// for value in [pod, policy] {
+///     objects.extend(read(value, &Origin::Cluster)?);
+/// }
+/// let cluster = Cluster::build(&objects);
+/// let identities = Arc::new(Identities::as_recorded(&cluster));
+/// let world = World::new(&cluster, identities, objects.iter().filter_map(Policy::of).map(Arc::new).collect());
+///
+/// let query = ExplainQuery {
+///     from: "203.0.113.9".parse()?,
+///     to: "data/Pod/db".parse()?,
+///     protocol: Protocol::Tcp,
+///     port: 5432,
+///     at: "2026-01-01T12:00:00Z".parse()?,
+/// };
+/// let explanation = explain(&world, &[], &query)?;
+/// assert_eq!(explanation.answer, Reachability::No);
+/// assert_eq!(
+///     explanation.sentence,
+///     "No: 203.0.113.9 may not reach data/Pod/db on TCP 5432: NetworkPolicy data/deny-all denies ingress: \
+///      it has no ingress rules, so all incoming traffic is denied."
+/// );
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
-/// [`ExplainError`] where it is not clear who is meant.
-pub fn explain(world: &World<'_>, audited: &[Arc<Policy>], asked: &ExplainQuery) -> Result<Explanation, ExplainError> {
+/// [`ExplainError`] if a name does not refer to exactly one end, or if the ends cannot be connected.
+pub fn explain(world: &World<'_>, audited: &[Arc<Policy>], query: &ExplainQuery) -> Result<Explanation, ExplainError> {
     let cluster = world.cluster();
-    let ExplainQuery { protocol, port, at, .. } = *asked;
-    let ResolvedName { name: from, meant: clients, note: of_client } =
-        find(cluster, &asked.from, ConnectionEnd::Client, at)?;
-    let ResolvedName { name: to, meant: servers, note: of_server } =
-        find(cluster, &asked.to, ConnectionEnd::Server, at)?;
-    let dials = destination(cluster, servers, asked)?;
-    let dials_service = matches!(dials, DialTargets::Service(..));
+    let ExplainQuery { protocol, port, at, .. } = *query;
+    let ResolvedName { name: from, end: clients, note: client_note } =
+        find(cluster, &query.from, ConnectionEnd::Client, at)?;
+    let ResolvedName { name: to, end: servers, note: server_note } =
+        find(cluster, &query.to, ConnectionEnd::Server, at)?;
+    let targets = destination(cluster, servers, query)?;
+    let is_service = matches!(targets, DialTargets::Service(..));
     if let NamedEnd::Address(ip) = clients
         && let Some(service) = cluster.services_by_address(ip).first().map(|id| cluster.service(*id))
     {
         return Err(ExplainError::ServiceAsClient(format!("{ip}, of {}/{},", service.namespace, service.name)));
     }
-    let pairs = pairs(world, audited, clients, &dials, asked);
+    let pairs = pairs(world, audited, clients, &targets, query);
     if pairs.is_empty() {
         return Err(ExplainError::NoCommonFamily { from, to });
     }
-    let is_unanswered =
+    let has_no_backend =
         |it: &PairClass| matches!(it.pair.dst, End::Address { ip } if !cluster.services_by_address(ip).is_empty());
-    let unanswered = (dials_service && pairs.iter().any(is_unanswered))
-        .then(|| format!("no pod behind {to} is ready; it is judged by its address"));
+    let without_backend = (is_service && pairs.iter().any(has_no_backend))
+        .then(|| format!("no pod behind {to} is ready, so the Service is judged by its address"));
     let cni = world.dialect();
     let enforcer = recognise(cluster, at).and_then(|recognised| remark(&recognised, cni));
-    let notes = [of_client, of_server, unanswered, enforcer].into_iter().flatten().collect();
+    let notes = [client_note, server_note, without_backend, enforcer].into_iter().flatten().collect();
     let mut cases: Vec<PairGroup> = Vec::new();
     for pairs in &pairs {
         let case = case(world, pairs);
@@ -87,7 +140,7 @@ pub fn explain(world: &World<'_>, audited: &[Arc<Policy>], asked: &ExplainQuery)
     cases.sort_by_key(|case| case.answer);
     let answer = cases.first().map_or(Reachability::Unknown, |case| case.answer);
     let named = QueryNames { from: &from, to: &to, protocol, port };
-    let sentence = headline(&named, &cases, dials_service);
+    let sentence = headline(&named, &cases, is_service);
     let audits = audits::audits(world, audited, &pairs, answer);
     let exit_status = answer.exit_status();
     let schema_version = SCHEMA_VERSION;
@@ -108,16 +161,16 @@ pub fn explain(world: &World<'_>, audited: &[Arc<Policy>], asked: &ExplainQuery)
     })
 }
 
-/// Whom a client dials.
+/// The destinations that a client may connect to.
 enum DialTargets {
-    /// One of these.
+    /// Ends, by their own addresses.
     Ends(Vec<End>),
-    /// A Service, by one of its addresses.
+    /// A Service, by its addresses.
     Service(Vec<Destination>),
 }
 
-fn destination(cluster: &Cluster, servers: NamedEnd, asked: &ExplainQuery) -> Result<DialTargets, ExplainError> {
-    let ExplainQuery { protocol, port, at, .. } = *asked;
+fn destination(cluster: &Cluster, servers: NamedEnd, query: &ExplainQuery) -> Result<DialTargets, ExplainError> {
+    let ExplainQuery { protocol, port, at, .. } = *query;
     let without_port = |id| {
         let service = cluster.service(id);
         let name = format!("{}/{}", service.namespace, service.name);
@@ -125,7 +178,7 @@ fn destination(cluster: &Cluster, servers: NamedEnd, asked: &ExplainQuery) -> Re
     };
     match servers {
         NamedEnd::Pods(pods) => Ok(DialTargets::Ends(pods.into_iter().flat_map(|pod| ends_of(cluster, pod)).collect())),
-        NamedEnd::Address(ip) => match (resolve(cluster, ip, asked, at).dst, cluster.services_by_address(ip).first()) {
+        NamedEnd::Address(ip) => match (resolve(cluster, ip, query, at).dst, cluster.services_by_address(ip).first()) {
             (service @ Destination::Service { .. }, _) => Ok(DialTargets::Service(vec![service])),
             (Destination::Direct(End::Address { .. }), Some(service)) => Err(without_port(*service)),
             (Destination::Direct(end), _) => Ok(DialTargets::Ends(vec![end])),
@@ -144,13 +197,13 @@ fn destination(cluster: &Cluster, servers: NamedEnd, asked: &ExplainQuery) -> Re
     }
 }
 
-/// Who has an address, and what it is to those who dial it.
-fn resolve(cluster: &Cluster, ip: IpAddr, asked: &ExplainQuery, at: Timestamp) -> Ends {
+/// Resolves an address, as source and as destination.
+fn resolve(cluster: &Cluster, ip: IpAddr, query: &ExplainQuery, at: Timestamp) -> Ends {
     let end = Endpoint::address(ip);
-    cluster.resolve(&Flow::probe(end.clone(), end, asked.protocol, asked.port, at))
+    cluster.resolve(&Flow::probe(end.clone(), end, query.protocol, query.port, at))
 }
 
-/// A pod by each of its addresses.
+/// The ends of a pod, one for each of its addresses.
 fn ends_of(cluster: &Cluster, id: PodId) -> impl Iterator<Item = End> {
     let pod = cluster.pod(id);
     pod.addresses.iter().map(move |ip| {
@@ -159,56 +212,56 @@ fn ends_of(cluster: &Cluster, id: PodId) -> impl Iterator<Item = End> {
     })
 }
 
-/// All that policies can tell of an end: its address's family, who it is, its node where that may matter to the other end, and in
-/// which blocks its address is.
-type Likeness = (bool, Option<u32>, Option<u32>, Option<IpAddr>, Vec<bool>);
+/// Everything that policies can see of an end: the family of its address, its identity, its node if that matters to the other end,
+/// its address if it is not a known pod, and the blocks that contain the address.
+type Appearance = (bool, Option<u32>, Option<u32>, Option<IpAddr>, Vec<bool>);
 
-fn likeness(world: &World<'_>, end: &End, blocks: &BTreeSet<IpNet>, tells_nodes: bool) -> Likeness {
+fn appearance(world: &World<'_>, end: &End, blocks: &BTreeSet<IpNet>, with_nodes: bool) -> Appearance {
     let view = world.view();
     let family = end.ip().is_ipv4();
     let in_blocks = blocks.iter().map(|block| block.contains(&end.ip())).collect();
-    let (who, node, ip) = match *end {
-        End::Pod { pod, .. } => (Some(view.identity(pod)), view.cluster.pod(pod).node.filter(|_| tells_nodes), None),
-        // Two hosts may be known by one address.
+    let (identity, node, ip) = match *end {
+        End::Pod { pod, .. } => (Some(view.identity(pod)), view.cluster.pod(pod).node.filter(|_| with_nodes), None),
+        // Two nodes may have the same address.
         End::Host { node, ip } => (None, node, Some(ip)),
         End::UnknownPod { ip } | End::Address { ip } => (None, None, Some(ip)),
     };
-    (family, who, node.map(NodeId::number), ip, in_blocks)
+    (family, identity, node.map(NodeId::number), ip, in_blocks)
 }
 
-/// Every kind of client with every kind of server that it can dial by an address of its own family.
+/// Pairs every group of clients with every group of servers that has an address of the same family.
 fn pairs(
     world: &World<'_>,
     audited: &[Arc<Policy>],
     clients: NamedEnd,
-    dials: &DialTargets,
-    asked: &ExplainQuery,
+    targets: &DialTargets,
+    query: &ExplainQuery,
 ) -> Vec<PairClass> {
     let cluster = world.cluster();
     let clients: Vec<End> = match clients {
         NamedEnd::Pods(pods) => pods.into_iter().flat_map(|pod| ends_of(cluster, pod)).collect(),
-        NamedEnd::Address(ip) => vec![resolve(cluster, ip, asked, asked.at).src],
+        NamedEnd::Address(ip) => vec![resolve(cluster, ip, query, query.at).src],
         NamedEnd::Service(_) => Vec::new(),
     };
     let blocks = blocks(world, audited);
     let is_no_pod = |end: &End| end.pod().is_none();
-    match dials {
+    match targets {
         DialTargets::Ends(servers) => {
-            // Where one node's pods fare otherwise among themselves, all are told apart by their nodes.
-            let tells = |others: &[End]| world.dialect().ends == EitherOnOneNode || others.iter().any(is_no_pod);
-            let (tells_clients, tells_servers) = (tells(servers), tells(&clients));
-            let clients = grouped(world, &clients, &blocks, tells_clients);
-            let servers = grouped(world, servers, &blocks, tells_servers);
-            direct(&clients, &servers, asked)
+            // If the enforcer treats pods of one node differently, pods are distinguished by their nodes.
+            let by_node = |others: &[End]| world.dialect().ends == EitherOnOneNode || others.iter().any(is_no_pod);
+            let (clients_by_node, servers_by_node) = (by_node(servers), by_node(&clients));
+            let clients = grouped(world, &clients, &blocks, clients_by_node);
+            let servers = grouped(world, servers, &blocks, servers_by_node);
+            direct(&clients, &servers, query)
         }
         DialTargets::Service(addresses) => {
             let clients = grouped(world, &clients, &blocks, true);
-            clients.iter().flat_map(|client| through(world, client, addresses, asked)).collect()
+            clients.iter().flat_map(|client| through(world, client, addresses, query)).collect()
         }
     }
 }
 
-/// The blocks by which any policy tells addresses apart.
+/// The blocks by which any policy distinguishes addresses.
 fn blocks(world: &World<'_>, audited: &[Arc<Policy>]) -> BTreeSet<IpNet> {
     let policies = world.policies().chain(audited);
     let of_policies = policies.flat_map(|policy| Direction::BOTH.map(|direction| policy.restriction(direction)));
@@ -216,24 +269,24 @@ fn blocks(world: &World<'_>, audited: &[Arc<Policy>]) -> BTreeSet<IpNet> {
     of_policies.flat_map(Restriction::blocks).chain(of_tiers).collect()
 }
 
-/// Ends that policies cannot tell apart.
-fn grouped(world: &World<'_>, ends: &[End], blocks: &BTreeSet<IpNet>, tells_nodes: bool) -> Vec<Vec<End>> {
-    let mut groups: BTreeMap<Likeness, Vec<End>> = BTreeMap::new();
+/// Groups ends that policies cannot distinguish.
+fn grouped(world: &World<'_>, ends: &[End], blocks: &BTreeSet<IpNet>, with_nodes: bool) -> Vec<Vec<End>> {
+    let mut groups: BTreeMap<Appearance, Vec<End>> = BTreeMap::new();
     for end in ends {
-        groups.entry(likeness(world, end, blocks, tells_nodes)).or_default().push(*end);
+        groups.entry(appearance(world, end, blocks, with_nodes)).or_default().push(*end);
     }
     groups.into_values().collect()
 }
 
-fn direct(clients: &[Vec<End>], servers: &[Vec<End>], asked: &ExplainQuery) -> Vec<PairClass> {
-    let ExplainQuery { protocol, port, .. } = *asked;
+fn direct(clients: &[Vec<End>], servers: &[Vec<End>], query: &ExplainQuery) -> Vec<PairClass> {
+    let ExplainQuery { protocol, port, .. } = *query;
     let mut found = Vec::new();
     let mut to_themselves = Vec::new();
     for (clients, servers) in clients.iter().flat_map(|clients| servers.iter().map(move |servers| (clients, servers))) {
         let each = || clients.iter().flat_map(|src| servers.iter().map(move |dst| (*src, *dst)));
         let is_own = |(src, dst): &(End, End)| src.pod().is_some() && src.pod() == dst.pod();
         let same_family = |(src, dst): &(End, End)| src.ip().is_ipv4() == dst.ip().is_ipv4();
-        // All of a group are of one family.
+        // All ends of a group are of one family.
         if !each().next().is_some_and(|ends| same_family(&ends)) {
             continue;
         }
@@ -250,12 +303,12 @@ fn direct(clients: &[Vec<End>], servers: &[Vec<End>], asked: &ExplainQuery) -> V
         found.extend(each().find(|ends| !is_own(ends)).map(|ends| pairs(ends, all.saturating_sub(own))));
         to_themselves.extend(each().find(is_own).map(|ends| pairs(ends, own)));
     }
-    // Who asks whether pods of one workload reach each other does not mean each pod itself, unless there is one alone.
+    // A query about pods of one workload is not about each pod and itself, unless there is only one pod.
     if found.is_empty() { to_themselves } else { found }
 }
 
-fn through(world: &World<'_>, clients: &[End], addresses: &[Destination], asked: &ExplainQuery) -> Vec<PairClass> {
-    let ExplainQuery { protocol, port, at, .. } = *asked;
+fn through(world: &World<'_>, clients: &[End], addresses: &[Destination], query: &ExplainQuery) -> Vec<PairClass> {
+    let ExplainQuery { protocol, port, at, .. } = *query;
     let view = world.view();
     let mut found = Vec::new();
     for dst in addresses {
@@ -270,9 +323,9 @@ fn through(world: &World<'_>, clients: &[End], addresses: &[Destination], asked:
     found
 }
 
-/// What becomes of a pair.
+/// Judges a pair at both ends.
 fn case(world: &World<'_>, PairClass { pair, count }: &PairClass) -> PairGroup {
-    let [egress, ingress] = Direction::BOTH.map(|direction| told(world, pair, direction));
+    let [egress, ingress] = Direction::BOTH.map(|direction| walk_end(world, pair, direction));
     PairGroup {
         answer: egress.answer.min(ingress.answer),
         pairs: *count,
@@ -284,8 +337,8 @@ fn case(world: &World<'_>, PairClass { pair, count }: &PairClass) -> PairGroup {
     }
 }
 
-/// The walk; but where nobody knows which pod stands there, what restricts it is not known either.
-pub(super) fn told(world: &World<'_>, pair: &Pair, direction: Direction) -> Walk {
+/// The walk at one end. If the end is an unknown pod, the policies that restrict it are unknown, and so is the answer.
+pub(super) fn walk_end(world: &World<'_>, pair: &Pair, direction: Direction) -> Walk {
     let view = world.view();
     let walk = walk(&view, pair, direction);
     if view.kind(pair.subject(direction)) == EndKind::Unresolved {
@@ -305,19 +358,18 @@ fn name(world: &World<'_>, end: &End) -> String {
     }
 }
 
-/// Whether the same policies say the same of both.
+/// Whether two cases have the same result by the same policies.
 fn alike(known: &PairGroup, case: &PairGroup) -> bool {
     let gist = |case: &PairGroup| -> Vec<_> {
         let walks = [&case.egress, &case.ingress].into_iter();
-        let said = |walk: &Walk| -> Vec<(String, PolicyOutcome, Option<String>, Option<String>)> {
-            let steps = walk.tiers.iter().flat_map(|tier| &tier.policies);
-            let nearest =
-                |mismatch: &crate::explain::nearest::RuleMismatch| format!("{} {:?}", mismatch.rule, mismatch.failed);
-            steps
+        let steps = |walk: &Walk| -> Vec<(String, PolicyOutcome, Option<String>, Option<String>)> {
+            let policies = walk.tiers.iter().flat_map(|tier| &tier.policies);
+            let nearest = |mismatch: &RuleMismatch| format!("{} {:?}", mismatch.rule, mismatch.failed);
+            policies
                 .map(|it| (it.policy.to_string(), it.outcome, it.rule.clone(), it.nearest.as_ref().map(nearest)))
                 .collect()
         };
-        walks.map(|walk| (walk.answer, walk.decided_by, said(walk))).collect()
+        walks.map(|walk| (walk.answer, walk.decided_by, steps(walk))).collect()
     };
     known.port == case.port && gist(known) == gist(case)
 }

@@ -1,26 +1,27 @@
-//! A question and its answers.
+//! A query about one flow at one end, and the verdicts of the policies that restrict that end.
 
 use std::net::IpAddr;
 
-use crate::engine::index::answer::PackedVerdict;
+use crate::engine::index::packed_verdict::PackedVerdict;
+use crate::engine::index::rules::place;
 use crate::engine::index::section::{Chunk, Masks, Rows, Section, Segment};
-use crate::engine::index::{Index, IndexedIdentity, place};
+use crate::engine::index::{Index, IndexedIdentity};
 use crate::engine::verdict::Exemption;
 use crate::model::dialect::ByBlock;
 use crate::model::flow::{Direction, Protocol};
 use crate::model::policy_id::PolicyId;
 use crate::policy::end_kind::EndKind;
 
-/// The other end of a flow as an index sees it: what it is, and the number of the row of its address.
+/// The other end of a flow as an index matches it: its kind, and the row of blocks that contain its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerView {
-    /// What it is.
+    /// The kind of end, with its identity if it is a known pod.
     pub kind: EndKind,
     pub(super) blocks: u32,
 }
 
 impl PeerView {
-    /// Whether a block of some rule holds its address.
+    /// Whether a block of some rule contains its address.
     #[must_use]
     pub fn is_in_a_block(&self) -> bool {
         // The first row is that of addresses in no block.
@@ -28,14 +29,14 @@ impl PeerView {
     }
 }
 
-/// The number of the row of a destination's port.
+/// The number of the row that states which sets of ports contain a destination's port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortRow(u32);
 
-/// A question: whom it is about is looked up, what the policies say is not.
+/// A query whose ends are resolved and whose rules are not evaluated yet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FlowQuery<'a> {
-    /// With the own sets of cluster policies.
+    /// Includes the own sets of cluster policies.
     rows: Rows<'a>,
     own_of_namespace: &'a [u64],
     /// The cluster policies' section and the namespace's.
@@ -44,57 +45,57 @@ pub(super) struct FlowQuery<'a> {
     is_unresolved: bool,
 }
 
-/// What each policy that restricts a pod says of a flow, in the order of the policies.
+/// The verdicts of all policies that restrict a pod on a flow, in the order of the policies.
 #[derive(Clone, Debug)]
 pub struct PackedVerdicts<'a> {
-    asked: FlowQuery<'a>,
-    /// The next chunk, counted through both sections.
+    query: FlowQuery<'a>,
+    /// The number of the next chunk, counted through both sections.
     next: usize,
     policies: std::slice::Iter<'a, Segment>,
-    goes_on: bool,
+    is_continued: bool,
     masks: Masks,
-    /// What the earlier rules of a policy said that goes on from chunk to chunk.
-    so_far: Option<PackedVerdict>,
+    /// The verdict of the earlier rules of a policy that continues in the next chunk.
+    earlier: Option<PackedVerdict>,
 }
 
 impl Index {
-    /// The other end of a flow.
+    /// The other end of a flow, with the row of its address.
     #[must_use]
-    pub fn seen(&self, kind: EndKind, ip: IpAddr) -> PeerView {
+    pub fn peer_view(&self, kind: EndKind, ip: IpAddr) -> PeerView {
         PeerView { kind, blocks: self.blocks_of(ip) }
     }
 
-    /// The number of the row of an address's blocks.
+    /// The number of the row that states which sets of blocks contain an address.
     #[inline]
     pub(super) fn blocks_of(&self, ip: IpAddr) -> u32 {
         self.blocks.row_of(ip)
     }
 
-    /// Whether a rule on what leaves an identity tells addresses apart.
+    /// Whether an egress rule of an identity names a block.
     pub(super) fn names_blocks(&self, identity: u32) -> bool {
-        let sections = self.resident(identity).map(|it| it.sections[place(Direction::Egress)]);
+        let sections = self.indexed(identity).map(|it| it.sections[place(Direction::Egress)]);
         sections.into_iter().flatten().any(|section| self.sections[section as usize].names_blocks)
     }
 
-    /// The port of a destination, which may be a pod.
+    /// The row of a port. `destination` is the identity of the destination; `None` if it is not a known pod.
     #[inline]
     #[must_use]
     pub fn port_row(&self, destination: Option<u32>, protocol: Protocol, port: u16) -> PortRow {
-        PortRow(match destination.and_then(|identity| self.resident(identity)) {
-            Some(resident) => self.ports.row_of_pod(resident.ports, protocol, port),
+        PortRow(match destination.and_then(|identity| self.indexed(identity)) {
+            Some(indexed) => self.ports.row_of_pod(indexed.ports, protocol, port),
             None => self.ports.row_of(protocol, port),
         })
     }
 
     #[inline]
-    pub(super) fn resident(&self, identity: u32) -> Option<&IndexedIdentity> {
+    pub(super) fn indexed(&self, identity: u32) -> Option<&IndexedIdentity> {
         self.identities.get(identity as usize)?.as_ref()
     }
 
-    /// What is known of a question from the address and the port alone.
+    /// The rows that follow from the address and the port alone.
     #[inline]
     pub(super) fn address_rows(&self, peer: EndKind, blocks: u32, port: PortRow) -> Rows<'_> {
-        let (blocks, blocks_differ) = if self.terms.leaves_blocks_open() {
+        let (blocks, blocks_differ) = if self.resolved_dialect.leaves_blocks_open() {
             (blocks, matches!(peer, EndKind::Pod(_) | EndKind::Node))
         } else {
             self.blocks_in_dialect(peer, blocks)
@@ -102,27 +103,27 @@ impl Index {
         Rows { pods: &[], own: &[], blocks: self.blocks.row(blocks), ports: self.ports.row(port.0), blocks_differ }
     }
 
-    /// Which row of blocks is asked, and whether an allow by it is one that enforcers differ on. Out of the way of those who
-    /// ask as upstream has it.
+    /// The row of blocks to test, and whether enforcers differ on an allow by it. Kept out of line: the common dialect, upstream's,
+    /// does not need it.
     #[cold]
     #[inline(never)]
     fn blocks_in_dialect(&self, peer: EndKind, blocks: u32) -> (u32, bool) {
-        let by_block = self.terms.by_block(peer);
+        let by_block = self.resolved_dialect.by_block(peer);
         // The first row is that of addresses in no block.
         (if by_block == ByBlock::NotMatched { 0 } else { blocks }, by_block == ByBlock::Unspecified)
     }
 
     /// The parts of an identity's row: sets of pods, own sets of cluster policies, own sets of its namespace's policies.
     #[inline]
-    pub(super) fn parts<'a>(&self, resident: &'a IndexedIdentity) -> (&'a [u64], &'a [u64], &'a [u64]) {
-        let (pods, own) = resident.row.split_at(self.pod_sets.width.min(resident.row.len()));
+    pub(super) fn parts<'a>(&self, indexed: &'a IndexedIdentity) -> (&'a [u64], &'a [u64], &'a [u64]) {
+        let (pods, own) = indexed.row.split_at(self.pod_sets.width.min(indexed.row.len()));
         let (of_cluster, of_namespace) = own.split_at(self.cluster_own_sets.width.min(own.len()));
         (pods, of_cluster, of_namespace)
     }
 
-    /// The question what each policy says that restricts `subject`, of a flow from or to `peer`.
+    /// The query about a flow between `subject` and `peer`; `None` if there is no such identity.
     #[inline]
-    pub(super) fn ask(
+    pub(super) fn flow_query(
         &self,
         subject: u32,
         direction: Direction,
@@ -130,11 +131,11 @@ impl Index {
         port: PortRow,
         exemption: Option<Exemption>,
     ) -> Option<FlowQuery<'_>> {
-        let subject = self.resident(subject)?;
+        let subject = self.indexed(subject)?;
         let mut rows = self.address_rows(peer.kind, peer.blocks, port);
         let mut own_of_namespace: &[u64] = &[];
         if let EndKind::Pod(peer) = peer.kind
-            && let Some(peer) = self.resident(peer)
+            && let Some(peer) = self.indexed(peer)
         {
             let (pods, of_cluster, of_namespace) = self.parts(peer);
             rows.pods = pods;
@@ -153,19 +154,19 @@ impl Index {
 }
 
 impl<'a> FlowQuery<'a> {
-    /// The answers one by one.
-    pub(super) fn answers(self) -> PackedVerdicts<'a> {
+    /// The verdicts one by one.
+    pub(super) fn verdicts(self) -> PackedVerdicts<'a> {
         PackedVerdicts {
-            asked: self,
+            query: self,
             next: 0,
             policies: [].iter(),
-            goes_on: false,
+            is_continued: false,
             masks: Masks::default(),
-            so_far: None,
+            earlier: None,
         }
     }
 
-    /// A chunk, counted through both sections, with the rows that it is asked with.
+    /// A chunk, counted through both sections, with the rows to test it against.
     #[inline]
     fn chunk(&self, number: usize) -> Option<(&'a Chunk, Rows<'a>)> {
         let [of_cluster, of_namespace] = self.sections;
@@ -176,31 +177,31 @@ impl<'a> FlowQuery<'a> {
         Some((of_namespace.chunk(number - first)?, Rows { own: self.own_of_namespace, ..self.rows }))
     }
 
-    /// A policy's answer, once all of its rules were asked.
+    /// The final verdict of a policy, after all of its rules are evaluated.
     #[inline]
-    fn finish(&self, answer: PackedVerdict) -> PackedVerdict {
+    fn finish(&self, verdict: PackedVerdict) -> PackedVerdict {
         match self.exemption {
             Some(exemption) => PackedVerdict::exempt(exemption),
-            None if self.is_unresolved => answer.of_unresolved(),
-            None => answer,
+            None if self.is_unresolved => verdict.of_unresolved(),
+            None => verdict,
         }
     }
 
-    /// Appends the answers to a list.
+    /// Appends the verdicts to a list.
     #[inline]
     pub(super) fn append_to(&self, list: &mut Vec<(PolicyId, PackedVerdict)>) {
         let [of_cluster, of_namespace] = self.sections;
-        if !of_cluster.further.is_empty() || !of_namespace.further.is_empty() {
-            return list.extend(self.answers());
+        if !of_cluster.rest.is_empty() || !of_namespace.rest.is_empty() {
+            return list.extend(self.verdicts());
         }
         let own = Rows { own: self.own_of_namespace, ..self.rows };
         for (chunk, rows) in [(&of_cluster.first, &self.rows), (&of_namespace.first, &own)] {
             if self.exemption.is_none() && !self.is_unresolved {
-                let masks = chunk.ask(rows);
-                list.extend(chunk.policies.iter().map(|policy| (policy.policy, policy.answer(&masks))));
+                let masks = chunk.masks(rows);
+                list.extend(chunk.policies.iter().map(|policy| (policy.policy, policy.verdict(&masks))));
             } else {
-                let masks = chunk.ask(rows);
-                list.extend(chunk.policies.iter().map(|policy| (policy.policy, self.finish(policy.answer(&masks)))));
+                let masks = chunk.masks(rows);
+                list.extend(chunk.policies.iter().map(|policy| (policy.policy, self.finish(policy.verdict(&masks)))));
             }
         }
     }
@@ -212,21 +213,21 @@ impl Iterator for PackedVerdicts<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let Some(policy) = self.policies.next() else {
-                let (chunk, rows) = self.asked.chunk(self.next)?;
+                let (chunk, rows) = self.query.chunk(self.next)?;
                 self.next += 1;
-                self.masks = chunk.ask(&rows);
-                (self.policies, self.goes_on) = (chunk.policies.iter(), chunk.goes_on);
+                self.masks = chunk.masks(&rows);
+                (self.policies, self.is_continued) = (chunk.policies.iter(), chunk.is_continued);
                 continue;
             };
-            let mut answer = policy.answer(&self.masks);
-            if let Some(earlier) = self.so_far.take() {
-                answer = earlier.or_later(answer);
+            let mut verdict = policy.verdict(&self.masks);
+            if let Some(earlier) = self.earlier.take() {
+                verdict = earlier.or_later(verdict);
             }
-            if self.goes_on && self.policies.len() == 0 {
-                self.so_far = Some(answer);
+            if self.is_continued && self.policies.len() == 0 {
+                self.earlier = Some(verdict);
                 continue;
             }
-            return Some((policy.policy, self.asked.finish(answer)));
+            return Some((policy.policy, self.query.finish(verdict)));
         }
     }
 }

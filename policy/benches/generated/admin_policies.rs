@@ -1,10 +1,10 @@
-//! Admin policies as objects: what holds in every team's namespaces, in the order in which it is asked.
+//! Admin policies as objects, in the order in which they are evaluated.
 
 use serde_json::{Value, json};
 
 use super::landscape::{ENVIRONMENTS, TEAMS, TIERS};
 
-/// So many, half of them above NetworkPolicies and half below.
+/// This many admin policies, half of them in the tier before NetworkPolicies and half after.
 pub(super) fn of(count: usize) -> Vec<Value> {
     (0..count).map(|index| policy(index, if index.is_multiple_of(2) { "Admin" } else { "Baseline" })).collect()
 }

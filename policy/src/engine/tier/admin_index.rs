@@ -1,4 +1,4 @@
-//! The admin policies of a world, in the order in which each pod is asked about.
+//! The admin policies of a world, by the identities that they select, in the order in which they are evaluated.
 
 use std::sync::Arc;
 
@@ -6,48 +6,48 @@ use ipnet::IpNet;
 
 use crate::engine::end_decision::Doubt;
 use crate::engine::identities::{Identities, IdentityId};
-use crate::policy::admin_policy::{AdminPolicy, Precedence};
+use crate::policy::admin_policy::{AdminPolicy, FirstMatch, Precedence};
 use crate::policy::question::AdminQuestion;
 use crate::policy::tier::{AdminPolicyId, MatchedRule, RuleId, TierName};
 use crate::resource::admin::view::AdminAction;
 
-/// The index.
+/// The admin policies of a world.
 #[derive(Clone, Debug, Default)]
-pub struct Tiers {
-    /// By tier, precedence and name.
+pub struct AdminPolicyIndex {
+    /// Ordered by tier, precedence and name.
     policies: Vec<Arc<AdminPolicy>>,
-    /// By identity: the policies whose subject it is, in that order.
+    /// By identity: the policies that select it as subject, in the same order.
     by_identity: Vec<Vec<AdminPolicyId>>,
 }
 
-/// A flow, and the policies whose subject one of its ends is.
+/// A flow, and the admin policies that select one of its ends as subject.
 #[derive(Clone, Copy, Debug)]
-pub struct TierQuery<'a> {
-    /// The policies.
+pub struct AdminQuery<'a> {
+    /// The policies that select the end.
     pub subject: SubjectPolicies<'a>,
-    /// The flow as they see it.
+    /// The flow as rules of admin policies match it.
     pub question: AdminQuestion<'a>,
 }
 
-/// The policies whose subject a pod is: at least one.
+/// The admin policies that select a pod as subject: at least one.
 #[derive(Clone, Copy, Debug)]
 pub struct SubjectPolicies<'a> {
-    tiers: &'a Tiers,
+    tiers: &'a AdminPolicyIndex,
     ids: &'a [AdminPolicyId],
 }
 
-/// What the policies of a tier make of a flow.
+/// The rules of a tier that match a flow, or may match it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TierMatch {
-    /// The rule that decides where no doubtful one takes the flow.
+    /// The rule that decides, assuming that no undecidable rule matches the flow.
     pub surely: Option<MatchedRule>,
-    /// One that says something else, and that might as well have been asked first.
+    /// A rule of equal precedence with a different action. The order of the two is undefined.
     pub tied: Option<MatchedRule>,
-    /// Doubtful rules that would be asked before it, in their order.
+    /// Undecidable rules that come before the deciding one, in their order.
     pub perhaps: Vec<Doubt>,
 }
 
-impl Tiers {
+impl AdminPolicyIndex {
     pub(crate) fn new(identities: &Identities, mut policies: Vec<Arc<AdminPolicy>>) -> Self {
         policies.sort_by(|a, b| {
             let key = |policy: &AdminPolicy| (policy.tier, policy.precedence, policy.reference.clone());
@@ -60,7 +60,7 @@ impl Tiers {
         tiers
     }
 
-    /// Finds whose subject an identity is that is new, or whose namespace has other labels.
+    /// Finds the policies that select an identity: it is new, or the labels of its namespace changed.
     pub(crate) fn set_identity(&mut self, id: IdentityId, identities: &Identities) {
         if self.policies.is_empty() {
             return;
@@ -76,43 +76,43 @@ impl Tiers {
         self.by_identity[id.index()] = ids;
     }
 
-    /// All of them, in order.
+    /// All admin policies, in order.
     #[must_use]
     pub fn policies(&self) -> &[Arc<AdminPolicy>] {
         &self.policies
     }
 
-    /// One of them.
+    /// The admin policy of an id that this index returned.
     #[must_use]
     pub fn policy(&self, id: AdminPolicyId) -> &AdminPolicy {
         &self.policies[id.index()]
     }
 
-    /// Those whose subject a pod of this identity is, in order.
+    /// The policies that select pods of this identity as subject, in order.
     #[must_use]
     pub fn selecting(&self, identity: IdentityId) -> &[AdminPolicyId] {
         self.by_identity.get(identity.index()).map_or(&[], Vec::as_slice)
     }
 
-    /// `None`: nobody's.
+    /// The same as a value that is never empty; `None` if no policy selects the identity.
     pub(crate) fn of(&self, identity: IdentityId) -> Option<SubjectPolicies<'_>> {
         Some(self.selecting(identity)).filter(|ids| !ids.is_empty()).map(|ids| SubjectPolicies { tiers: self, ids })
     }
 
-    /// The networks by which the policies of an identity tell apart to whom it speaks.
+    /// The networks by which the policies that select an identity distinguish destinations.
     pub(crate) fn networks(&self, identity: IdentityId) -> impl Iterator<Item = IpNet> {
         self.selecting(identity).iter().flat_map(|id| self.policy(*id).networks())
     }
 }
 
-impl<'a> TierQuery<'a> {
-    /// The policies with what each, taken alone, says.
-    pub fn each(&self) -> impl Iterator<Item = (AdminPolicyId, crate::policy::admin_policy::FirstMatch)> + use<'a, '_> {
+impl<'a> AdminQuery<'a> {
+    /// Each policy with its own first match, as if it were the only policy.
+    pub fn each(&self) -> impl Iterator<Item = (AdminPolicyId, FirstMatch)> + use<'a, '_> {
         let SubjectPolicies { tiers, ids } = self.subject;
         ids.iter().map(move |id| (*id, tiers.policy(*id).first_match(&self.question)))
     }
 
-    /// What the policies of a tier together say: by precedence; of those that may as well come first the worst counts.
+    /// The match of all policies of a tier together, by precedence. Of policies with equal precedence the strictest match counts.
     pub(crate) fn matched(&self, tier: TierName) -> TierMatch {
         let SubjectPolicies { tiers, ids } = self.subject;
         let of_tier = || ids.iter().copied().filter(|id| tiers.policy(*id).tier == tier);
@@ -135,46 +135,46 @@ impl<'a> TierQuery<'a> {
 
     fn of_policy(&self, id: AdminPolicyId) -> TierMatch {
         let first = self.subject.tiers.policy(id).first_match(&self.question);
-        let taken = |rule, action| MatchedRule { by: RuleId { policy: id, rule }, action };
+        let matched = |rule, action| MatchedRule { by: RuleId { policy: id, rule }, action };
         TierMatch {
-            surely: first.surely.map(|(rule, action)| taken(rule, action)),
+            surely: first.surely.map(|(rule, action)| matched(rule, action)),
             tied: None,
             perhaps: first
                 .perhaps
                 .iter()
-                .map(|&(rule, action, why)| Doubt { taken: taken(rule, action), why })
+                .map(|&(rule, action, why)| Doubt { matched: matched(rule, action), why })
                 .collect(),
         }
     }
 }
 
-/// Of several that may each come first. What would be worst for the flow counts: a denial, then what passes on, then an accept.
+/// Combines matches of equal precedence. The strictest action counts: a denial, then pass, then accept.
 fn together(each: Vec<TierMatch>) -> TierMatch {
     if each.len() <= 1 {
         return each.into_iter().next().unwrap_or_default();
     }
-    let action = |taken: &MatchedRule| taken.action;
+    let action = |matched: &MatchedRule| matched.action;
     let sure: Vec<MatchedRule> = each.iter().filter_map(|one| one.surely).collect();
-    // The first of the worst.
+    // The first one with the strictest action.
     let worst = sure.iter().map(action).max();
-    let surely = sure.iter().find(|taken| Some(taken.action) == worst).copied();
-    let tied = sure.iter().find(|taken| Some(taken.action) != worst).copied();
+    let surely = sure.iter().find(|matched| Some(matched.action) == worst).copied();
+    let tied = sure.iter().find(|matched| Some(matched.action) != worst).copied();
     let tied = tied.or(each.iter().filter(|one| one.surely == surely).find_map(|one| one.tied));
 
-    // Whatever the doubtful rules take, each policy does at least this.
+    // Whichever undecidable rules match, each policy is at least this strict.
     let least = |one: &TierMatch| {
-        let otherwise = one.surely.map(|taken| taken.action);
-        one.perhaps.iter().map(|doubt| Some(doubt.taken.action)).chain([otherwise]).min().flatten()
+        let otherwise = one.surely.map(|matched| matched.action);
+        one.perhaps.iter().map(|doubt| Some(doubt.matched.action)).chain([otherwise]).min().flatten()
     };
     let floor = each.iter().map(least).max().flatten();
     let doubts: Vec<Doubt> = each.iter().flat_map(|one| one.perhaps.iter().copied()).collect();
     let possible = |action: &AdminAction| Some(*action) >= floor;
-    let mut perhaps: Vec<Doubt> = doubts.iter().filter(|doubt| possible(&doubt.taken.action)).copied().collect();
-    // A doubtful rule may stand in the place of the worst, and then another policy's is the worst.
+    let mut perhaps: Vec<Doubt> = doubts.iter().filter(|doubt| possible(&doubt.matched.action)).copied().collect();
+    // If an undecidable rule matches in place of the strictest one, the match of another policy may be the strictest.
     for other in sure.iter().map(action).filter(|other| Some(*other) != worst && possible(other)) {
-        let known = perhaps.iter().any(|doubt| doubt.taken.action == other);
+        let known = perhaps.iter().any(|doubt| doubt.matched.action == other);
         if let Some(cause) = doubts.first().filter(|_| !known) {
-            perhaps.push(Doubt { taken: MatchedRule { action: other, ..cause.taken }, why: cause.why });
+            perhaps.push(Doubt { matched: MatchedRule { action: other, ..cause.matched }, why: cause.why });
         }
     }
     TierMatch { surely, tied, perhaps }

@@ -1,32 +1,32 @@
-//! On which terms an index reads the text of rules.
+//! How an index reads rules under a dialect.
 
 use std::collections::HashMap;
 
 use crate::cluster::inventory::Cluster;
 use crate::cluster::pod::Ending;
 use crate::engine::identities::Identities;
-use crate::engine::index::EndKind;
 use crate::model::dialect::{ByBlock, Dialect, Excepts, NamedPorts, ToOwnNode};
 use crate::model::flow::Direction;
 use crate::model::port::NamedPort;
+use crate::policy::end_kind::EndKind;
 use crate::policy::peer::{PeerMatcher, PeerSet};
 use crate::policy::port::{PortMatcher, Ports};
 
-/// A dialect, with what of the cluster it asks for.
+/// A dialect, with the facts about the cluster that it depends on.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ResolvedDialect {
     pub(crate) dialect: Dialect,
-    /// Blocks do not mean what upstream's most usual answer is.
+    /// Whether the dialect states if blocks match pods and nodes.
     decides_blocks: bool,
-    /// By namespace the named ports of the pods that run there, where names of ports mean these.
+    /// By namespace: the named ports of its running pods. Empty unless the dialect resolves named ports by them.
     names: HashMap<String, Vec<NamedPort>>,
 }
 
-/// Blocks and ports of an egress rule, as they are read.
+/// How the blocks and ports of an egress rule are read.
 pub(crate) struct PortsAndBlocks {
-    /// `None`: as they are written.
+    /// The ports to use instead; `None` if the rule's own ports apply.
     pub(crate) ports: Option<Vec<PortMatcher>>,
-    /// Blocks take nobody.
+    /// Whether the blocks of the rule match no one.
     pub(crate) without_blocks: bool,
 }
 
@@ -34,7 +34,7 @@ impl ResolvedDialect {
     pub(crate) fn of(dialect: Dialect, cluster: &Cluster, identities: &Identities) -> Self {
         let mut names: HashMap<String, Vec<NamedPort>> = HashMap::new();
         if dialect.named_ports == NamedPorts::OfTheNamespace {
-            // Pods on nodes' networks and finished ones are not asked.
+            // hostNetwork pods and finished pods do not count.
             let pods = cluster.pods().filter(|(_, pod)| !pod.host_network && pod.life.end == Ending::Running);
             for (id, _) in pods {
                 let identity = identities.identity(id);
@@ -49,25 +49,27 @@ impl ResolvedDialect {
         Self { dialect, decides_blocks, names }
     }
 
-    /// Whether blocks take pods and nodes alike, and say that enforcers differ: nearly everybody asks so.
+    /// Whether it is unspecified that blocks match pods and nodes, so that such an allow carries a note. This is upstream's dialect
+    /// and the common case.
     #[inline]
     pub(crate) fn leaves_blocks_open(&self) -> bool {
         !self.decides_blocks
     }
 
-    /// Whether an `ipBlock` takes an end by its address.
+    /// Whether an `ipBlock` that contains the address of an end matches it.
     #[inline]
     pub(crate) fn by_block(&self, kind: EndKind) -> ByBlock {
         match kind {
             EndKind::Pod(_) => self.dialect.pods_by_block,
             EndKind::Node => self.dialect.nodes_by_block,
-            // A pod that nobody knows is left as a pod is; that a block takes it nobody leaves open.
+            // An unknown pod is treated like a pod: if blocks never match pods, they do not match it. Otherwise they do, without
+            // the note that enforcers differ.
             EndKind::Unresolved if self.dialect.pods_by_block == ByBlock::NotMatched => ByBlock::NotMatched,
             EndKind::Outside | EndKind::Unresolved => ByBlock::Matched,
         }
     }
 
-    /// Whether no policy can deny what passes between a pod and its own node.
+    /// Whether traffic between a pod and its own node is exempt from policies.
     #[inline]
     pub(crate) fn exempts_own_node(&self, direction: Direction) -> bool {
         direction == Direction::Ingress || self.dialect.to_own_node != ToOwnNode::Judged
@@ -77,8 +79,8 @@ impl ResolvedDialect {
         self.dialect.excepts
     }
 
-    /// How the ports of a rule are read whose policy holds in a namespace. A cluster policy is read as upstream has it: only
-    /// what is enforced has a dialect, and it is enforced as one policy a namespace.
+    /// How the ports of a rule are read, if the policy belongs to `namespace`. A cluster policy (`None`) is read by upstream's
+    /// text: only enforced policies have a dialect, and a cluster policy is enforced as one policy in each namespace.
     pub(crate) fn read(
         &self,
         peers: &PeerSet,
@@ -104,8 +106,8 @@ impl ResolvedDialect {
                 let numbers = ports.iter().filter(|matcher| !matcher.is_named()).cloned();
                 PortsAndBlocks { ports: Some(numbers.collect()), without_blocks: false }
             }
-            // Selectors and blocks side by side: names are looked up for what selectors take. Where numbers stand beside the
-            // names, a rule would have to be two; there it stays as it is written.
+            // With selectors and blocks in one rule, named ports apply to what selectors match. If the rule has numeric ports as
+            // well, it would have to be split in two; it is kept as written.
             PeerSet::AnyOf(_) => {
                 PortsAndBlocks { ports: None, without_blocks: ports.iter().all(PortMatcher::is_named) }
             }
@@ -113,10 +115,10 @@ impl ResolvedDialect {
     }
 }
 
-/// A matcher of a name as matchers of the numbers that pods call so.
+/// Replaces a matcher of a port name by matchers of the numbers that pods declare under that name.
 fn numbers(matcher: &PortMatcher, declared: &[NamedPort]) -> Vec<PortMatcher> {
     let Ports::Named(name) = &matcher.ports else { return vec![matcher.clone()] };
     let protocol = matcher.protocol;
-    let meant = declared.iter().filter(|port| port.name == *name && port.protocol == protocol);
-    meant.map(|port| PortMatcher { protocol, ports: Ports::Range(port.number, port.number) }).collect()
+    let matching = declared.iter().filter(|port| port.name == *name && port.protocol == protocol);
+    matching.map(|port| PortMatcher { protocol, ports: Ports::Range(port.number, port.number) }).collect()
 }
