@@ -29,8 +29,10 @@ pub mod manifest {
 /// Kubernetes objects: their types, defaults, validation, and which of their fields the engine reads.
 pub mod resource {
     pub mod admin;
+    pub mod admin_view;
     pub mod audit;
     mod canonical;
+    pub mod cidrs;
     pub mod crds;
     pub mod defaults;
     pub mod difference;
@@ -40,6 +42,7 @@ pub mod resource {
     pub mod object;
     pub mod read;
     pub mod reads;
+    mod relevant_fields;
     mod validation;
 }
 

@@ -14,10 +14,10 @@ use crate::policy::admin_peer::{AdminPeerMatch, AdminPeerMatcher, Unknown};
 use crate::policy::admin_port::AdminPortSet;
 use crate::policy::question::AdminQuestion;
 use crate::policy::tier::{MatchedRule, TierName};
-use crate::resource::admin::view::{AdminAction, AdminPolicyView};
-use crate::resource::admin::{self, view};
+use crate::resource::admin_view::{AdminAction, AdminPolicyView};
 use crate::resource::object::id::ObjectId;
 use crate::resource::object::{Kind, Object};
+use crate::resource::{admin, admin_view};
 
 /// A compiled admin policy. Traffic that none of its rules matches goes to the next policy: unlike a NetworkPolicy it does not
 /// isolate the pods that it selects.
@@ -170,7 +170,7 @@ impl AdminPolicy {
 }
 
 impl AdminRule {
-    fn compile(rule: &view::Rule<'_>) -> Self {
+    fn compile(rule: &admin_view::Rule<'_>) -> Self {
         Self {
             action: AdminAction::read(rule.action),
             peers: rule.each_peer().filter_map(|peer| AdminPeerMatcher::compile(&peer)).collect(),

@@ -15,7 +15,7 @@ use crate::model::policy_id::PolicyId;
 use crate::model::words::rule_name;
 use crate::policy::admin_policy::{AdminPolicy, FirstMatch, Precedence};
 use crate::policy::tier::TierName;
-use crate::resource::admin::view::AdminAction;
+use crate::resource::admin_view::AdminAction;
 
 /// Renders the trace of the tiers at one end.
 #[must_use]

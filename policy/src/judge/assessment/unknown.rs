@@ -16,7 +16,7 @@ use crate::model::flow::{Direction, Protocol};
 use crate::model::policy_ref::PolicyRef;
 use crate::policy::admin_peer::Unknown as Why;
 use crate::policy::tier::TierName;
-use crate::resource::admin::view::AdminAction;
+use crate::resource::admin_view::AdminAction;
 
 /// A rule of which it is not known whether it takes a flow.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
