@@ -19,6 +19,7 @@ pub mod model {
 
 /// Text to documents and back: YAML, JSON, and which documents may hold objects.
 pub mod manifest {
+    pub mod document;
     pub mod documents;
     mod json;
     pub mod kinds;
@@ -65,6 +66,7 @@ pub mod cluster {
 /// Compiled policies: a form in which *no rules* and *not restricted* are different variants.
 pub mod policy {
     pub mod admin_peer;
+    pub mod admin_pods;
     pub mod admin_policy;
     pub mod admin_port;
     pub mod end_kind;

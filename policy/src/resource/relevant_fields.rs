@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 
 use crate::resource::admin_view::AdminPolicyView;
 use crate::resource::audit::PROMOTED_FROM;
-use crate::resource::canonical::{self, canonical_peers, canonical_ports, canonical_selector, canonical_spec};
+use crate::resource::canonical::{canonical_peers, canonical_ports, canonical_selector, canonical_spec};
 use crate::resource::exception::AuditExceptionSpec;
 use crate::resource::object::Object;
-use crate::resource::reads;
 use crate::resource::reads::endpoint_slice::SliceFields;
 use crate::resource::reads::node::NodeFields;
 use crate::resource::reads::pod::PodFields;
 use crate::resource::reads::service::{ServiceFields, ServicePort, TargetPort};
+use crate::resource::{canonical, reads};
 
 mod admin;
 
