@@ -24,13 +24,14 @@ pub mod manifest {
     mod kinds;
     pub(crate) mod write_yaml;
     mod yaml;
+    pub(crate) mod yaml_diff;
 }
 
 /// Kubernetes objects: their types, defaults, validation, and which of their fields the engine reads.
 pub mod resource {
     pub mod admin;
     pub mod audit;
-    mod canonical;
+    pub(crate) mod canonical;
     pub mod crds;
     pub mod defaults;
     pub mod difference;
