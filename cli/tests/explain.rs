@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use foretell::{Ended, Place};
 use serde_json::Value;
 
-/// Two nodes, an administrators' policy for each tier, a policy at the database and an audit policy at the shop.
+/// Two nodes, an admin policy for each tier, a policy at the database and an audit policy at the shop.
 const CLUSTER: &str = r"
 {apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {team: shop}}}
 ---
@@ -100,7 +100,7 @@ fn json(arguments: &str) -> Value {
 }
 
 #[test]
-fn what_a_policy_does_not_allow_may_not_pass_and_the_nearest_rule_is_named() {
+fn a_denied_connection_names_the_policy_and_its_nearest_rule() {
     assert_eq!(
         answer("shop/lonely data/db 5432"),
         (
@@ -114,7 +114,7 @@ fn what_a_policy_does_not_allow_may_not_pass_and_the_nearest_rule_is_named() {
 }
 
 #[test]
-fn of_pods_that_differ_the_worst_is_the_answer_and_how_many_fare_so_is_said() {
+fn if_pods_differ_the_worst_answer_counts_with_the_number_of_its_pairs() {
     let (status, said) = answer("shop/StatefulSet/web data/StatefulSet/db 5432");
     assert_eq!(status, 1);
     let end = "the pod has track=canary. This is so for 1 of 2 pairs of addresses; the others fare better.";
@@ -133,7 +133,7 @@ fn of_pods_that_differ_the_worst_is_the_answer_and_how_many_fare_so_is_said() {
 }
 
 #[test]
-fn what_a_rule_allows_may_pass_and_the_tiers_are_told_in_their_order() {
+fn an_allowed_connection_names_the_rule_and_lists_the_tiers_in_order() {
     let (status, said) = answer("shop/web-0 data/db-0 5432");
     assert_eq!(status, 0);
     assert!(said.starts_with("Yes: shop/Pod/web-0 may reach data/Pod/db-0 on TCP 5432: "), "{said}");
@@ -147,11 +147,11 @@ fn what_a_rule_allows_may_pass_and_the_tiers_are_told_in_their_order() {
         .collect();
     assert_eq!(tiers, ["Admin", "NetworkPolicy", "Baseline"]);
     let ingress = &found["cases"][0]["ingress"];
-    assert_eq!((&ingress["decidedBy"], &ingress["tiers"][2]["says"]), (&"NetworkPolicy".into(), &"notAsked".into()));
+    assert_eq!((&ingress["decidedBy"], &ingress["tiers"][2]["outcome"]), (&"NetworkPolicy".into(), &"notAsked".into()));
 }
 
 #[test]
-fn administrators_are_asked_first_and_last() {
+fn the_admin_tier_is_first_and_the_baseline_tier_last() {
     let (status, said) = answer("shop/lonely 169.254.169.254 80");
     assert_eq!(status, 1);
     assert!(said.contains("in the Admin tier AdminNetworkPolicy guard: egress[0] \"no-metadata\" denies it"), "{said}");
@@ -161,7 +161,7 @@ fn administrators_are_asked_first_and_last() {
 }
 
 #[test]
-fn of_equal_priorities_the_worse_is_taken_and_that_is_said() {
+fn with_equal_priorities_the_stricter_policy_counts_and_a_note_says_so() {
     let place = place();
     let lets = "{apiVersion: policy.networking.k8s.io/v1alpha1, kind: AdminNetworkPolicy, metadata: {name: lets}, spec: \
                 {priority: 10, subject: {namespaces: {}}, egress: [{action: Allow, to: [{networks: [0.0.0.0/0]}]}]}}";
@@ -172,11 +172,11 @@ fn of_equal_priorities_the_worse_is_taken_and_that_is_said() {
     let tie =
         "AdminNetworkPolicy guard denies it and AdminNetworkPolicy lets accepts it, and which of the two goes first";
     assert!(ended.stdout.contains(tie), "{}", ended.stdout);
-    assert!(ended.stdout.contains("not asked: it is decided already"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("not evaluated: an earlier tier decides"), "{}", ended.stdout);
 }
 
 #[test]
-fn a_service_is_followed_to_its_pods_and_their_port() {
+fn a_service_leads_to_its_pods_and_their_port() {
     let (status, said) = answer("shop/lonely shop/Service/web 80");
     assert_eq!(status, 0);
     let whom = "Yes: shop/Pod/lonely may reach shop/Service/web on TCP 80, which leads to shop/Pod/web-";
@@ -186,7 +186,7 @@ fn a_service_is_followed_to_its_pods_and_their_port() {
 }
 
 #[test]
-fn an_address_is_whoever_has_it() {
+fn an_address_is_the_pod_or_node_that_has_it() {
     assert_eq!(answer("shop/lonely 10.1.1.4 5432").0, 1, "the database's");
     assert_eq!(answer("203.0.113.9 shop/lonely 8080").0, 0);
     assert_eq!(answer("203.0.113.9 data/db 5432").0, 1);
@@ -194,19 +194,19 @@ fn an_address_is_whoever_has_it() {
 }
 
 #[test]
-fn who_restricts_a_pod_that_nobody_knows_cannot_be_told() {
+fn an_unknown_pod_makes_the_answer_unknown_unless_the_other_end_denies() {
     let (status, said) = answer("10.1.1.99 shop/lonely 8080");
     assert_eq!(status, 2);
     assert!(said.starts_with("It cannot be told whether 10.1.1.99 may reach shop/Pod/lonely"), "{said}");
     assert!(said.contains("no pod is known to have 10.1.1.99 at that time"), "{said}");
-    assert_eq!(answer("10.1.1.99 data/db 5432").0, 1, "whoever it is, it may not");
+    assert_eq!(answer("10.1.1.99 data/db 5432").0, 1, "denied whichever pod it is");
 }
 
 #[test]
-fn what_an_audit_policy_would_change_is_told() {
+fn an_audit_policy_shows_how_it_would_change_the_answer() {
     let found = json("data/twin-a shop/web-0 9999");
     let audit = &found["audits"][0];
-    assert_eq!((&found["answer"], &audit["says"]), (&"no".into(), &"denies".into()));
+    assert_eq!((&found["answer"], &audit["outcome"]), (&"no".into(), &"denies".into()));
     assert_eq!(audit["changesAnswer"], false, "Baseline denies it already");
     let found = json("203.0.113.9 shop/web-0 8080");
     let audit = &found["audits"][0];
@@ -217,7 +217,7 @@ fn what_an_audit_policy_would_change_is_told() {
 }
 
 #[test]
-fn pods_of_one_workload_reach_each_other_and_a_single_pod_itself() {
+fn a_workload_to_itself_means_its_pods_to_each_other() {
     assert_eq!(answer("shop/StatefulSet/web shop/StatefulSet/web 8080").0, 0);
     assert_eq!(answer("data/StatefulSet/db data/StatefulSet/db 1").0, 0, "itself");
     let found = json("shop/StatefulSet/web shop/StatefulSet/web 8080");
@@ -225,7 +225,7 @@ fn pods_of_one_workload_reach_each_other_and_a_single_pod_itself() {
 }
 
 #[test]
-fn the_text_keeps_to_the_width_of_the_terminal() {
+fn the_text_fits_the_width_of_the_terminal() {
     let words = "explain shop/StatefulSet/web data/db 5432 --snapshot cluster.yaml --at 2026-11-21T00:00:00Z";
     let place = place();
     let output = place.command(words.split_whitespace()).env("COLUMNS", "100").output().unwrap();
@@ -234,7 +234,7 @@ fn the_text_keeps_to_the_width_of_the_terminal() {
     assert_eq!(shown.lines().find(too_wide), None, "{shown}");
     for part in [
         "Denied for 1 pair of addresses:",
-        "Passes for 1 pair of addresses:",
+        "Allowed for 1 pair of addresses:",
         "Leaving shop/Pod/web-1",
         "Arriving at data/Pod/db-0, TCP 5432: denied, by the NetworkPolicy tier.",
         "AdminNetworkPolicy guard",
@@ -309,7 +309,7 @@ fn a_service_without_a_ready_pod_is_judged_by_its_address() {
 }
 
 #[test]
-fn pods_are_told_apart_by_their_nodes_and_by_blocks_too() {
+fn pods_with_equal_labels_differ_by_node_and_by_ip_block() {
     let place = place();
     let policy = "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: one, namespace: data}, \
                   spec: {podSelector: {matchLabels: {app: far}}, ingress: [{from: [{ipBlock: {cidr: 10.1.1.1/32}}]}]}}\n";
@@ -337,7 +337,7 @@ fn pods_are_told_apart_by_their_nodes_and_by_blocks_too() {
 }
 
 #[test]
-fn hosts_of_one_address_are_told_apart_by_their_nodes() {
+fn hosts_with_one_address_differ_by_node() {
     let place = place();
     let policy = "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: one, namespace: data}, \
                   spec: {podSelector: {matchLabels: {app: far}}, policyTypes: [Ingress]}}\n";
@@ -355,7 +355,7 @@ fn hosts_of_one_address_are_told_apart_by_their_nodes() {
 }
 
 #[test]
-fn where_one_end_is_enough_on_one_node_pods_are_told_apart_by_their_nodes() {
+fn pods_differ_by_node_where_an_enforcer_checks_one_end_within_a_node() {
     let place = place();
     let policies = "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: one, namespace: data}, \
                     spec: {podSelector: {matchLabels: {app: far}}, policyTypes: [Ingress]}}\n---\n\
@@ -381,7 +381,7 @@ fn where_one_end_is_enough_on_one_node_pods_are_told_apart_by_their_nodes() {
 }
 
 #[test]
-fn what_traffic_does_not_tell_cannot_be_told() {
+fn a_rule_with_a_domain_name_makes_the_answer_unknown() {
     let place = place();
     place.write(
         "more.yaml",
@@ -395,7 +395,7 @@ fn what_traffic_does_not_tell_cannot_be_told() {
     let said = "It cannot be told whether shop/Pod/lonely may reach 203.0.113.7 on TCP 443: in the Admin tier ClusterNetworkPolicy names: \
                 whether egress[0] takes 203.0.113.7 on TCP 443 cannot be judged: it names *.example.com";
     assert!(ended.stdout.starts_with(said), "{}", ended.stdout);
-    assert!(ended.stdout.contains("not known"), "{}", ended.stdout);
+    assert!(ended.stdout.contains(": unknown.\n"), "{}", ended.stdout);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use axum::extract::{DefaultBodyLimit, Path, RawQuery, State as Shared};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use foretell_policy::engine::population::Population;
+use foretell_policy::engine::identities::Identities;
 use foretell_policy::engine::world::World;
 use foretell_policy::explain::evaluation::evaluate;
 use foretell_policy::model::flow::{Direction, Endpoint, Flow, Protocol};
@@ -219,7 +219,12 @@ async fn evaluate_one(
     };
     let policies = assembled.objects.iter().filter_map(Policy::of);
     let policies = policies.filter(|policy| !policy.reference.kind.is_enforced()).map(Arc::new).collect();
-    let world = World::in_dialect(assembled.cni, Arc::new(Population::as_recorded(&assembled.cluster)), policies);
+    let world = World::in_dialect(
+        assembled.cni,
+        &assembled.cluster,
+        Arc::new(Identities::as_recorded(&assembled.cluster)),
+        policies,
+    );
     let evaluated = evaluate(&world, &flow, 0);
     let mut results = Vec::new();
     let mut said: BTreeSet<(&str, &str, Direction)> = BTreeSet::new();

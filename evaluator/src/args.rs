@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use foretell_policy::model::dialect::Dialect;
 use foretell_service::log::LogArgs;
+use foretell_service::span::{self, SpanError};
 use foretell_service::tls::TlsArgs;
 use jiff::SignedDuration;
 
@@ -54,19 +55,9 @@ pub struct Args {
     pub log: LogArgs,
 }
 
-fn parse_window(text: &str) -> Result<SignedDuration, String> {
-    let hours = |number: &str, hours: i64| {
-        number.parse::<i32>().ok().map(|days| SignedDuration::from_hours(i64::from(days) * hours))
-    };
-    // Days have no fixed length to jiff; here they have 24 hours.
-    let span = match text.strip_suffix('d').and_then(|days| hours(days, 24)) {
-        Some(span) => span,
-        None => text.parse().map_err(|error| format!("{error}; write it like 7d or 12h"))?,
-    };
-    if span < SignedDuration::from_mins(1) || span > SignedDuration::from_hours(24 * 366) {
-        return Err("is not between a minute and a year".to_owned());
-    }
-    Ok(span)
+/// From a minute to a year.
+fn parse_window(text: &str) -> Result<SignedDuration, SpanError> {
+    span::parse_within(text, SignedDuration::from_mins(1)..=SignedDuration::from_hours(24 * 366))
 }
 
 #[cfg(test)]
@@ -84,6 +75,8 @@ mod tests {
     fn windows_are_read_with_their_units() {
         assert_eq!(parse_window("7d"), Ok(SignedDuration::from_hours(168)));
         assert_eq!(parse_window("90m"), Ok(SignedDuration::from_mins(90)));
+        assert_eq!(parse_window("1w"), Ok(SignedDuration::from_hours(168)));
+        assert_eq!(parse_window("1d 12h"), Ok(SignedDuration::from_hours(36)));
         for bad in ["", "7", "d", "1s", "400d", "-1h", "99999999999d"] {
             assert!(parse_window(bad).is_err(), "{bad}");
         }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use foretell_policy::change::revisions::{Change, Place, Sourced};
 use foretell_policy::cluster::inventory::Cluster;
 use foretell_policy::cluster::traffic::{Tally, Traffic};
-use foretell_policy::engine::population::Population;
+use foretell_policy::engine::identities::Identities;
 use foretell_policy::engine::world::World;
 use foretell_policy::explain::evaluation::VerdictName;
 use foretell_policy::explain::evaluation::evaluate;
@@ -276,7 +276,12 @@ fn verdicts(
 ) -> BTreeMap<VerdictKey, VerdictSum> {
     let policies = assembled.objects.iter().filter_map(Policy::of);
     let policies = policies.filter(|policy| !policy.reference.kind.is_enforced()).map(Arc::new).collect();
-    let world = World::in_dialect(assembled.cni, Arc::new(Population::as_recorded(&assembled.cluster)), policies);
+    let world = World::in_dialect(
+        assembled.cni,
+        &assembled.cluster,
+        Arc::new(Identities::as_recorded(&assembled.cluster)),
+        policies,
+    );
     let mut rows: BTreeMap<VerdictKey, VerdictSum> = BTreeMap::new();
     for flow in window.flows() {
         let tally = Tally {

@@ -148,7 +148,7 @@ async fn follow(state: &State, resource: &Resource, mut events: Events) -> Ended
     Ended::Rests(REST)
 }
 
-/// There is none of a kind that is not served. Ours are to be installed; administrators' policies need not be.
+/// There is none of a kind that is not served. Ours are to be installed; admin policies need not be.
 fn note_not_served(state: &State, resource: &Resource) {
     state.objects().not_served(resource);
     match resource.version {

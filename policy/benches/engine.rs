@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use foretell_policy::cluster::inventory::Cluster;
+use foretell_policy::engine::identities::Identities;
 use foretell_policy::engine::index::{BatchVerdicts, FlowKey};
-use foretell_policy::engine::population::Population;
 use foretell_policy::engine::world::World;
 use foretell_policy::explain::evaluation::evaluate;
 
@@ -22,16 +22,16 @@ fn engine(criterion: &mut Criterion) {
     let keys: Vec<FlowKey> = flows.iter().filter_map(FlowKey::of).collect();
     let policies = generated.compiled();
     let cluster = Cluster::build(&generated.objects);
-    let population = Arc::new(Population::as_recorded(&cluster));
-    let world = World::new(Arc::clone(&population), policies.clone());
+    let identities = Arc::new(Identities::as_recorded(&cluster));
+    let world = World::new(&cluster, Arc::clone(&identities), policies.clone());
 
     let mut group = criterion.benchmark_group("engine");
     group.sample_size(10);
     group.bench_function("compile 5,000 policies", |bencher| bencher.iter(|| generated.compiled()));
     group.bench_function("index 20,000 pods", |bencher| bencher.iter(|| Cluster::build(&generated.objects)));
-    group.bench_function("tell the pods' identities", |bencher| bencher.iter(|| Population::as_recorded(&cluster)));
+    group.bench_function("tell the pods' identities", |bencher| bencher.iter(|| Identities::as_recorded(&cluster)));
     group.bench_function("resolve the policies", |bencher| {
-        bencher.iter(|| World::new(Arc::clone(&population), policies.clone()));
+        bencher.iter(|| World::new(&cluster, Arc::clone(&identities), policies.clone()));
     });
     group.bench_function("one policy taken out and put in again", |bencher| {
         let (mut world, policy) = (world.clone(), policies.last().unwrap());

@@ -20,7 +20,7 @@
 //! | the whole preview of a namespaced one, with its report | 4 ms | 6 ms | - | 120 to 130 ms |
 //!
 //! All policies together, which is what effects are made of, are asked flow by flow and with every reason: 0.80 million flows/s on
-//! the large cluster, 0.36 under 10 policies of administrators, 0.20 under 100.
+//! the large cluster, 0.36 under 10 admin policies, 0.20 under 100.
 //!
 //! When others fill the caches the same rounds reach 2.0 to 2.9 million flows a second on the large cluster.
 //!
@@ -42,12 +42,12 @@ use std::time::{Duration, Instant};
 
 use foretell_policy::cluster::inventory::Cluster;
 use foretell_policy::cluster::traffic::Traffic;
-use foretell_policy::engine::backends::Listener;
+use foretell_policy::engine::backends::Backend;
 use foretell_policy::engine::effect::Worlds;
+use foretell_policy::engine::identities::Identities;
 use foretell_policy::engine::index::{BatchVerdicts, FlowKey, Replay};
 use foretell_policy::engine::live::Live;
 use foretell_policy::engine::pair::{Dialled, Pair};
-use foretell_policy::engine::population::Population;
 use foretell_policy::engine::world::World;
 use foretell_policy::explain::evaluation::evaluate;
 use foretell_policy::judge::assessment::{AssessmentInputs, assess};
@@ -125,8 +125,8 @@ fn judging(size: &Size, seed: u64, target: &str, others: &str) {
     let flows = generated.flows(size.flows);
     let keys: Vec<FlowKey> = flows.iter().filter_map(FlowKey::of).collect();
     let cluster = Cluster::build(&generated.objects);
-    let population = Arc::new(Population::as_recorded(&cluster));
-    let world = World::new(Arc::clone(&population), generated.compiled());
+    let identities = Arc::new(Identities::as_recorded(&cluster));
+    let world = World::new(&cluster, Arc::clone(&identities), generated.compiled());
     let mut said = BatchVerdicts::default();
     let (mut answers, mut denials, mut full_lookups) = (0, 0, 0);
     for keys in keys.chunks(BATCH) {
@@ -140,7 +140,7 @@ fn judging(size: &Size, seed: u64, target: &str, others: &str) {
         "{}: {} pods of {} identities, {} policies, {} flows, {:.1} verdicts a flow, {:.0} % denials, {full_lookups} by the long way",
         size.name,
         cluster.pods().count(),
-        population.identities().len(),
+        identities.all().len(),
         world.policies().count(),
         flows.len(),
         answers as f64 / flows.len() as f64,
@@ -163,17 +163,17 @@ fn judging(size: &Size, seed: u64, target: &str, others: &str) {
 /// What all policies together make of a flow at both its ends, each with its reason: one tier after the other.
 fn standing_world(generated: &Generated) {
     let cluster = Cluster::build(&generated.objects);
-    let bare = World::new(Arc::new(Population::as_recorded(&cluster)), generated.compiled());
+    let bare = World::new(&cluster, Arc::new(Identities::as_recorded(&cluster)), generated.compiled());
     let flows = generated.flows(LARGE.flows / 10);
     for count in [0, 10, 100] {
-        let world = bare.clone().under(Generated::administrators(count));
+        let world = bare.clone().with_admin_policies(Generated::admin_policies(count));
         let view = world.view();
         let times = timed(5, || {
             let mut denied = 0;
             for flow in &flows {
                 let ends = cluster.resolve(flow);
                 let dialled = Dialled::from(&ends.dst);
-                for Listener { end, port } in view.listeners(&ends, flow.protocol, flow.port, flow.start) {
+                for Backend { end, port } in view.backends(&ends, flow.protocol, flow.port, flow.start) {
                     let pair = Pair { src: ends.src, dst: end, protocol: flow.protocol, port, dialled };
                     let passes = Direction::BOTH.iter().all(|direction| view.decide(&pair, *direction).passes());
                     denied += u32::from(!passes);
@@ -181,7 +181,7 @@ fn standing_world(generated: &Generated) {
             }
             denied
         });
-        let what = format!("all policies together, under {count} of administrators, large: flows");
+        let what = format!("all policies together, under {count} of admin_policies, large: flows");
         row(&what, rates(flows.len(), &times), Unit::PerSecond, "", "");
     }
 }
@@ -192,7 +192,7 @@ fn compiling(generated: &Generated) {
         let before = resident();
         // Kept until the end: only so is memory asked of the system each time, and not what was freed before given again.
         let cluster = Box::leak(Box::new(Cluster::build(&generated.objects)));
-        let world = World::new(Arc::new(Population::as_recorded(cluster)), generated.compiled());
+        let world = World::new(cluster, Arc::new(Identities::as_recorded(cluster)), generated.compiled());
         world.judge(&[], &mut BatchVerdicts::default());
         std::mem::forget(world);
         megabytes.push(resident() - before);
@@ -233,7 +233,7 @@ fn changing(generated: &Generated) {
         row(what, times, Unit::Seconds, target, &slowest);
     };
     tell("a pod changed: the same again", each(&pods, |pod| _ = live.set_pod(pod)), "100 us");
-    let name = |pod: &k8s_openapi::api::core::v1::Pod| {
+    let name = |pod: &foretell_policy::resource::kubernetes::Pod| {
         let metadata = &pod.metadata;
         (metadata.namespace.clone().unwrap(), metadata.name.clone().unwrap(), metadata.uid.clone())
     };
@@ -267,7 +267,7 @@ fn changing(generated: &Generated) {
 fn replaying(generated: &Generated) {
     let cluster = Cluster::build(&generated.objects);
     let policies = generated.compiled();
-    let world = World::new(Arc::new(Population::as_recorded(&cluster)), policies.clone());
+    let world = World::new(&cluster, Arc::new(Identities::as_recorded(&cluster)), policies.clone());
     let flows: Vec<Flow> = generated.flows(WINDOW);
     let at = flows[0].start;
     let mut traffic = Traffic::default();

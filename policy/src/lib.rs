@@ -1,6 +1,6 @@
 //! What a Kubernetes NetworkPolicy would deny: resource types, semantics, engine and report. No I/O.
 //!
-//! Each module here is a folder and a layer. A layer uses only those that stand before it in this file; `scripts/dependencies`
+//! Each module here is a folder and a layer. A layer uses only those that stand before it in this file; `scripts/imports`
 //! proves that.
 
 /// Words of the domain: flows, labels, ports, names of policies, dialects. No Kubernetes types.
@@ -36,8 +36,11 @@ pub mod resource {
     pub mod defaults;
     pub mod difference;
     pub mod exception;
+    pub(crate) mod fields;
+    pub mod kubernetes;
     pub mod object;
     pub mod read;
+    pub mod reads;
     mod validation;
 }
 
@@ -85,12 +88,11 @@ pub mod engine {
     pub mod backends;
     pub mod effect;
     pub mod end_decision;
+    pub mod identities;
     pub mod index;
-    pub mod inhabitants;
     pub mod live;
     pub mod overlay;
     pub mod pair;
-    pub mod population;
     pub mod tier;
     pub mod verdict;
     pub mod world;

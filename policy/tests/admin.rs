@@ -1,4 +1,4 @@
-//! Administrators' policies as they are written: what their definitions take, what they refuse, and how that is said.
+//! Admin policies as they are written: what their definitions take, what they refuse, and how that is said.
 #![expect(clippy::panic, clippy::unwrap_used, reason = "tests panic rather than return errors")]
 
 use std::collections::BTreeSet;

@@ -15,13 +15,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use foretell_policy::cluster::inventory::Cluster;
 use foretell_policy::cluster::ownership::Ends;
 use foretell_policy::cluster::traffic::Traffic;
-use foretell_policy::engine::backends::Listener;
+use foretell_policy::engine::backends::Backend;
 use foretell_policy::engine::end_decision::Permission;
+use foretell_policy::engine::identities::Identities;
 use foretell_policy::engine::index::view::View;
 use foretell_policy::engine::index::{BatchVerdicts, FlowKey, IndexSizes, Replay};
 use foretell_policy::engine::live::Live;
 use foretell_policy::engine::pair::{Dialled, Pair};
-use foretell_policy::engine::population::Population;
 use foretell_policy::engine::verdict::Verdict;
 use foretell_policy::engine::world::World;
 use foretell_policy::explain::evaluation::VerdictLine;
@@ -51,7 +51,7 @@ enum Step {
     PolicyGoes(Index),
     Namespace(Index),
     NamespaceGoes(Index),
-    /// The administrators' policies of the second scene, in place of all that there were.
+    /// The admin policies of the second scene, in place of all that there were.
     Administrators,
 }
 
@@ -92,13 +92,13 @@ fn from_environment<T: std::str::FromStr>(name: &str) -> Option<T> {
 struct CurrentState {
     objects: Vec<Object>,
     policies: Vec<Arc<Policy>>,
-    administrators: Vec<Arc<AdminPolicy>>,
+    admin_policies: Vec<Arc<AdminPolicy>>,
 }
 
 fn run(first: &Scene, second: &Scene, steps: &[Step]) -> Result<(), String> {
-    let mut current = CurrentState { objects: objects(first), policies: Vec::new(), administrators: edicts(first) };
+    let mut current = CurrentState { objects: objects(first), policies: Vec::new(), admin_policies: edicts(first) };
     let mut live = Live::build(&current.objects);
-    live.set_tiers(current.administrators.clone());
+    live.set_tiers(current.admin_policies.clone());
     for policy in first.policies.iter().map(|policy| Arc::new(compiled(policy))) {
         live.set_policy(&policy);
         current.policies.push(policy);
@@ -165,8 +165,8 @@ fn take(step: &Step, live: &mut Live, current: &mut CurrentState, coming: &[Obje
             current.objects.retain(|other| !same(other, &object));
         }
         Step::Administrators => {
-            current.administrators = edicts(second);
-            live.set_tiers(current.administrators.clone());
+            current.admin_policies = edicts(second);
+            live.set_tiers(current.admin_policies.clone());
         }
     }
 }
@@ -194,8 +194,8 @@ fn compare(live: &Live, current: &CurrentState, flows: &[Flow]) -> Result<(), St
     for (node, addresses) in live.view().cluster.nodes().iter() {
         cluster.add_node_addresses(node, &addresses.collect::<Vec<IpAddr>>());
     }
-    let world = World::new(Arc::new(Population::as_recorded(&cluster)), current.policies.clone())
-        .under(current.administrators.clone());
+    let world = World::new(&cluster, Arc::new(Identities::as_recorded(&cluster)), current.policies.clone())
+        .with_admin_policies(current.admin_policies.clone());
     for (number, flow) in flows.iter().enumerate() {
         let (lives, afresh) = (answers(&live.view(), flow), answers(&world.view(), flow));
         if lives != afresh {
@@ -240,8 +240,8 @@ fn compare_dialects(cluster: &Cluster, current: &CurrentState, flows: &[Flow]) -
     let bare: Vec<Flow> = flows.iter().cloned().map(nameless).collect();
     let keys: Vec<FlowKey> = bare.iter().filter_map(FlowKey::of).collect();
     for cni in [Cni::Cilium, Cni::KubeRouter] {
-        let population = Arc::new(Population::as_recorded(cluster));
-        let world = World::in_dialect(Dialect::of(cni), population, current.policies.clone());
+        let identities = Arc::new(Identities::as_recorded(cluster));
+        let world = World::in_dialect(Dialect::of(cni), cluster, identities, current.policies.clone());
         compare_replay(&world, flows).map_err(|what| format!("{cni}: {what}"))?;
         let mut said_of_all = BatchVerdicts::default();
         world.judge(&keys, &mut said_of_all);
@@ -266,9 +266,9 @@ fn compare_replay(world: &World<'_>, flows: &[Flow]) -> Result<(), String> {
     let mut expected = Vec::new();
     for (number, key) in (0..).zip(traffic.keys()) {
         let ends = Ends { src: key.src, dst: key.dst };
-        for listener in view.listeners(&ends, key.protocol, key.port, at) {
+        for backend in view.backends(&ends, key.protocol, key.port, at) {
             let dialled = Dialled::from(&key.dst);
-            let pair = Pair { src: key.src, dst: listener.end, protocol: key.protocol, port: listener.port, dialled };
+            let pair = Pair { src: key.src, dst: backend.end, protocol: key.protocol, port: backend.port, dialled };
             for direction in Direction::BOTH {
                 let verdicts = world.verdicts(&pair, direction);
                 expected.extend(verdicts.map(|(id, verdict)| (number, direction, id, format!("{verdict:?}"))));
@@ -290,13 +290,13 @@ fn compare_replay(world: &World<'_>, flows: &[Flow]) -> Result<(), String> {
 /// A verdict, without what people are told.
 type Told = (Direction, String, String);
 
-/// What each policy says of a flow alone, and what becomes of it at each listener, all tiers together.
+/// What each policy says of a flow alone, and what becomes of it at each backend, all tiers together.
 fn answers(view: &View<'_>, flow: &Flow) -> (Vec<Told>, Vec<Permission>) {
     let ends = view.cluster.resolve(flow);
     let dialled = Dialled::from(&ends.dst);
-    let listeners = view.listeners(&ends, flow.protocol, flow.port, flow.start);
+    let backends = view.backends(&ends, flow.protocol, flow.port, flow.start);
     let mut passages: Vec<Permission> = Vec::new();
-    for Listener { end, port } in listeners {
+    for Backend { end, port } in backends {
         let pair = Pair { src: ends.src, dst: end, protocol: flow.protocol, port, dialled };
         passages.extend(Direction::BOTH.map(|direction| view.decide(&pair, direction).permission()));
     }
@@ -306,7 +306,7 @@ fn answers(view: &View<'_>, flow: &Flow) -> (Vec<Told>, Vec<Permission>) {
 
 fn of_network_policies(world: &World<'_>, flow: &Flow) -> Vec<Told> {
     let evaluated = evaluate_in(&world.view(), flow, 0);
-    told(evaluated.lines.iter().filter(|line| line.administrators.is_none()))
+    told(evaluated.lines.iter().filter(|line| line.admin_policies.is_none()))
 }
 
 fn told<'l, 'p: 'l>(lines: impl Iterator<Item = &'l VerdictLine<'p>>) -> Vec<Told> {

@@ -19,8 +19,8 @@ use foretell_policy::cluster::ownership::{Destination, End};
 use foretell_policy::cluster::workload::Workload;
 use foretell_policy::engine::end_decision::EndDecision;
 use foretell_policy::engine::end_decision::Permission;
+use foretell_policy::engine::identities::Identities;
 use foretell_policy::engine::pair::{Dialled, Pair};
-use foretell_policy::engine::population::Population;
 use foretell_policy::engine::verdict;
 use foretell_policy::engine::verdict::BY_BLOCK_ALONE;
 use foretell_policy::engine::world::World;
@@ -158,8 +158,8 @@ fn compare(scene: &Scene, tally: &mut Tally) -> Result<(), String> {
 fn compare_as(enforcer: &str, scene: &Scene, tally: &mut Tally) -> Result<(), String> {
     let cluster = cluster(scene);
     let (dialect, ways) = (enforcer.parse().unwrap(), Ways::of(enforcer));
-    let population = Arc::new(Population::as_recorded(&cluster));
-    let world = World::in_dialect(dialect, population, policies(scene)).under(compiled(scene));
+    let identities = Arc::new(Identities::as_recorded(&cluster));
+    let world = World::in_dialect(dialect, &cluster, identities, policies(scene)).with_admin_policies(compiled(scene));
     if let Some(flow) = scene.flows.first() {
         explanations_are_of_the_worst_pair(&world, flow, tally)?;
     }
@@ -203,7 +203,7 @@ fn compare_lines(
         }
         tally.note(name(&said), 1);
     }
-    let ruled = evaluated.lines.iter().filter(|line| line.administrators.is_some()).count();
+    let ruled = evaluated.lines.iter().filter(|line| line.admin_policies.is_some()).count();
     if ruled != expected.ruled.len() {
         return Err(format!("{ruled} lines of administrators"));
     }
@@ -213,13 +213,13 @@ fn compare_lines(
     }
 }
 
-/// What an administrators' policy says, taken alone.
+/// What an admin policy says, taken alone.
 fn compare_ruled(scene: &Scene, expected: &Judgement, line: &VerdictLine<'_>, tally: &mut Tally) -> Result<(), String> {
     let edict = scene.edicts.iter().position(|edict| edict.name == line.policy.name).unwrap();
     let Some(ruled) = expected.ruled.get(&(edict, line.direction)) else {
         return Err(format!("{} says something {}", line.policy, line.direction));
     };
-    let action = line.administrators.unwrap().action;
+    let action = line.admin_policies.unwrap().action;
     let (end, name) = match (line.verdict, action) {
         (VerdictName::WouldDeny, AdminAction::Deny) => (Ending::Denied, "ruled out alone"),
         (VerdictName::Unknown, _) => (Ending::Unknown, "unknown alone"),
@@ -301,11 +301,11 @@ fn compare_together(world: &World<'_>, flow: &Flow, expected: &Judgement, tally:
     if matches!(ends.dst, Destination::Service { .. }) {
         tally.note("over a Service", 1);
     }
-    let listeners = world.view().listeners(&ends, flow.protocol, flow.port, flow.start);
+    let backends = world.view().backends(&ends, flow.protocol, flow.port, flow.start);
     for direction in Direction::BOTH {
-        let standings = listeners.iter().map(|listener| {
+        let standings = backends.iter().map(|backend| {
             let dialled = Dialled::from(&ends.dst);
-            let pair = Pair { src: ends.src, dst: listener.end, protocol: flow.protocol, port: listener.port, dialled };
+            let pair = Pair { src: ends.src, dst: backend.end, protocol: flow.protocol, port: backend.port, dialled };
             let decision = world.decide(&pair, direction);
             (pair, decision)
         });
@@ -371,14 +371,15 @@ fn walk_ends_as_the_engine_says(
         EndDecision::Exempt(_)
         | EndDecision::Allowed { .. }
         | EndDecision::AllowedAtOtherEnd { .. }
-        | EndDecision::Denied(_) => Some(TierName::NetworkPolicy),
+        | EndDecision::Denied(_) => Some(TierName::NETWORK_POLICY),
         EndDecision::Ruled(ruling) => Some(ruling.tier),
+        EndDecision::ByPolicy(ruling) => Some(ruling.tier),
     };
     if (walk.answer, walk.decided_by) != (decision.permission().into(), decided_by) || walk.why.is_empty() {
         return Err(format!("{walk:#?}\nends otherwise than {decision:?}"));
     }
-    let steps = walk.tiers.iter().filter(|tier| tier.tier == TierName::NetworkPolicy).flat_map(|tier| &tier.policies);
-    for step in steps.filter(|step| step.says == PolicyOutcome::Denies) {
+    let steps = walk.tiers.iter().filter(|tier| tier.tier == TierName::NETWORK_POLICY).flat_map(|tier| &tier.policies);
+    for step in steps.filter(|step| step.outcome == PolicyOutcome::Denies) {
         let says_nothing =
             step.nearest.as_ref().is_some_and(|mismatch| mismatch.peers.is_empty() && mismatch.ports.is_empty());
         let says_why = step.message.starts_with("it has no ") || has_it_otherwise(&step.message);
@@ -409,7 +410,7 @@ fn explanations_are_of_the_worst_pair(world: &World<'_>, flow: &Flow, tally: &mu
                 pairs.partition(|(src, dst)| src.pod().is_some() && src.pod() == dst.pod());
             let answers = if others.is_empty() { own } else { others }.into_iter().map(|(src, dst)| {
                 let Flow { protocol, port, .. } = *flow;
-                let pair = Pair { src, dst, protocol, port, dialled: Dialled::Listener };
+                let pair = Pair { src, dst, protocol, port, dialled: Dialled::Backend };
                 Direction::BOTH.map(|direction| world.decide(&pair, direction).permission().into()).into_iter().min()
             });
             let answers: Vec<Option<Reachability>> = answers.collect();
@@ -448,6 +449,7 @@ fn together(decision: &EndDecision) -> Together {
         EndDecision::Denied(_) => Together::Denied,
         EndDecision::Ruled(ruling) if ruling.permission() == Permission::Allowed => Together::RuledIn,
         EndDecision::Ruled(_) => Together::RuledOut,
+        EndDecision::ByPolicy(_) => unreachable!("no tier of the product decides so"),
         EndDecision::Unknown(_) => Together::Unknown,
     }
 }

@@ -12,6 +12,7 @@ use reqwest::{Certificate, Client, RequestBuilder, StatusCode, Url};
 use serde::de::DeserializeOwned;
 
 use crate::contract::{AGENT, Accepted, BOOT, DenialPage, PolicySummary, SEQUENCE};
+use crate::errors::chain;
 use crate::files::{self, FileError};
 use crate::refusal::RefusalBody;
 
@@ -221,19 +222,4 @@ impl Evaluator {
     fn unreachable(&self, problem: String) -> EvaluatorError {
         EvaluatorError::Unreachable { url: self.args.url.clone(), problem }
     }
-}
-
-/// An error with what it comes from: reqwest's own text does not say why.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }

@@ -107,13 +107,13 @@ fn the_clusters_policies_are_those_of_the_repository() {
 }
 
 #[test]
-fn the_pull_request_promotes_exactly_what_was_audited_and_the_mended_one_adds_two_rules() {
-    let (base, promote, mended) = (repository("base"), repository("promote"), repository("mended"));
+fn the_pull_request_promotes_the_audit_policy_unchanged_and_the_fix_adds_two_rules() {
+    let (base, promote, fixed) = (repository("base"), repository("promote"), repository("fixed"));
     let audited = &find(&base, "AuditNetworkPolicy", "payments-ingress")["spec"];
     let promoted = &find(&promote, "NetworkPolicy", "payments-ingress")["spec"];
-    let mended = &find(&mended, "NetworkPolicy", "payments-ingress")["spec"];
+    let fixed = &find(&fixed, "NetworkPolicy", "payments-ingress")["spec"];
     assert_eq!(audited, promoted);
     let rules = |spec: &Value| spec["ingress"].as_array().unwrap().clone();
-    assert_eq!(rules(mended)[..1], rules(promoted));
-    assert_eq!(rules(mended).len(), 3);
+    assert_eq!(rules(fixed)[..1], rules(promoted));
+    assert_eq!(rules(fixed).len(), 3);
 }

@@ -1,4 +1,4 @@
-//! Administrators' policies as objects: what holds in every team's namespaces, in the order in which it is asked.
+//! Admin policies as objects: what holds in every team's namespaces, in the order in which it is asked.
 
 use serde_json::{Value, json};
 

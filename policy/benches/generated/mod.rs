@@ -12,7 +12,7 @@
 //! - *Policies* of a namespace: denied by default, DNS, scrapes, what an app's callers may reach and what an app may call,
 //!   by labels, named and numbered ports, ranges and blocks with exceptions. Cluster-scoped: some for everyone, one a team
 //!   and direction, some an environment, the others for one tier of a few teams.
-//! - *Administrators' policies*, where they are asked for: in both tiers the same sorts by turns, for everyone, an environment, a team,
+//! - *Admin policies*, where they are asked for: in both tiers the same sorts by turns, for everyone, an environment, a team,
 //!   a tier of apps.
 //! - *Flows* name their ends by address alone and are all different: calls between apps (two of three), some of them by a
 //!   Service's address, DNS queries, scrapes, the ingress controller's, kubelets' probes, from and to outside addresses, and
@@ -108,8 +108,8 @@ impl Generated {
         flows::of(&self.landscape, count, &mut Numbers::new(self.seed ^ 2))
     }
 
-    /// So many policies of administrators, compiled.
-    pub(crate) fn administrators(count: usize) -> Vec<Arc<AdminPolicy>> {
+    /// So many admin policies, compiled.
+    pub(crate) fn admin_policies(count: usize) -> Vec<Arc<AdminPolicy>> {
         let objects = edicts::of(count).into_iter().map(|value| read(value, &Origin::Cluster).unwrap().unwrap());
         objects.map(|object| Arc::new(AdminPolicy::of(&object).unwrap())).collect()
     }

@@ -55,14 +55,14 @@ pub struct PolicyChange {
 pub enum Compiled {
     /// One that adds up with others: a NetworkPolicy, or an audit policy.
     Policy(Arc<Policy>),
-    /// One of administrators.
-    Administrators(Arc<AdminPolicy>),
+    /// An admin policy.
+    AdminPolicy(Arc<AdminPolicy>),
 }
 
 impl Compiled {
     fn of(object: &Object) -> Option<Self> {
-        let administrators = || AdminPolicy::of(object).map(Arc::new).map(Self::Administrators);
-        Policy::of(object).map(Arc::new).map(Self::Policy).or_else(administrators)
+        let admin_policies = || AdminPolicy::of(object).map(Arc::new).map(Self::AdminPolicy);
+        Policy::of(object).map(Arc::new).map(Self::Policy).or_else(admin_policies)
     }
 
     /// Which.
@@ -70,7 +70,7 @@ impl Compiled {
     pub fn reference(&self) -> &PolicyRef {
         match self {
             Self::Policy(policy) => &policy.reference,
-            Self::Administrators(policy) => &policy.reference,
+            Self::AdminPolicy(policy) => &policy.reference,
         }
     }
 
@@ -79,7 +79,7 @@ impl Compiled {
     pub fn selects(&self, namespace: &str, namespace_labels: &Labels, labels: &Labels) -> bool {
         match self {
             Self::Policy(policy) => policy.selects(namespace, namespace_labels, labels),
-            Self::Administrators(policy) => policy.selects(namespace_labels, labels),
+            Self::AdminPolicy(policy) => policy.selects(namespace_labels, labels),
         }
     }
 }
@@ -155,8 +155,8 @@ pub struct Plan {
 pub struct Enforced {
     /// NetworkPolicies.
     pub network_policies: Vec<Arc<Policy>>,
-    /// Those of administrators.
-    pub administrators: Vec<Arc<AdminPolicy>>,
+    /// Admin policies.
+    pub admin_policies: Vec<Arc<AdminPolicy>>,
 }
 
 struct ObjectDifference<'a> {
@@ -342,7 +342,7 @@ fn enforced(objects: &BTreeMap<ObjectId, &Object>) -> Enforced {
     let policies = objects.iter().filter(|(id, _)| id.kind == Kind::NetworkPolicy);
     Enforced {
         network_policies: policies.filter_map(|(_, object)| Policy::of(object)).map(Arc::new).collect(),
-        administrators: objects.values().filter_map(|object| AdminPolicy::of(object)).map(Arc::new).collect(),
+        admin_policies: objects.values().filter_map(|object| AdminPolicy::of(object)).map(Arc::new).collect(),
     }
 }
 

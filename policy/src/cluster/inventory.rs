@@ -5,17 +5,18 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
+use crate::resource::kubernetes as core;
 use ipnet::IpNet;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1 as core;
 
 use crate::cluster::node::{NodeId, Nodes};
 use crate::cluster::pod::{Pod, PodId};
 use crate::cluster::ranges::PodRanges;
 use crate::cluster::service::{Readiness, Service, ServiceId};
 use crate::cluster::workload::Owners;
-use crate::model::labels::{Labels, NAMESPACE_NAME_LABEL};
+use crate::model::labels::Labels;
 use crate::resource::object::Object;
+use crate::resource::reads;
 
 /// The index.
 #[derive(Clone, Debug, Default)]
@@ -47,9 +48,8 @@ impl Cluster {
         for object in objects {
             match object {
                 Object::Namespace(namespace) => {
-                    let name = namespace.metadata.name.clone().unwrap_or_default();
-                    let labels = namespace.metadata.labels.clone().unwrap_or_default();
-                    cluster.namespaces.insert(name.clone(), namespace_labels(&name, labels));
+                    let (name, labels) = reads::namespace::labels(namespace);
+                    cluster.namespaces.insert(name, labels);
                 }
                 Object::Node(node) => {
                     for range in cluster.nodes.add(node) {
@@ -272,11 +272,4 @@ impl Cluster {
     pub fn is_alive(&self, id: PodId, at: Timestamp) -> bool {
         self.pod(id).life.contains(at)
     }
-}
-
-/// A namespace's labels with the one that the API server adds.
-#[must_use]
-pub fn namespace_labels(name: &str, mut labels: Labels) -> Labels {
-    labels.insert(NAMESPACE_NAME_LABEL.to_owned(), name.to_owned());
-    labels
 }

@@ -3,10 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
+use crate::resource::kubernetes as core;
 use ipnet::IpNet;
-use k8s_openapi::api::core::v1 as core;
 
 use crate::model::labels::Labels;
+use crate::resource::reads::node::NodeFields;
 
 /// Index of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,14 +52,10 @@ impl Nodes {
     /// Adds a Node object and gives back the ranges of its pods.
     pub(super) fn add(&mut self, node: &core::Node) -> Vec<IpNet> {
         let name = node.metadata.name.as_deref().unwrap_or_default();
-        let addresses: Vec<IpAddr> = node
-            .status
-            .iter()
-            .flat_map(|status| status.addresses.iter().flatten())
-            .filter_map(|address| address.address.parse().ok())
-            .collect();
+        let NodeFields { labels, pod_cidrs, addresses } = NodeFields::of(node);
+        let addresses: Vec<IpAddr> = addresses.iter().filter_map(|(_, address)| address.parse().ok()).collect();
         let id = self.intern(name);
-        self.labels[id.0 as usize] = node.metadata.labels.clone().unwrap_or_default();
+        self.labels[id.0 as usize] = labels;
         for ip in &addresses {
             let nodes = self.by_declared_address.entry(*ip).or_default();
             if !nodes.contains(&id) {
@@ -66,9 +63,7 @@ impl Nodes {
             }
         }
         self.add_addresses(name, &addresses);
-        let spec = node.spec.as_ref();
-        let ranges = spec.into_iter().flat_map(|spec| spec.pod_cidrs.iter().flatten().chain(&spec.pod_cidr));
-        ranges.filter_map(|range| range.parse().ok()).collect()
+        pod_cidrs.iter().filter_map(|range| range.parse().ok()).collect()
     }
 
     /// Notes addresses of a node.

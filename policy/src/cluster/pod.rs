@@ -2,14 +2,15 @@
 
 use std::net::IpAddr;
 
+use crate::resource::kubernetes as core;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::cluster::node::{NodeId, Nodes};
 use crate::cluster::workload::{Owners, Workload};
 use crate::model::labels::Labels;
-use crate::model::port::{NamedPort, protocol_or_tcp};
+use crate::model::port::NamedPort;
+use crate::resource::reads::pod::PodFields;
 
 /// Tells when an object of a kept snapshot was last there: it has gone since, and the cluster no longer says when.
 pub const GONE_AT: &str = "foretell.dev/gone-at";
@@ -118,6 +119,7 @@ impl Life {
 
 impl Pod {
     pub(super) fn read(pod: &core::Pod, owners: &Owners, nodes: &mut Nodes) -> Self {
+        let PodFields { labels, ports, host_network } = PodFields::of_pod(pod);
         let spec = pod.spec.as_ref();
         let status = pod.status.as_ref();
         let annotation = |key: &str| pod.metadata.annotations.as_ref().and_then(|all| all.get(key)).cloned();
@@ -131,9 +133,9 @@ impl Pod {
             name: pod.metadata.name.clone().unwrap_or_default(),
             uid: pod.metadata.uid.clone(),
             config_hash: annotation(CONFIG_HASH),
-            labels: pod.metadata.labels.clone().unwrap_or_default(),
-            ports: spec.map(named_ports).unwrap_or_default(),
-            host_network: spec.and_then(|spec| spec.host_network).unwrap_or(false),
+            labels,
+            ports,
+            host_network,
             node: node_id,
             addresses: pod_addresses(status),
             workload: owners.workload_of(pod),
@@ -167,26 +169,6 @@ fn host_addresses(status: Option<&core::PodStatus>) -> Vec<IpAddr> {
     many.chain(status.host_ip.as_deref()).filter_map(|ip| ip.parse().ok()).collect()
 }
 
-/// The named ports of a pod: of containers and of restartable init containers, which run beside them.
-#[must_use]
-pub fn named_ports(spec: &core::PodSpec) -> Vec<NamedPort> {
-    let sidecars = spec.init_containers.iter().flatten();
-    let sidecars = sidecars.filter(|container| container.restart_policy.as_deref() == Some("Always"));
-    let ports = spec.containers.iter().chain(sidecars).flat_map(|container| container.ports.iter().flatten());
-    let mut named: Vec<NamedPort> = ports
-        .filter_map(|port| {
-            Some(NamedPort {
-                name: port.name.clone()?,
-                protocol: protocol_or_tcp(port.protocol.as_deref()),
-                number: u16::try_from(port.container_port).ok()?,
-            })
-        })
-        .collect();
-    named.sort();
-    named.dedup();
-    named
-}
-
 fn life(pod: &core::Pod, gone_at: Option<Timestamp>) -> Life {
     let status = pod.status.as_ref();
     let start = status.and_then(|status| status.start_time.as_ref()).map(|time| time.0);
@@ -201,7 +183,7 @@ fn life(pod: &core::Pod, gone_at: Option<Timestamp>) -> Life {
     Life { start, end }
 }
 
-fn last_container_end(status: &core::PodStatus) -> Option<Timestamp> {
+pub(crate) fn last_container_end(status: &core::PodStatus) -> Option<Timestamp> {
     let containers = status.container_statuses.iter().flatten().chain(status.init_container_statuses.iter().flatten());
     containers
         .filter_map(|container| Some(container.state.as_ref()?.terminated.as_ref()?.finished_at.as_ref()?.0))

@@ -1,19 +1,16 @@
 //! Services and what stands behind them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use k8s_openapi::api::core::v1 as core;
-use k8s_openapi::api::discovery::v1::EndpointSlice;
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use crate::resource::kubernetes as core;
+use crate::resource::kubernetes::EndpointSlice;
 
 use crate::model::flow::Protocol;
 use crate::model::labels::Labels;
-use crate::model::port::{NamedPort, protocol_or_tcp};
 use crate::resource::object::Object;
-
-/// Label by which an `EndpointSlice` names its Service.
-const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
+use crate::resource::reads::endpoint_slice::SliceFields;
+use crate::resource::reads::service::{ServiceFields, ServicePort};
 
 /// Index of a Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,41 +49,6 @@ pub struct Service {
     pub listed: Vec<ListedEndpoint>,
 }
 
-/// A port of a Service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServicePort {
-    /// Its name, `""` for the only one.
-    pub name: String,
-    /// Protocol.
-    pub protocol: Protocol,
-    /// The port at the Service's address.
-    pub port: u16,
-    /// The port at the pods.
-    pub target: TargetPort,
-}
-
-/// The port at the pods behind a Service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TargetPort {
-    /// The same for all.
-    Number(u16),
-    /// Looked up on each pod.
-    Named(String),
-}
-
-impl TargetPort {
-    /// The number at a pod; `None` where the pod has no port of that name.
-    #[must_use]
-    pub fn on(&self, protocol: Protocol, ports: &[NamedPort]) -> Option<u16> {
-        match self {
-            Self::Number(number) => Some(*number),
-            Self::Named(name) => {
-                ports.iter().find(|port| port.name == *name && port.protocol == protocol).map(|port| port.number)
-            }
-        }
-    }
-}
-
 /// An endpoint that a slice lists.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ListedEndpoint {
@@ -100,20 +62,16 @@ pub struct ListedEndpoint {
 
 impl Service {
     pub(super) fn read(service: &core::Service) -> Self {
-        let spec = service.spec.clone().unwrap_or_default();
-        let texts = spec.cluster_ips.iter().flatten().chain(&spec.cluster_ip).chain(spec.external_ips.iter().flatten());
-        let balancers = service.status.iter().flat_map(|status| status.load_balancer.iter());
-        let balancers =
-            balancers.flat_map(|status| status.ingress.iter().flatten()).filter_map(|entry| entry.ip.as_ref());
-        let mut addresses: Vec<IpAddr> = texts.chain(balancers).filter_map(|ip| ip.parse().ok()).collect();
-        addresses.sort();
-        addresses.dedup();
+        let ServiceFields { selector, ports, cluster_ips, external_ips, load_balancer_ips, .. } =
+            ServiceFields::of(service);
+        let texts = [cluster_ips, external_ips, load_balancer_ips].into_iter().flatten();
+        let addresses: BTreeSet<IpAddr> = texts.filter_map(|ip| ip.parse().ok()).collect();
         Self {
             namespace: service.metadata.namespace.clone().unwrap_or_default(),
             name: service.metadata.name.clone().unwrap_or_default(),
-            addresses,
-            selector: spec.selector.clone().unwrap_or_default(),
-            ports: service_ports(&spec),
+            addresses: addresses.into_iter().collect(),
+            selector,
+            ports,
             listed: Vec::new(),
         }
     }
@@ -123,25 +81,6 @@ impl Service {
     pub fn port(&self, protocol: Protocol, number: u16) -> Option<&ServicePort> {
         self.ports.iter().find(|port| port.protocol == protocol && port.port == number)
     }
-}
-
-/// The ports of a Service's spec, with Kubernetes' defaults: TCP, and the target port is the port.
-#[must_use]
-pub fn service_ports(spec: &core::ServiceSpec) -> Vec<ServicePort> {
-    let ports = spec.ports.iter().flatten();
-    ports
-        .filter_map(|port| {
-            let number = u16::try_from(port.port).ok()?;
-            let target = match &port.target_port {
-                None | Some(IntOrString::Int(0)) => TargetPort::Number(number),
-                Some(IntOrString::Int(target)) => TargetPort::Number(u16::try_from(*target).ok()?),
-                Some(IntOrString::String(name)) if name.is_empty() => TargetPort::Number(number),
-                Some(IntOrString::String(name)) => TargetPort::Named(name.clone()),
-            };
-            let protocol = protocol_or_tcp(port.protocol.as_deref());
-            Some(ServicePort { name: port.name.clone().unwrap_or_default(), protocol, port: number, target })
-        })
-        .collect()
 }
 
 /// What endpoint slices say: which pods are ready, and which addresses stand behind which Service.
@@ -164,22 +103,20 @@ impl Readiness {
     }
 
     fn add(&mut self, slice: &EndpointSlice) {
-        let namespace = slice.metadata.namespace.clone().unwrap_or_default();
-        let service = slice.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME_LABEL));
-        for endpoint in slice.endpoints.iter().flatten() {
-            // Absent means ready, as the API says.
-            let ready = endpoint.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true);
-            if let Some(target) = endpoint.target_ref.as_ref().filter(|target| target.kind.as_deref() == Some("Pod")) {
-                let name = target.name.clone().unwrap_or_default();
-                *self.pods.entry((namespace.clone(), name)).or_default() |= ready;
+        let SliceFields { namespace, service, endpoints, ports, .. } = SliceFields::of(slice);
+        for endpoint in &endpoints {
+            if let Some((Some(kind), _, name)) = &endpoint.target
+                && kind == "Pod"
+            {
+                let name = name.clone().unwrap_or_default();
+                *self.pods.entry((namespace.clone(), name)).or_default() |= endpoint.ready;
             }
-            let Some(service) = service.filter(|_| ready) else { continue };
+            let Some(service) = service.as_ref().filter(|_| endpoint.ready) else { continue };
             let listed = self.services.entry((namespace.clone(), service.clone())).or_default();
-            for port in slice.ports.iter().flatten() {
+            for port in &ports {
                 let Some(number) = port.port.and_then(|number| u16::try_from(number).ok()) else { continue };
-                let port_name = port.name.clone().unwrap_or_default();
                 let addresses = endpoint.addresses.iter().filter_map(|ip| ip.parse::<IpAddr>().ok());
-                listed.extend(addresses.map(|ip| ListedEndpoint { port_name: port_name.clone(), ip, port: number }));
+                listed.extend(addresses.map(|ip| ListedEndpoint { port_name: port.name.clone(), ip, port: number }));
             }
         }
     }

@@ -61,7 +61,7 @@ impl Sums {
 /// Whether connections to a Service may have gone to a workload other than the one that they are counted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sharing {
-    /// No: they were to the listener itself, or only one workload stands behind the Service.
+    /// No: they were to the backend itself, or only one workload stands behind the Service.
     None,
     /// Yes.
     AmongWorkloads,

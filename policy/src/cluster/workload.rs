@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use k8s_openapi::api::core::v1 as core;
+use crate::resource::kubernetes as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
 use crate::resource::object::Object;
@@ -30,15 +30,10 @@ impl Workload {
     /// The workloads that an object shows to exist: the controller that it is, and the one that owns it.
     #[must_use]
     pub fn controllers(object: &Object) -> Vec<Self> {
-        let (kind, metadata) = match object {
-            Object::Deployment(it) => ("Deployment", &it.metadata),
-            Object::StatefulSet(it) => ("StatefulSet", &it.metadata),
-            Object::DaemonSet(it) => ("DaemonSet", &it.metadata),
-            Object::ReplicaSet(it) => ("ReplicaSet", &it.metadata),
-            Object::CronJob(it) => ("CronJob", &it.metadata),
-            Object::Job(it) => ("Job", &it.metadata),
-            _ => return Vec::new(),
-        };
+        if !object.kind().is_workload() {
+            return Vec::new();
+        }
+        let (kind, metadata) = (object.kind().name(), object.metadata());
         let workload = |kind: &str, name: &str| Self {
             namespace: metadata.namespace.clone().unwrap_or_default(),
             kind: kind.to_owned(),

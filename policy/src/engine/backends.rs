@@ -1,4 +1,4 @@
-//! Who answers at a destination: behind a Service's address there may be several.
+//! The backends that answer at a destination. Behind the address of a Service there may be several.
 
 use std::net::IpAddr;
 
@@ -8,71 +8,77 @@ use jiff::Timestamp;
 use crate::cluster::inventory::Cluster;
 use crate::cluster::ownership::{Destination, End};
 use crate::cluster::pod::PodId;
-use crate::cluster::service::{ListedEndpoint, ServicePort};
-use crate::engine::inhabitants::{Behind, Inhabitants};
+use crate::cluster::service::ListedEndpoint;
+use crate::engine::identities::{Identities, ServiceTargets};
 use crate::model::flow::Protocol;
+use crate::resource::reads::service::ServicePort;
 
-/// One that answers at a destination, and at which port.
+/// An end that answers at a destination, and its port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listener {
-    /// Who.
+pub struct Backend {
+    /// The end.
     pub end: End,
-    /// The port there.
+    /// The port at the end. Behind a Service it may differ from the port that the client connects to.
     pub port: u16,
 }
 
-/// Whether a pod stands behind a Service's port at a time and is ready.
+/// A connection of which the backends are wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct BackendQuery<'a> {
+    /// Who connects. A client that is a backend itself is always among the answers.
+    pub client: &'a End,
+    /// What it connects to.
+    pub destination: &'a Destination,
+    /// Transport protocol.
+    pub protocol: Protocol,
+    /// The port that the client connects to.
+    pub port: u16,
+    /// When: only pods that run and are ready at this time are backends.
+    pub at: Timestamp,
+    /// The blocks by which policies distinguish addresses.
+    pub blocks: &'a [IpNet],
+}
+
+/// Whether a pod runs and is ready at a time.
 fn serves(cluster: &Cluster, pod: PodId, at: Timestamp) -> bool {
     let pod = cluster.pod(pod);
     pod.ready && pod.life.contains(at)
 }
 
-impl Inhabitants {
-    /// Who may answer at a destination. Of the pods behind a Service, one of each kind that policies can tell apart, and the
-    /// client itself if it is among them; `blocks` are the blocks by which policies tell addresses apart. Without a ready
-    /// backend, or with one outside the cluster, it is the address.
+impl Identities {
+    /// The backends of a connection. Of the pods of a Service one of each kind that policies can distinguish is listed, and the
+    /// client if it is among them. If no backend is ready, or one is outside the cluster, it is the address itself.
     #[must_use]
-    #[expect(clippy::too_many_arguments, reason = "a flow, and who asks")]
-    pub fn listeners(
-        &self,
-        cluster: &Cluster,
-        client: &End,
-        destination: &Destination,
-        protocol: Protocol,
-        port: u16,
-        at: Timestamp,
-        blocks: &[IpNet],
-    ) -> Vec<Listener> {
-        let (service, ip) = match *destination {
-            Destination::Direct(end) => return vec![Listener { end, port }],
+    pub fn backends(&self, cluster: &Cluster, query: &BackendQuery<'_>) -> Vec<Backend> {
+        let BackendQuery { protocol, port, at, .. } = *query;
+        let (service, ip) = match *query.destination {
+            Destination::Direct(end) => return vec![Backend { end, port }],
             Destination::Service { service, ip } => (service, ip),
         };
-        let behind = self.behind(service);
-        let found = behind.ports.iter().find(|given| given.protocol == protocol && given.port == port);
-        let mut listeners = match found {
-            Some(port) if behind.groups.is_empty() => listed_backends(cluster, behind, port, ip, at),
-            Some(port) => self.selected_backends(cluster, client, behind, port, ip, at, blocks),
+        let targets = self.targets(service);
+        let found = targets.ports.iter().find(|given| given.protocol == protocol && given.port == port);
+        let mut backends = match found {
+            Some(port) if targets.groups.is_empty() => listed_backends(cluster, targets, port, ip, at),
+            Some(port) => self.selected_backends(cluster, query, targets, port, ip),
             None => Vec::new(),
         };
-        if listeners.is_empty() {
-            listeners.push(Listener { end: End::Address { ip }, port });
+        if backends.is_empty() {
+            backends.push(Backend { end: End::Address { ip }, port });
         }
-        listeners
+        backends
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a flow, and who asks")]
     fn selected_backends(
         &self,
         cluster: &Cluster,
-        client: &End,
-        behind: &Behind,
+        query: &BackendQuery<'_>,
+        targets: &ServiceTargets,
         port: &ServicePort,
         dialled: IpAddr,
-        at: Timestamp,
-        blocks: &[IpNet],
-    ) -> Vec<Listener> {
-        let mut listeners = Vec::new();
-        for group in &behind.groups {
+    ) -> Vec<Backend> {
+        let BackendQuery { client, at, blocks, .. } = *query;
+        let mut backends = Vec::new();
+        for group in &targets.groups {
             let is_client = |id: PodId| client.pod() == Some(id);
             let is_apart = |id: PodId| is_client(id) || cluster.pod(id).host_network;
             let alike = blocks.is_empty() && !group.iter().any(|id| is_apart(*id));
@@ -92,26 +98,26 @@ impl Inhabitants {
                 }
                 kinds.push(kind);
                 let end = if pod.host_network { End::Host { node: pod.node, ip } } else { End::Pod { pod: id, ip } };
-                listeners.push(Listener { end, port });
+                backends.push(Backend { end, port });
                 if alike {
                     break;
                 }
             }
         }
-        listeners
+        backends
     }
 }
 
 fn listed_backends(
     cluster: &Cluster,
-    behind: &Behind,
+    targets: &ServiceTargets,
     port: &ServicePort,
     dialled: IpAddr,
     at: Timestamp,
-) -> Vec<Listener> {
-    let listed = behind.listed.iter().filter(|listed| listed.port_name == port.name);
+) -> Vec<Backend> {
+    let listed = targets.listed.iter().filter(|listed| listed.port_name == port.name);
     let listed = listed.filter(|listed| listed.ip.is_ipv4() == dialled.is_ipv4());
-    listed.map(|listed| Listener { end: end_at(cluster, listed, at), port: listed.port }).collect()
+    listed.map(|listed| Backend { end: end_at(cluster, listed, at), port: listed.port }).collect()
 }
 
 fn end_at(cluster: &Cluster, listed: &ListedEndpoint, at: Timestamp) -> End {

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::traffic::TrafficKey;
-use crate::engine::backends::Listener;
+use crate::engine::backends::{Backend, BackendQuery};
 use crate::engine::end_decision::{EndDecision, Permission, Undecidable};
 use crate::engine::pair::{Dialled, Pair};
 use crate::engine::world::World;
@@ -54,7 +54,7 @@ pub struct Worlds<'w, 'c> {
     pub at: Timestamp,
 }
 
-/// What becomes of a flow to one listener.
+/// What becomes of a flow to one backend.
 #[derive(Clone, Debug)]
 pub struct FlowEffect {
     /// The flow as it is after the change.
@@ -70,7 +70,7 @@ pub struct FlowEffect {
 /// How a flow stands at one of its ends.
 #[derive(Clone, Debug)]
 pub struct DecisionChange {
-    /// Before; for a listener that a Service has only since the change, as for the Service's listeners before.
+    /// Before; for a backend that a Service has only since the change, as for the Service's backends before.
     pub before: EndDecision,
     /// After.
     pub after: EndDecision,
@@ -96,15 +96,21 @@ impl FlowEffect {
 }
 
 impl Worlds<'_, '_> {
-    /// What becomes of a key's flows: one outcome for each listener after the change that policies can tell apart.
+    /// What becomes of a key's flows: one outcome for each backend after the change that policies can tell apart.
     #[must_use]
     pub fn outcomes(&self, key: &TrafficKey) -> Vec<FlowEffect> {
         let blocks = [self.before.blocks(&key.src), self.after.blocks(&key.src)].concat();
-        let listeners = |world: &World<'_>| {
-            world.population().listeners(&key.src, &key.dst, key.protocol, key.port, self.at, &blocks)
+        let query = BackendQuery {
+            client: &key.src,
+            destination: &key.dst,
+            protocol: key.protocol,
+            port: key.port,
+            at: self.at,
+            blocks: &blocks,
         };
-        let pair = |listener: &Listener| pair(key, listener);
-        let before: Vec<(Pair, EndDecision, EndDecision)> = listeners(self.before)
+        let backends = |world: &World<'_>| world.identities().backends(world.cluster(), &query);
+        let pair = |backend: &Backend| pair(key, backend);
+        let before: Vec<(Pair, EndDecision, EndDecision)> = backends(self.before)
             .iter()
             .map(pair)
             .map(|pair| {
@@ -114,11 +120,11 @@ impl Worlds<'_, '_> {
             .collect();
         let permission =
             |(_, egress, ingress): &(Pair, EndDecision, EndDecision)| egress.permission().and(ingress.permission());
-        listeners(self.after)
+        backends(self.after)
             .iter()
             .map(pair)
             .filter_map(|pair| {
-                // A listener that was not there before takes over from the one that fared worst.
+                // A backend that was not there before takes over from the one that fared worst.
                 let old = before
                     .iter()
                     .find(|(old, _, _)| old.dst == pair.dst)
@@ -159,7 +165,7 @@ impl Worlds<'_, '_> {
     }
 }
 
-fn pair(key: &TrafficKey, listener: &Listener) -> Pair {
+fn pair(key: &TrafficKey, backend: &Backend) -> Pair {
     let dialled = Dialled::from(&key.dst);
-    Pair { src: key.src, dst: listener.end, protocol: key.protocol, port: listener.port, dialled }
+    Pair { src: key.src, dst: backend.end, protocol: key.protocol, port: backend.port, dialled }
 }

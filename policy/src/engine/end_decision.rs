@@ -2,6 +2,7 @@
 
 use crate::engine::verdict::{Exemption, Reason};
 use crate::model::policy_id::PolicyId;
+use crate::model::policy_ref::PolicyRef;
 use crate::policy::admin_peer::Unknown;
 use crate::policy::tier::{MatchedRule, TierName};
 use crate::resource::admin::view::AdminAction;
@@ -31,8 +32,10 @@ pub enum EndDecision {
     },
     /// Policies restrict it and none allows it.
     Denied(Vec<(PolicyId, Reason)>),
-    /// A rule of an administrators' policy accepts or denies it.
+    /// A rule of an admin policy accepts or denies it.
     Ruled(Ruling),
+    /// A policy of another tier accepts or denies it.
+    ByPolicy(Box<PolicyRuling>),
     /// It cannot be told: that depends on whether a rule takes the flow, which traffic does not tell.
     Unknown(Box<Undecidable>),
 }
@@ -45,6 +48,7 @@ impl EndDecision {
             Self::Open | Self::Exempt(_) | Self::Allowed { .. } | Self::AllowedAtOtherEnd { .. } => Permission::Allowed,
             Self::Denied(_) => Permission::Denied,
             Self::Ruled(ruling) => ruling.permission(),
+            Self::ByPolicy(ruling) => ruling.permission,
             Self::Unknown(_) => Permission::Unknown,
         }
     }
@@ -112,6 +116,20 @@ pub struct Doubt {
     pub taken: MatchedRule,
     /// Why it is not known whether it does.
     pub why: Unknown,
+}
+
+/// A decision of a policy that is neither a NetworkPolicy nor an admin policy. It names the policy, so that a denial can be
+/// attributed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyRuling {
+    /// The tier of the policy.
+    pub tier: TierName,
+    /// The policy that decides.
+    pub policy: PolicyRef,
+    /// What it decides.
+    pub permission: Permission,
+    /// Why, as a clause that follows the name of the policy: `10.0.0.0/8 is on its list`.
+    pub reason: String,
 }
 
 impl Ruling {

@@ -13,13 +13,13 @@ use std::sync::{Arc, OnceLock};
 
 use ipnet::IpNet;
 
+use crate::engine::identities::Identity;
 use crate::engine::index::interned::Interned;
 use crate::engine::index::peers::{OwnSet, PodSet, Sets};
 use crate::engine::index::rules::{NumberedPolicy, NumberedScope, place};
 use crate::engine::index::section::Section;
 use crate::engine::index::selectors::Selectors;
 use crate::engine::index::terms::ResolvedDialect;
-use crate::engine::inhabitants::Identity;
 use crate::model::flow::Direction;
 use crate::model::labels::{Labels, Selector};
 use crate::model::policy_id::PolicyId;
@@ -193,7 +193,7 @@ impl Index {
         }
         let number = u32::try_from(self.namespaces.len()).unwrap_or(u32::MAX);
         self.namespace_numbers.insert(name.to_owned(), number);
-        let labels = crate::cluster::inventory::namespace_labels(name, Labels::new());
+        let labels = crate::resource::reads::namespace::with_name(name, Labels::new());
         self.namespace_selectors.insert(number, &labels);
         self.namespaces.push(Namespace { labels, ..Namespace::default() });
         number

@@ -7,17 +7,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1 as core;
+use crate::resource::kubernetes as core;
 
-use crate::cluster::inventory::{Cluster, namespace_labels};
+use crate::cluster::inventory::Cluster;
 use crate::cluster::pod::PodId;
 use crate::cluster::service::{Readiness, ServiceId};
 use crate::cluster::workload::Owners;
+use crate::engine::identities::{Identities, Identity, IdentityId};
 use crate::engine::index::directory::Directory;
 use crate::engine::index::terms::ResolvedDialect;
 use crate::engine::index::view::View;
 use crate::engine::index::{BatchVerdicts, FlowKey, Index, IndexSizes};
-use crate::engine::inhabitants::{Identity, IdentityId, Inhabitants};
 use crate::engine::tier::index::Tiers;
 use crate::model::labels::Labels;
 use crate::model::policy_id::PolicyId;
@@ -25,12 +25,13 @@ use crate::model::policy_ref::PolicyRef;
 use crate::policy::admin_policy::AdminPolicy;
 use crate::policy::network_policy::Policy;
 use crate::resource::object::Object;
+use crate::resource::reads;
 
 /// The cluster.
 #[derive(Clone, Debug, Default)]
 pub struct Live {
     cluster: Cluster,
-    inhabitants: Inhabitants,
+    identities: Identities,
     index: Index,
     tiers: Tiers,
     directory: Directory,
@@ -50,28 +51,27 @@ impl Live {
         let owners = Owners::of(objects);
         let readiness = Readiness::of(objects);
         let identities = cluster.pods().map(|(_, pod)| Identity::of(pod));
-        let inhabitants = Inhabitants::of(&cluster, cluster.namespaces().clone(), identities);
+        let identities = Identities::of(&cluster, cluster.namespaces().clone(), identities);
         let mut policies: Vec<Arc<Policy>> = objects.iter().filter_map(Policy::of).map(Arc::new).collect();
         policies.sort_by(|a, b| a.reference.order().cmp(&b.reference.order()));
-        let index =
-            Index::build(ResolvedDialect::default(), inhabitants.namespaces(), inhabitants.identities(), &policies);
+        let index = Index::build(ResolvedDialect::default(), identities.namespaces(), identities.all(), &policies);
         let policies = index.policies().map(|(id, policy)| (policy.reference.clone(), id)).collect();
-        let tiers = Tiers::new(&inhabitants, objects.iter().filter_map(AdminPolicy::of).map(Arc::new).collect());
-        let directory = Directory::of(&cluster, &inhabitants);
+        let tiers = Tiers::new(&identities, objects.iter().filter_map(AdminPolicy::of).map(Arc::new).collect());
+        let directory = Directory::of(&cluster, &identities);
         let mut known: HashMap<Arc<Identity>, (IdentityId, u32)> = HashMap::new();
         for (id, _) in cluster.pods() {
-            let number = inhabitants.identity_id(id);
-            let identity = &inhabitants.identities()[number.index()];
+            let number = identities.identity_id(id);
+            let identity = &identities.all()[number.index()];
             known.entry(Arc::clone(identity)).or_insert((number, 0)).1 += 1;
         }
         let free = Vec::new();
-        Self { cluster, inhabitants, index, tiers, directory, owners, readiness, known, free, policies }
+        Self { cluster, identities, index, tiers, directory, owners, readiness, known, free, policies }
     }
 
     /// The cluster as it stands.
     #[must_use]
     pub fn view(&self) -> View<'_> {
-        View { cluster: &self.cluster, inhabitants: &self.inhabitants, index: &self.index, tiers: &self.tiers }
+        View { cluster: &self.cluster, identities: &self.identities, index: &self.index, tiers: &self.tiers }
     }
 
     /// How much it holds.
@@ -87,14 +87,14 @@ impl Live {
 
     /// Adds a namespace, or gives one other labels.
     pub fn set_namespace(&mut self, name: &str, labels: Labels) {
-        let labels = namespace_labels(name, labels);
+        let labels = reads::namespace::with_name(name, labels);
         self.index.set_namespace(name, &labels);
         self.index.settle();
-        self.inhabitants.set_namespace(name, labels.clone());
+        self.identities.set_namespace(name, labels.clone());
         self.cluster.set_namespace(name, labels);
-        for id in self.inhabitants.identity_ids() {
-            if self.inhabitants.identities()[id.index()].namespace == name {
-                self.tiers.set_identity(id, &self.inhabitants);
+        for id in self.identities.identity_ids() {
+            if self.identities.all()[id.index()].namespace == name {
+                self.tiers.set_identity(id, &self.identities);
             }
         }
     }
@@ -123,9 +123,9 @@ impl Live {
         }
     }
 
-    /// Replaces all policies of administrators. There are few, and they concern everybody.
+    /// Replaces all admin policies. There are few, and they concern everybody.
     pub fn set_tiers(&mut self, policies: Vec<Arc<AdminPolicy>>) {
-        self.tiers = Tiers::new(&self.inhabitants, policies);
+        self.tiers = Tiers::new(&self.identities, policies);
     }
 
     /// Adds a pod, or replaces the one of its name and UID.
@@ -141,11 +141,11 @@ impl Live {
         let identity = Identity::of(&pod);
         let id = self.cluster.put_pod(pod);
         let number = self.acquire(identity);
-        self.inhabitants.set_identity(id, number);
+        self.identities.set_identity(id, number);
         self.index.settle();
         // The addresses of its node too, of which it may be the first to tell.
         for ip in self.cluster.pod(id).addresses.clone().into_iter().chain(addresses) {
-            self.directory.update(ip, &self.cluster, &self.inhabitants);
+            self.directory.update(ip, &self.cluster, &self.identities);
         }
         self.regroup(id);
         id
@@ -164,12 +164,12 @@ impl Live {
         let services = self.services_before(id);
         self.cluster.remove_pod(id);
         for ip in addresses {
-            self.directory.update(ip, &self.cluster, &self.inhabitants);
+            self.directory.update(ip, &self.cluster, &self.identities);
         }
         for service in services {
             self.regroup_service(service);
         }
-        self.release(self.inhabitants.identity_id(id));
+        self.release(self.identities.identity_id(id));
     }
 
     /// The number of an identity, with one pod more.
@@ -179,16 +179,16 @@ impl Live {
             *pods += 1;
             return *number;
         }
-        let number = self.free.pop().unwrap_or_else(|| self.inhabitants.next_identity());
-        self.inhabitants.put_identity(number, Arc::clone(&identity));
+        let number = self.free.pop().unwrap_or_else(|| self.identities.next_identity());
+        self.identities.put_identity(number, Arc::clone(&identity));
         self.index.set_identity(number.number(), Arc::clone(&identity));
-        self.tiers.set_identity(number, &self.inhabitants);
+        self.tiers.set_identity(number, &self.identities);
         self.known.insert(identity, (number, 1));
         number
     }
 
     fn release(&mut self, number: IdentityId) {
-        let identity = Arc::clone(&self.inhabitants.identities()[number.index()]);
+        let identity = Arc::clone(&self.identities.all()[number.index()]);
         let Some((_, pods)) = self.known.get_mut(&identity) else { return };
         *pods -= 1;
         if *pods == 0 {
@@ -216,7 +216,7 @@ impl Live {
     }
 
     fn regroup_service(&mut self, service: ServiceId) {
-        self.inhabitants.regroup(&self.cluster, service);
-        self.directory.update_front(service, &self.cluster, &self.inhabitants);
+        self.identities.regroup(&self.cluster, service);
+        self.directory.update_front(service, &self.cluster, &self.identities);
     }
 }

@@ -2,16 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use k8s_openapi::api::core::v1::PodTemplateSpec;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-
-use crate::cluster::inventory::namespace_labels;
-use crate::cluster::pod::named_ports;
-use crate::cluster::service::{ServicePort, service_ports};
 use crate::cluster::workload::Workload;
 use crate::model::labels::Labels;
 use crate::model::port::NamedPort;
 use crate::resource::object::Object;
+use crate::resource::object::id::ObjectId;
+use crate::resource::reads;
+use crate::resource::reads::pod::PodFields;
+use crate::resource::reads::service::{ServiceFields, ServicePort};
 
 /// What a revision says. It says nothing of what it does not hold.
 #[derive(Clone, Debug, Default)]
@@ -56,61 +54,27 @@ impl Overlay {
     fn add(&mut self, object: &Object) {
         match object {
             Object::Namespace(namespace) => {
-                let name = namespace.metadata.name.clone().unwrap_or_default();
-                let labels = namespace.metadata.labels.clone().unwrap_or_default();
-                self.namespaces.insert(name.clone(), namespace_labels(&name, labels));
+                let (name, labels) = reads::namespace::labels(namespace);
+                self.namespaces.insert(name, labels);
             }
-            Object::Service(service) => {
-                let Some(spec) = &service.spec else { return };
-                let key = (
-                    service.metadata.namespace.clone().unwrap_or_default(),
-                    service.metadata.name.clone().unwrap_or_default(),
-                );
-                let selector = spec.selector.clone().unwrap_or_default();
-                self.services.insert(key, ServiceTemplate { selector, ports: service_ports(spec) });
+            Object::Service(service) if service.spec.is_some() => {
+                let ObjectId { namespace, name, .. } = object.id();
+                let ServiceFields { selector, ports, .. } = ServiceFields::of(service);
+                self.services.insert((namespace, name), ServiceTemplate { selector, ports });
             }
-            Object::Pod(pod) => {
-                let labels = pod.metadata.labels.clone().unwrap_or_default();
-                let ports = pod.spec.as_ref().map(named_ports).unwrap_or_default();
-                self.templates.insert(workload("Pod", &pod.metadata), Template { labels, ports });
+            Object::Pod(pod) => self.add_template(object, PodFields::of_pod(pod)),
+            _ => {
+                if let Some(template) = reads::pod::template(object) {
+                    self.add_template(object, PodFields::of_template(Some(template)));
+                }
             }
-            Object::Deployment(it) => {
-                self.add_template("Deployment", &it.metadata, it.spec.as_ref().map(|spec| &spec.template));
-            }
-            Object::StatefulSet(it) => {
-                self.add_template("StatefulSet", &it.metadata, it.spec.as_ref().map(|spec| &spec.template));
-            }
-            Object::DaemonSet(it) => {
-                self.add_template("DaemonSet", &it.metadata, it.spec.as_ref().map(|spec| &spec.template));
-            }
-            Object::ReplicaSet(it) => {
-                let template = it.spec.as_ref().and_then(|spec| spec.template.as_ref());
-                self.add_template("ReplicaSet", &it.metadata, template);
-            }
-            Object::Job(it) => {
-                self.add_template("Job", &it.metadata, it.spec.as_ref().map(|spec| &spec.template));
-            }
-            Object::CronJob(it) => {
-                let job = it.spec.job_template.spec.as_ref();
-                self.add_template("CronJob", &it.metadata, job.map(|spec| &spec.template));
-            }
-            _ => {}
         }
     }
 
-    fn add_template(&mut self, kind: &str, metadata: &ObjectMeta, template: Option<&PodTemplateSpec>) {
-        let Some(template) = template else { return };
-        let labels = template.metadata.as_ref().and_then(|metadata| metadata.labels.clone()).unwrap_or_default();
-        let ports = template.spec.as_ref().map(named_ports).unwrap_or_default();
-        self.templates.insert(workload(kind, metadata), Template { labels, ports });
-    }
-}
-
-fn workload(kind: &str, metadata: &ObjectMeta) -> Workload {
-    Workload {
-        namespace: metadata.namespace.clone().unwrap_or_default(),
-        kind: kind.to_owned(),
-        name: metadata.name.clone().unwrap_or_default(),
+    fn add_template(&mut self, object: &Object, PodFields { labels, ports, .. }: PodFields) {
+        let ObjectId { kind, namespace, name } = object.id();
+        let workload = Workload { namespace, kind: kind.name().to_owned(), name };
+        self.templates.insert(workload, Template { labels, ports });
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::cluster::ownership::{Destination, End};
 use crate::model::flow::{Direction, Protocol};
 
-/// A flow to one listener.
+/// A flow to one backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pair {
     /// Who opened it.
@@ -12,18 +12,18 @@ pub struct Pair {
     pub dst: End,
     /// Transport protocol.
     pub protocol: Protocol,
-    /// Port at the listener.
+    /// Port at the backend.
     pub port: u16,
-    /// How the listener was reached.
+    /// How the backend was reached.
     pub dialled: Dialled,
 }
 
 /// What a client spoke to. A pod that reaches itself by its own address is subject to no policy; one that reaches itself through
-/// a Service is subject to administrators' policies, as upstream has it, and not to NetworkPolicies.
+/// a Service is subject to admin policies, as upstream has it, and not to NetworkPolicies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialled {
-    /// To the listener's own address.
-    Listener,
+    /// To the backend's own address.
+    Backend,
     /// To a Service's.
     Service,
 }
@@ -31,7 +31,7 @@ pub enum Dialled {
 impl From<&Destination> for Dialled {
     fn from(destination: &Destination) -> Self {
         match destination {
-            Destination::Direct(_) => Self::Listener,
+            Destination::Direct(_) => Self::Backend,
             Destination::Service { .. } => Self::Service,
         }
     }

@@ -8,12 +8,12 @@ use ipnet::IpNet;
 use crate::cluster::inventory::Cluster;
 use crate::cluster::ownership::End;
 use crate::engine::end_decision::EndDecision;
+use crate::engine::identities::Identities;
 use crate::engine::index::directory::Directory;
 use crate::engine::index::terms::ResolvedDialect;
 use crate::engine::index::view::View;
 use crate::engine::index::{BatchVerdicts, EndKind, FlowKey, Index};
 use crate::engine::pair::Pair;
-use crate::engine::population::Population;
 use crate::engine::tier::index::{TierQuery, Tiers};
 use crate::engine::verdict::Verdict;
 use crate::model::dialect::Dialect;
@@ -27,43 +27,52 @@ use crate::policy::network_policy::Policy;
 /// A world.
 #[derive(Clone, Debug)]
 pub struct World<'c> {
-    population: Arc<Population<'c>>,
+    cluster: &'c Cluster,
+    identities: Arc<Identities>,
     policies: Vec<PolicyId>,
     index: Index,
-    /// Administrators' policies.
+    /// Admin policies.
     tiers: Tiers,
     /// For flows in bulk alone.
     directory: OnceLock<Directory>,
 }
 
 impl<'c> World<'c> {
-    /// A world of these inhabitants and policies, which mean what upstream's text says. The policies are ordered by reference.
+    /// A world of these identities and policies, which mean what upstream's text says. The policies are ordered by reference.
     #[must_use]
-    pub fn new(population: Arc<Population<'c>>, policies: Vec<Arc<Policy>>) -> Self {
-        Self::in_dialect(Dialect::UPSTREAM, population, policies)
+    pub fn new(cluster: &'c Cluster, identities: Arc<Identities>, policies: Vec<Arc<Policy>>) -> Self {
+        Self::in_dialect(Dialect::UPSTREAM, cluster, identities, policies)
     }
 
     /// A world in which policies mean what an enforcer takes them to mean.
     #[must_use]
-    pub fn in_dialect(dialect: Dialect, population: Arc<Population<'c>>, mut policies: Vec<Arc<Policy>>) -> Self {
+    pub fn in_dialect(
+        dialect: Dialect,
+        cluster: &'c Cluster,
+        identities: Arc<Identities>,
+        mut policies: Vec<Arc<Policy>>,
+    ) -> Self {
         policies.sort_by(|a, b| a.reference.order().cmp(&b.reference.order()));
-        let terms = ResolvedDialect::of(dialect, &population);
-        let index = Index::build(terms, population.inhabitants().namespaces(), population.identities(), &policies);
+        let terms = ResolvedDialect::of(dialect, cluster, &identities);
+        let index = Index::build(terms, identities.namespaces(), identities.all(), &policies);
         let policies = index.policies().map(|(id, _)| id).collect();
-        Self { population, policies, index, tiers: Tiers::default(), directory: OnceLock::new() }
+        Self { cluster, identities, policies, index, tiers: Tiers::default(), directory: OnceLock::new() }
     }
 
     /// The same world in another dialect.
     #[must_use]
-    pub fn read_as(&self, dialect: Dialect) -> Self {
+    pub fn with_dialect(&self, dialect: Dialect) -> Self {
         let policies = self.policies().cloned().collect();
-        Self { tiers: self.tiers.clone(), ..Self::in_dialect(dialect, Arc::clone(&self.population), policies) }
+        Self {
+            tiers: self.tiers.clone(),
+            ..Self::in_dialect(dialect, self.cluster, Arc::clone(&self.identities), policies)
+        }
     }
 
-    /// The same world with these policies of administrators.
+    /// The same world with these admin policies.
     #[must_use]
-    pub fn under(mut self, policies: Vec<Arc<AdminPolicy>>) -> Self {
-        self.tiers = Tiers::new(self.population.inhabitants(), policies);
+    pub fn with_admin_policies(mut self, policies: Vec<Arc<AdminPolicy>>) -> Self {
+        self.tiers = Tiers::new(&self.identities, policies);
         self
     }
 
@@ -98,7 +107,7 @@ impl<'c> World<'c> {
 
     /// What is to be known of this world with this policy in it, in place of the one of its name and kind. A world is long in the
     /// making, and a policy enters and leaves it in no time.
-    pub fn trying<T>(&mut self, policy: &Arc<Policy>, ask: impl FnOnce(&Self) -> T) -> T {
+    pub fn with_policy<T>(&mut self, policy: &Arc<Policy>, ask: impl FnOnce(&Self) -> T) -> T {
         let former = self.set(policy);
         let answer = ask(self);
         match former {
@@ -113,16 +122,16 @@ impl<'c> World<'c> {
         self.policies.binary_search_by(|id| self.policy(*id).reference.order().cmp(&reference.order()))
     }
 
-    /// Its inhabitants.
+    /// What policies see of its pods, namespaces and Services.
     #[must_use]
-    pub fn population(&self) -> &Population<'c> {
-        &self.population
+    pub fn identities(&self) -> &Identities {
+        &self.identities
     }
 
     /// The cluster beneath.
     #[must_use]
     pub fn cluster(&self) -> &'c Cluster {
-        self.population.cluster()
+        self.cluster
     }
 
     /// A policy of this world.
@@ -139,7 +148,7 @@ impl<'c> World<'c> {
         self.policies.iter().map(|id| self.index.policy(*id))
     }
 
-    /// The policies of administrators.
+    /// The admin policies.
     #[must_use]
     pub fn tiers(&self) -> &Tiers {
         &self.tiers
@@ -160,8 +169,7 @@ impl<'c> World<'c> {
     /// What the world is made of.
     #[must_use]
     pub fn view(&self) -> View<'_> {
-        let (cluster, inhabitants) = (self.population.cluster(), self.population.inhabitants());
-        View { cluster, inhabitants, index: &self.index, tiers: &self.tiers }
+        View { cluster: self.cluster, identities: &self.identities, index: &self.index, tiers: &self.tiers }
     }
 
     /// What each policy that applies says of a flow, taken alone.
@@ -172,7 +180,7 @@ impl<'c> World<'c> {
     /// What each policy that applies says of each of many flows.
     pub fn judge(&self, flows: &[FlowKey], said: &mut BatchVerdicts) {
         let view = self.view();
-        let directory = self.directory.get_or_init(|| Directory::of(view.cluster, view.inhabitants));
+        let directory = self.directory.get_or_init(|| Directory::of(view.cluster, view.identities));
         view.judge(directory, flows, said);
     }
 
@@ -182,7 +190,7 @@ impl<'c> World<'c> {
         self.view().decide(pair, direction)
     }
 
-    /// The flow as administrators' policies of its subject see it; `None` where none can speak of it.
+    /// The flow as admin policies of its subject see it; `None` where none can speak of it.
     #[must_use]
     pub fn tier_question(&self, pair: &Pair, direction: Direction) -> Option<TierQuery<'_>> {
         self.view().tier_question(pair, direction)

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::cluster::ownership::Destination;
 use crate::cluster::party::Party;
-use crate::engine::backends::Listener;
+use crate::engine::backends::Backend;
 use crate::engine::index::EndKind;
 use crate::engine::index::view::View;
 use crate::engine::pair::{Dialled, Pair};
@@ -41,12 +41,12 @@ pub fn evaluate<'a>(world: &'a World<'_>, flow: &Flow, index: u64) -> FlowVerdic
 #[must_use]
 pub fn evaluate_in<'a>(view: &View<'a>, flow: &Flow, index: u64) -> FlowVerdicts<'a> {
     let ends = view.cluster.resolve(flow);
-    let listeners = view.listeners(&ends, flow.protocol, flow.port, flow.start);
+    let backends = view.backends(&ends, flow.protocol, flow.port, flow.start);
     let mut evaluated = FlowVerdicts::default();
     for direction in Direction::BOTH {
-        let subjects = listeners.iter().map(|listener| match direction {
+        let subjects = backends.iter().map(|backend| match direction {
             Direction::Egress => &ends.src,
-            Direction::Ingress => &listener.end,
+            Direction::Ingress => &backend.end,
         });
         if subjects.into_iter().any(|end| view.kind(end) == EndKind::Unresolved) {
             evaluated.unresolved_subjects.push(direction);
@@ -54,7 +54,7 @@ pub fn evaluate_in<'a>(view: &View<'a>, flow: &Flow, index: u64) -> FlowVerdicts
     }
     let mut rulings = tiers::AdminVerdicts::default();
     let dialled = Dialled::from(&ends.dst);
-    for Listener { end, port } in &listeners {
+    for Backend { end, port } in &backends {
         let pair = Pair { src: ends.src, dst: *end, protocol: flow.protocol, port: *port, dialled };
         for direction in Direction::BOTH {
             rulings.add(view, &pair, direction);
@@ -66,7 +66,7 @@ pub fn evaluate_in<'a>(view: &View<'a>, flow: &Flow, index: u64) -> FlowVerdicts
     };
     let backend_of = service.map(|service| format!("Service {}/{}", service.namespace, service.name));
     evaluated.lines = view
-        .said(&ends, &listeners, flow.protocol)
+        .said(&ends, &backends, flow.protocol)
         .into_iter()
         .map(|((direction, policy), (answer, pair))| {
             let about = JudgedPair { verdict: answer.verdict(), pair };
@@ -79,7 +79,7 @@ pub fn evaluate_in<'a>(view: &View<'a>, flow: &Flow, index: u64) -> FlowVerdicts
     evaluated
 }
 
-/// A verdict of one policy, and which listener it is about.
+/// A verdict of one policy, and which backend it is about.
 #[derive(Clone, Copy)]
 struct JudgedPair {
     verdict: Verdict,
@@ -106,7 +106,7 @@ fn line<'a>(
         reason: None,
         nearest: None,
         message: None,
-        administrators: None,
+        admin_policies: None,
     };
     match about.verdict {
         Verdict::Allow { rule, by_block_alone } => {
@@ -149,9 +149,9 @@ pub struct VerdictLine<'a> {
     pub policy: &'a PolicyRef,
     /// The direction.
     pub direction: Direction,
-    /// `Allow` or `WouldDeny`; of an administrators' policy also `Unknown`.
+    /// `Allow` or `WouldDeny`; of an admin policy also `Unknown`.
     pub verdict: VerdictName,
-    /// Index of the allowing rule; of an administrators' policy that of the rule that takes, or may take, the flow.
+    /// Index of the allowing rule; of an admin policy that of the rule that takes, or may take, the flow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<usize>,
     /// Why no policy can deny it.
@@ -166,12 +166,12 @@ pub struct VerdictLine<'a> {
     /// The reason, or what is to be said of an allow, as a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// Of an administrators' policy: the rule's action, and in which tier and by which priority it is asked.
+    /// Of an admin policy: the rule's action, and in which tier and by which priority it is asked.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub administrators: Option<AdminLine>,
+    pub admin_policies: Option<AdminLine>,
 }
 
-/// What a line of an administrators' policy says besides.
+/// What a line of an admin policy says besides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct AdminLine {
     /// Its tier.

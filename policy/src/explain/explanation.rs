@@ -136,12 +136,19 @@ pub struct TierStep {
     /// Which.
     pub tier: TierName,
     /// What it says, where no rule takes the connection of which that is not known.
-    pub says: TierOutcome,
+    pub outcome: TierOutcome,
     /// Its policies that select this end, in the order in which they are asked.
     pub policies: Vec<PolicyStep>,
     /// What else is to be said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+}
+
+impl TierStep {
+    /// A tier of which no policy selects this end, or that is not asked.
+    pub(crate) fn without_policies(tier: TierName, outcome: TierOutcome) -> Self {
+        Self { tier, outcome, policies: Vec::new(), note: None }
+    }
 }
 
 /// What a tier says.
@@ -164,11 +171,11 @@ pub enum TierOutcome {
 pub struct PolicyStep {
     /// Which.
     pub policy: PolicyRef,
-    /// Of an administrators' policy, if its kind has one.
+    /// Of an admin policy, if its kind has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<i32>,
     /// What it says.
-    pub says: PolicyOutcome,
+    pub outcome: PolicyOutcome,
     /// The rule that allows, takes or may take it: `ingress[1]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
@@ -185,12 +192,12 @@ pub struct PolicyStep {
 pub enum PolicyOutcome {
     /// A rule allows or accepts it.
     Allows,
-    /// A rule of an administrators' policy denies it, or no rule of a NetworkPolicy allows it.
+    /// A rule of an admin policy denies it, or no rule of a NetworkPolicy allows it.
     Denies,
-    /// A rule of an administrators' policy leaves it to the tiers that follow.
+    /// A rule of an admin policy leaves it to the tiers that follow.
     PassesOn,
-    /// No rule of an administrators' policy takes it.
-    Nothing,
+    /// No rule of an admin policy takes it.
+    NoMatch,
     /// Whether a rule takes it is not known.
     Unknown,
     /// No NetworkPolicy can deny it.

@@ -10,7 +10,7 @@ use crate::cluster::sum::{Sharing, Sums};
 use crate::cluster::traffic::{Class, Sighting, Traffic, TrafficKey};
 use crate::engine::effect::{Effect, FlowEffect, Worlds};
 use crate::engine::end_decision::Permission;
-use crate::engine::inhabitants::IdentityId;
+use crate::engine::identities::IdentityId;
 use crate::engine::pair::Pair;
 use crate::engine::verdict::Verdict;
 use crate::engine::world::World;
@@ -206,7 +206,7 @@ struct AffectedPods {
 impl AssessmentInputs<'_> {
     fn affected(&self) -> AffectedPods {
         let Worlds { before, after, .. } = self.worlds;
-        let (old, new) = (before.population(), after.population());
+        let (old, new) = (before.identities(), after.identities());
         let selecting = |world: &World<'_>| {
             let selects = |identity: IdentityId| {
                 let mut restricting = Direction::BOTH
@@ -216,7 +216,7 @@ impl AssessmentInputs<'_> {
                 restricting.any(|policy| self.changed.contains(&world.policy(policy).reference))
                     || ruling.any(|policy| self.changed.contains(&world.tiers().policy(*policy).reference))
             };
-            world.population().inhabitants().identity_ids().map(selects).collect::<Vec<bool>>()
+            world.identities().identity_ids().map(selects).collect::<Vec<bool>>()
         };
         let (selecting_before, selecting_after) = (selecting(before), selecting(after));
         let selected = |pod: PodId| {
@@ -236,7 +236,7 @@ impl AssessmentInputs<'_> {
         let pods = cluster.pods().map(|(pod, _)| pod);
         let pods: HashSet<PodId> = pods.filter(|pod| differs(*pod) || selected(*pod)).collect();
         let services = cluster.services().map(|(id, _)| id).filter(|id| {
-            let (was, is) = (old.behind(*id), new.behind(*id));
+            let (was, is) = (old.targets(*id), new.targets(*id));
             (!is_same && was != is) || is.pods().any(|pod| pods.contains(&pod))
         });
         let services = services.collect();

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use crate::change::revisions::{Change, Place, Sourced};
 use crate::cluster::party::{Party, from_to};
 use crate::cluster::workload::Workload;
+use crate::engine::identities::Identities;
 use crate::engine::overlay::Overlay;
-use crate::engine::population::Population;
 use crate::engine::world::World;
 use crate::judge::fix::stable::selecting;
 use crate::judge::judgement::{Inputs, judge};
@@ -123,8 +123,8 @@ pub fn generate(
 ) -> Result<Generated, GenerateError> {
     let party = Party::workload(workload);
     let nothing = Overlay::default();
-    let population = Population::overlaid(inputs.cluster, inputs.at, &nothing, &nothing);
-    let world = World::new(Arc::new(population), Vec::new());
+    let identities = Identities::overlaid(inputs.cluster, inputs.at, &nothing, &nothing);
+    let world = World::new(inputs.cluster, Arc::new(identities), Vec::new());
     let neighbours = inputs.cluster.pods().filter(|(_, pod)| pod.namespace == workload.namespace);
     let neighbours: BTreeSet<&Workload> = neighbours.map(|(_, pod)| &pod.workload).collect();
     if !neighbours.contains(workload) {

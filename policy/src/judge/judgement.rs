@@ -15,7 +15,7 @@ use crate::cluster::service::Service;
 use crate::cluster::traffic::Traffic;
 use crate::cluster::workload::Workload;
 use crate::engine::effect::Worlds;
-use crate::engine::population::Population;
+use crate::engine::identities::Identities;
 use crate::engine::world::World;
 use crate::judge::assessment::{Assessment, AssessmentInputs, Noteworthy, VerdictCounts, assess};
 use crate::judge::gate;
@@ -139,13 +139,14 @@ pub fn judge(inputs: &Inputs<'_>) -> Report {
     if inputs.exceptions_on_base_only {
         hold_back_new_exceptions(&mut plan, &mut notes);
     }
-    let population = |head| Arc::new(Population::overlaid(inputs.cluster, inputs.at, &plan.base, head));
-    let world = |population, enforced: &Enforced| {
+    let identities = |head| Arc::new(Identities::overlaid(inputs.cluster, inputs.at, &plan.base, head));
+    let world = |identities, enforced: &Enforced| {
         let policies = enforced.network_policies.clone();
-        World::in_dialect(inputs.dialect, population, policies).under(enforced.administrators.clone())
+        World::in_dialect(inputs.dialect, inputs.cluster, identities, policies)
+            .with_admin_policies(enforced.admin_policies.clone())
     };
-    let before = world(population(&plan.base), &plan.before);
-    let after = world(population(&plan.head), &plan.after);
+    let before = world(identities(&plan.base), &plan.before);
+    let after = world(identities(&plan.head), &plan.after);
     let workloads = existing(inputs, &plan);
     let judgement = Judgement { inputs, plan: &plan, before: &before, after: &after, workloads };
 
@@ -269,7 +270,7 @@ impl Judgement<'_> {
             return self.policy_report(change, &Assessment::default());
         }
         let Scratch { with, fixed } = scratch;
-        let (assessment, denials, fix) = with.trying(policy, |with| {
+        let (assessment, denials, fix) = with.with_policy(policy, |with| {
             let assessment = self.assess(self.after, with, &BTreeSet::from([change.reference.clone()]));
             let denials = self.denials(&assessment);
             let fix = self.fix(change, with, fixed, &denials);
@@ -328,12 +329,12 @@ impl Judgement<'_> {
 
     /// Remarks on Nodes that the change touches, and on Services that it leaves without pods.
     fn notes(&self) -> Vec<String> {
-        let (old, new) = (self.before.population(), self.after.population());
+        let (old, new) = (self.before.identities(), self.after.identities());
         let nodes = self.plan.nodes.iter();
         let nodes = nodes.map(|name| format!("the change touches Node {name}, which counts as it is in the cluster"));
         let services = self.inputs.cluster.services();
         let emptied = services
-            .filter(|(id, _)| old.behind(*id).pods().next().is_some() && new.behind(*id).pods().next().is_none());
+            .filter(|(id, _)| old.targets(*id).pods().next().is_some() && new.targets(*id).pods().next().is_none());
         let emptied = emptied.map(|(_, service)| {
             let Service { namespace, name, .. } = service;
             format!("Service {namespace}/{name} no longer selects any of its current pods")

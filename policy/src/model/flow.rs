@@ -126,12 +126,12 @@ pub struct Flow {
     pub dst: Endpoint,
     /// Transport protocol.
     pub protocol: Protocol,
-    /// The listener's port.
+    /// The backend's port.
     pub port: u16,
     /// What became of it; `None` is taken as in use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
-    /// Which end is the listener was guessed. A guess alone never blocks a change.
+    /// Which end is the backend was guessed. A guess alone never blocks a change.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub guessed: bool,
     /// Connections opened; for UDP one a key and window.

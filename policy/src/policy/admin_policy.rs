@@ -1,4 +1,4 @@
-//! An administrators' policy in the form in which the engine asks it.
+//! An admin policy in the form in which the engine asks it.
 
 use std::fmt;
 
@@ -71,7 +71,7 @@ pub struct FirstMatch {
 }
 
 impl AdminPolicy {
-    /// Compiles an object, if it is an administrators' policy.
+    /// Compiles an object, if it is an admin policy.
     #[must_use]
     pub fn of(object: &Object) -> Option<Self> {
         let view = AdminPolicyView::of(object)?;
@@ -84,7 +84,7 @@ impl AdminPolicy {
         let rules = |direction| view.rules(direction).iter().map(Rule::compile).collect();
         Some(Self {
             reference: PolicyRef { kind, namespace: String::new(), name },
-            tier: if view.tier == "Baseline" { TierName::Baseline } else { TierName::Admin },
+            tier: if view.tier == "Baseline" { TierName::BASELINE } else { TierName::ADMIN },
             precedence: view.priority.map_or(Precedence::Alone, Precedence::Priority),
             subject: match (&view.subject.namespaces, &view.subject.pods) {
                 (Some(namespaces), _) => Pods::of_namespaces(namespaces),

@@ -5,7 +5,7 @@ use crate::model::flow::Direction;
 use crate::policy::peer::Peer;
 use crate::policy::port::Port;
 
-/// A flow as an administrators' policy of its subject sees it.
+/// A flow as an admin policy of its subject sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct AdminQuestion<'a> {
     /// The other end.

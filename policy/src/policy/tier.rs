@@ -3,30 +3,37 @@
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::resource::admin::view::AdminAction;
 
-/// The tiers of administrators.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
-#[expect(missing_docs, reason = "each variant is the tier of its name")]
-pub enum TierName {
-    Admin,
-    NetworkPolicy,
-    Baseline,
+/// The name of a tier. A tier that is added gets a name here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[serde(transparent)]
+pub struct TierName(&'static str);
+
+impl TierName {
+    /// Admin policies that are asked before NetworkPolicies.
+    pub const ADMIN: Self = Self("Admin");
+    /// NetworkPolicies.
+    pub const NETWORK_POLICY: Self = Self("NetworkPolicy");
+    /// Admin policies that are asked where no NetworkPolicy restricts the pod.
+    pub const BASELINE: Self = Self("Baseline");
+
+    /// A tier of this name, as explanations print it.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Self(name)
+    }
 }
 
 impl fmt::Display for TierName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Admin => "Admin",
-            Self::NetworkPolicy => "NetworkPolicy",
-            Self::Baseline => "Baseline",
-        })
+        f.pad(self.0)
     }
 }
 
-/// Index of an administrators' policy in its world.
+/// Index of an admin policy in its world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AdminPolicyId(u32);
 
@@ -40,20 +47,20 @@ impl AdminPolicyId {
     }
 }
 
-/// A rule of an administrators' policy, of the direction that is asked about.
+/// A rule of an admin policy, in the direction of the question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RuleId {
-    /// Whose.
+    /// The policy of the rule.
     pub policy: AdminPolicyId,
-    /// Which of the direction's.
+    /// The index of the rule among those of the direction.
     pub rule: usize,
 }
 
-/// A rule that takes a flow, or may take it.
+/// A rule that matches a flow, or may match it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MatchedRule {
-    /// Which.
+    /// The rule.
     pub by: RuleId,
-    /// What it does with it.
+    /// What the rule does with the flow.
     pub action: AdminAction,
 }

@@ -1,4 +1,4 @@
-//! The administrators' policies of `policy.networking.k8s.io`, as the network-policy-api project defines them: types of our own
+//! The admin policies of `policy.networking.k8s.io`, as the network-policy-api project defines them: types of our own
 //! for what its definitions (v0.1.7 of the former two kinds, v0.3.0 of the latter) say, and one view of all three.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use k8s_openapi::api::{apps, batch, core, discovery, networking};
+use k8s_openapi::api::networking;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::resource::admin::{AdminNetworkPolicy, BaselineAdminNetworkPolicy, ClusterNetworkPolicy};
 use crate::resource::audit::{AuditClusterNetworkPolicy, AuditNetworkPolicy};
 use crate::resource::exception::AuditException;
+use crate::resource::kubernetes;
 
 mod admin_relevant_fields;
 pub(crate) mod admin_view;
@@ -40,6 +41,8 @@ enum Class {
     /// Part of the cluster: pods and what they depend on. Newer API versions add fields and webhooks fill templates in, so
     /// unknown fields are ignored.
     ClusterState,
+    /// A controller of pods, which has a pod template. Read as cluster state is.
+    Workload,
     /// The built-in policy. A manifest is read strictly: an unknown field is an error.
     BuiltInPolicy,
     /// A policy or exception that is a custom resource, read strictly.
@@ -159,17 +162,17 @@ const NETWORK_POLICY_API: &[&str] = &["policy.networking.k8s.io/v1alpha1"];
 const CLUSTER_NETWORK_POLICY: &[&str] = &["policy.networking.k8s.io/v1beta1", "policy.networking.k8s.io/v1alpha2"];
 
 kinds! {
-    Namespace, core::v1::Namespace, V1, ClusterScoped, ClusterState, decode;
-    Node, core::v1::Node, V1, ClusterScoped, ClusterState, decode;
-    Pod, core::v1::Pod, V1, Namespaced, ClusterState, decode;
-    Service, core::v1::Service, V1, Namespaced, ClusterState, decode;
-    EndpointSlice, discovery::v1::EndpointSlice, &["discovery.k8s.io/v1"], Namespaced, ClusterState, decode;
-    Deployment, apps::v1::Deployment, APPS, Namespaced, ClusterState, decode;
-    StatefulSet, apps::v1::StatefulSet, APPS, Namespaced, ClusterState, decode;
-    DaemonSet, apps::v1::DaemonSet, APPS, Namespaced, ClusterState, decode;
-    ReplicaSet, apps::v1::ReplicaSet, APPS, Namespaced, ClusterState, decode;
-    Job, batch::v1::Job, BATCH, Namespaced, ClusterState, decode;
-    CronJob, batch::v1::CronJob, BATCH, Namespaced, ClusterState, decode;
+    Namespace, kubernetes::Namespace, V1, ClusterScoped, ClusterState, decode;
+    Node, kubernetes::Node, V1, ClusterScoped, ClusterState, decode;
+    Pod, kubernetes::Pod, V1, Namespaced, ClusterState, decode;
+    Service, kubernetes::Service, V1, Namespaced, ClusterState, decode;
+    EndpointSlice, kubernetes::EndpointSlice, &["discovery.k8s.io/v1"], Namespaced, ClusterState, decode;
+    Deployment, kubernetes::Controller, APPS, Namespaced, Workload, decode;
+    StatefulSet, kubernetes::Controller, APPS, Namespaced, Workload, decode;
+    DaemonSet, kubernetes::Controller, APPS, Namespaced, Workload, decode;
+    ReplicaSet, kubernetes::Controller, APPS, Namespaced, Workload, decode;
+    Job, kubernetes::Controller, BATCH, Namespaced, Workload, decode;
+    CronJob, kubernetes::CronJob, BATCH, Namespaced, Workload, decode;
     NetworkPolicy, networking::v1::NetworkPolicy, &["networking.k8s.io/v1"], Namespaced, BuiltInPolicy, decode_strictly;
     AuditNetworkPolicy, AuditNetworkPolicy, KGUARDIAN, Namespaced, CustomPolicy, decode_strictly;
     AuditClusterNetworkPolicy, AuditClusterNetworkPolicy, KGUARDIAN, ClusterScoped, CustomPolicy, decode_strictly;
@@ -194,7 +197,13 @@ impl Kind {
 
     /// Whether it is a policy or an exception. A manifest of such a kind is read strictly: an unknown field is an error.
     pub(crate) fn is_strict(self) -> bool {
-        self.class() != Class::ClusterState
+        !matches!(self.class(), Class::ClusterState | Class::Workload)
+    }
+
+    /// Whether it is a controller of pods, which has a pod template.
+    #[must_use]
+    pub fn is_workload(self) -> bool {
+        self.class() == Class::Workload
     }
 
     /// Whether it is a custom resource.

@@ -1,5 +1,5 @@
 //! Which objects an API server would refuse: upstream's rules for NetworkPolicy, applied to every kind of policy and to
-//! exceptions, since the schema of a custom resource cannot say them; and what the definitions of the administrators' policies
+//! exceptions, since the schema of a custom resource cannot say them; and what the definitions of the admin policies
 //! say of theirs.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;

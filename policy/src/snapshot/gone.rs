@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::cluster::pod::GONE_AT;
+use crate::cluster::pod::{self, GONE_AT};
 use crate::snapshot::text::{Snapshot, gone_at, kind, name, namespace};
 
 /// Adds to `now` what was in `former`, or had gone before it, and is no longer there. Pods that went longer than `keep` before
@@ -139,11 +139,7 @@ fn is_finished(object: &Value) -> bool {
 }
 
 fn last_container_end(pod: &Value) -> Option<Timestamp> {
-    let status = &pod["status"];
-    let containers = items(&status["containerStatuses"]).chain(items(&status["initContainerStatuses"]));
-    containers
-        .filter_map(|container| container["state"]["terminated"]["finishedAt"].as_str()?.parse::<Timestamp>().ok())
-        .max()
+    pod::last_container_end(&serde_json::from_value(pod["status"].clone()).ok()?)
 }
 
 /// The addresses by which a Service or a Node is known, each with its kind.

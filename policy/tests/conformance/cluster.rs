@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use foretell_policy::cluster::inventory::Cluster;
+use foretell_policy::engine::identities::Identities;
 use foretell_policy::engine::pair::{Dialled, Pair};
-use foretell_policy::engine::population::Population;
 use foretell_policy::engine::world::World;
 use foretell_policy::model::flow::{Direction, Flow, Line};
 use foretell_policy::policy::admin_policy::AdminPolicy;
@@ -61,16 +61,17 @@ impl Scenery {
     pub(crate) fn passes(&self, flows: &[(String, String, &str, u16)]) -> Vec<bool> {
         let cluster = Cluster::build(&self.objects);
         let policies = self.objects.iter().filter_map(Policy::of).map(Arc::new).collect();
-        let administrators = self.objects.iter().filter_map(AdminPolicy::of).map(Arc::new).collect();
-        let world = World::new(Arc::new(Population::as_recorded(&cluster)), policies).under(administrators);
+        let admin_policies = self.objects.iter().filter_map(AdminPolicy::of).map(Arc::new).collect();
+        let world = World::new(&cluster, Arc::new(Identities::as_recorded(&cluster)), policies)
+            .with_admin_policies(admin_policies);
         let passes = |(src, dst, protocol, port): &(String, String, &str, u16)| {
             let flow = flow(src, dst, protocol, *port);
             let ends = cluster.resolve(&flow);
-            let listeners = world.view().listeners(&ends, flow.protocol, flow.port, flow.start);
-            listeners.iter().all(|listener| {
+            let backends = world.view().backends(&ends, flow.protocol, flow.port, flow.start);
+            backends.iter().all(|backend| {
                 let dialled = Dialled::from(&ends.dst);
-                let dst = listener.end;
-                let pair = Pair { src: ends.src, dst, protocol: flow.protocol, port: listener.port, dialled };
+                let dst = backend.end;
+                let pair = Pair { src: ends.src, dst, protocol: flow.protocol, port: backend.port, dialled };
                 Direction::BOTH.into_iter().all(|direction| world.decide(&pair, direction).passes())
             })
         };

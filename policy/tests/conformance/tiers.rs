@@ -1,4 +1,4 @@
-//! The conformance tests of administrators' policies: four houses with two pods each, and a node.
+//! The conformance tests of admin policies: four houses with two pods each, and a node.
 //!
 //! Their common shape: the first house is the subject, of the others one is accepted, denied and passed on by rules that all take
 //! it, one is denied and passed on at one port, one accepted at one port and denied elsewhere. Which rule goes first is what is

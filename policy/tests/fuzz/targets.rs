@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use foretell_policy::change::settings::Settings;
 use foretell_policy::cluster::inventory::Cluster;
-use foretell_policy::engine::population::Population;
+use foretell_policy::engine::identities::Identities;
 use foretell_policy::engine::world::World;
 use foretell_policy::manifest::documents::documents;
 use foretell_policy::model::flow::Line;
@@ -91,8 +91,9 @@ pub(crate) fn manifests(input: &[u8]) {
     }
     let policies: Vec<Arc<Policy>> = objects.iter().filter_map(Policy::of).map(Arc::new).collect();
     let cluster = Cluster::build(&objects);
-    let administrators: Vec<Arc<AdminPolicy>> = objects.iter().filter_map(AdminPolicy::of).map(Arc::new).collect();
-    let world = World::new(Arc::new(Population::as_recorded(&cluster)), policies).under(administrators);
+    let admin_policies: Vec<Arc<AdminPolicy>> = objects.iter().filter_map(AdminPolicy::of).map(Arc::new).collect();
+    let world =
+        World::new(&cluster, Arc::new(Identities::as_recorded(&cluster)), policies).with_admin_policies(admin_policies);
     assert!(world.policies().count() <= objects.iter().filter(|object| is_policy(object)).count());
 }
 

@@ -1,4 +1,4 @@
-//! Administrators' policies in a change, and beside one.
+//! Admin policies in a change, and beside one.
 
 use foretell_policy::change::plan::ChangeAction;
 use foretell_policy::report::data::{CauseReport, Decision, State};

@@ -1,4 +1,4 @@
-//! Random policies of administrators, and the objects that they are.
+//! Random admin policies, and the objects that they are.
 
 use std::sync::Arc;
 

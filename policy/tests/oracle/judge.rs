@@ -59,7 +59,7 @@ pub(crate) struct Judgement {
     pub(crate) said: BTreeMap<(usize, Direction), Said>,
     pub(crate) unresolved_subjects: BTreeSet<Direction>,
     pub(crate) together: BTreeMap<Direction, Together>,
-    /// By administrators' policy, as it stands in the scene.
+    /// By admin policy, as it stands in the scene.
     pub(crate) ruled: BTreeMap<(usize, Direction), Ruled>,
 }
 

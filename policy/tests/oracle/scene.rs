@@ -138,7 +138,7 @@ pub(crate) enum Scope {
     Cluster(Option<LabelSelector>),
 }
 
-/// A policy of administrators.
+/// A admin policy.
 #[derive(Clone, Debug)]
 pub(crate) struct Edict {
     pub(crate) kind: EdictKind,

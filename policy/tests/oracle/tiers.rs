@@ -1,4 +1,4 @@
-//! What administrators' policies say of a flow. Where it is not known whether a clause takes it, every combination of takings is
+//! What admin policies say of a flow. Where it is not known whether a clause takes it, every combination of takings is
 //! played through.
 
 use std::collections::BTreeSet;
@@ -44,7 +44,7 @@ impl Ruled {
     }
 }
 
-/// The subject, if administrators' policies may speak of the flow at all: it is no pod that reaches itself by its own address.
+/// The subject, if admin policies may speak of the flow at all: it is no pod that reaches itself by its own address.
 fn subject(road: &Road, direction: Direction) -> Option<usize> {
     let (subject, peer) = match direction {
         Direction::Egress => (road.src, road.dst),

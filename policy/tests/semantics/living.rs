@@ -10,7 +10,7 @@ use foretell_policy::engine::verdict::Verdict;
 use foretell_policy::engine::world::World;
 use foretell_policy::model::flow::Direction;
 use foretell_policy::policy::network_policy::Policy;
-use k8s_openapi::api::core::v1::Pod;
+use foretell_policy::resource::kubernetes::Pod;
 
 fn pod(name: &str, labels: &str, ip: &str, more: &str) -> Pod {
     let text = format!(
@@ -212,7 +212,7 @@ fn a_policy_that_is_tried_leaves_the_world_as_it_was() {
     let before = policies(&world);
     let new = policy("new", &audit("{}"));
     for tried in [Arc::clone(&new), policy("it", &audit("{}"))] {
-        let meanwhile = world.trying(&tried, policies);
+        let meanwhile = world.with_policy(&tried, policies);
         assert!(meanwhile.contains(&Arc::as_ptr(&tried)), "it is asked of the world with it");
         assert_eq!(policies(&world), before);
     }

@@ -49,7 +49,7 @@ fn a_pod_has_another_value() {
     assert_eq!(
         nearest(&rules, "cart -> web TCP 8080"),
         json!({"rule": "ingress[0]", "failed": "peer", "peers": [{
-            "entry": "from[0]", "takes": "pods with app=cart,tier=front of its own namespace",
+            "entry": "from[0]", "matches": "pods with app=cart,tier=front of its own namespace",
             "causes": [{"type": "podLabel", "key": "tier", "wanted": "tier=front", "found": "back"}],
         }]})
     );
@@ -229,8 +229,8 @@ fn the_number_is_another() {
     assert_eq!(
         mismatch["ports"],
         json!([
-            {"entry": "ports[0]", "takes": "TCP 9000", "cause": {"type": "otherNumber"}},
-            {"entry": "ports[1]", "takes": "TCP 90-99", "cause": {"type": "otherNumber"}},
+            {"entry": "ports[0]", "matches": "TCP 9000", "cause": {"type": "otherNumber"}},
+            {"entry": "ports[1]", "matches": "TCP 90-99", "cause": {"type": "otherNumber"}},
         ])
     );
 }

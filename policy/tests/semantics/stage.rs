@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use foretell_policy::cluster::inventory::Cluster;
 use foretell_policy::engine::end_decision::EndDecision;
+use foretell_policy::engine::identities::Identities;
 use foretell_policy::engine::index::{BatchVerdicts, FlowKey, Index};
 use foretell_policy::engine::live::Live;
 use foretell_policy::engine::pair::{Dialled, Pair};
-use foretell_policy::engine::population::Population;
 use foretell_policy::engine::verdict::Verdict;
 use foretell_policy::engine::world::World;
 use foretell_policy::explain::evaluation::evaluate;
@@ -164,9 +164,9 @@ impl Stage {
     }
 
     pub(crate) fn world<'c>(&self, cluster: &'c Cluster) -> World<'c> {
-        let administrators = self.objects.iter().filter_map(AdminPolicy::of).map(Arc::new).collect();
-        let population = Arc::new(Population::as_recorded(cluster));
-        World::in_dialect(self.dialect, population, self.policies()).under(administrators)
+        let admin_policies = self.objects.iter().filter_map(AdminPolicy::of).map(Arc::new).collect();
+        let identities = Arc::new(Identities::as_recorded(cluster));
+        World::in_dialect(self.dialect, &cluster, identities, self.policies()).with_admin_policies(admin_policies)
     }
 
     /// How a flow stands at its subject's end; of a Service's backends the first that does not pass, if there is one.
@@ -175,13 +175,13 @@ impl Stage {
         let world = self.world(&cluster);
         let flow = self.flow(flow);
         let ends = cluster.resolve(&flow);
-        let listeners = world.view().listeners(&ends, flow.protocol, flow.port, flow.start);
-        let standings: Vec<EndDecision> = listeners
+        let backends = world.view().backends(&ends, flow.protocol, flow.port, flow.start);
+        let standings: Vec<EndDecision> = backends
             .iter()
-            .map(|listener| {
+            .map(|backend| {
                 let dialled = Dialled::from(&ends.dst);
-                let dst = listener.end;
-                let pair = Pair { src: ends.src, dst, protocol: flow.protocol, port: listener.port, dialled };
+                let dst = backend.end;
+                let pair = Pair { src: ends.src, dst, protocol: flow.protocol, port: backend.port, dialled };
                 world.decide(&pair, direction)
             })
             .collect();
@@ -264,7 +264,7 @@ impl Stage {
 
 /// What policies say of a flow, by direction and in their order, without what people are told.
 fn told_by(lines: &[VerdictLine<'_>]) -> Vec<String> {
-    let of = |direction| lines.iter().filter(move |line| line.direction == direction && line.administrators.is_none());
+    let of = |direction| lines.iter().filter(move |line| line.direction == direction && line.admin_policies.is_none());
     Direction::BOTH
         .into_iter()
         .flat_map(of)
@@ -314,6 +314,7 @@ fn describe(world: &World<'_>, decision: &EndDecision) -> String {
             let tied = ruling.tied.map(|tied| format!(", tied with {}", rule(&tied)));
             format!("{}: {}{}", ruling.tier, rule(&ruling.taken), tied.unwrap_or_default())
         }
+        EndDecision::ByPolicy(ruling) => format!("{}: {} {:?}", ruling.tier, ruling.policy.name, ruling.permission),
         EndDecision::Unknown(undecidable) => {
             let (tier, doubt) = undecidable.first().unwrap();
             format!("unknown: {tier}: {}, else {}", rule(&doubt.taken), describe(world, &undecidable.otherwise))

@@ -1,4 +1,4 @@
-//! Administrators' policies: who is asked first, whom rules take, what cannot be told.
+//! Admin policies: who is asked first, whom rules take, what cannot be told.
 
 mod order;
 mod peers;

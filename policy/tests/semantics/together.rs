@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::stage::{Stage, audit, shop};
 use foretell_policy::cluster::ownership::Destination;
 use foretell_policy::engine::end_decision::EndDecision;
+use foretell_policy::engine::identities::Identities;
 use foretell_policy::engine::pair::{Dialled, Pair};
-use foretell_policy::engine::population::Population;
 use foretell_policy::engine::world::World;
 use foretell_policy::model::flow::Direction;
 
@@ -17,12 +17,12 @@ fn policy(name: &str, spec: &str) -> String {
 /// How a flow to a pod stands on its arrival.
 fn decision(stage: &Stage, flow: &str) -> EndDecision {
     let cluster = stage.cluster();
-    let world = World::new(Arc::new(Population::as_recorded(&cluster)), stage.policies());
+    let world = World::new(&cluster, Arc::new(Identities::as_recorded(&cluster)), stage.policies());
     let flow = stage.flow(flow);
     let ends = cluster.resolve(&flow);
     let Destination::Direct(dst) = ends.dst else { panic!("{:?}", ends.dst) };
     world.decide(
-        &Pair { src: ends.src, dst, protocol: flow.protocol, port: flow.port, dialled: Dialled::Listener },
+        &Pair { src: ends.src, dst, protocol: flow.protocol, port: flow.port, dialled: Dialled::Backend },
         Direction::Ingress,
     )
 }

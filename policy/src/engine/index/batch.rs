@@ -74,7 +74,7 @@ pub struct BatchVerdicts {
     /// Flows that wanted more than the directory knows.
     full_lookups: usize,
     /// Room for the backends of one Service, and for what is said of one of them.
-    listeners: Vec<(ResolvedEnd, u16)>,
+    backends: Vec<(ResolvedEnd, u16)>,
     of_one: Vec<(PolicyId, PackedVerdict)>,
 }
 
@@ -209,13 +209,13 @@ impl View<'_> {
             port: flow.port,
             at: flow.start,
         };
-        let mut listeners = std::mem::take(&mut said.listeners);
-        listeners.clear();
-        front.answer(&call, self.index, &mut listeners);
+        let mut backends = std::mem::take(&mut said.backends);
+        backends.clear();
+        front.answer(&call, self.index, &mut backends);
         let mut ends = [0; 2];
         for (end, direction) in ends.iter_mut().zip(Direction::BOTH) {
             let start = said.answers.len();
-            for (number, (dst, port)) in listeners.iter().enumerate() {
+            for (number, (dst, port)) in backends.iter().enumerate() {
                 let port = self.port_row(dst, flow.protocol, *port);
                 if number == 0 {
                     self.say(&src, dst, port, direction, &mut said.answers);
@@ -227,11 +227,11 @@ impl View<'_> {
             }
             *end = said.answers.len();
         }
-        let is_answered = !listeners.is_empty();
+        let is_answered = !backends.is_empty();
         if is_answered {
             said.ends.push(ends);
         }
-        said.listeners = listeners;
+        said.backends = backends;
         is_answered
     }
 
@@ -308,8 +308,8 @@ impl View<'_> {
         said.full_lookups += 1;
         let flow = key.flow();
         let ends = self.cluster.resolve(&flow);
-        let listeners = self.listeners(&ends, flow.protocol, flow.port, flow.start);
-        let all = self.said(&ends, &listeners, flow.protocol);
+        let backends = self.backends(&ends, flow.protocol, flow.port, flow.start);
+        let all = self.said(&ends, &backends, flow.protocol);
         let mut ends = [0; 2];
         for (end, direction) in ends.iter_mut().zip(Direction::BOTH) {
             let start = said.answers.len();

@@ -11,8 +11,8 @@ use crate::cluster::inventory::Cluster;
 use crate::cluster::node::NodeId;
 use crate::cluster::pod::{Ending, PodId};
 use crate::cluster::service::ServiceId;
+use crate::engine::identities::Identities;
 use crate::engine::index::services::ServiceBackends;
-use crate::engine::inhabitants::Inhabitants;
 use crate::model::address_table::{Slot, Table};
 
 /// The directory of one world.
@@ -78,12 +78,12 @@ pub(crate) fn nanoseconds(at: Timestamp) -> i64 {
 }
 
 impl Directory {
-    pub(crate) fn of(cluster: &Cluster, inhabitants: &Inhabitants) -> Self {
+    pub(crate) fn of(cluster: &Cluster, identities: &Identities) -> Self {
         let mut directory = Self::default();
         for ip in cluster.addresses() {
-            directory.update(ip, cluster, inhabitants);
+            directory.update(ip, cluster, identities);
         }
-        directory.fronts = cluster.services().map(|(id, _)| ServiceBackends::of(id, cluster, inhabitants)).collect();
+        directory.fronts = cluster.services().map(|(id, _)| ServiceBackends::of(id, cluster, identities)).collect();
         directory
     }
 
@@ -116,17 +116,17 @@ impl Directory {
     }
 
     /// Looks up anew who stands behind a Service.
-    pub(crate) fn update_front(&mut self, service: ServiceId, cluster: &Cluster, inhabitants: &Inhabitants) {
+    pub(crate) fn update_front(&mut self, service: ServiceId, cluster: &Cluster, identities: &Identities) {
         if let Some(front) = self.fronts.get_mut(service.index()) {
-            *front = ServiceBackends::of(service, cluster, inhabitants);
+            *front = ServiceBackends::of(service, cluster, identities);
         }
     }
 
     /// Looks up anew who has an address.
-    pub(crate) fn update(&mut self, ip: IpAddr, cluster: &Cluster, inhabitants: &Inhabitants) {
+    pub(crate) fn update(&mut self, ip: IpAddr, cluster: &Cluster, identities: &Identities) {
         let former = self.get(ip).filter(|entry| entry.since & LISTED != 0);
         self.free_lives.extend(former.map(|entry| entry.since & !LISTED));
-        let entry = self.entry(ip, cluster, inhabitants);
+        let entry = self.entry(ip, cluster, identities);
         match (ip, entry) {
             (IpAddr::V4(ip), Some(entry)) => self.v4.set(ip.to_bits(), entry),
             (IpAddr::V6(ip), Some(entry)) => self.v6.set(ip.to_bits(), entry),
@@ -135,7 +135,7 @@ impl Directory {
         }
     }
 
-    fn entry(&mut self, ip: IpAddr, cluster: &Cluster, inhabitants: &Inhabitants) -> Option<Entry> {
+    fn entry(&mut self, ip: IpAddr, cluster: &Cluster, identities: &Identities) -> Option<Entry> {
         let (pods, services) = (cluster.pods_by_address(ip), cluster.services_by_address(ip));
         let nodes = cluster.nodes().by_address(ip);
         let entry = |identity, holder: usize| Entry {
@@ -157,7 +157,7 @@ impl Directory {
                 let start = pod.life.start.map_or(i64::MIN, nanoseconds);
                 let since = self.since(start, end);
                 let node = pod.node.map_or(NOTHING, NodeId::number);
-                let identity = inhabitants.identity_id(*id).number();
+                let identity = identities.identity_id(*id).number();
                 Entry { node, since, ..entry(identity, id.index()) }
             }
             ([], [node], []) => entry(NODE, node.number() as usize),

@@ -49,21 +49,20 @@ const OUTSIDE: u32 = u32::MAX - 1;
 const UNRESOLVED: u32 = u32::MAX - 2;
 
 impl Replay {
-    /// Resolves a window; a flow to a Service becomes one to each of its listeners that policies can tell apart.
+    /// Resolves a window; a flow to a Service becomes one to each of its backends that policies can tell apart.
     pub fn of<'k>(view: &View<'_>, keys: impl IntoIterator<Item = &'k TrafficKey>, at: Timestamp) -> Self {
         let mut rows: [Vec<(Row, IpAddr)>; 2] = Default::default();
         for (flow, key) in (0..).zip(keys) {
             let ends = Ends { src: key.src, dst: key.dst };
             let dialled = Dialled::from(&key.dst);
-            for listener in view.listeners(&ends, key.protocol, key.port, at) {
-                let pair =
-                    Pair { src: key.src, dst: listener.end, protocol: key.protocol, port: listener.port, dialled };
+            for backend in view.backends(&ends, key.protocol, key.port, at) {
+                let pair = Pair { src: key.src, dst: backend.end, protocol: key.protocol, port: backend.port, dialled };
                 add(&mut rows, view, flow, &pair);
             }
         }
         let sides = rows.map(|mut rows| {
             rows.sort_unstable_by_key(|(row, _)| (row.subject, row.peer, row.flow));
-            let mut starts = vec![0; view.inhabitants.identities().len() + 1];
+            let mut starts = vec![0; view.identities.all().len() + 1];
             for (row, _) in &rows {
                 starts[row.subject as usize + 1] += 1;
             }

@@ -8,10 +8,10 @@ use std::net::IpAddr;
 use crate::cluster::inventory::Cluster;
 use crate::cluster::pod::{Ending, PodId};
 use crate::cluster::service::ServiceId;
+use crate::engine::identities::Identities;
 use crate::engine::index::batch::ResolvedEnd;
 use crate::engine::index::directory::nanoseconds;
 use crate::engine::index::{EndKind, Index, PeerView};
-use crate::engine::inhabitants::Inhabitants;
 use crate::model::flow::Protocol;
 
 /// A Service whose selector finds its backends.
@@ -42,8 +42,8 @@ struct BackendLife {
 
 impl ServiceBackends {
     /// The front of a Service; `None` where it wants more thought: nobody selected, or pods on nodes' networks.
-    pub(super) fn of(service: ServiceId, cluster: &Cluster, inhabitants: &Inhabitants) -> Option<Self> {
-        let behind = inhabitants.behind(service);
+    pub(super) fn of(service: ServiceId, cluster: &Cluster, identities: &Identities) -> Option<Self> {
+        let behind = identities.targets(service);
         if behind.groups.is_empty() || behind.pods().any(|pod| cluster.pod(pod).host_network) {
             return None;
         }
@@ -58,9 +58,9 @@ impl ServiceBackends {
             if !pod.ready {
                 continue;
             }
-            let identity = inhabitants.identity_id(id).number();
+            let identity = identities.identity_id(id).number();
             if backends.last().is_none_or(|last| last.identity != identity) {
-                let named = &inhabitants.identity(id).ports;
+                let named = &identities.identity(id).ports;
                 let targets = behind.ports.iter().map(|port| port.target.on(port.protocol, named)).collect();
                 backends.push(BackendGroup { identity, targets, pods: Vec::new() });
             }
@@ -76,12 +76,12 @@ impl ServiceBackends {
     }
 
     /// Appends who may answer a pod that calls this Service, one of each kind that policies can tell apart.
-    pub(super) fn answer(&self, call: &Call, index: &Index, listeners: &mut Vec<(ResolvedEnd, u16)>) {
+    pub(super) fn answer(&self, call: &Call, index: &Index, backends: &mut Vec<(ResolvedEnd, u16)>) {
         let Some(place) = self.ports.iter().position(|port| *port == (call.protocol, call.port)) else { return };
-        for backends in &self.backends {
-            let Some(target) = backends.targets[place] else { continue };
+        for group in &self.backends {
+            let Some(target) = group.targets[place] else { continue };
             let mut last = None;
-            for backend in &backends.pods {
+            for backend in &group.pods {
                 let is_client = Some(backend.pod) == call.client;
                 if !is_client && last.is_some() && !call.tells_blocks_apart {
                     continue;
@@ -90,9 +90,9 @@ impl ServiceBackends {
                 let Some(ip) = (if call.dialled.is_ipv4() { backend.v4 } else { backend.v6 }).filter(|_| lives) else {
                     continue;
                 };
-                let seen = PeerView { kind: EndKind::Pod(backends.identity), blocks: index.blocks_of(ip) };
+                let seen = PeerView { kind: EndKind::Pod(group.identity), blocks: index.blocks_of(ip) };
                 if is_client || last != Some(seen.blocks) {
-                    listeners.push((ResolvedEnd { seen, pod: Some(backend.pod), node: None }, target));
+                    backends.push((ResolvedEnd { seen, pod: Some(backend.pod), node: None }, target));
                 }
                 last = if is_client { last } else { Some(seen.blocks) };
             }

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use crate::cluster::inventory::Cluster;
 use crate::cluster::pod::Ending;
+use crate::engine::identities::Identities;
 use crate::engine::index::EndKind;
-use crate::engine::population::Population;
 use crate::model::dialect::{ByBlock, Dialect, Excepts, NamedPorts, ToOwnNode};
 use crate::model::flow::Direction;
 use crate::model::port::NamedPort;
@@ -30,14 +31,13 @@ pub(crate) struct PortsAndBlocks {
 }
 
 impl ResolvedDialect {
-    pub(crate) fn of(dialect: Dialect, population: &Population<'_>) -> Self {
+    pub(crate) fn of(dialect: Dialect, cluster: &Cluster, identities: &Identities) -> Self {
         let mut names: HashMap<String, Vec<NamedPort>> = HashMap::new();
         if dialect.named_ports == NamedPorts::OfTheNamespace {
             // Pods on nodes' networks and finished ones are not asked.
-            let pods =
-                population.cluster().pods().filter(|(_, pod)| !pod.host_network && pod.life.end == Ending::Running);
+            let pods = cluster.pods().filter(|(_, pod)| !pod.host_network && pod.life.end == Ending::Running);
             for (id, _) in pods {
-                let identity = population.identity(id);
+                let identity = identities.identity(id);
                 names.entry(identity.namespace.clone()).or_default().extend(identity.ports.iter().cloned());
             }
             for list in names.values_mut() {

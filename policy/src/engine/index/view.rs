@@ -1,4 +1,4 @@
-//! A cluster, its inhabitants and the policies that hold, seen together: what becomes of a flow.
+//! A cluster, its identities and the policies that hold, seen together: what becomes of a flow.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,13 +9,13 @@ use jiff::Timestamp;
 use crate::cluster::inventory::Cluster;
 use crate::cluster::ownership::{Destination, End, Ends};
 use crate::cluster::pod::PodId;
-use crate::engine::backends::Listener;
+use crate::engine::backends::{Backend, BackendQuery};
 use crate::engine::end_decision::EndDecision;
+use crate::engine::identities::Identities;
 use crate::engine::index::answers::FlowQuery;
 use crate::engine::index::{EndKind, Index, PackedVerdict};
-use crate::engine::inhabitants::Inhabitants;
 use crate::engine::pair::{Dialled, Pair};
-use crate::engine::tier::chain;
+use crate::engine::tier::chain::{self, TierQuestion, Trace};
 use crate::engine::tier::index::{TierQuery, Tiers};
 use crate::engine::verdict::{Exemption, Verdict};
 use crate::model::dialect::{Dialect, EnforcedEnds};
@@ -33,21 +33,21 @@ pub struct View<'a> {
     /// Who was where.
     pub cluster: &'a Cluster,
     /// What selectors see of them.
-    pub inhabitants: &'a Inhabitants,
+    pub identities: &'a Identities,
     /// The policies, resolved.
     pub index: &'a Index,
-    /// Administrators' policies.
+    /// Admin policies.
     pub tiers: &'a Tiers,
 }
 
-/// What a policy says of a flow, and of which of its listeners.
+/// What a policy says of a flow, and of which of its backends.
 pub(crate) type VerdictsByPolicy = BTreeMap<(Direction, PolicyId), (PackedVerdict, Pair)>;
 
 impl<'a> View<'a> {
     /// The number of a pod's identity.
     #[must_use]
     pub fn identity(&self, pod: PodId) -> u32 {
-        self.inhabitants.identity_id(pod).number()
+        self.identities.identity_id(pod).number()
     }
 
     /// What an end is to rules.
@@ -69,10 +69,10 @@ impl<'a> View<'a> {
         let ip = end.ip();
         match self.kind(end) {
             EndKind::Pod(identity) => {
-                let identity = &self.inhabitants.identities()[identity as usize];
+                let identity = &self.identities.all()[identity as usize];
                 Peer::Pod {
                     namespace: &identity.namespace,
-                    namespace_labels: self.inhabitants.namespace_labels(&identity.namespace),
+                    namespace_labels: self.identities.namespace_labels(&identity.namespace),
                     labels: &identity.labels,
                     ports: &identity.ports,
                     ip,
@@ -134,10 +134,19 @@ impl<'a> View<'a> {
 
     /// The same, without regard to the other end.
     fn decide_alone(&self, pair: &Pair, direction: Direction) -> EndDecision {
-        match self.tier_question(pair, direction) {
-            Some(asked) => chain::decide(self, pair, &asked),
-            None => self.decide_by_network_policies(pair, direction),
-        }
+        chain::decide(&chain::TIERS, &self.ask_tiers(pair, direction))
+    }
+
+    /// What each tier that is asked answers, and the decision at this end alone.
+    #[must_use]
+    pub fn trace(&self, pair: &Pair, direction: Direction) -> Trace {
+        chain::trace(&chain::TIERS, &self.ask_tiers(pair, direction))
+    }
+
+    /// The flow as tiers see it.
+    #[must_use]
+    pub fn ask_tiers(&self, pair: &Pair, direction: Direction) -> TierQuestion<'a> {
+        TierQuestion { view: *self, pair: *pair, direction, admin: self.tier_question(pair, direction) }
     }
 
     /// What NetworkPolicies make of it: they add up, any allow allows.
@@ -163,12 +172,12 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The flow as administrators' policies of its subject see it; `None` where none can speak of it.
+    /// The flow as admin policies of its subject see it; `None` where none can speak of it.
     #[must_use]
     pub fn tier_question(&self, pair: &Pair, direction: Direction) -> Option<TierQuery<'a>> {
         let subject = pair.subject(direction).pod()?;
-        let itself = pair.peer(direction).pod() == Some(subject) && pair.dialled == Dialled::Listener;
-        let subject = self.tiers.of(self.inhabitants.identity_id(subject)).filter(|_| !itself)?;
+        let itself = pair.peer(direction).pod() == Some(subject) && pair.dialled == Dialled::Backend;
+        let subject = self.tiers.of(self.identities.identity_id(subject)).filter(|_| !itself)?;
         let Question { peer, port, .. } = self.question(pair, direction);
         let question = question::AdminQuestion { peer, nodes: self.cluster.nodes(), direction, port };
         Some(TierQuery { subject, question })
@@ -177,7 +186,7 @@ impl<'a> View<'a> {
     /// The flow as a policy of its subject sees it.
     #[must_use]
     pub fn question(&self, pair: &Pair, direction: Direction) -> Question<'a> {
-        let identity = |end: &End| Some(self.inhabitants.identity(end.pod()?));
+        let identity = |end: &End| Some(self.identities.identity(end.pod()?));
         let named = identity(&pair.dst).map_or(&[][..], |identity| -> &[NamedPort] { &identity.ports });
         Question {
             subject_namespace: identity(pair.subject(direction)).map_or("", |identity| &identity.namespace),
@@ -210,7 +219,7 @@ impl<'a> View<'a> {
     /// The blocks by which policies tell apart to whom a client speaks.
     #[must_use]
     pub fn blocks(&self, client: &End) -> Cow<'a, [IpNet]> {
-        let Some(identity) = client.pod().map(|pod| self.inhabitants.identity_id(pod)) else { return Cow::default() };
+        let Some(identity) = client.pod().map(|pod| self.identities.identity_id(pod)) else { return Cow::default() };
         let of_rules = self.index.egress_blocks(identity.number());
         let mut networks = self.tiers.networks(identity).peekable();
         if networks.peek().is_none() {
@@ -224,20 +233,22 @@ impl<'a> View<'a> {
 
     /// Who may answer a flow between these ends.
     #[must_use]
-    pub fn listeners(&self, ends: &Ends, protocol: Protocol, port: u16, at: Timestamp) -> Vec<Listener> {
+    pub fn backends(&self, ends: &Ends, protocol: Protocol, port: u16, at: Timestamp) -> Vec<Backend> {
         if let Destination::Direct(end) = ends.dst {
-            return vec![Listener { end, port }];
+            return vec![Backend { end, port }];
         }
         let blocks = self.blocks(&ends.src);
-        self.inhabitants.listeners(self.cluster, &ends.src, &ends.dst, protocol, port, at, &blocks)
+        let (client, destination) = (&ends.src, &ends.dst);
+        let query = BackendQuery { client, destination, protocol, port, at, blocks: &blocks };
+        self.identities.backends(self.cluster, &query)
     }
 
-    /// What each policy says of a flow between these ends. Of what it says of several listeners the worst stands.
-    pub(crate) fn said(&self, ends: &Ends, listeners: &[Listener], protocol: Protocol) -> VerdictsByPolicy {
+    /// What each policy says of a flow between these ends. Of what it says of several backends the worst stands.
+    pub(crate) fn said(&self, ends: &Ends, backends: &[Backend], protocol: Protocol) -> VerdictsByPolicy {
         let mut said = VerdictsByPolicy::new();
         let dialled = Dialled::from(&ends.dst);
         for direction in Direction::BOTH {
-            for Listener { end, port } in listeners {
+            for Backend { end, port } in backends {
                 let pair = Pair { src: ends.src, dst: *end, protocol, port: *port, dialled };
                 for (policy, answer) in self.answers(&pair, direction) {
                     said.entry((direction, policy))

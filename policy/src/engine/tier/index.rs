@@ -1,11 +1,11 @@
-//! The administrators' policies of a world, in the order in which each pod is asked about.
+//! The admin policies of a world, in the order in which each pod is asked about.
 
 use std::sync::Arc;
 
 use ipnet::IpNet;
 
 use crate::engine::end_decision::Doubt;
-use crate::engine::inhabitants::{IdentityId, Inhabitants};
+use crate::engine::identities::{Identities, IdentityId};
 use crate::policy::admin_policy::{AdminPolicy, Precedence};
 use crate::policy::question::AdminQuestion;
 use crate::policy::tier::{AdminPolicyId, MatchedRule, RuleId, TierName};
@@ -48,25 +48,25 @@ pub struct TierMatch {
 }
 
 impl Tiers {
-    pub(crate) fn new(inhabitants: &Inhabitants, mut policies: Vec<Arc<AdminPolicy>>) -> Self {
+    pub(crate) fn new(identities: &Identities, mut policies: Vec<Arc<AdminPolicy>>) -> Self {
         policies.sort_by(|a, b| {
             let key = |policy: &AdminPolicy| (policy.tier, policy.precedence, policy.reference.clone());
             key(a).cmp(&key(b))
         });
         let mut tiers = Self { policies, by_identity: Vec::new() };
-        for identity in inhabitants.identity_ids() {
-            tiers.set_identity(identity, inhabitants);
+        for identity in identities.identity_ids() {
+            tiers.set_identity(identity, identities);
         }
         tiers
     }
 
     /// Finds whose subject an identity is that is new, or whose namespace has other labels.
-    pub(crate) fn set_identity(&mut self, id: IdentityId, inhabitants: &Inhabitants) {
+    pub(crate) fn set_identity(&mut self, id: IdentityId, identities: &Identities) {
         if self.policies.is_empty() {
             return;
         }
-        let identity = &inhabitants.identities()[id.index()];
-        let labels = inhabitants.namespace_labels(&identity.namespace);
+        let identity = &identities.all()[id.index()];
+        let labels = identities.namespace_labels(&identity.namespace);
         let selects = |policy: &AdminPolicy| policy.selects(labels, &identity.labels);
         let selecting = self.policies.iter().enumerate().filter(|(_, policy)| selects(policy));
         let ids = selecting.map(|(index, _)| AdminPolicyId::new(index)).collect();

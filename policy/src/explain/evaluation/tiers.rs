@@ -1,4 +1,4 @@
-//! What administrators' policies say, each taken alone: which rule takes a flow, if any.
+//! What admin policies say, each taken alone: which rule takes a flow, if any.
 
 use std::collections::BTreeMap;
 
@@ -102,6 +102,6 @@ fn line<'a>(
         reason,
         nearest: None,
         message,
-        administrators: Some(AdminLine { tier: policy.tier, priority, action }),
+        admin_policies: Some(AdminLine { tier: policy.tier, priority, action }),
     }
 }

@@ -13,7 +13,7 @@ use crate::cluster::node::NodeId;
 use crate::cluster::ownership::{Destination, End, Ends};
 use crate::cluster::party::Party;
 use crate::cluster::pod::PodId;
-use crate::engine::backends::Listener;
+use crate::engine::backends::Backend;
 use crate::engine::index::EndKind;
 use crate::engine::pair::{Dialled, Pair};
 use crate::engine::world::World;
@@ -257,7 +257,7 @@ fn direct(clients: &[Vec<End>], servers: &[Vec<End>], asked: &ExplainQuery) -> V
         let own: u64 = clients.iter().filter_map(|client| of_pod.get(&client.pod()?)).sum();
         let all = (clients.len() * servers.len()) as u64;
         let pairs = |(src, dst): (End, End), count| PairClass {
-            pair: Pair { src, dst, protocol, port, dialled: Dialled::Listener },
+            pair: Pair { src, dst, protocol, port, dialled: Dialled::Backend },
             count,
         };
         found.extend(each().find(|ends| !is_own(ends)).map(|ends| pairs(ends, all.saturating_sub(own))));
@@ -275,7 +275,7 @@ fn through(world: &World<'_>, clients: &[End], addresses: &[Destination], asked:
         let Destination::Service { ip, .. } = dst else { continue };
         let Some(src) = clients.first().filter(|client| client.ip().is_ipv4() == ip.is_ipv4()) else { continue };
         let ends = Ends { src: *src, dst: *dst };
-        for Listener { end, port } in view.listeners(&ends, protocol, port, at) {
+        for Backend { end, port } in view.backends(&ends, protocol, port, at) {
             let pair = Pair { src: *src, dst: end, protocol, port, dialled: Dialled::Service };
             found.push(PairClass { pair, count: clients.len() as u64 });
         }
@@ -327,7 +327,7 @@ fn alike(known: &PairGroup, case: &PairGroup) -> bool {
             let nearest =
                 |mismatch: &crate::explain::nearest::RuleMismatch| format!("{} {:?}", mismatch.rule, mismatch.failed);
             steps
-                .map(|it| (it.policy.to_string(), it.says, it.rule.clone(), it.nearest.as_ref().map(nearest)))
+                .map(|it| (it.policy.to_string(), it.outcome, it.rule.clone(), it.nearest.as_ref().map(nearest)))
                 .collect()
         };
         walks.map(|walk| (walk.answer, walk.decided_by, said(walk))).collect()

@@ -28,8 +28,8 @@ pub(super) fn audits(
 
 fn restricts(world: &World<'_>, policy: &Policy, PairClass { pair, .. }: &PairClass, direction: Direction) -> bool {
     let Some(subject) = pair.subject(direction).pod() else { return false };
-    let identity = world.population().identity(subject);
-    let labels = world.population().namespace_labels(&identity.namespace);
+    let identity = world.identities().identity(subject);
+    let labels = world.identities().namespace_labels(&identity.namespace);
     *policy.restriction(direction) != Restriction::None && policy.selects(&identity.namespace, labels, &identity.labels)
 }
 
@@ -41,7 +41,7 @@ fn promoted(world: &mut World<'_>, policy: &Arc<Policy>, pairs: &[PairClass], an
         enforced.reference.kind = PolicyKind::NetworkPolicy;
     }
     let enforced = Arc::new(enforced);
-    world.trying(&enforced, |after| steps(after, &enforced.reference, &audit, pairs, answer))
+    world.with_policy(&enforced, |after| steps(after, &enforced.reference, &audit, pairs, answer))
 }
 
 fn steps(
@@ -58,13 +58,13 @@ fn steps(
     let answer_if_promoted = pairs.iter().map(worst).min().unwrap_or(answer);
     let view = after.view();
     let steps = Direction::BOTH.into_iter().filter_map(|direction| {
-        let says = pairs.iter().flat_map(|PairClass { pair, .. }| {
+        let steps = pairs.iter().flat_map(|PairClass { pair, .. }| {
             let answers = view.answers(pair, direction);
             let own = answers.filter(|(id, _)| view.index.policy(*id).reference == *enforced);
             own.map(|(id, answer)| restricting(&view, id, answer, pair, direction)).collect::<Vec<PolicyStep>>()
         });
         // Of pods that it tells apart those that it would deny.
-        let step = says.min_by_key(|step| step.says != PolicyOutcome::Denies)?;
+        let step = steps.min_by_key(|step| step.outcome != PolicyOutcome::Denies)?;
         Some(AuditStep {
             direction,
             step: PolicyStep { policy: audit.clone(), ..step },

@@ -31,9 +31,13 @@ pub(super) fn selected_by_nobody(view: &View<'_>, pair: &Pair, direction: Direct
 }
 
 /// Why NetworkPolicies decide so; `None`: they do not.
-pub(super) fn of_network_policies(says: TierOutcome, policies: &[PolicyStep], direction: Direction) -> Option<String> {
-    let saying = |says: PolicyOutcome| policies.iter().filter(move |step| step.says == says);
-    if says != TierOutcome::Denies {
+pub(super) fn of_network_policies(
+    outcome: TierOutcome,
+    policies: &[PolicyStep],
+    direction: Direction,
+) -> Option<String> {
+    let saying = |outcome: PolicyOutcome| policies.iter().filter(move |step| step.outcome == outcome);
+    if outcome != TierOutcome::Denies {
         // Where enforcers differ on one allow, another may be sure.
         let allowing = saying(PolicyOutcome::Allows).min_by_key(|step| step.message.contains(BY_BLOCK_ALONE));
         let exempt = || saying(PolicyOutcome::Exempt).next().map(|step| step.message.clone());

@@ -1,14 +1,11 @@
-//! The walk through the tiers at one end of a connection. It asks each tier as the engine does, and comes to the engine's
-//! conclusion by itself: a property holds it to that.
-
-use std::collections::BTreeSet;
+//! The walk through the tiers at one end of a connection: the engine's own trace, in words.
 
 use crate::cluster::party::Party;
-use crate::engine::end_decision::{Doubt, EndDecision, Permission, permission};
+use crate::engine::end_decision::{Doubt, EndDecision, Permission, PolicyRuling, Ruling, Undecidable};
 use crate::engine::index::PackedVerdict as Verdicts;
 use crate::engine::index::view::View;
 use crate::engine::pair::Pair;
-use crate::engine::tier::index::TierQuery;
+use crate::engine::tier::chain::{Opinion, PolicyVerdict, TIERS, Tier, Trace, TraceStep};
 use crate::engine::tier::ruling::{FlowDescription, RuleMatch};
 use crate::engine::verdict::{BY_BLOCK_ALONE, Exemption, TO_OWN_NODE, Verdict};
 use crate::explain::enforcer_note as remark;
@@ -20,58 +17,88 @@ use crate::policy::admin_policy::{AdminPolicy, FirstMatch, Precedence};
 use crate::policy::tier::{MatchedRule, TierName};
 use crate::resource::admin::view::AdminAction;
 
-/// What a tier does with a connection.
-struct Asking {
-    step: TierStep,
-    /// Why it decides so, if it does.
-    why: Option<String>,
-    /// How it may end here.
-    ends: BTreeSet<Permission>,
-    /// Whether the next tier may be asked.
-    goes_on: bool,
-}
-
-/// Walks through the tiers.
+/// Renders the trace of the tiers at one end.
 #[must_use]
 pub fn walk(view: &View<'_>, pair: &Pair, direction: Direction) -> Walk {
     if pair.subject(direction).pod().is_none() {
         let why = sentence::selected_by_nobody(view, pair, direction);
         return Walk { answer: Reachability::Yes, decided_by: None, why, tiers: Vec::new() };
     }
-    let asked = view.tier_question(pair, direction);
-    let (mut tiers, mut ends, mut goes_on) = (Vec::new(), BTreeSet::new(), true);
-    let mut decided: Option<(TierName, String)> = None;
-    for tier in [TierName::Admin, TierName::NetworkPolicy, TierName::Baseline] {
-        if !goes_on {
-            tiers.push(TierStep { tier, says: TierOutcome::NotAsked, policies: Vec::new(), note: None });
-            continue;
-        }
-        let asking = match (tier, &asked) {
-            (TierName::NetworkPolicy, _) => network_policies(view, pair, direction),
-            (_, Some(asked)) => administrators(view, tier, pair, asked),
-            (_, None) => Asking { step: silent(tier), why: None, ends: BTreeSet::new(), goes_on: true },
-        };
-        decided = decided.or(asking.why.map(|why| (tier, why)));
-        ends.extend(asking.ends);
-        goes_on = asking.goes_on;
-        tiers.push(asking.step);
-    }
-    if goes_on {
-        ends.insert(Permission::Allowed);
-    }
-    let permission = match (ends.first(), ends.len()) {
-        (Some(only), 1) => *only,
-        _ => Permission::Unknown,
-    };
-    let (decided_by, why) = match (permission, decided) {
-        (Permission::Unknown, _) => (None, doubt(view, pair, direction)),
-        (_, Some((tier, why))) => (Some(tier), why),
-        (_, None) => (None, sentence::by_default(&tiers, direction)),
-    };
+    let Trace { steps, decision } = view.trace(pair, direction);
+    let mut tiers: Vec<TierStep> = steps.iter().map(|step| tier_step(view, step, pair, direction)).collect();
+    let not_asked = |tier: &&dyn Tier| TierStep::without_policies(tier.name(), TierOutcome::NotAsked);
+    tiers.extend(TIERS[tiers.len()..].iter().map(not_asked));
     if let Some(why) = at_other_end(view, pair, direction) {
-        return Walk { answer: Reachability::Yes, decided_by: Some(TierName::NetworkPolicy), why, tiers };
+        return Walk { answer: Reachability::Yes, decided_by: Some(TierName::NETWORK_POLICY), why, tiers };
     }
-    Walk { answer: permission.into(), decided_by, why, tiers }
+    let (decided_by, why) = reason(view, &decision, &tiers, pair, direction);
+    Walk { answer: decision.permission().into(), decided_by, why, tiers }
+}
+
+/// The tier that decides, and why.
+fn reason(
+    view: &View<'_>,
+    decision: &EndDecision,
+    tiers: &[TierStep],
+    pair: &Pair,
+    direction: Direction,
+) -> (Option<TierName>, String) {
+    match decision {
+        EndDecision::Open => (None, sentence::by_default(tiers, direction)),
+        EndDecision::Unknown(undecidable) => (None, doubt(view, undecidable, pair, direction)),
+        EndDecision::Ruled(Ruling { tier, taken, .. }) => {
+            let policy = &view.tiers.policy(taken.by.policy).reference;
+            let steps = tiers.iter().filter(|step| step.tier == *tier).flat_map(|step| &step.policies);
+            let message = steps.filter(|step| step.policy == *policy).map(|step| step.message.as_str()).next();
+            (Some(*tier), format!("in the {tier} tier {policy}: {}", message.unwrap_or_default()))
+        }
+        EndDecision::ByPolicy(ruling) => {
+            let PolicyRuling { tier, policy, reason, .. } = &**ruling;
+            (Some(*tier), format!("in the {tier} tier {policy}: {reason}"))
+        }
+        EndDecision::Exempt(_)
+        | EndDecision::Allowed { .. }
+        | EndDecision::AllowedAtOtherEnd { .. }
+        | EndDecision::Denied(_) => {
+            let tier = TierName::NETWORK_POLICY;
+            let step = tiers.iter().find(|step| step.tier == tier);
+            let why = step.and_then(|step| sentence::of_network_policies(step.outcome, &step.policies, direction));
+            (Some(tier), why.unwrap_or_default())
+        }
+    }
+}
+
+fn tier_step(view: &View<'_>, step: &TraceStep, pair: &Pair, direction: Direction) -> TierStep {
+    let outcome = match step.answer.opinion {
+        Opinion::Accept(_) => TierOutcome::Accepts,
+        Opinion::Deny(_) => TierOutcome::Denies,
+        Opinion::Pass => TierOutcome::Passes,
+    };
+    let peer = Party::of(pair.peer(direction), view.cluster).to_string();
+    let flow = FlowDescription { direction, peer: &peer, protocol: pair.protocol, port: pair.port };
+    let policies = step.policies.iter().map(|verdict| match verdict {
+        PolicyVerdict::NetworkPolicy(policy, verdict) => restricting(view, *policy, *verdict, pair, direction),
+        PolicyVerdict::AdminPolicy(policy, first) => ruling(view.tiers.policy(*policy), first, &flow),
+        PolicyVerdict::Other(ruling) => other(ruling),
+    });
+    let note = step.answer.tie.map(|(first, second)| tie(view, &first, &second));
+    TierStep { tier: step.tier, outcome, policies: policies.collect(), note }
+}
+
+/// What a policy of another tier decides.
+fn other(ruling: &PolicyRuling) -> PolicyStep {
+    PolicyStep {
+        policy: ruling.policy.clone(),
+        priority: None,
+        outcome: match ruling.permission {
+            Permission::Allowed => PolicyOutcome::Allows,
+            Permission::Denied => PolicyOutcome::Denies,
+            Permission::Unknown => PolicyOutcome::Unknown,
+        },
+        rule: None,
+        message: ruling.reason.clone(),
+        nearest: None,
+    }
 }
 
 /// Why it passes although it is denied here, where the enforcer is content with one end.
@@ -82,42 +109,13 @@ fn at_other_end(view: &View<'_>, pair: &Pair, direction: Direction) -> Option<St
     Some(format!("{policy} allows it at the other end by {rule}, which is enough for {title} between pods of one node"))
 }
 
-/// On what it depends where it cannot be told.
-fn doubt(view: &View<'_>, pair: &Pair, direction: Direction) -> String {
-    let EndDecision::Unknown(undecidable) = view.decide(pair, direction) else { return String::new() };
+/// The rule on which an undecidable flow depends.
+fn doubt(view: &View<'_>, undecidable: &Undecidable, pair: &Pair, direction: Direction) -> String {
     let Some((tier, Doubt { taken, why })) = undecidable.first() else { return String::new() };
     let policy = view.tiers.policy(taken.by.policy);
     let peer = Party::of(pair.peer(direction), view.cluster).to_string();
     let toward = FlowDescription { direction, peer: &peer, protocol: pair.protocol, port: pair.port };
     format!("in the {tier} tier {}: {}", policy.reference, policy.explain_doubt(taken.by.rule, why, &toward))
-}
-
-fn silent(tier: TierName) -> TierStep {
-    TierStep { tier, says: TierOutcome::Passes, policies: Vec::new(), note: None }
-}
-
-/// What NetworkPolicies say: they add up, any allow allows.
-fn network_policies(view: &View<'_>, pair: &Pair, direction: Direction) -> Asking {
-    let policies: Vec<PolicyStep> = view
-        .answers(pair, direction)
-        .map(|(policy, answer)| restricting(view, policy, answer, pair, direction))
-        .collect();
-    let lets_pass = |step: &PolicyStep| matches!(step.says, PolicyOutcome::Allows | PolicyOutcome::Exempt);
-    let says = if policies.is_empty() {
-        TierOutcome::Passes
-    } else if policies.iter().any(lets_pass) {
-        TierOutcome::Accepts
-    } else {
-        TierOutcome::Denies
-    };
-    let ends = match says {
-        TierOutcome::Accepts => BTreeSet::from([Permission::Allowed]),
-        TierOutcome::Denies => BTreeSet::from([Permission::Denied]),
-        TierOutcome::Passes | TierOutcome::NotAsked => BTreeSet::new(),
-    };
-    let why = sentence::of_network_policies(says, &policies, direction);
-    let step = TierStep { tier: TierName::NetworkPolicy, says, policies, note: None };
-    Asking { step, why, goes_on: ends.is_empty(), ends }
 }
 
 /// What a policy says that restricts the pod.
@@ -129,10 +127,10 @@ pub(super) fn restricting(
     direction: Direction,
 ) -> PolicyStep {
     let policy = view.index.policy(policy);
-    let said = |says, rule: Option<usize>, message| PolicyStep {
+    let step = |outcome, rule: Option<usize>, message| PolicyStep {
         policy: policy.reference.clone(),
         priority: None,
-        says,
+        outcome,
         rule: rule.map(|rule| rule_name(direction, rule)),
         message,
         nearest: None,
@@ -143,54 +141,28 @@ pub(super) fn restricting(
             let takes = policy.rules(direction).get(rule);
             let takes = takes.map_or_else(String::new, |rule| format!(": {} on {}", rule.peers, rule.ports));
             let differs = if by_block_alone { format!("; {BY_BLOCK_ALONE}") } else { String::new() };
-            said(PolicyOutcome::Allows, Some(rule), format!("{name} allows it{takes}{differs}"))
+            step(PolicyOutcome::Allows, Some(rule), format!("{name} allows it{takes}{differs}"))
         }
         Verdict::Exempt(Exemption::Itself) => {
-            said(PolicyOutcome::Exempt, None, "what a pod sends to itself no NetworkPolicy denies".to_owned())
+            step(PolicyOutcome::Exempt, None, "what a pod sends to itself no NetworkPolicy denies".to_owned())
         }
         Verdict::Exempt(Exemption::Node) if direction == Direction::Egress => {
-            said(PolicyOutcome::Exempt, None, TO_OWN_NODE.to_owned())
+            step(PolicyOutcome::Exempt, None, TO_OWN_NODE.to_owned())
         }
         Verdict::Exempt(Exemption::Node) => {
-            said(PolicyOutcome::Exempt, None, "what comes from a pod's own node no NetworkPolicy denies".to_owned())
+            step(PolicyOutcome::Exempt, None, "what comes from a pod's own node no NetworkPolicy denies".to_owned())
         }
         Verdict::WouldDeny(reason) => {
             let question = view.question(pair, direction);
             let mut message = policy.explain_nearest(&reason, &question);
             message.extend(remark::on_denial(view, policy, pair, direction));
             let nearest = policy.mismatch(&reason, &question);
-            PolicyStep { nearest, ..said(PolicyOutcome::Denies, None, message) }
+            PolicyStep { nearest, ..step(PolicyOutcome::Denies, None, message) }
         }
     }
 }
 
-/// What administrators' policies of a tier say.
-fn administrators(view: &View<'_>, tier: TierName, pair: &Pair, asked: &TierQuery<'_>) -> Asking {
-    let direction = asked.question.direction;
-    let peer = Party::of(pair.peer(direction), view.cluster).to_string();
-    let toward = FlowDescription { direction, peer: &peer, protocol: pair.protocol, port: pair.port };
-    let of_tier = asked.each().map(|(id, first)| (view.tiers.policy(id), first)).filter(|(it, _)| it.tier == tier);
-    let policies: Vec<PolicyStep> = of_tier.map(|(policy, first)| ruling(policy, &first, &toward)).collect();
-    let matched = asked.matched(tier);
-    let action = matched.surely.map(|taken| taken.action);
-    let says = match action {
-        Some(AdminAction::Accept) => TierOutcome::Accepts,
-        Some(AdminAction::Deny) => TierOutcome::Denies,
-        Some(AdminAction::Pass) | None => TierOutcome::Passes,
-    };
-    let actions = || matched.perhaps.iter().map(|doubt| doubt.taken.action).chain(action);
-    let ends = actions().filter(|action| *action != AdminAction::Pass).map(permission).collect();
-    let goes_on = says == TierOutcome::Passes || actions().any(|action| action == AdminAction::Pass);
-    let why = matched.surely.filter(|taken| taken.action != AdminAction::Pass).and_then(|taken| {
-        let decider = &view.tiers.policy(taken.by.policy).reference;
-        let step = policies.iter().find(|step| step.policy == *decider)?;
-        Some(format!("in the {tier} tier {decider}: {}", step.message))
-    });
-    let note = matched.surely.zip(matched.tied).map(|(taken, tied)| tie(view, &taken, &tied));
-    Asking { step: TierStep { tier, says, policies, note }, why, ends, goes_on }
-}
-
-/// What an administrators' policy says, taken alone.
+/// What an admin policy says, taken alone.
 fn ruling(policy: &AdminPolicy, first: &FirstMatch, toward: &FlowDescription<'_>) -> PolicyStep {
     let direction = toward.direction;
     let rules = policy.rules(direction);
@@ -198,10 +170,10 @@ fn ruling(policy: &AdminPolicy, first: &FirstMatch, toward: &FlowDescription<'_>
         let takes = rules.get(rule).map_or_else(String::new, |rule| format!(": it takes {rule}"));
         format!("{} {verb}{takes}", policy.rule_name(direction, rule))
     };
-    let (says, rule, message) = match first.said() {
-        None => (PolicyOutcome::Nothing, None, nothing(rules.len(), direction)),
+    let (outcome, rule, message) = match first.said() {
+        None => (PolicyOutcome::NoMatch, None, nothing(rules.len(), direction)),
         Some(RuleMatch::Surely { rule, action }) => {
-            let (says, verb) = match action {
+            let (outcome, verb) = match action {
                 AdminAction::Accept => (PolicyOutcome::Allows, "accepts it"),
                 AdminAction::Deny => (PolicyOutcome::Denies, "denies it"),
                 AdminAction::Pass => (PolicyOutcome::PassesOn, "passes it on"),
@@ -211,7 +183,7 @@ fn ruling(policy: &AdminPolicy, first: &FirstMatch, toward: &FlowDescription<'_>
             let but = earlier.map_or_else(String::new, |(rule, _, why)| {
                 format!("; but {}", policy.explain_doubt(*rule, *why, toward))
             });
-            (says, Some(rule), format!("{}{but}", takes(rule, verb)))
+            (outcome, Some(rule), format!("{}{but}", takes(rule, verb)))
         }
         Some(RuleMatch::Perhaps { rule, why, .. }) => {
             (PolicyOutcome::Unknown, Some(rule), policy.explain_doubt(rule, why, toward))
@@ -222,7 +194,7 @@ fn ruling(policy: &AdminPolicy, first: &FirstMatch, toward: &FlowDescription<'_>
         Precedence::Alone => None,
     };
     let rule = rule.map(|rule| rule_name(direction, rule));
-    PolicyStep { policy: policy.reference.clone(), priority, says, rule, message, nearest: None }
+    PolicyStep { policy: policy.reference.clone(), priority, outcome, rule, message, nearest: None }
 }
 
 fn nothing(rules: usize, direction: Direction) -> String {

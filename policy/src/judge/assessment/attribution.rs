@@ -2,7 +2,7 @@
 
 use crate::cluster::party::Party;
 use crate::engine::effect::{FlowEffect, Worlds};
-use crate::engine::end_decision::{EndDecision, Ruling};
+use crate::engine::end_decision::{EndDecision, Permission, PolicyRuling, Ruling};
 use crate::engine::pair::Pair;
 use crate::engine::tier::ruling::{DENIED_BY_RULE, FlowDescription, RuleMatch};
 use crate::engine::verdict::{Reason, Verdict};
@@ -26,10 +26,11 @@ pub(super) struct Denier {
     why: DenialReason,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum DenialReason {
     Reason(PolicyId, Reason),
     Ruling(Ruling),
+    Other(PolicyRuling),
 }
 
 /// A policy that a denial is attributed to.
@@ -98,6 +99,10 @@ pub(super) fn deniers(world: &World<'_>, decision: &EndDecision) -> Vec<Denier> 
             let policy = world.tiers().policy(by.policy).reference.clone();
             vec![Denier { policy, reason: DENIED_BY_RULE, why: DenialReason::Ruling(*ruling) }]
         }
+        EndDecision::ByPolicy(ruling) if ruling.permission == Permission::Denied => {
+            let (policy, why) = (ruling.policy.clone(), DenialReason::Other((**ruling).clone()));
+            vec![Denier { policy, reason: DENIED_BY_RULE, why }]
+        }
         _ => Vec::new(),
     }
 }
@@ -134,6 +139,11 @@ impl Denier {
                 let summary = format!("{} denies it ({tier} tier)", policy.rule_name(direction, by.rule));
                 DenialText { summary, message, nearest: None }
             }
+            DenialReason::Other(PolicyRuling { tier, reason, .. }) => DenialText {
+                summary: format!("denied in the {tier} tier"),
+                message: format!("in the {tier} tier: {reason}"),
+                nearest: None,
+            },
         }
     }
 }
@@ -183,6 +193,10 @@ pub(super) fn allowing_policy(
             let policy = world.tiers().policy(by.policy);
             let name = policy.rule_name(direction, by.rule);
             Some((policy.reference.clone(), format!("accepted in the {tier} tier by {} {name}", policy.title())))
+        }
+        EndDecision::ByPolicy(ruling) if ruling.permission == Permission::Allowed => {
+            let PolicyRuling { tier, policy, reason, .. } = &**ruling;
+            Some((policy.clone(), format!("accepted in the {tier} tier by {policy}: {reason}")))
         }
         _ => None,
     }

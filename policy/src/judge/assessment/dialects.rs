@@ -134,7 +134,7 @@ fn destinations(world: &World<'_>, destination: &Destination) -> Vec<End> {
         Destination::Direct(end) => return vec![*end],
         Destination::Service { service, .. } => *service,
     };
-    let behind = world.population().behind(service);
+    let behind = world.identities().targets(service);
     let pods = behind.pods().flat_map(|id| {
         let pod = world.cluster().pod(id);
         let end = move |ip| {

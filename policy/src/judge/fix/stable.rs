@@ -49,8 +49,8 @@ const MOST_TOGETHER: usize = 3;
 pub fn selecting(party: &Party, world: &World<'_>, at: Timestamp) -> Option<Labels> {
     let Party::Workload { namespace, kind, name } = party.clone() else { return None };
     let workload = Workload { namespace, kind, name };
-    let (population, cluster) = (world.population(), world.cluster());
-    let labels = |pod: PodId| &population.identity(pod).labels;
+    let (identities, cluster) = (world.identities(), world.cluster());
+    let labels = |pod: PodId| &identities.identity(pod).labels;
     let runs = |id: &PodId| cluster.is_alive(*id, at);
     let is_own = |id: &PodId| cluster.pod(*id).workload == workload;
     let (mut members, others): (Vec<PodId>, Vec<PodId>) =

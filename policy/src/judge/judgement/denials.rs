@@ -76,7 +76,7 @@ impl Judgement<'_> {
         let ends = [&key.subject, &key.peer];
         let behind = |id: ServiceId| {
             let worlds = [self.before, self.after].into_iter();
-            let pods = worlds.flat_map(move |world| world.population().behind(id).pods());
+            let pods = worlds.flat_map(move |world| world.identities().targets(id).pods());
             pods.map(|pod| Party::workload(&self.inputs.cluster.pod(pod).workload))
         };
         let mut concerned: BTreeSet<Party> = ends.into_iter().cloned().collect();

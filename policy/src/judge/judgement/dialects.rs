@@ -62,7 +62,7 @@ impl Judgement<'_> {
         inputs: &AssessmentInputs<'_>,
         traffic: &[TouchedTraffic<'_>],
     ) -> Vec<DialectReport> {
-        let [before, after] = [self.before, self.after].map(|world| world.read_as(dialect));
+        let [before, after] = [self.before, self.after].map(|world| world.with_dialect(dialect));
         let enforcer = Worlds { before: &before, after: &after, at: self.inputs.at };
         let mut reports: Vec<DialectReport> = Vec::new();
         for (key, found) in inputs.differing(enforcer, traffic) {

@@ -30,7 +30,7 @@ impl Judgement<'_> {
         let has_policies =
             |world: &World<'_>| world.policies().next().is_some() || !world.tiers().policies().is_empty();
         if has_policies(self.before) || has_policies(self.after) {
-            let (old, new) = (self.before.population(), self.after.population());
+            let (old, new) = (self.before.identities(), self.after.identities());
             let differs = |pod: &PodId| {
                 let (was, is) = (old.identity(*pod), new.identity(*pod));
                 was != is || old.namespace_labels(&was.namespace) != new.namespace_labels(&is.namespace)
@@ -40,8 +40,8 @@ impl Judgement<'_> {
         for change in self.plan.enforced.iter().filter(|change| change.action == ChangeAction::Changed) {
             // The policy may have allowed traffic of pods that it no longer selects.
             let policies = self.before.policies().cloned().map(Compiled::Policy);
-            let administrators = self.before.tiers().policies().iter().cloned().map(Compiled::Administrators);
-            let mut policies = policies.chain(administrators);
+            let admin_policies = self.before.tiers().policies().iter().cloned().map(Compiled::AdminPolicy);
+            let mut policies = policies.chain(admin_policies);
             if let Some(old) = policies.find(|policy| *policy.reference() == change.reference) {
                 subjects.extend(self.running().filter(|pod| selects(self.before, &old, *pod)));
             }
@@ -96,7 +96,7 @@ impl Judgement<'_> {
 }
 
 fn selects(world: &World<'_>, policy: &Compiled, pod: PodId) -> bool {
-    let population = world.population();
-    let identity = population.identity(pod);
-    policy.selects(&identity.namespace, population.namespace_labels(&identity.namespace), &identity.labels)
+    let identities = world.identities();
+    let identity = identities.identity(pod);
+    policy.selects(&identity.namespace, identities.namespace_labels(&identity.namespace), &identity.labels)
 }

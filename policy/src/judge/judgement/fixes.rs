@@ -36,7 +36,7 @@ impl Judgement<'_> {
         let fix = fix(&change.object, world, self.inputs.at, &keys)?;
         let policy = Arc::new(Policy::of(&fix.object)?);
         let changed = BTreeSet::from([change.reference.clone()]);
-        let assessment = fixed.trying(&policy, |fixed| self.assess(world, fixed, &changed));
+        let assessment = fixed.with_policy(&policy, |fixed| self.assess(world, fixed, &changed));
         let is_allowed = |key: &&DenialKey| assessment.newly_allowed.contains_key(key);
         let (resolved, not_enough): (Vec<&DenialKey>, Vec<&DenialKey>) = fix.allowed.iter().partition(is_allowed);
         let wanted: BTreeSet<&DenialKey> = fix.allowed.iter().collect();

@@ -1,4 +1,4 @@
-//! What the engine reads of an administrators' policy: all of it but the names of its rules.
+//! What the engine reads of an admin policy: all of it but the names of its rules.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::{Value, json};

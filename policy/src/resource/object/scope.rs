@@ -1,6 +1,6 @@
-//! What the engine reads of each kind. Faults elsewhere do not refuse an object: newer API versions add fields, and webhooks
-//! fill templates in.
+//! In which part of an object a fault refuses it.
 
+use crate::resource::fields;
 use crate::resource::object::Kind;
 use crate::resource::object::origin::Origin;
 use crate::resource::object::path::OwnedPath;
@@ -10,7 +10,7 @@ pub(super) enum Scope {
     /// All of it but what a server writes: a policy that is about to be applied.
     AllButServers,
     /// These paths and what is below them; `*` is any item of a list.
-    Only(&'static [&'static [&'static str]]),
+    Only(&'static [Vec<&'static str>]),
 }
 
 /// Fields of `metadata` that a server writes, whatever a manifest says.
@@ -25,86 +25,11 @@ const SERVERS_METADATA: [&str; 8] = [
     "uid",
 ];
 
-const NAME: &[&str] = &["metadata", "name"];
-const NAMESPACE: &[&str] = &["metadata", "namespace"];
-const LABELS: &[&str] = &["metadata", "labels"];
-
-const POLICY: &[&[&str]] = &[NAME, NAMESPACE, LABELS, &["metadata", "annotations"], &["spec"]];
-const NAMESPACES: &[&[&str]] = &[NAME, LABELS];
-const NODE: &[&[&str]] = &[NAME, LABELS, &["spec", "podCIDR"], &["spec", "podCIDRs"]];
-const SERVICE: &[&[&str]] = &[
-    NAME,
-    NAMESPACE,
-    &["spec", "clusterIP"],
-    &["spec", "clusterIPs"],
-    &["spec", "externalIPs"],
-    &["spec", "externalName"],
-    &["spec", "ports"],
-    &["spec", "selector"],
-    &["spec", "type"],
-];
-const SLICE: &[&[&str]] = &[
-    NAME,
-    NAMESPACE,
-    LABELS,
-    &["addressType"],
-    &["endpoints", "*", "addresses"],
-    &["endpoints", "*", "conditions"],
-    &["endpoints", "*", "targetRef"],
-    &["ports"],
-];
-const POD: &[&[&str]] = &[
-    NAME,
-    NAMESPACE,
-    LABELS,
-    &["spec", "hostNetwork"],
-    &["spec", "nodeName"],
-    &["spec", "containers", "*", "ports"],
-    &["spec", "initContainers", "*", "ports"],
-    &["spec", "initContainers", "*", "restartPolicy"],
-];
-const WORKLOAD: &[&[&str]] = &[
-    NAME,
-    NAMESPACE,
-    &["spec", "template", "metadata", "labels"],
-    &["spec", "template", "spec", "hostNetwork"],
-    &["spec", "template", "spec", "containers", "*", "ports"],
-    &["spec", "template", "spec", "initContainers", "*", "ports"],
-    &["spec", "template", "spec", "initContainers", "*", "restartPolicy"],
-];
-const CRON_JOB: &[&[&str]] = &[
-    NAME,
-    NAMESPACE,
-    &["spec", "jobTemplate", "spec", "template", "metadata", "labels"],
-    &["spec", "jobTemplate", "spec", "template", "spec", "hostNetwork"],
-    &["spec", "jobTemplate", "spec", "template", "spec", "containers", "*", "ports"],
-    &["spec", "jobTemplate", "spec", "template", "spec", "initContainers", "*", "ports"],
-    &["spec", "jobTemplate", "spec", "template", "spec", "initContainers", "*", "restartPolicy"],
-];
-
 impl Scope {
     pub(super) fn of(kind: Kind, origin: &Origin) -> Self {
-        match (kind, origin) {
-            (kind, Origin::Manifest { .. }) if kind.is_strict() => Self::AllButServers,
-            (Kind::Namespace, _) => Self::Only(NAMESPACES),
-            (Kind::Node, _) => Self::Only(NODE),
-            (Kind::Pod, _) => Self::Only(POD),
-            (Kind::Service, _) => Self::Only(SERVICE),
-            (Kind::EndpointSlice, _) => Self::Only(SLICE),
-            (Kind::CronJob, _) => Self::Only(CRON_JOB),
-            (Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet | Kind::ReplicaSet | Kind::Job, _) => {
-                Self::Only(WORKLOAD)
-            }
-            (
-                Kind::NetworkPolicy
-                | Kind::AuditNetworkPolicy
-                | Kind::AuditClusterNetworkPolicy
-                | Kind::AuditException
-                | Kind::AdminNetworkPolicy
-                | Kind::BaselineAdminNetworkPolicy
-                | Kind::ClusterNetworkPolicy,
-                _,
-            ) => Self::Only(POLICY),
+        match origin {
+            Origin::Manifest { .. } if kind.is_strict() => Self::AllButServers,
+            _ => Self::Only(fields::checked(kind)),
         }
     }
 

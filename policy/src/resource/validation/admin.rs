@@ -1,4 +1,4 @@
-//! The administrators' policies, after their definitions: bounds of lists and numbers, exactly one of several fields, and what
+//! The admin policies, after their definitions: bounds of lists and numbers, exactly one of several fields, and what
 //! the definitions' own rules (CEL) say.
 
 use std::collections::BTreeSet;

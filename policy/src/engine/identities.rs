@@ -1,0 +1,227 @@
+//! What policies can see of a world: the identity of every pod, the labels of namespaces, the backends of each Service.
+//!
+//! A cluster is what was recorded; identities are what selectors see of it in one world. A world before a change and a world after
+//! it share the cluster and differ in their identities.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::cluster::inventory::Cluster;
+use crate::cluster::node::NodeId;
+use crate::cluster::pod::{Pod, PodId};
+use crate::cluster::service::{ListedEndpoint, Service, ServiceId};
+use crate::cluster::workload::Workload;
+use crate::engine::overlay::{Overlay, replaced};
+use crate::model::labels::Labels;
+use crate::model::port::NamedPort;
+use crate::resource::reads::service::ServicePort;
+
+mod overlaid;
+
+/// What selectors can see of a pod. Many pods share one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// Namespace.
+    pub namespace: String,
+    /// Labels.
+    pub labels: Labels,
+    /// Named ports, sorted.
+    pub ports: Vec<NamedPort>,
+}
+
+impl Identity {
+    /// The identity that a pod has by itself.
+    #[must_use]
+    pub fn of(pod: &Pod) -> Self {
+        Self { namespace: pod.namespace.clone(), labels: pod.labels.clone(), ports: pod.ports.clone() }
+    }
+}
+
+/// Index of an identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IdentityId(u32);
+
+impl IdentityId {
+    /// Its place in a list with one entry an identity.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    /// Its number in an index of policies.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        self.0
+    }
+}
+
+/// The identities of all pods, with what else of a world policies can see.
+#[derive(Clone, Debug, Default)]
+pub struct Identities {
+    namespaces: BTreeMap<String, Labels>,
+    all: Vec<Arc<Identity>>,
+    identity_of: Vec<IdentityId>,
+    /// By Service.
+    targets: Vec<ServiceTargets>,
+}
+
+/// The backends of a Service, running or gone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServiceTargets {
+    pub(crate) ports: Vec<ServicePort>,
+    /// The pods that its selector matches, in groups whose members no policy can tell apart.
+    pub(crate) groups: Vec<Vec<PodId>>,
+    pub(crate) listed: Vec<ListedEndpoint>,
+}
+
+impl ServiceTargets {
+    /// The pods that the Service selects, running or gone.
+    pub fn pods(&self) -> impl Iterator<Item = PodId> {
+        self.groups.iter().flatten().copied()
+    }
+}
+
+impl Identities {
+    /// The pods of a cluster with these identities, given in the pods' order.
+    #[must_use]
+    pub fn of(
+        cluster: &Cluster,
+        mut namespaces: BTreeMap<String, Labels>,
+        identities_by_pod: impl Iterator<Item = Identity>,
+    ) -> Self {
+        let mut known: HashMap<Arc<Identity>, IdentityId> = HashMap::new();
+        let mut identities = Vec::new();
+        let identity_of: Vec<IdentityId> = identities_by_pod
+            .map(|identity| {
+                *known.entry(Arc::new(identity)).or_insert_with_key(|identity| {
+                    identities.push(Arc::clone(identity));
+                    IdentityId(u32::try_from(identities.len() - 1).unwrap_or(u32::MAX))
+                })
+            })
+            .collect();
+        for identity in &identities {
+            let name = &identity.namespace;
+            // A snapshot may lack the Namespace object; its name label is there all the same.
+            namespaces
+                .entry(name.clone())
+                .or_insert_with(|| crate::resource::reads::namespace::with_name(name, Labels::new()));
+        }
+        let mut all = Self { namespaces, all: identities, identity_of, targets: Vec::new() };
+        let nothing = Overlay::default();
+        all.replace_services(cluster, &nothing, &nothing);
+        all
+    }
+
+    /// Finds the backends of each Service, with what the revision `base` says of Services replaced by what `head` says.
+    pub fn replace_services(&mut self, cluster: &Cluster, base: &Overlay, head: &Overlay) {
+        let targets = cluster.services().map(|(_, service)| self.targets_of(cluster, service, base, head));
+        self.targets = targets.collect();
+    }
+
+    fn targets_of(&self, cluster: &Cluster, service: &Service, base: &Overlay, head: &Overlay) -> ServiceTargets {
+        let key = (service.namespace.clone(), service.name.clone());
+        let (base, head) = (base.services.get(&key), head.services.get(&key));
+        let selector = replaced(&service.selector, base.map(|s| &s.selector), head.map(|s| &s.selector));
+        let ports = match (base, head) {
+            (Some(base), Some(head)) if base.ports == head.ports => service.ports.clone(),
+            (_, Some(head)) => head.ports.clone(),
+            (_, None) => service.ports.clone(),
+        };
+        let groups = self.group(cluster, cluster.pods_of(&service.namespace), &selector);
+        ServiceTargets { ports, groups, listed: service.listed.clone() }
+    }
+
+    /// Finds the backends of one Service again.
+    pub(crate) fn regroup(&mut self, cluster: &Cluster, service: ServiceId) {
+        let nothing = Overlay::default();
+        self.targets[service.index()] = self.targets_of(cluster, cluster.service(service), &nothing, &nothing);
+    }
+
+    pub(crate) fn set_namespace(&mut self, name: &str, labels: Labels) {
+        self.namespaces.insert(name.to_owned(), labels);
+    }
+
+    /// The number that a new identity gets where none is free.
+    pub(crate) fn next_identity(&self) -> IdentityId {
+        IdentityId(u32::try_from(self.all.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Gives an identity a number.
+    pub(crate) fn put_identity(&mut self, number: IdentityId, identity: Arc<Identity>) {
+        let name = &identity.namespace;
+        if !self.namespaces.contains_key(name) {
+            let labels = crate::resource::reads::namespace::with_name(name, Labels::new());
+            self.namespaces.insert(name.clone(), labels);
+        }
+        if number.index() == self.all.len() {
+            self.all.push(identity);
+        } else {
+            self.all[number.index()] = identity;
+        }
+    }
+
+    /// Gives a pod an identity.
+    pub(crate) fn set_identity(&mut self, pod: PodId, number: IdentityId) {
+        if pod.index() >= self.identity_of.len() {
+            self.identity_of.resize(pod.index() + 1, number);
+        }
+        self.identity_of[pod.index()] = number;
+    }
+
+    fn group(&self, cluster: &Cluster, candidates: &[PodId], selector: &Labels) -> Vec<Vec<PodId>> {
+        let mut groups: BTreeMap<(IdentityId, Option<NodeId>, &Workload), Vec<PodId>> = BTreeMap::new();
+        if selector.is_empty() {
+            return Vec::new();
+        }
+        for id in candidates.iter().copied() {
+            let labels = &self.identity(id).labels;
+            if selector.iter().all(|(key, value)| labels.get(key) == Some(value)) {
+                let pod = cluster.pod(id);
+                groups.entry((self.identity_of[id.index()], pod.node, &pod.workload)).or_default().push(id);
+            }
+        }
+        groups.into_values().collect()
+    }
+
+    /// A pod's identity in this world.
+    #[must_use]
+    pub fn identity(&self, pod: PodId) -> &Identity {
+        &self.all[self.identity_of[pod.index()].index()]
+    }
+
+    /// The index of a pod's identity in this world.
+    #[must_use]
+    pub fn identity_id(&self, pod: PodId) -> IdentityId {
+        self.identity_of[pod.index()]
+    }
+
+    /// All identities, by index.
+    #[must_use]
+    pub fn all(&self) -> &[Arc<Identity>] {
+        &self.all
+    }
+
+    /// The indices of all identities.
+    pub fn identity_ids(&self) -> impl Iterator<Item = IdentityId> + use<> {
+        (0..self.next_identity().0).map(IdentityId)
+    }
+
+    /// The labels of every namespace of some pod, or that a revision defines.
+    #[must_use]
+    pub fn namespaces(&self) -> &BTreeMap<String, Labels> {
+        &self.namespaces
+    }
+
+    /// The labels of a namespace of some pod, or one that a revision defines.
+    #[must_use]
+    pub fn namespace_labels(&self, namespace: &str) -> &Labels {
+        static NONE: Labels = Labels::new();
+        self.namespaces.get(namespace).unwrap_or(&NONE)
+    }
+
+    /// The backends of a Service, running or gone.
+    #[must_use]
+    pub fn targets(&self, service: ServiceId) -> &ServiceTargets {
+        &self.targets[service.index()]
+    }
+}

@@ -1,0 +1,75 @@
+//! The identities of a world over a cluster: as they were recorded, or as Git states them.
+//!
+//! The cluster is what was recorded. A world may differ from it by what Git states about workloads, namespaces and Services. Both
+//! ends of a flow are judged with the identity that their workload has in that world.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use crate::cluster::inventory::Cluster;
+use crate::cluster::pod::PodId;
+use crate::cluster::workload::Workload;
+use crate::engine::identities::{Identities, Identity};
+use crate::engine::overlay::{Overlay, replaced};
+
+impl Identities {
+    /// The cluster as it was: every pod has the identity that it had.
+    #[must_use]
+    pub fn as_recorded(cluster: &Cluster) -> Self {
+        let by_pod = cluster.pods().map(|(_, pod)| Identity::of(pod));
+        Self::of(cluster, cluster.namespaces().clone(), by_pod)
+    }
+
+    /// The cluster as it stands at `at`, with what the revision `base` says put over it, and then `base` replaced by `head`.
+    /// With `base` and `head` the same it is the world before a change.
+    ///
+    /// A pod that has gone is judged as its workload is now; where the workload has gone too, as the pod was then.
+    #[must_use]
+    pub fn overlaid(cluster: &Cluster, at: Timestamp, base: &Overlay, head: &Overlay) -> Self {
+        let mut namespaces = cluster.namespaces().clone();
+        for (name, labels) in &mut namespaces {
+            *labels = replaced(labels, base.namespaces.get(name), head.namespaces.get(name));
+        }
+        for (name, labels) in &head.namespaces {
+            namespaces.entry(name.clone()).or_insert_with(|| labels.clone());
+        }
+        let successors = successors(cluster, at);
+        let by_pod = cluster.pods().map(|(id, pod)| {
+            let model = cluster.pod(successors.get(&id).copied().unwrap_or(id));
+            let (base, head) = (base.templates.get(&pod.workload), head.templates.get(&pod.workload));
+            let labels = replaced(&model.labels, base.map(|t| &t.labels), head.map(|t| &t.labels));
+            let mut ports = model.ports.clone();
+            if let Some(head) = head {
+                let old = base.map_or(&[][..], |base| &base.ports);
+                ports.retain(|port| !old.iter().chain(&head.ports).any(|given| given.name == port.name));
+                ports.extend(head.ports.iter().cloned());
+                ports.sort();
+            }
+            Identity { namespace: pod.namespace.clone(), labels, ports }
+        });
+        let mut identities = Self::of(cluster, namespaces, by_pod);
+        identities.replace_services(cluster, base, head);
+        identities
+    }
+}
+
+/// For each pod that has gone, the one that stands for its workload now: of the same name (a `StatefulSet`'s), else the
+/// newest.
+fn successors(cluster: &Cluster, at: Timestamp) -> HashMap<PodId, PodId> {
+    // Of two that started together the last by name.
+    let mut newest: HashMap<&Workload, (Option<Timestamp>, &str, PodId)> = HashMap::new();
+    for (id, pod) in cluster.pods().filter(|(_, pod)| pod.life.contains(at)) {
+        let age = (pod.life.start, pod.name.as_str(), id);
+        newest.entry(&pod.workload).and_modify(|newest| *newest = (*newest).max(age)).or_insert(age);
+    }
+    let mut successors = HashMap::new();
+    for (id, pod) in cluster.pods().filter(|(_, pod)| !pod.life.contains(at)) {
+        let mut namesakes = cluster.pods_by_name(&pod.namespace, &pod.name).iter().copied();
+        let namesake = namesakes.find(|id| cluster.is_alive(*id, at) && cluster.pod(*id).workload == pod.workload);
+        if let Some(successor) = namesake.or_else(|| newest.get(&pod.workload).map(|(_, _, id)| *id)) {
+            successors.insert(id, successor);
+        }
+    }
+    successors
+}

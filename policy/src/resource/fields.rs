@@ -1,0 +1,201 @@
+//! Which fields of each kind the engine reads, written once.
+//!
+//! Three things follow from this table: in which part of an object a fault refuses it ([`checked`]), what a snapshot keeps of a
+//! live object ([`kept_of_live`]), and what is kept of a manifest that is judged elsewhere ([`kept_of_manifest`]). The typed
+//! readers of the same fields are in [`reads`](crate::resource::reads).
+
+use std::sync::LazyLock;
+
+use crate::resource::object::Kind;
+
+/// A path into an object. `*` is any item of a list; a key that ends in `/*` is any key with this prefix.
+pub(crate) type Path = &'static [&'static str];
+
+/// A field, with all that is below it.
+#[derive(Clone, Copy)]
+struct Field {
+    path: Path,
+    /// The parts of it that are kept; empty: all of it.
+    parts: &'static [Path],
+    source: Source,
+}
+
+/// Who writes a field.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// A manifest states it.
+    Manifest,
+    /// A server writes it: its faults never refuse an object.
+    Server,
+    /// A manifest states it, and the engine does not read it: a fault in it refuses the object.
+    CheckedOnly,
+}
+
+const fn stated(path: Path) -> Field {
+    Field { path, parts: &[], source: Source::Manifest }
+}
+
+const fn stated_parts(path: Path, parts: &'static [Path]) -> Field {
+    Field { path, parts, source: Source::Manifest }
+}
+
+const fn observed(path: Path) -> Field {
+    Field { path, parts: &[], source: Source::Server }
+}
+
+const fn checked_only(path: Path) -> Field {
+    Field { path, parts: &[], source: Source::CheckedOnly }
+}
+
+const NAME: Path = &["metadata", "name"];
+const NAMESPACE: Path = &["metadata", "namespace"];
+const LABELS: Path = &["metadata", "labels"];
+
+/// Kept of every object, whatever its kind.
+const KEPT_OF_ALL: [Path; 5] =
+    [&["apiVersion"], &["kind"], NAME, NAMESPACE, &["metadata", "annotations", "foretell.dev/*"]];
+
+const CONTAINER_PORTS: &[Path] = &[&["*", "name"], &["*", "containerPort"], &["*", "protocol"]];
+
+/// What selectors and ports of policies see of a pod. A pod template states the same of the pods to come.
+const POD_IDENTITY: &[Field] = &[
+    stated(LABELS),
+    stated(&["spec", "hostNetwork"]),
+    stated_parts(&["spec", "containers", "*", "ports"], CONTAINER_PORTS),
+    stated_parts(&["spec", "initContainers", "*", "ports"], CONTAINER_PORTS),
+    stated(&["spec", "initContainers", "*", "restartPolicy"]),
+];
+const CONTROLLER: &[Field] = &[
+    observed(&["metadata", "ownerReferences", "*", "kind"]),
+    observed(&["metadata", "ownerReferences", "*", "name"]),
+    observed(&["metadata", "ownerReferences", "*", "controller"]),
+];
+const POD: &[Field] = &[
+    stated(&["spec", "nodeName"]),
+    observed(&["metadata", "uid"]),
+    // The cgroup of a static pod is named after it.
+    observed(&["metadata", "annotations", "kubernetes.io/config.hash"]),
+    observed(&["status", "phase"]),
+    observed(&["status", "startTime"]),
+    observed(&["status", "podIP"]),
+    observed(&["status", "podIPs", "*", "ip"]),
+    observed(&["status", "hostIP"]),
+    observed(&["status", "hostIPs", "*", "ip"]),
+    observed(&["status", "conditions", "*", "type"]),
+    observed(&["status", "conditions", "*", "status"]),
+    observed(&["status", "containerStatuses", "*", "state", "terminated", "finishedAt"]),
+    observed(&["status", "initContainerStatuses", "*", "state", "terminated", "finishedAt"]),
+];
+const NAMESPACES: &[Field] = &[stated(LABELS)];
+const NODE: &[Field] = &[
+    // Admin policies select nodes by their labels.
+    stated(LABELS),
+    stated(&["spec", "podCIDR"]),
+    stated(&["spec", "podCIDRs"]),
+    observed(&["status", "addresses", "*", "type"]),
+    observed(&["status", "addresses", "*", "address"]),
+];
+const SERVICE: &[Field] = &[
+    stated(&["spec", "type"]),
+    stated(&["spec", "selector"]),
+    stated(&["spec", "clusterIP"]),
+    stated(&["spec", "clusterIPs"]),
+    stated(&["spec", "externalIPs"]),
+    stated_parts(&["spec", "ports"], &[&["*", "name"], &["*", "protocol"], &["*", "port"], &["*", "targetPort"]]),
+    checked_only(&["spec", "externalName"]),
+    observed(&["status", "loadBalancer", "ingress", "*", "ip"]),
+];
+const ENDPOINT_SLICE: &[Field] = &[
+    stated_parts(LABELS, &[&["kubernetes.io/service-name"]]),
+    stated(&["addressType"]),
+    stated(&["endpoints", "*", "addresses"]),
+    stated_parts(&["endpoints", "*", "conditions"], &[&["ready"]]),
+    stated_parts(&["endpoints", "*", "targetRef"], &[&["kind"], &["namespace"], &["name"]]),
+    stated_parts(&["ports"], &[&["*", "name"], &["*", "protocol"], &["*", "port"]]),
+];
+const POLICY: &[Field] = &[stated(&["spec"]), checked_only(LABELS), checked_only(&["metadata", "annotations"])];
+
+/// The fields of a kind beside its name, and those of its pods' identity.
+fn fields(kind: Kind) -> Vec<Field> {
+    match kind {
+        Kind::Namespace => NAMESPACES.to_vec(),
+        Kind::Node => NODE.to_vec(),
+        Kind::Pod => [POD_IDENTITY, POD, CONTROLLER].concat(),
+        Kind::Service => SERVICE.to_vec(),
+        Kind::EndpointSlice => ENDPOINT_SLICE.to_vec(),
+        kind if kind.is_workload() => CONTROLLER.to_vec(),
+        _ => POLICY.to_vec(),
+    }
+}
+
+/// Where the pod template of a workload stands.
+fn template_place(kind: Kind) -> Option<Path> {
+    match kind {
+        Kind::CronJob => Some(&["spec", "jobTemplate", "spec", "template"]),
+        kind if kind.is_workload() => Some(&["spec", "template"]),
+        _ => None,
+    }
+}
+
+/// What follows from the table for one kind.
+struct Derived {
+    checked: Vec<Vec<&'static str>>,
+    kept_of_live: Vec<Vec<&'static str>>,
+    kept_of_manifest: Vec<Vec<&'static str>>,
+}
+
+impl Derived {
+    fn of(kind: Kind) -> Self {
+        let fields = fields(kind);
+        let template = template_place(kind);
+        let names = [NAME, NAMESPACE].into_iter().take(if kind.is_namespaced() { 2 } else { 1 });
+        let stated = fields.iter().filter(|field| field.source != Source::Server).map(|field| field.path.to_vec());
+        let of_template =
+            template.into_iter().flat_map(|place| POD_IDENTITY.iter().map(move |field| below(place, field.path)));
+        let checked = names.map(<[_]>::to_vec).chain(stated).chain(of_template).collect();
+
+        let of_all = KEPT_OF_ALL.iter().map(|path| path.to_vec());
+        let kept_of_live: Vec<_> = of_all.chain(fields.iter().flat_map(Field::kept)).collect();
+        let identity = POD_IDENTITY.iter().map(|field| field.path);
+        let place = template.or((kind == Kind::Pod).then_some(&[]));
+        let of_template = place.into_iter().flat_map(|place| identity.clone().map(move |path| below(place, path)));
+        let kept_of_manifest = kept_of_live.iter().cloned().chain(of_template).collect();
+        Self { checked, kept_of_live, kept_of_manifest }
+    }
+}
+
+impl Field {
+    fn kept(&self) -> Vec<Vec<&'static str>> {
+        match (self.source, self.parts) {
+            (Source::CheckedOnly, _) => Vec::new(),
+            (_, []) => vec![self.path.to_vec()],
+            (_, parts) => parts.iter().map(|part| below(self.path, part)).collect(),
+        }
+    }
+}
+
+fn below(place: Path, path: Path) -> Vec<&'static str> {
+    [place, path].concat()
+}
+
+fn derived(kind: Kind) -> &'static Derived {
+    static DERIVED: LazyLock<Vec<Derived>> = LazyLock::new(|| Kind::ALL.into_iter().map(Derived::of).collect());
+    // The list has one entry a kind, in the order of the kinds.
+    &DERIVED[kind as usize]
+}
+
+/// The paths in which a fault refuses an object of a kind. Faults elsewhere do not: newer API versions add fields, and webhooks
+/// fill templates in.
+pub(crate) fn checked(kind: Kind) -> &'static [Vec<&'static str>] {
+    &derived(kind).checked
+}
+
+/// The paths that a snapshot keeps of a live object. `None`: a policy of a kind that the engine does not read.
+pub(crate) fn kept_of_live(kind: Option<Kind>) -> &'static [Vec<&'static str>] {
+    &derived(kind.unwrap_or(Kind::NetworkPolicy)).kept_of_live
+}
+
+/// The paths that are kept of a manifest: those of a live object, and what a pod template states about its pods.
+pub(crate) fn kept_of_manifest(kind: Kind) -> &'static [Vec<&'static str>] {
+    &derived(kind).kept_of_manifest
+}

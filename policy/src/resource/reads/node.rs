@@ -1,0 +1,33 @@
+//! What the engine reads of a Node.
+
+use std::collections::BTreeSet;
+
+use crate::resource::kubernetes::Node;
+
+use crate::model::labels::Labels;
+
+/// The fields of a Node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeFields {
+    /// `metadata.labels`.
+    pub labels: Labels,
+    /// The ranges from which its pods get addresses.
+    pub pod_cidrs: BTreeSet<String>,
+    /// Type and text of each address in its status: `("InternalIP", "192.0.2.1")`, `("Hostname", "n1")`.
+    pub addresses: BTreeSet<(String, String)>,
+}
+
+impl NodeFields {
+    /// Reads a Node.
+    #[must_use]
+    pub fn of(node: &Node) -> Self {
+        let spec = node.spec.iter();
+        let ranges = spec.flat_map(|spec| spec.pod_cidrs.iter().flatten().chain(&spec.pod_cidr));
+        let addresses = node.status.iter().flat_map(|status| status.addresses.iter().flatten());
+        Self {
+            labels: node.metadata.labels.clone().unwrap_or_default(),
+            pod_cidrs: ranges.cloned().collect(),
+            addresses: addresses.map(|address| (address.type_.clone(), address.address.clone())).collect(),
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What the engine reads of a Service.
+
+use std::collections::BTreeSet;
+
+use crate::resource::kubernetes::{Service, ServiceSpec};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use crate::model::flow::Protocol;
+use crate::model::labels::Labels;
+use crate::model::port::{NamedPort, protocol_or_tcp};
+
+/// The fields of a Service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServiceFields {
+    /// `spec.selector`; empty: another controller writes its endpoints.
+    pub selector: Labels,
+    /// `spec.ports`, with defaults.
+    pub ports: Vec<ServicePort>,
+    /// Whether its type is `ExternalName`.
+    pub external_name: bool,
+    /// `spec.clusterIP` and `spec.clusterIPs`, `None` among them.
+    pub cluster_ips: BTreeSet<String>,
+    /// `spec.externalIPs`.
+    pub external_ips: BTreeSet<String>,
+    /// The addresses of its load balancer. A server writes them.
+    pub load_balancer_ips: BTreeSet<String>,
+}
+
+/// A port of a Service.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ServicePort {
+    /// Its name; empty for the only port.
+    pub name: String,
+    /// Protocol.
+    pub protocol: Protocol,
+    /// The port at the address of the Service.
+    pub port: u16,
+    /// The port at the pods.
+    pub target: TargetPort,
+}
+
+/// The port at the pods behind a Service.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TargetPort {
+    /// The same number on all pods.
+    Number(u16),
+    /// A name that each pod declares with a number of its own.
+    Named(String),
+}
+
+impl TargetPort {
+    /// The number on a pod with these named ports; `None` if the pod has no port of that name and protocol.
+    #[must_use]
+    pub fn on(&self, protocol: Protocol, ports: &[NamedPort]) -> Option<u16> {
+        match self {
+            Self::Number(number) => Some(*number),
+            Self::Named(name) => {
+                ports.iter().find(|port| port.name == *name && port.protocol == protocol).map(|port| port.number)
+            }
+        }
+    }
+}
+
+impl ServiceFields {
+    /// Reads a Service. One without a spec has no fields.
+    #[must_use]
+    pub fn of(service: &Service) -> Self {
+        let Some(spec) = &service.spec else { return Self::default() };
+        let balancer = service.status.iter().flat_map(|status| &status.load_balancer);
+        let ingress = balancer.flat_map(|status| status.ingress.iter().flatten());
+        let cluster_ips = spec.cluster_ip.iter().chain(spec.cluster_ips.iter().flatten());
+        Self {
+            selector: spec.selector.clone().unwrap_or_default(),
+            ports: ports(spec),
+            external_name: spec.type_.as_deref() == Some("ExternalName"),
+            cluster_ips: cluster_ips.filter(|ip| !ip.is_empty()).cloned().collect(),
+            external_ips: spec.external_ips.iter().flatten().cloned().collect(),
+            load_balancer_ips: ingress.filter_map(|entry| entry.ip.clone()).collect(),
+        }
+    }
+}
+
+/// With the defaults of Kubernetes (`SetDefaults_Service`): TCP, and an unset, zero or empty target is the port itself.
+fn ports(spec: &ServiceSpec) -> Vec<ServicePort> {
+    let ports = spec.ports.iter().flatten();
+    ports
+        .filter_map(|port| {
+            let number = u16::try_from(port.port).ok()?;
+            let target = match &port.target_port {
+                None | Some(IntOrString::Int(0)) => TargetPort::Number(number),
+                Some(IntOrString::Int(target)) => TargetPort::Number(u16::try_from(*target).ok()?),
+                Some(IntOrString::String(name)) if name.is_empty() => TargetPort::Number(number),
+                Some(IntOrString::String(name)) => TargetPort::Named(name.clone()),
+            };
+            let protocol = protocol_or_tcp(port.protocol.as_deref());
+            Some(ServicePort { name: port.name.clone().unwrap_or_default(), protocol, port: number, target })
+        })
+        .collect()
+}
