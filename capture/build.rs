@@ -1,4 +1,4 @@
-//! Compiles the eBPF programs with clang, or leaves an empty object where there is no clang.
+//! Compiles the eBPF programs with clang. Without clang it writes an empty object.
 
 use std::error::Error;
 use std::ffi::OsStr;
@@ -21,10 +21,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let clang = env::var_os("CLANG").unwrap_or_else(|| "clang".into());
     let stub = env::var_os("FORETELL_BPF_STUB").is_some_and(|value| value == "1");
     if stub || Command::new(&clang).arg("--version").output().is_err() {
-        // Checking the workspace needs no clang; an agent built like this says so when it is started.
+        // So that `cargo check` needs no clang. An agent with an empty object refuses to start.
         let cause = if stub { "FORETELL_BPF_STUB=1" } else { "no clang found" };
         println!("cargo::warning=foretell-capture is built without its eBPF programs ({cause}) and will not capture");
-        // A file that is not there has always changed: the next build looks for clang again.
+        // Cargo treats a missing file as changed, so the next build looks for clang again.
         println!("cargo::rerun-if-changed={}", out.join("clang-was-found").display());
         fs::write(&object, [])?;
         return Ok(());
@@ -34,10 +34,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn compile(clang: &OsStr, source: &Path, object: &Path) -> Result<(), Box<dyn Error>> {
     if env::var("CARGO_CFG_TARGET_ENDIAN")? != "little" {
-        return Err("the eBPF programs read headers as little-endian machines do".into());
+        return Err("the eBPF programs support little-endian machines only".into());
     }
-    // Where it was built is nobody's business, and no reason for two builds of one source to differ.
-    let folder = source.parent().ok_or("the eBPF sources are in a folder")?;
+    // Paths of the build machine must not be in the object: builds of the same source must be identical.
+    let folder = source.parent().ok_or("the eBPF source has no parent folder")?;
     let status = Command::new(clang)
         .args(["-target", "bpfel", "-mcpu=v3", "-O2", "-g", "-nostdinc", "-Wall", "-Wextra", "-Werror", "-c"])
         .arg(format!("-ffile-prefix-map={}=bpf", folder.display()))

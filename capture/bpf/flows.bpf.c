@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
-/* Watches every packet of the cgroups below the one it is attached to. Always lets it pass. */
+/* Counts every packet of the cgroups below the one where the programs are attached. Never drops a packet. */
 #include "datagram.h"
 
 INLINE int watch(struct __sk_buff *skb, enum hook hook)

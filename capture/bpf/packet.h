@@ -5,7 +5,7 @@
 
 enum hook { EGRESS = 0, INGRESS = 1 };
 
-/* RFC 8200 sets no limit; more than these are nobody's honest traffic. */
+/* RFC 8200 sets no limit. Legitimate packets have fewer. */
 #define MAX_EXTENSION_HEADERS 6
 
 #define TCP_FIN 0x01
@@ -18,16 +18,16 @@ struct packet {
 	u32 bytes, segments;
 	bool v6;
 	u8 protocol;
-	u8 what;     /* TCP flags, or the type of the first SCTP chunk */
+	u8 kind;     /* TCP flags, or the type of the first SCTP chunk */
 	u32 offset;  /* of the transport header */
 	u32 opening; /* initial sequence number or initiate tag */
 	u16 local_port, remote_port;
 	u8 local[16], remote[16];
 };
 
-enum verdict { WATCH, PASS_OVER };
+enum verdict { WATCH, SKIP };
 
-/* What segmentation offload holds together was, or will be, so many packets. */
+/* How many packets on the wire a segmentation offload buffer stands for. */
 INLINE u32 segments(struct __sk_buff *skb)
 {
 	u32 n = skb->gso_segs;
@@ -39,7 +39,7 @@ INLINE bool load(struct __sk_buff *skb, u32 offset, void *to, u32 size)
 {
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 
-	/* The headers lie in the linear part, but nothing promises it. */
+	/* The headers are usually in the linear part, but this is not guaranteed. */
 	if (offset < 0x4000 && data + offset + size <= end) {
 		copy(to, data + offset, size);
 		return true;
@@ -68,7 +68,7 @@ INLINE enum verdict skip_extensions(struct __sk_buff *skb, struct packet *p)
 		if (next == IPPROTO_FRAGMENT) {
 			if (ntohs(extension.fragment) & 0xfff8) {
 				count(FRAGMENTS);
-				return PASS_OVER;
+				return SKIP;
 			}
 			at += 8;
 		} else if (next == IPPROTO_AH) {
@@ -79,32 +79,32 @@ INLINE enum verdict skip_extensions(struct __sk_buff *skb, struct packet *p)
 		next = extension.next;
 	}
 	count(UNPARSABLE);
-	return PASS_OVER;
+	return SKIP;
 }
 
-/* Protocol and place of the transport header; nothing more, as a TCP data packet needs nothing more. */
+/* Reads the protocol and the offset of the transport header only: a TCP data packet needs no more. */
 INLINE enum verdict read_network(struct __sk_buff *skb, struct packet *p)
 {
 	u8 head[12];
 
 	if (!load(skb, 0, head, sizeof(head))) {
 		count(UNPARSABLE);
-		return PASS_OVER;
+		return SKIP;
 	}
 	if (head[0] >> 4 == 4) {
 		p->v6 = false;
 		p->protocol = head[9];
 		p->offset = (u32)(head[0] & 15) * 4;
-		/* All but a first fragment lack the ports. */
+		/* Only the first fragment has the ports. */
 		if (((u32)(head[6] & 0x1f) << 8) | head[7]) {
 			count(FRAGMENTS);
-			return PASS_OVER;
+			return SKIP;
 		}
 		return WATCH;
 	}
 	if (head[0] >> 4 != 6) {
 		count(UNPARSABLE);
-		return PASS_OVER;
+		return SKIP;
 	}
 	p->v6 = true;
 	p->protocol = head[6];
@@ -132,8 +132,8 @@ INLINE bool is_multicast(const u8 *a)
 	return w[0] == 0 && w[1] == 0 && w[2] == 0xffff0000 && ((a[12] & 0xf0) == 0xe0 || w[3] == 0xffffffff);
 }
 
-/* Addresses and ports. A pod's talk with itself over loopback is nobody's policy; multicast and broadcast have no peer that
- * NetworkPolicy could name: both are passed over, the second counted. */
+/* Reads addresses and ports. NetworkPolicy does not apply to loopback traffic inside a pod, and a multicast or broadcast
+ * packet has no peer that a NetworkPolicy could select. Both are skipped; multicast and broadcast are counted. */
 INLINE enum verdict read_ends(struct __sk_buff *skb, struct packet *p)
 {
 	u8 addresses[32] __attribute__((aligned(8))) = {};
@@ -152,11 +152,11 @@ INLINE enum verdict read_ends(struct __sk_buff *skb, struct packet *p)
 	if (!load(skb, p->offset, ports, sizeof(ports)))
 		goto unparsable;
 	if (is_loopback(from) || is_loopback(to))
-		return PASS_OVER;
+		return SKIP;
 	if (is_multicast(to) ||
 	    (p->hook == INGRESS && (skb->pkt_type == PACKET_BROADCAST || skb->pkt_type == PACKET_MULTICAST))) {
 		count(MULTICAST);
-		return PASS_OVER;
+		return SKIP;
 	}
 	if (p->hook == EGRESS) {
 		copy(p->local, from, 16);
@@ -173,5 +173,5 @@ INLINE enum verdict read_ends(struct __sk_buff *skb, struct packet *p)
 
 unparsable:
 	count(UNPARSABLE);
-	return PASS_OVER;
+	return SKIP;
 }

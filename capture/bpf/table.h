@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
-/* The flow table: find or make an entry, add to it, tell the user side of a new one. */
+/* The flow table: find or make an entry, add to it, announce a new one to the agent. */
 #pragma once
 #include "packet.h"
 
 #define add(place, n) __sync_fetch_and_add(&(place), n)
 
-INLINE void name_flow(struct flow_key *key, struct __sk_buff *skb, const struct packet *p, enum role role)
+INLINE void fill_key(struct flow_key *key, struct __sk_buff *skb, const struct packet *p, enum role role)
 {
 	key->cgroup = bpf_skb_cgroup_id(skb);
 	copy(key->remote, p->remote, 16);
@@ -15,8 +15,8 @@ INLINE void name_flow(struct flow_key *key, struct __sk_buff *skb, const struct 
 	key->pad = 0;
 }
 
-/* The same ends, seen the other way round. */
-INLINE void turn_flow(struct flow_key *key, const struct packet *p, enum role role)
+/* Changes the role in a key of the same two ends. */
+INLINE void set_role(struct flow_key *key, const struct packet *p, enum role role)
 {
 	key->port = role == LOCAL_IS_CLIENT ? p->remote_port : p->local_port;
 	key->role = role;
@@ -27,13 +27,13 @@ INLINE struct flow *find_flow(const struct flow_key *key)
 	return bpf_map_lookup_elem(&flows, key);
 }
 
-INLINE struct flow *make_flow(const struct flow_key *key, const u8 *local, u64 now, u32 marks)
+INLINE struct flow *make_flow(const struct flow_key *key, const u8 *local, u64 now, u32 flags)
 {
-	struct flow fresh = {.made = now, .last = now, .window = (u32)-1, .marks = marks};
+	struct flow fresh = {.created = now, .last = now, .window = (u32)-1, .flags = flags};
 	struct flow *flow;
 
 	copy(fresh.local, local, 16);
-	/* Fails with EEXIST where another CPU was quicker: then that entry is the one. */
+	/* Fails with EEXIST if another CPU was faster; the entry of that CPU is used then. */
 	bpf_map_update_elem(&flows, key, &fresh, BPF_NOEXIST);
 	flow = find_flow(key);
 	if (!flow)
@@ -41,18 +41,18 @@ INLINE struct flow *make_flow(const struct flow_key *key, const u8 *local, u64 n
 	return flow;
 }
 
-/* A wakeup costs more than all the rest, so the reader polls, and is woken only when the ring fills. */
+/* A wakeup costs more than everything else here. So the agent polls, and is woken only if the ring fills up. */
 INLINE void emit(struct flow *flow, const struct flow_key *key, u64 now, u64 bytes)
 {
 	struct event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	u64 wakeup = BPF_RB_NO_WAKEUP;
 
 	if (!event) {
-		/* Not marked as emitted: its next packet tries again. */
+		/* FLOW_EMITTED stays unset, so the flow's next packet tries again. */
 		count(RING_FULL);
 		return;
 	}
-	flow->marks |= FLOW_EMITTED;
+	flow->flags |= FLOW_EMITTED;
 	event->key = *key;
 	copy(event->local, flow->local, 16);
 	event->time = now;
@@ -68,7 +68,7 @@ INLINE void add_packets(struct flow *flow, const struct flow_key *key, bool from
 	struct control *c = bpf_map_lookup_elem(&control, &zero);
 
 	if (c) {
-		/* Read once: the user side may turn the window in between. */
+		/* Read once: the agent may begin a new window meanwhile. */
 		u32 window = *(volatile u32 *)&c->window;
 
 		if (flow->window != window) {
@@ -82,7 +82,7 @@ INLINE void add_packets(struct flow *flow, const struct flow_key *key, bool from
 	else
 		add(flow->server_packets, packets);
 	add(flow->bytes, bytes);
-	if (!(flow->marks & FLOW_EMITTED))
+	if (!(flow->flags & FLOW_EMITTED))
 		emit(flow, key, now, bytes);
 }
 
@@ -97,7 +97,7 @@ INLINE void add_packet(struct flow *flow, const struct flow_key *key, const stru
 	add_packets(flow, key, sent_by_client(p->hook, key->role), p->segments, p->bytes, now);
 }
 
-/* An attempt is known by the client's port and the number it chose; the same again is a repetition. */
+/* The client's port and initial number identify an attempt. The same pair again is a retransmission. */
 INLINE void add_opening(struct flow *flow, u16 client_port, u32 opening)
 {
 	u64 this = ((u64)client_port << 32) | opening;
@@ -105,13 +105,34 @@ INLINE void add_opening(struct flow *flow, u16 client_port, u32 opening)
 	if (flow->last_opening == this)
 		return;
 	flow->last_opening = this;
-	/* Seen from its start, so who is the server is no longer a guess. */
-	flow->marks &= ~FLOW_GUESSED;
+	/* The programs see this connection from its start, so the server is known. */
+	flow->flags &= ~FLOW_GUESSED;
 	add(flow->opened, 1);
 }
 
-/* Never more answers than attempts: a repeated answer changes nothing. */
+/* Answers never exceed attempts: a retransmitted answer is not counted. */
 INLINE bool awaits_answer(const struct flow *flow)
 {
 	return flow->established + flow->refused < flow->opened;
+}
+
+INLINE struct flow *find_or_make_flow(const struct flow_key *key, const u8 *local, u64 now)
+{
+	struct flow *flow = find_flow(key);
+
+	return flow ? flow : make_flow(key, local, now, 0);
+}
+
+/* Counts a TCP SYN or an SCTP INIT: the attempt and its packet. Returns false if the table has no room. */
+INLINE bool add_attempt(struct flow_key *key, struct __sk_buff *skb, const struct packet *p, enum role role, u64 now)
+{
+	struct flow *flow;
+
+	fill_key(key, skb, p, role);
+	flow = find_or_make_flow(key, p->local, now);
+	if (!flow)
+		return false;
+	add_opening(flow, role == LOCAL_IS_CLIENT ? p->local_port : p->remote_port, p->opening);
+	add_packet(flow, key, p, now);
+	return true;
 }

@@ -1,28 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
-/* TCP. Handshakes go to the flow table; every later packet adds to a tally that its socket carries, which is moved into the
- * table when some time has passed or the connection ends. */
+/* TCP. Handshakes go to the flow table. Later packets add to a tally in the socket's storage, which is moved into the table
+ * after some time, or when the connection ends. */
 #pragma once
 #include "table.h"
 
-/* In each span of 25 ms to 250 ms, as CONFIG_HZ is 1000 to 100, so many packets of a connection are moved into the table at
- * once, and later ones with the first of the next span: only the tail of a dense burst can lag, until the next packet. */
+/* A span is 25 ms (CONFIG_HZ=1000) to 250 ms (CONFIG_HZ=100) long. In each span, the first SPAN_MOVES packets of a connection
+ * are moved into the table at once. Later ones are moved with the first packet of the next span, so only the end of a dense
+ * burst can lag, until the next packet. */
 #define SPAN_JIFFIES 25
 #define SPAN_MOVES 8
 #define EPHEMERAL 32768
 
-INLINE void fold(struct connection *c, u8 hook)
+INLINE void move_tally(struct connection *c, u8 hook)
 {
 	struct tally *tally = &c->tallies[hook & 1];
 	u64 packets = tally->packets, bytes = tally->bytes, now = bpf_ktime_get_ns();
 	struct flow *flow = find_flow(&c->key);
 
 	if (!flow) {
-		/* Thrown out since: it starts anew and is told of anew. */
-		u32 marks = c->marks & CONNECTION_GUESSED ? FLOW_GUESSED : 0;
+		/* The entry was evicted: make a new one, which is announced again. */
+		u32 flags = c->flags & CONNECTION_GUESSED ? FLOW_GUESSED : 0;
 
-		if (c->marks & CONNECTION_ESTABLISHED)
-			marks |= FLOW_RESUMED;
-		flow = make_flow(&c->key, c->local, now, marks);
+		if (c->flags & CONNECTION_ESTABLISHED)
+			flags |= FLOW_RESUMED;
+		flow = make_flow(&c->key, c->local, now, flags);
 	}
 	if (!flow)
 		return;
@@ -31,29 +32,27 @@ INLINE void fold(struct connection *c, u8 hook)
 	tally->bytes = 0;
 }
 
-/* What the client learns of its attempt. Out of the way of data packets. */
+/* Counts the answer that the client gets to its attempt. Not called for data packets. */
 INLINE void read_answer(struct connection *c, const struct packet *p)
 {
 	struct flow *flow;
 
-	if (c->key.role != LOCAL_IS_CLIENT || p->hook != INGRESS || (c->marks & CONNECTION_ANSWERED))
+	if (c->key.role != LOCAL_IS_CLIENT || p->hook != INGRESS || (c->flags & CONNECTION_ANSWERED))
 		return;
-	if (!(p->what & (TCP_SYN | TCP_RST)))
+	if (!(p->kind & (TCP_SYN | TCP_RST)))
 		return;
-	c->marks |= p->what & TCP_RST ? CONNECTION_ANSWERED : CONNECTION_ANSWERED | CONNECTION_ESTABLISHED;
-	flow = find_flow(&c->key);
-	if (!flow)
-		flow = make_flow(&c->key, c->local, bpf_ktime_get_ns(), 0);
+	c->flags |= p->kind & TCP_RST ? CONNECTION_ANSWERED : CONNECTION_ANSWERED | CONNECTION_ESTABLISHED;
+	flow = find_or_make_flow(&c->key, c->local, bpf_ktime_get_ns());
 	if (!flow)
 		return;
-	if (p->what & TCP_RST)
+	if (p->kind & TCP_RST)
 		add(flow->refused, 1);
 	else
 		add(flow->established, 1);
 }
 
-/* The one place that most packets ever come to: a data packet of a connection that carries its tallies, not its turn to be
- * moved. False: it must take the long way. */
+/* The fast path, which handles most packets: a data packet of a connection that has a tally, if the tally is not due to be
+ * moved. Returns false if the packet needs the slow path. */
 INLINE bool tally_only(struct __sk_buff *skb, enum hook hook)
 {
 	const u8 *packet = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
@@ -79,7 +78,7 @@ INLINE bool tally_only(struct __sk_buff *skb, enum hook hook)
 	if (!sk)
 		return false;
 	c = bpf_sk_storage_get(&connections, sk, 0, 0);
-	if (!c || (c->marks & CONNECTION_CLOSING))
+	if (!c || (c->flags & CONNECTION_CLOSING))
 		return false;
 	tally = &c->tallies[hook];
 	if (tally->moves < SPAN_MOVES || bpf_jiffies64() - tally->since >= SPAN_JIFFIES)
@@ -96,22 +95,23 @@ INLINE void on_connection(struct connection *c, const struct packet *p)
 
 	tally->packets += p->segments;
 	tally->bytes += p->bytes;
-	if (p->what & (TCP_SYN | TCP_FIN | TCP_RST)) {
+	if (p->kind & (TCP_SYN | TCP_FIN | TCP_RST)) {
 		read_answer(c, p);
-		if (p->what & (TCP_FIN | TCP_RST))
-			c->marks |= CONNECTION_CLOSING;
+		if (p->kind & (TCP_FIN | TCP_RST))
+			c->flags |= CONNECTION_CLOSING;
 	} else if (jiffies - tally->since >= SPAN_JIFFIES) {
 		tally->since = jiffies;
 		tally->moves = 0;
-	} else if (tally->moves >= SPAN_MOVES && !(c->marks & CONNECTION_CLOSING)) {
+	} else if (tally->moves >= SPAN_MOVES && !(c->flags & CONNECTION_CLOSING)) {
 		return;
 	}
 	tally->moves++;
-	fold(c, p->hook);
+	move_tally(c, p->hook);
 }
 
-/* Returns whether it does; without it each packet takes the long way: slower, and nothing is lost. */
-INLINE bool carry(struct bpf_sock *sk, const struct flow_key *key, const struct packet *p, u32 marks)
+/* Gives the socket a tally. Returns false if the kernel has no memory: then each packet takes the slow path, and nothing is
+ * lost. */
+INLINE bool make_tally(struct bpf_sock *sk, const struct flow_key *key, const struct packet *p, u32 flags)
 {
 	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 
@@ -120,7 +120,7 @@ INLINE bool carry(struct bpf_sock *sk, const struct flow_key *key, const struct 
 	c->key = *key;
 	copy(c->local, p->local, 16);
 	c->opening = p->opening;
-	c->marks = marks;
+	c->flags = flags;
 	return true;
 }
 
@@ -130,7 +130,7 @@ INLINE bool has_listener(struct __sk_buff *skb, const struct packet *p)
 	struct bpf_sock *sk;
 	bool listens;
 
-	/* No connection has the remote port 0, so only a listener can be found. */
+	/* The remote port is 0, which no connection has, so this finds only listeners. */
 	if (p->v6) {
 		copy(tuple.ipv6.saddr, p->remote, 16);
 		copy(tuple.ipv6.daddr, p->local, 16);
@@ -154,57 +154,48 @@ INLINE void on_opening(struct __sk_buff *skb, struct packet *p, struct bpf_sock 
 	enum role role = p->hook == EGRESS ? LOCAL_IS_CLIENT : LOCAL_IS_SERVER;
 	struct connection *c = 0;
 	struct flow_key key;
-	struct flow *flow;
 
 	if (connection)
 		c = bpf_sk_storage_get(&connections, connection, 0, 0);
-	if (c && c->opening == p->opening) { /* a repetition */
+	if (c && c->opening == p->opening) { /* a retransmission */
 		on_connection(c, p);
 		return;
 	}
-	name_flow(&key, skb, p, role);
-	flow = find_flow(&key);
-	if (!flow)
-		flow = make_flow(&key, p->local, now, 0);
-	if (!flow)
-		return;
-	add_opening(flow, role == LOCAL_IS_CLIENT ? p->local_port : p->remote_port, p->opening);
-	add_packet(flow, &key, p, now);
-	if (connection && role == LOCAL_IS_CLIENT)
-		carry(connection, &key, p, 0);
+	if (add_attempt(&key, skb, p, role, now) && connection && role == LOCAL_IS_CLIENT)
+		make_tally(connection, &key, p, 0);
 }
 
-/* Between SYN and the connection's own socket, packets are seen at the listener. The handshake is done when the client's
- * ACK comes: a half-open scan is no connection. */
+/* After the SYN and until the connection has its own socket, its packets belong to the listener. The client's ACK completes
+ * the handshake: a half-open scan is not a connection. */
 INLINE void on_listener(struct __sk_buff *skb, struct packet *p, u64 now)
 {
 	struct flow_key key;
 	struct flow *flow;
 
-	name_flow(&key, skb, p, LOCAL_IS_SERVER);
+	fill_key(&key, skb, p, LOCAL_IS_SERVER);
 	flow = find_flow(&key);
 	if (!flow) {
-		if (p->what & TCP_RST)
+		if (p->kind & TCP_RST)
 			return;
-		/* Its SYN came before the programs did. */
+		/* Its SYN came before the programs were attached. */
 		flow = make_flow(&key, p->local, now, 0);
 		if (!flow)
 			return;
 		add(flow->opened, 1);
 	}
 	if (awaits_answer(flow)) {
-		if (p->hook == INGRESS && (p->what & (TCP_SYN | TCP_RST | TCP_ACK)) == TCP_ACK)
+		if (p->hook == INGRESS && (p->kind & (TCP_SYN | TCP_RST | TCP_ACK)) == TCP_ACK)
 			add(flow->established, 1);
-		else if (p->hook == EGRESS && (p->what & TCP_RST))
+		else if (p->hook == EGRESS && (p->kind & TCP_RST))
 			add(flow->refused, 1);
 	}
 	add_packet(flow, &key, p, now);
 }
 
-/* A connection's socket that carries nothing yet: accepted just now, or older than these programs. */
-INLINE void on_stranger(struct __sk_buff *skb, struct packet *p, struct bpf_sock *sk, u64 now)
+/* A connection's socket that has no tally yet: it was just accepted, or is older than these programs. */
+INLINE void on_new_socket(struct __sk_buff *skb, struct packet *p, struct bpf_sock *sk, u64 now)
 {
-	u32 state = sk->state, marks = 0;
+	u32 state = sk->state, flags = 0;
 	enum role role = LOCAL_IS_SERVER;
 	struct flow_key key;
 	struct flow *flow;
@@ -212,30 +203,30 @@ INLINE void on_stranger(struct __sk_buff *skb, struct packet *p, struct bpf_sock
 
 	if (state == TCP_CLOSE)
 		return;
-	name_flow(&key, skb, p, role);
+	fill_key(&key, skb, p, role);
 	flow = state == TCP_SYN_SENT ? 0 : find_flow(&key);
 	if (flow) {
-		/* TCP Fast Open makes the socket before the handshake is done. */
-		if (state == TCP_SYN_RECV && p->hook == INGRESS && (p->what & TCP_ACK) && awaits_answer(flow))
+		/* TCP Fast Open makes the socket before the handshake is complete. */
+		if (state == TCP_SYN_RECV && p->hook == INGRESS && (p->kind & TCP_ACK) && awaits_answer(flow))
 			add(flow->established, 1);
-		carry(sk, &key, p, CONNECTION_ANSWERED | CONNECTION_ESTABLISHED);
+		make_tally(sk, &key, p, CONNECTION_ANSWERED | CONNECTION_ESTABLISHED);
 		add_packet(flow, &key, p, now);
 		return;
 	}
 	if (state == TCP_SYN_SENT || (state != TCP_SYN_RECV && !has_listener(skb, p))) {
 		role = LOCAL_IS_CLIENT;
-		/* Who has no listener is the client, or its listener has closed since. */
+		/* An end without a listener is the client, unless its listener has closed. */
 		if (state != TCP_SYN_SENT && !(p->local_port >= EPHEMERAL && p->remote_port < EPHEMERAL))
-			marks |= CONNECTION_GUESSED;
-		turn_flow(&key, p, role);
+			flags |= CONNECTION_GUESSED;
+		set_role(&key, p, role);
 		flow = find_flow(&key);
 	}
 	if (state != TCP_SYN_SENT)
-		marks |= CONNECTION_ANSWERED | CONNECTION_ESTABLISHED;
-	/* Counted as a connection once: with its entry, or when its socket begins to carry its tallies. */
-	counts = carry(sk, &key, p, marks) || !flow;
+		flags |= CONNECTION_ANSWERED | CONNECTION_ESTABLISHED;
+	/* Counts as a connection once: when its entry is made, or when its socket gets a tally. */
+	counts = make_tally(sk, &key, p, flags) || !flow;
 	if (!flow)
-		flow = make_flow(&key, p->local, now, marks & CONNECTION_GUESSED ? FLOW_GUESSED : 0);
+		flow = make_flow(&key, p->local, now, flags & CONNECTION_GUESSED ? FLOW_GUESSED : 0);
 	if (!flow)
 		return;
 	if (counts) {
@@ -264,7 +255,7 @@ INLINE void on_tcp(struct __sk_buff *skb, struct packet *p)
 		count(UNPARSABLE);
 		return;
 	}
-	p->what = tcp.flags;
+	p->kind = tcp.flags;
 	p->opening = tcp.sequence;
 	if (sk->type == SOCK_STREAM && sk->state != TCP_LISTEN)
 		connection = sk;
@@ -278,11 +269,11 @@ INLINE void on_tcp(struct __sk_buff *skb, struct packet *p)
 	if (read_ends(skb, p) != WATCH)
 		return;
 	if ((tcp.flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
-		/* A raw socket is given a copy of what comes in, and is no listener; what it sends is an attempt all the same. */
+		/* A raw socket receives copies of incoming packets and is not a listener. A SYN that it sends is an attempt. */
 		if (p->hook == EGRESS || sk->type == SOCK_STREAM)
 			on_opening(skb, p, connection, bpf_ktime_get_ns());
 	} else if (connection) {
-		on_stranger(skb, p, connection, bpf_ktime_get_ns());
+		on_new_socket(skb, p, connection, bpf_ktime_get_ns());
 	} else if (sk->type == SOCK_STREAM) {
 		on_listener(skb, p, bpf_ktime_get_ns());
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
-/* The few shapes and helpers of the kernel's stable interface that the programs use, written out so that building them
- * needs clang alone: no kernel headers, no libbpf, no vmlinux.h. */
+/* The structs and helpers of the kernel's stable interface that the programs use. They are written out here so that the
+ * build needs only clang: no kernel headers, no libbpf, no vmlinux.h. */
 #pragma once
 
 typedef unsigned char u8;
@@ -34,7 +34,7 @@ typedef _Bool bool;
 #define BPF_RB_AVAIL_DATA 0
 #define BPF_RB_RING_SIZE 1
 
-/* Address families, protocols and TCP states as linux/in.h and net/tcp_states.h number them. */
+/* Socket types, protocols and TCP states, with the numbers of linux/net.h, linux/in.h and net/tcp_states.h. */
 #define SOCK_STREAM 1
 #define SOCK_RAW 3
 #define IPPROTO_HOPOPTS 0

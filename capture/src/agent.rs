@@ -1,4 +1,4 @@
-//! One window after another: drain what is announced, read the sums, write flows and a report.
+//! The main loop. Each window: read the announced flows, read the sums, write flows and a report.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -7,21 +7,22 @@ use anyhow::Context as _;
 use foretell_policy::model::flow::{Line, NodeReport};
 use tracing::{debug, info, trace, warn};
 
-use crate::aggregate::{Aggregate, Closed, Closing};
+use crate::aggregate::Aggregate;
 use crate::clock::Moment;
 use crate::host;
 use crate::output::Writer;
 use crate::probe::{Counts, Probe};
 use crate::registry::Registry;
+use crate::window::{Window, WindowResult};
 
-/// How often announced flows are read: a pod that lives for a second must be found while it lives.
+/// How often announced flows are read. A pod that exists for only a second must be looked up while it exists.
 const POLL: Duration = Duration::from_millis(10);
-/// A flow without packets for this long is forgotten, as connection tracking would have by then.
+/// A flow without packets for this long is forgotten, as in connection tracking.
 const KEEP: Duration = Duration::from_mins(5);
-/// An attempt this young may still be answered.
+/// An attempt younger than this may still be answered.
 const SETTLE: Duration = Duration::from_secs(3);
 
-/// Everything that outlives a window.
+/// The state that is kept from window to window.
 pub struct Agent {
     node: String,
     probe: Probe,
@@ -35,29 +36,29 @@ pub struct Agent {
     counts: Counts,
 }
 
-/// What an agent is made of.
+/// The parts of an agent.
 pub struct Parts {
     /// Name of the node.
     pub node: String,
     /// The attached programs.
     pub probe: Probe,
-    /// Who owns which cgroup.
+    /// The owners of the cgroups.
     pub registry: Registry,
-    /// Where lines go.
+    /// Writes the lines.
     pub writer: Writer,
-    /// Span of a window.
+    /// Length of a window.
     pub window: Duration,
-    /// Flows kept at once.
+    /// Maximum number of flows at a time.
     pub max_flows: u32,
-    /// Monotonic time from which first datagrams decide.
+    /// Monotonic time in nanoseconds from which the first datagram of a flow decides which end is the client.
     pub settled: u64,
 }
 
 impl Agent {
-    /// Begins the first window and writes a report without a span, so that a reader knows the host's addresses at once.
+    /// Begins the first window and writes a report of zero length, so that a reader knows the host's addresses at once.
     ///
     /// # Errors
-    /// Where the addresses cannot be read or the report cannot be written.
+    /// If the addresses cannot be read or the report cannot be written.
     pub fn begin(parts: Parts) -> anyhow::Result<Self> {
         let Parts { node, probe, registry, writer, window, max_flows, settled } = parts;
         let began = Moment::now();
@@ -70,17 +71,17 @@ impl Agent {
         Ok(agent)
     }
 
-    /// Runs window after window until told to stop, then writes the last, cut short.
+    /// Runs one window after another until `stop` returns true, then writes the last, shortened window.
     ///
     /// # Errors
-    /// Where the kernel's maps cannot be read or lines cannot be written.
+    /// If the kernel's maps cannot be read or lines cannot be written.
     pub fn watch(&mut self, mut stop: impl FnMut() -> bool) -> anyhow::Result<()> {
         let mut ends = Instant::now() + self.span;
         while !stop() {
             let rest = ends.saturating_duration_since(Instant::now());
             if rest.is_zero() {
                 self.end_window(false)?;
-                // Not drifting; and after a pause of the machine, not catching up either.
+                // Windows do not drift, and windows that passed while the machine was suspended are not caught up.
                 ends = (ends + self.span).max(Instant::now());
                 continue;
             }
@@ -100,48 +101,48 @@ impl Agent {
     }
 
     fn end_window(&mut self, is_last: bool) -> anyhow::Result<()> {
-        // First the turn in the kernel, then the events: whatever is announced before it is in the table by now.
-        let turned = Moment::now().monotonic;
+        // The kernel begins the next window before the events are read: every flow announced earlier is in the table by now.
+        let started = Moment::now().monotonic;
         self.probe.begin_window(self.window.wrapping_add(1), self.settled)?;
         self.drain();
         self.registry.sweep();
-        let closing = Closing {
-            window: self.window,
+        let window = Window {
+            number: self.window,
             began: self.began,
             ended: Moment::now(),
             settle: SETTLE.min(self.span),
             keep: KEEP,
-            last: is_last,
+            is_last,
             node: &self.node,
         };
-        let mut closed = Closed::default();
+        let mut result = WindowResult::default();
         self.probe.read_flows(|key, sums| {
-            self.aggregate.read(key, sums, &closing, &mut closed, |cgroup| self.registry.owner(cgroup));
+            self.aggregate.read(key, sums, &window, &mut result, |cgroup| self.registry.owner(cgroup));
         })?;
-        let closed = self.aggregate.close(&closing, closed);
-        for key in &closed.idle {
+        let result = self.aggregate.end_window(&window, result);
+        for key in &result.idle {
             self.probe.remove_flow(key)?;
         }
-        let ended = closing.ended;
-        let lost = self.lost(&closed)?;
+        let ended = window.ended;
+        let lost = self.lost(&result)?;
         let report = self.report(ended, lost)?;
-        let mut lines: Vec<Line> = closed.flows.into_iter().map(|flow| Line::Flow(Box::new(flow))).collect();
+        let mut lines: Vec<Line> = result.flows.into_iter().map(|flow| Line::Flow(Box::new(flow))).collect();
         let flows = lines.len();
         lines.push(report);
         self.writer.write(&lines)?;
-        let took = Moment::now().monotonic.saturating_sub(turned) / 1_000_000;
-        debug!(flows.written = flows, took.milliseconds = took, "Wrote a window of {flows} flows in {took} ms");
+        let took = Moment::now().monotonic.saturating_sub(started) / 1_000_000;
+        debug!(flows.written = flows, took.milliseconds = took, "Wrote a window with {flows} flows in {took} ms");
         self.began = ended;
         self.window = self.window.wrapping_add(1);
         Ok(())
     }
 
-    fn lost(&mut self, closed: &Closed) -> anyhow::Result<BTreeMap<String, u64>> {
+    fn lost(&mut self, result: &WindowResult) -> anyhow::Result<BTreeMap<String, u64>> {
         let before = std::mem::replace(&mut self.counts, self.probe.counts()?);
         let now = self.counts;
         let multicast = now.multicast.saturating_sub(before.multicast);
         if multicast > 0 {
-            debug!(packets.multicast = multicast, "Passed over {multicast} multicast and broadcast packets");
+            debug!(packets.multicast = multicast, "Skipped {multicast} multicast and broadcast packets");
         }
         let unsent = self.writer.take_lost();
         let lost: BTreeMap<String, u64> = [
@@ -149,9 +150,9 @@ impl Agent {
             ("table_full", now.table_full.saturating_sub(before.table_full)),
             ("unparsable", now.unparsable.saturating_sub(before.unparsable)),
             ("fragments", now.fragments.saturating_sub(before.fragments)),
-            ("evicted", closed.evicted),
-            ("aggregate_full", closed.aggregate_full),
-            ("unattributed", closed.unattributed),
+            ("evicted", result.evicted),
+            ("aggregate_full", result.aggregate_full),
+            ("unattributed", result.unattributed),
         ]
         .into_iter()
         .chain(unsent)
@@ -159,7 +160,7 @@ impl Agent {
         .map(|(cause, n)| (cause.to_owned(), n))
         .collect();
         if !lost.is_empty() {
-            warn!(?lost, "Lost something in this window: {lost:?}");
+            warn!(?lost, "This window is incomplete: {lost:?}");
         }
         Ok(lost)
     }
@@ -173,6 +174,6 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        info!(node.name = %self.node, "No longer watching");
+        info!(node.name = %self.node, "The agent on node {} has stopped", self.node);
     }
 }

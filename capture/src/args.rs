@@ -11,25 +11,25 @@ use jiff::SignedDuration;
 
 use crate::log::Destination;
 
-/// Watches the flows of this node's pods and writes them as NDJSON. Drops nothing, changes nothing.
+/// Observes the flows of this node's pods and writes them as NDJSON. Never drops or changes a packet.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "foretell-capture", version)]
 #[command(group = ArgGroup::new("destination").args(["output", "url"]).required(true).multiple(true))]
 #[command(mut_arg("url", |arg| arg.required(false)), mut_arg("token_file", |arg| arg.required(false)))]
 pub struct Args {
-    /// File that flows and reports are appended to; `-` is standard output.
+    /// File to which flows and reports are appended; `-` is standard output.
     #[arg(long, env = "FORETELL_OUTPUT", value_name = "FILE")]
     pub output: Option<Output>,
 
-    /// Where they are sent to.
+    /// Evaluator to which flows and reports are sent.
     #[command(flatten)]
     pub evaluator: Option<EvaluatorArgs>,
 
-    /// Bytes of batches that are kept while the evaluator does not take them. What comes then is counted as lost.
+    /// Bytes of flows that are kept while the evaluator is unavailable. Flows beyond that are counted as lost.
     #[arg(long, env = "FORETELL_QUEUE_BYTES", value_name = "BYTES", default_value_t = 32 << 20, value_parser = clap::value_parser!(u32).range(1 << 16..), hide_short_help = true)]
     pub queue_bytes: u32,
 
-    /// Cgroup-v2 folder below which everything is watched [default: kubelet's kubepods under the cgroup2 mount]
+    /// Cgroup v2 folder below which all traffic is observed [default: kubelet's kubepods under the cgroup2 mount]
     #[arg(long, env = "FORETELL_CGROUP", value_name = "PATH")]
     pub cgroup: Option<PathBuf>,
 
@@ -37,15 +37,15 @@ pub struct Args {
     #[arg(long, env = "NODE_NAME", value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub node: Option<String>,
 
-    /// Span over which a flow's packets are summed into one line.
+    /// Length of a window. A flow's packets in a window are summed into one line.
     #[arg(long, env = "FORETELL_WINDOW", value_name = "SPAN", default_value = "10s", value_parser = parse_span)]
     pub window: Duration,
 
-    /// Stop after this span, as if asked to [default: run until SIGTERM or SIGINT]
+    /// Stop after this time [default: run until SIGTERM or SIGINT]
     #[arg(long, env = "FORETELL_DURATION", value_name = "SPAN", value_parser = parse_span)]
     pub duration: Option<Duration>,
 
-    /// Distinct flows kept at once, in the kernel and here. What does not fit is counted as lost.
+    /// Maximum number of distinct flows at a time, in the kernel and in the agent. Flows beyond that are counted as lost.
     #[arg(long, env = "FORETELL_MAX_FLOWS", value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(64..=4_194_304))]
     pub max_flows: u32,
 
@@ -53,17 +53,17 @@ pub struct Args {
     #[arg(long, env = "FORETELL_RING_BYTES", value_name = "BYTES", default_value_t = 4 << 20, value_parser = clap::value_parser!(u32).range(4096..=1 << 30), hide_short_help = true)]
     pub ring_bytes: u32,
 
-    /// What is logged: a level, or tracing's filter syntax.
+    /// Log level, or a filter in the syntax of tracing.
     #[arg(long, env = "FORETELL_LOG", value_name = "FILTER", default_value = "info")]
     pub log: String,
 
-    /// Where the log goes: `stdout` is for containers, which have one log for everything: as lines {"log":…} that
-    /// readers of flows pass over.
+    /// Where the log goes. `stdout` is for containers, whose only log also contains the flows: log entries are written as
+    /// lines {"log":…}, which readers of flows skip.
     #[arg(long, env = "FORETELL_LOG_TO", value_name = "WHERE", default_value = "stderr")]
     pub log_to: Destination,
 }
 
-/// Where lines go.
+/// Where flows and reports are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
     /// Standard output.
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_go_to_a_file_or_to_an_evaluator_or_to_both() {
+    fn lines_go_to_a_file_an_evaluator_or_both() {
         let parse = |arguments: &[&str]| Args::try_parse_from([&["foretell-capture"], arguments].concat());
         let file = parse(&["--output", "-"]).unwrap();
         assert!(file.output.is_some() && file.evaluator.is_none());

@@ -1,9 +1,9 @@
-//! The kernel stamps with the monotonic clock; flows carry wall-clock time.
+//! Converts the monotonic time of the kernel's records into wall-clock time for flows.
 
 use jiff::{SignedDuration, Timestamp};
 use rustix::time::{ClockId, clock_gettime};
 
-/// Both clocks, read in the same moment.
+/// Both clocks, read at the same moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
     /// Nanoseconds of `CLOCK_MONOTONIC`, which `bpf_ktime_get_ns` reads too.
@@ -13,7 +13,7 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// Now.
+    /// Reads both clocks.
     #[must_use]
     pub fn now() -> Self {
         let time = clock_gettime(ClockId::Monotonic);
@@ -22,10 +22,11 @@ impl Moment {
         Self { monotonic: seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds), wall: Timestamp::now() }
     }
 
-    /// The wall-clock time of a stamp near this moment. A stepped wall clock moves all stamps of a window alike.
+    /// The wall-clock time of a monotonic time near this moment. If the wall clock is stepped, all times of a window move by
+    /// the same amount.
     #[must_use]
-    pub fn wall_of(&self, stamp: u64) -> Timestamp {
-        let ago = i128::from(self.monotonic) - i128::from(stamp);
+    pub fn wall_of(&self, monotonic: u64) -> Timestamp {
+        let ago = i128::from(self.monotonic) - i128::from(monotonic);
         let ago = SignedDuration::from_nanos(i64::try_from(ago).unwrap_or_default());
         self.wall.checked_sub(ago).unwrap_or(self.wall)
     }
@@ -36,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stamp_lies_as_far_from_now_as_the_monotonic_clock_says() {
+    fn wall_time_and_monotonic_time_are_equally_far_from_the_moment() {
         let moment = Moment { monotonic: 5_000_000_000, wall: "2026-11-21T01:40:10Z".parse().unwrap() };
         assert_eq!(moment.wall_of(3_000_000_000).to_string(), "2026-11-21T01:40:08Z");
         assert_eq!(moment.wall_of(5_500_000_000).to_string(), "2026-11-21T01:40:10.5Z");

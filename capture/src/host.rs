@@ -1,25 +1,25 @@
-//! What the agent says of the host itself: its name and its own addresses.
+//! The host's name and addresses.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 
-/// The host's name, as a node without a better one is called.
+/// The host's name, which is the default name of the node.
 #[must_use]
 pub fn name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// Every address of the host's own links: gateway, bridge and tunnel addresses included, loopback not.
+/// The addresses of the host's network interfaces. Gateway, bridge and tunnel addresses are included, loopback is not.
 ///
-/// Read in the agent's own network namespace, so the agent must run in the host's.
+/// They are read in the agent's network namespace, so the agent must run in that of the host.
 ///
 /// # Errors
-/// Where the kernel does not list the links.
+/// If the kernel does not list the interfaces.
 pub fn addresses() -> io::Result<Vec<IpAddr>> {
     let addresses: BTreeSet<IpAddr> = if_addrs::get_if_addrs()?
         .into_iter()
-        .map(|link| link.ip().to_canonical())
+        .map(|interface| interface.ip().to_canonical())
         .filter(|address| !address.is_loopback())
         .collect();
     Ok(addresses.into_iter().collect())

@@ -1,4 +1,4 @@
-//! What the agent says of itself: words on standard error, or lines among the flows where both end in one log.
+//! The agent's log: text on standard error, or lines of JSON on standard output, where a container's log also has the flows.
 
 use std::io::{self, IsTerminal as _, Write};
 
@@ -13,14 +13,14 @@ use tracing_subscriber::EnvFilter;
 pub enum Destination {
     /// Standard error, as text.
     Stderr,
-    /// Standard output, as lines of JSON that readers of flows pass over.
+    /// Standard output, as lines of JSON that readers of flows skip.
     Stdout,
 }
 
-/// Begins to log what passes the filter.
+/// Starts logging with this filter.
 ///
 /// # Errors
-/// Where the filter is none.
+/// If the filter is invalid.
 pub fn begin(destination: Destination, filter: &str) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter).with_context(|| format!("--log {filter}"))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter);
@@ -31,21 +31,21 @@ pub fn begin(destination: Destination, filter: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Says what the process ends with, whether or not it has begun to log.
-pub fn last_words(destination: Destination, error: &anyhow::Error) {
+/// Reports the error that ends the process, even if logging has not started.
+pub fn report_failure(destination: Destination, error: &anyhow::Error) {
     match destination {
         Destination::Stderr => eprintln!("foretell-capture: {error:#}"),
         Destination::Stdout => {
-            let words =
+            let entry =
                 json!({"timestamp": Timestamp::now(), "level": "ERROR", "fields": {"message": format!("{error:#}")}});
-            // Where nobody reads any more, there is nobody to tell.
-            let _unread = Lines(io::stdout()).write_all(words.to_string().as_bytes());
+            // If standard output is closed, the error cannot be reported anywhere.
+            let _unread = Lines(io::stdout()).write_all(entry.to_string().as_bytes());
         }
     }
 }
 
-/// Writes each entry, which comes whole, as a line of its own. Standard output is locked for each: a line of the log and one
-/// of a flow never run into each other.
+/// Writes each entry as one line. Every write contains a whole entry, and standard output is locked for each line, so lines of
+/// the log and lines of flows never mix.
 struct Lines<W>(W);
 
 impl<W: Write> Write for Lines<W> {
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_is_one_line_that_readers_of_flows_know() {
+    fn an_entry_is_one_line_that_readers_of_flows_recognize() {
         let mut lines = Lines(Vec::new());
         lines.write_all(b"{\"level\":\"INFO\"}\n").unwrap();
         assert_eq!(lines.0, b"{\"log\":{\"level\":\"INFO\"}}\n");

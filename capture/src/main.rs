@@ -10,7 +10,7 @@ fn main() -> ExitCode {
     match run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            log::last_words(log_to, &error);
+            log::report_failure(log_to, &error);
             ExitCode::FAILURE
         }
     }

@@ -1,54 +1,54 @@
-//! Finds the cgroup2 mount, and kubelet's folder in it.
+//! Finds the cgroup2 mount and kubelet's folder in it.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Where kubelet's drivers put pods: systemd, cgroupfs, and the same under the cgroup root that kind gives kubelet.
+/// Where kubelet's cgroup drivers put pods: systemd, cgroupfs, and both of them below the cgroup root that kind configures.
 const KUBEPODS: [&str; 4] = ["kubepods.slice", "kubepods", "kubelet.slice/kubelet-kubepods.slice", "kubelet/kubepods"];
 
-/// The folder to attach at, and the mount it lies in.
+/// The folder to which the programs are attached, and its mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
     /// The cgroup2 mount.
     pub mount: PathBuf,
-    /// The folder below which packets are watched.
+    /// The folder below which packets are observed.
     pub path: PathBuf,
 }
 
-/// Why there is nothing to attach at.
+/// Why no folder was found.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
     /// No cgroup2 file system is mounted.
     #[error(
-        "no cgroup2 is mounted (/proc/mounts names none): mount it, or in a container add the host's as a hostPath volume"
+        "no cgroup2 file system is mounted (/proc/mounts lists none): mount it, or in a container add the host's as a hostPath volume"
     )]
     NoCgroup2,
-    /// kubelet has made no folder here.
-    #[error("no kubepods folder below {}: is this a Kubernetes node? name another folder with --cgroup", .0.display())]
+    /// There is no folder of kubelet.
+    #[error("no kubepods folder below {}: is this a Kubernetes node? If so, name its folder with --cgroup", .0.display())]
     NoKubepods(PathBuf),
-    /// The folder given lies in no cgroup2 mount.
+    /// The given folder is not in a cgroup2 mount.
     #[error("--cgroup {}: is not in a cgroup2 file system (mounted at {})", .path.display(), .mounts)]
     NotCgroup2 {
-        /// The folder given.
+        /// The given folder.
         path: PathBuf,
-        /// The mounts there are.
+        /// The cgroup2 mounts.
         mounts: String,
     },
-    /// The folder given cannot be read.
+    /// The given folder cannot be read.
     #[error("--cgroup {}: {problem}", .path.display())]
     Unreadable {
-        /// The folder given.
+        /// The given folder.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The operating system's error.
         problem: io::Error,
     },
 }
 
-/// The folder given, or kubelet's.
+/// Finds the mount of the given folder, or kubelet's folder if none is given.
 ///
 /// # Errors
-/// [`NodeError`] where there is no such folder in a cgroup2 file system.
+/// [`NodeError`] if there is no such folder in a cgroup2 file system.
 pub fn find(given: Option<&Path>) -> Result<Node, NodeError> {
     let mounts = cgroup2_mounts(&fs::read("/proc/mounts").unwrap_or_default());
     if mounts.is_empty() {
@@ -56,7 +56,7 @@ pub fn find(given: Option<&Path>) -> Result<Node, NodeError> {
     }
     let Some(given) = given else { return find_kubepods(&mounts) };
     let path = given.canonicalize().map_err(|problem| NodeError::Unreadable { path: given.to_owned(), problem })?;
-    // The innermost mount, where one lies in another.
+    // The innermost mount, if mounts are nested.
     match mounts.iter().filter(|mount| path.starts_with(mount)).max_by_key(|mount| mount.as_os_str().len()) {
         Some(mount) if path.is_dir() => Ok(Node { mount: mount.clone(), path }),
         _ => {
@@ -78,7 +78,7 @@ fn find_kubepods(mounts: &[PathBuf]) -> Result<Node, NodeError> {
     Err(NodeError::NoKubepods(mounts[0].clone()))
 }
 
-/// Mount points of type cgroup2 in the form of /proc/mounts, in which blanks are written as octal escapes.
+/// Mount points of type cgroup2 in /proc/mounts, which writes blanks as octal escapes.
 fn cgroup2_mounts(mounts: &[u8]) -> Vec<PathBuf> {
     String::from_utf8_lossy(mounts)
         .lines()
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cgroup2_is_found_pure_and_hybrid() {
+    fn cgroup2_is_found_in_pure_and_hybrid_setups() {
         let hybrid = b"tmpfs /sys/fs/cgroup tmpfs rw 0 0\ncgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\n\
             cgroup2 /sys/fs/cgroup/unified cgroup2 rw,relatime 0 0\n";
         assert_eq!(cgroup2_mounts(hybrid), [PathBuf::from("/sys/fs/cgroup/unified")]);
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_folder_is_named_with_its_mend() {
+    fn the_error_for_a_missing_folder_names_it_and_the_option() {
         let mount = tempfile::tempdir().unwrap();
         let error = find_kubepods(&[mount.path().to_owned()]).unwrap_err().to_string();
         assert!(error.contains("--cgroup"), "{error}");

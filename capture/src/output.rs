@@ -1,4 +1,4 @@
-//! Writes whole lines, and says so when it cannot; or hands them to what sends them.
+//! Writes lines to a file, and passes them to the shipper.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Stdout, Write};
@@ -9,7 +9,7 @@ use foretell_policy::model::flow::Line;
 use crate::args;
 use crate::ship::Shipper;
 
-/// Where lines go: to a file, to the evaluator, or to both.
+/// Writes lines to a file, sends them to the evaluator, or both.
 #[derive(Debug)]
 pub struct Writer {
     output: Option<Output>,
@@ -31,10 +31,10 @@ enum Sink {
 }
 
 impl Output {
-    /// Opens the file for appending, making it where there is none.
+    /// Opens the file for appending and creates it if it does not exist.
     ///
     /// # Errors
-    /// Where the file cannot be opened for writing.
+    /// If the file cannot be opened for writing.
     pub fn open(output: &args::Output) -> anyhow::Result<Self> {
         let (name, sink) = match output {
             args::Output::Stdout => ("standard output".to_owned(), Sink::Stdout(io::stdout())),
@@ -57,16 +57,16 @@ impl Output {
 }
 
 impl Writer {
-    /// To any of these.
+    /// A writer to these destinations.
     #[must_use]
     pub fn new(output: Option<Output>, shipper: Option<Shipper>) -> Self {
         Self { output, shipper, buffer: Vec::new() }
     }
 
-    /// Writes the lines in one go and flushes: a reader sees whole lines, and a whole window.
+    /// Writes the lines at once and flushes, so that a reader sees whole lines and a whole window.
     ///
     /// # Errors
-    /// Where writing fails; the lines may then have been written in part.
+    /// If writing fails. Some of the lines may be written then.
     pub fn write(&mut self, lines: &[Line]) -> anyhow::Result<()> {
         self.buffer.clear();
         for line in lines {
@@ -83,12 +83,12 @@ impl Writer {
         Ok(())
     }
 
-    /// Flows that could not be sent since this was last asked, by cause.
+    /// Number of flows that could not be sent since the previous call, by cause.
     pub fn take_lost(&mut self) -> Vec<(&'static str, u64)> {
         self.shipper.as_mut().map(Shipper::take_lost).unwrap_or_default()
     }
 
-    /// Waits until what was written is sent, for so long as a pod has to end.
+    /// Waits until all lines are sent, within the time that a pod has for its termination.
     pub fn finish(&mut self) {
         if let Some(shipper) = &mut self.shipper {
             shipper.finish();

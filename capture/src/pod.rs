@@ -1,11 +1,11 @@
-//! Tells a pod by the path of its cgroup, as kubelet's cgroup drivers name it.
+//! Finds the pod of a cgroup by its path, as kubelet's cgroup drivers name it.
 
-/// The pod that owns a cgroup: `metadata.uid`, or of a static pod its config hash.
+/// The pod that owns a cgroup: its `metadata.uid`, or the config hash of a static pod.
 ///
 /// The driver `systemd` writes `kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod<uid>.slice/<container>.scope`
 /// with `_` for each `-` of the uid; `cgroupfs` writes `kubepods/burstable/pod<uid>/<container>`. Guaranteed pods have no
-/// level of service quality in between. `--cgroup-root` puts folders, and under systemd a prefix, before `kubepods`. What
-/// a container makes below its own cgroup belongs to the pod too.
+/// folder for the quality of service. `--cgroup-root` adds folders, and with systemd also a prefix, before `kubepods`.
+/// Cgroups that a container creates below its own belong to the pod too.
 #[must_use]
 pub fn uid(path: &str) -> Option<String> {
     let mut below_kubepods = false;
@@ -25,7 +25,7 @@ pub fn uid(path: &str) -> Option<String> {
     None
 }
 
-/// `kubepods-pod<uid>`, `kubepods-besteffort-pod<uid>`, or with a prefix, `kubelet-kubepods-besteffort-pod<uid>`.
+/// Accepts `kubepods-pod<uid>`, `kubepods-besteffort-pod<uid>`, and a prefix as in `kubelet-kubepods-besteffort-pod<uid>`.
 fn uid_of_slice(slice: &str) -> Option<String> {
     let (above, uid) = slice.rsplit_once("-pod")?;
     let above = above.strip_suffix("-besteffort").or_else(|| above.strip_suffix("-burstable")).unwrap_or(above);
@@ -48,7 +48,7 @@ mod tests {
     const HASH: &str = "8ce9f1a2d3b4c5e6f708192a3b4c5d6e";
 
     #[test]
-    fn kubelets_layouts_name_their_pod() {
+    fn the_pod_is_found_in_every_layout_of_kubelet() {
         let id = "b1946ac92492d2347c6235b4d2611184";
         for path in [
             format!(
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_static_pod_is_told_by_its_config_hash() {
+    fn a_static_pod_is_identified_by_its_config_hash() {
         for path in [
             format!(
                 "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{HASH}.slice/cri-containerd-0.scope"
@@ -89,13 +89,13 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_inside_a_pod_is_the_outer_pod() {
+    fn a_pod_inside_a_pod_belongs_to_the_outer_pod() {
         let path = format!("/kubepods/besteffort/pod{UID}/0/kubepods/besteffort/pod{HASH}/1");
         assert_eq!(uid(&path).as_deref(), Some(UID));
     }
 
     #[test]
-    fn other_cgroups_are_no_pods() {
+    fn other_cgroups_belong_to_no_pod() {
         for path in [
             "",
             "/",

@@ -1,4 +1,4 @@
-//! Loads the eBPF programs, attaches them, and reads their maps.
+//! Loads and attaches the eBPF programs and reads their maps.
 
 use std::fs::File;
 use std::io;
@@ -19,22 +19,22 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/fl
 
 const CONTROL_BYTES: usize = 16;
 
-/// What the kernel side counts, in the order of `enum count` in `bpf/flow.h`.
+/// The programs' counters, in the order of `enum count` in `bpf/flow.h`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Events for which the ring buffer had no room.
+    /// Events that did not fit into the ring buffer.
     pub ring_full: u64,
-    /// Flows for which the table had no room.
+    /// Flows that did not fit into the table.
     pub table_full: u64,
-    /// Packets whose headers could not be read.
+    /// Packets with unreadable headers.
     pub unparsable: u64,
-    /// Fragments without ports.
+    /// Fragments, which have no ports, except the first of a packet.
     pub fragments: u64,
-    /// Multicast and broadcast packets, which are passed over.
+    /// Multicast and broadcast packets, which are skipped.
     pub multicast: u64,
 }
 
-/// How large the maps are made.
+/// Sizes of the maps.
 #[derive(Clone, Copy, Debug)]
 pub struct Sizes {
     /// Entries of the flow table.
@@ -59,26 +59,26 @@ pub fn is_built_in() -> bool {
     !OBJECT.is_empty()
 }
 
-/// Says how to get an agent that has its programs.
+/// Checks that the programs were compiled in.
 ///
 /// # Errors
-/// Where they were not compiled in.
+/// If they were not. The error explains how to build an agent with them.
 pub fn must_be_built_in() -> anyhow::Result<()> {
     if !is_built_in() {
         bail!(
-            "this agent was built without its eBPF programs, as there was no clang: install it (apt-get install clang) and \
-             build again"
+            "this agent was built without its eBPF programs because clang was not found: install it (apt-get install clang) \
+             and build the agent again"
         );
     }
     Ok(())
 }
 
 impl Probe {
-    /// Loads the programs and attaches them at the node. From `settled` (monotonic nanoseconds) on, the first datagram of a
-    /// flow is taken for a request without calling that a guess.
+    /// Loads the programs and attaches them to the node's cgroup. From `settled` (monotonic nanoseconds) on, the first datagram
+    /// of a flow counts as a request, and this is not marked as a guess.
     ///
     /// # Errors
-    /// Where the kernel refuses; the error names what is missing.
+    /// If the kernel refuses. The error names the missing capability or kernel version.
     pub fn attach(node: &Node, sizes: Sizes, settled: u64) -> anyhow::Result<Self> {
         must_be_built_in()?;
         allow_locked_memory();
@@ -103,7 +103,7 @@ impl Probe {
                 .ok_or_else(|| anyhow!("the eBPF object has no program {name}"))?
                 .try_into()?;
             program.load().map_err(explain_program)?;
-            // The mode that links accept; several agents can be attached side by side all the same.
+            // Links accept only this mode. Several agents can still be attached at the same time.
             program
                 .attach(cgroup.as_fd(), at, CgroupAttachMode::Single)
                 .map_err(explain_program)
@@ -113,16 +113,16 @@ impl Probe {
         Ok(Self { flows, events, counts, control: probe_control, max_flows: sizes.flows as usize, programs })
     }
 
-    /// The kernel's ids of the programs, by which they can be looked up from outside.
+    /// The kernel's ids of the programs, for example for `bpftool prog show id`.
     #[must_use]
     pub fn program_ids(&self) -> Vec<u32> {
         self.programs.programs().filter_map(|(_, program)| program.info().ok()).map(|info| info.id()).collect()
     }
 
-    /// Waits until there are events, or for the span at most. The kernel wakes it early only when the ring fills.
+    /// Waits until there are events, at most for this span. The kernel wakes the agent early only if the ring fills up.
     ///
     /// # Errors
-    /// Where polling fails.
+    /// If polling fails.
     pub fn wait(&self, span: Duration) -> io::Result<()> {
         let span = Timespec::try_from(span).unwrap_or_default();
         match poll(&mut [PollFd::new(&self.events, PollFlags::IN)], Some(&span)) {
@@ -131,7 +131,7 @@ impl Probe {
         }
     }
 
-    /// The next new flow, if there is one.
+    /// The next announced flow, if there is one.
     pub fn next_event(&mut self) -> Option<Event> {
         while let Some(record) = self.events.next() {
             if let Some(event) = Event::read(&record) {
@@ -141,20 +141,20 @@ impl Probe {
         None
     }
 
-    /// Begins a window in the kernel: the first packet after it is marked as the window's first.
+    /// Begins a window in the kernel, which then notes the time of each flow's first packet in it.
     ///
     /// # Errors
-    /// Where the map cannot be written.
+    /// If the map cannot be written.
     pub fn begin_window(&mut self, window: u32, settled: u64) -> anyhow::Result<()> {
         set_control(&mut self.control, window, settled)
     }
 
-    /// Reads every entry of the flow table. Entries that come or go meanwhile may be missed or read twice.
+    /// Reads every entry of the flow table. Entries that are created or removed meanwhile may be missed or read twice.
     ///
     /// # Errors
-    /// Where the map cannot be read.
+    /// If the map cannot be read.
     pub fn read_flows(&self, mut each: impl FnMut(FlowKey, Sums)) -> anyhow::Result<()> {
-        // Where a key goes while it is the cursor, the kernel starts again: bounded, so that churn cannot hold it for ever.
+        // If the key at the cursor is removed, the kernel starts from the beginning. The limit ends the loop despite churn.
         for entry in self.flows.iter().take(self.max_flows.saturating_mul(4)) {
             let (key, sums) = entry.context("cannot read the flow table")?;
             if let (Some(key), Some(sums)) = (FlowKey::read(&key), Sums::read(&sums)) {
@@ -167,7 +167,7 @@ impl Probe {
     /// Removes an entry of the flow table.
     ///
     /// # Errors
-    /// Where the map cannot be written; that it is not there is none.
+    /// If the map cannot be written. A missing entry is not an error.
     pub fn remove_flow(&mut self, key: &FlowKey) -> anyhow::Result<()> {
         match self.flows.remove(&key.write()) {
             Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
@@ -176,10 +176,10 @@ impl Probe {
         }
     }
 
-    /// What was counted since the start, over all CPUs.
+    /// The counters since the start, summed over all CPUs.
     ///
     /// # Errors
-    /// Where the map cannot be read.
+    /// If the map cannot be read.
     pub fn counts(&self) -> anyhow::Result<Counts> {
         let of = |index: u32| -> anyhow::Result<u64> {
             let per_cpu = self.counts.get(&index, 0).context("cannot read the kernel's counts")?;
@@ -200,17 +200,17 @@ fn set_control(control: &mut Array<MapData, [u8; CONTROL_BYTES]>, window: u32, s
     control.set(0, bytes, 0).context("cannot write the control map")
 }
 
-/// The kernel wants a power of two of at least a page.
+/// The kernel requires a power of two that is at least the page size.
 fn ring_size(bytes: u32) -> u32 {
     let page = u32::try_from(rustix::param::page_size()).unwrap_or(4096);
     bytes.max(page).next_power_of_two()
 }
 
-/// Kernels before 5.11 charge maps to this limit; later ones do not ask. Never fatal.
+/// Kernels before 5.11 charge maps to this limit; later ones do not. A failure is only logged.
 fn allow_locked_memory() {
     use rustix::process::{Resource, Rlimit, setrlimit};
     if let Err(error) = setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None }) {
-        tracing::debug!(%error, "RLIMIT_MEMLOCK stays as it is: {error}");
+        tracing::debug!(%error, "Cannot raise RLIMIT_MEMLOCK: {error}");
     }
 }
 
@@ -226,7 +226,7 @@ fn explain_program(error: ProgramError) -> anyhow::Error {
         None => (false, false),
     };
     if let ProgramError::LoadError { verifier_log, .. } = &error {
-        warn!("The kernel's verifier says: {verifier_log}");
+        warn!("The log of the kernel's verifier: {verifier_log}");
     }
     let error = anyhow::Error::new(error);
     if denied {
@@ -253,7 +253,7 @@ fn is_denied(errno: i32) -> bool {
     errno == rustix::io::Errno::PERM.raw_os_error() || errno == rustix::io::Errno::ACCESS.raw_os_error()
 }
 
-/// Names those that this process lacks.
+/// Names the capabilities that this process lacks.
 fn needs_capabilities() -> String {
     use rustix::thread::{CapabilitySet, capabilities};
     let effective = capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective);
@@ -267,9 +267,45 @@ fn needs_capabilities() -> String {
     .map(|(_, name)| name)
     .collect();
     if missing.is_empty() {
-        "not permitted, though CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN are there: does a seccomp profile or a lockdown forbid bpf(2)?"
+        "not permitted, although this process has CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN: does a seccomp profile or kernel lockdown forbid bpf(2)?"
             .to_owned()
     } else {
-        format!("not permitted: this process lacks {}; run it as root or grant them", missing.join(", "))
+        format!("not permitted: this process lacks {}; run it as root or add the capabilities", missing.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The C compiler checks the size and the offsets of `struct control`.
+    #[test]
+    fn the_c_header_asserts_the_layout_and_the_indexes_that_this_module_uses() {
+        let header = include_str!("../bpf/flow.h");
+        for line in [
+            format!("_Static_assert(sizeof(struct control) == {CONTROL_BYTES}, "),
+            "ASSERT_OFFSET(struct control, window, 0);".to_owned(),
+            "ASSERT_OFFSET(struct control, settled, 8);".to_owned(),
+            "enum count { RING_FULL = 0, TABLE_FULL = 1, UNPARSABLE = 2, FRAGMENTS = 3, MULTICAST = 4, COUNTS };"
+                .to_owned(),
+        ] {
+            assert!(header.contains(&line), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_ring_size_is_a_power_of_two_of_at_least_a_page() {
+        let page = u32::try_from(rustix::param::page_size()).unwrap();
+        assert_eq!(ring_size(1), page);
+        assert_eq!(ring_size(page + 1), 2 * page);
+        assert_eq!(ring_size(4 << 20), 4 << 20);
+    }
+
+    #[test]
+    fn the_error_number_is_found_below_other_errors() {
+        let io_error = io::Error::from_raw_os_error(libc::EPERM);
+        let error = MapError::SyscallError(aya::sys::SyscallError { call: "bpf_map_create", io_error });
+        assert_eq!(source_errno(&error), Some(libc::EPERM));
+        assert_eq!(source_errno(&io::Error::other("no number")), None);
     }
 }

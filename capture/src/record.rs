@@ -1,4 +1,5 @@
-//! Reads the bytes that the eBPF programs write. The C side is `bpf/flow.h`: change both together.
+//! Reads the bytes that the eBPF programs write. The structs of the C side are in `bpf/flow.h`, which asserts their sizes
+//! and offsets. A test here compares both sides.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -9,12 +10,13 @@ pub const KEY_BYTES: usize = 32;
 /// Bytes of a value of the flow table.
 pub const SUMS_BYTES: usize = 112;
 /// Bytes of an event.
-pub const EVENT_BYTES: usize = KEY_BYTES + 32;
+pub const EVENT_BYTES: usize = 64;
+const _: () = assert!(EVENT_BYTES == KEY_BYTES + 16 + 8 + 8, "an event is a key, an address, a time and a byte count");
 
 const GUESSED: u32 = 2;
 const RESUMED: u32 = 4;
 
-/// What makes a flow one flow: everything but the client's port.
+/// Identifies a flow. The client's port is not part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FlowKey {
     /// Id of the local socket's cgroup.
@@ -29,34 +31,34 @@ pub struct FlowKey {
     pub observed: Direction,
 }
 
-/// Sums of a flow since the kernel's entry was made.
+/// Sums of a flow since the kernel created its entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sums {
-    /// When the entry was made, in nanoseconds of the monotonic clock; tells two entries of one key apart.
-    pub made: u64,
-    /// Its last packet.
+    /// When the entry was created, in nanoseconds of the monotonic clock. Two entries of one key differ in it.
+    pub created: u64,
+    /// Time of its last packet.
     pub last: u64,
-    /// Its first packet in the newest even and the newest odd window.
+    /// Time of its first packet in the newest even and the newest odd window.
     pub window_first: [u64; 2],
     /// Packets sent by the client.
     pub client_packets: u64,
     /// Packets sent by the server.
     pub server_packets: u64,
-    /// Bytes of both.
+    /// Bytes in both directions.
     pub bytes: u64,
     /// Connection attempts (TCP and SCTP).
     pub opened: u64,
-    /// Attempts that were answered.
+    /// Attempts that were accepted.
     pub established: u64,
     /// Attempts that were refused.
     pub refused: u64,
     /// Number of the newest window in which there was a packet.
     pub window: u32,
-    /// Whether it was guessed which end is the server.
+    /// Whether it is a guess which end is the server.
     pub guessed: bool,
-    /// Whether it belongs to a connection that an earlier entry has counted.
+    /// Whether it belongs to a connection that an earlier entry counted.
     pub resumed: bool,
-    /// Address of the local end, as the first packet had it.
+    /// Address of the local end in the first packet.
     pub local: IpAddr,
 }
 
@@ -97,7 +99,7 @@ impl Fields<'_> {
 }
 
 impl FlowKey {
-    /// Reads a key; `None` where the bytes are none that the programs write.
+    /// Reads a key; `None` if the programs do not write such bytes.
     #[must_use]
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let mut fields = Fields(bytes);
@@ -119,7 +121,7 @@ impl FlowKey {
         Some(Self { cgroup, remote, port, protocol, observed })
     }
 
-    /// The key as the kernel holds it.
+    /// The key in the kernel's form.
     #[must_use]
     pub fn write(&self) -> [u8; KEY_BYTES] {
         let remote = match self.remote {
@@ -142,11 +144,11 @@ impl FlowKey {
 }
 
 impl Sums {
-    /// Reads a value of the flow table; `None` where it is too short.
+    /// Reads a value of the flow table; `None` if it is too short.
     #[must_use]
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let mut fields = Fields(bytes);
-        let made = fields.u64()?;
+        let created = fields.u64()?;
         let last = fields.u64()?;
         let window_first = [fields.u64()?, fields.u64()?];
         let client_packets = fields.u64()?;
@@ -157,10 +159,10 @@ impl Sums {
         let refused = fields.u64()?;
         let _last_opening = fields.u64()?;
         let window = fields.u32()?;
-        let marks = fields.u32()?;
+        let flags = fields.u32()?;
         let local = fields.address()?;
         Some(Self {
-            made,
+            created,
             last,
             window_first,
             client_packets,
@@ -170,18 +172,18 @@ impl Sums {
             established,
             refused,
             window,
-            guessed: marks & GUESSED != 0,
-            resumed: marks & RESUMED != 0,
+            guessed: flags & GUESSED != 0,
+            resumed: flags & RESUMED != 0,
             local,
         })
     }
 
-    /// An entry of which nothing has been read yet.
+    /// The sums of an entry without packets.
     #[must_use]
-    pub fn none(made: u64, local: IpAddr) -> Self {
+    pub fn zero(created: u64, local: IpAddr) -> Self {
         Self {
-            made,
-            last: made,
+            created,
+            last: created,
             window_first: [0; 2],
             client_packets: 0,
             server_packets: 0,
@@ -196,7 +198,7 @@ impl Sums {
         }
     }
 
-    /// Packets both ways.
+    /// Packets in both directions.
     #[must_use]
     pub fn packets(&self) -> u64 {
         self.client_packets.saturating_add(self.server_packets)
@@ -204,7 +206,7 @@ impl Sums {
 }
 
 impl Event {
-    /// Reads an event; `None` where the bytes are none that the programs write.
+    /// Reads an event; `None` if the programs do not write such bytes.
     #[must_use]
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let (key, rest) = bytes.split_at_checked(KEY_BYTES)?;
@@ -228,7 +230,7 @@ mod tests {
         }
 
         #[test]
-        fn a_key_reads_back_what_was_written(
+        fn a_written_key_reads_back_as_itself(
             cgroup: u64, remote: [u8; 16], port: u16, protocol in 0..3_usize, ingress: bool,
         ) {
             let key = FlowKey {
@@ -243,19 +245,111 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_is_cut_off_is_none() {
+    fn a_truncated_record_is_rejected() {
         assert_eq!(Event::read(&[0; EVENT_BYTES - 1]), None);
         assert_eq!(Sums::read(&[0; SUMS_BYTES - 1]), None);
         assert!(Sums::read(&[0; SUMS_BYTES]).is_some());
     }
 
     #[test]
-    fn an_unknown_protocol_or_role_is_none() {
+    fn an_unknown_protocol_or_role_is_rejected() {
         let mut key = [0; KEY_BYTES];
         assert_eq!(FlowKey::read(&key), None);
         key[26] = 17;
         assert!(FlowKey::read(&key).is_some());
         key[27] = 2;
         assert_eq!(FlowKey::read(&key), None);
+    }
+
+    /// The C compiler checks the same numbers against the structs.
+    #[test]
+    fn the_c_header_asserts_the_sizes_offsets_and_flags_that_this_module_uses() {
+        let header = include_str!("../bpf/flow.h");
+        for line in [
+            format!("_Static_assert(sizeof(struct flow_key) == {KEY_BYTES}, "),
+            format!("_Static_assert(sizeof(struct flow) == {SUMS_BYTES}, "),
+            format!("_Static_assert(sizeof(struct event) == {EVENT_BYTES}, "),
+            format!("#define FLOW_GUESSED {GUESSED} "),
+            format!("#define FLOW_RESUMED {RESUMED} "),
+            "enum role { LOCAL_IS_CLIENT = 0, LOCAL_IS_SERVER = 1 };".to_owned(),
+        ] {
+            assert!(header.contains(&line), "{line}");
+        }
+        for (structure, fields) in [
+            ("flow_key", &[("cgroup", 0), ("remote", 8), ("port", 24), ("protocol", 26), ("role", 27)][..]),
+            ("event", &[("local", 32), ("time", 48), ("bytes", 56)]),
+            ("flow", &SUMS_OFFSETS),
+        ] {
+            for (field, offset) in fields {
+                let line = format!("ASSERT_OFFSET(struct {structure}, {field}, {offset});");
+                assert!(header.contains(&line), "{line}");
+            }
+        }
+    }
+
+    const SUMS_OFFSETS: [(&str, usize); 12] = [
+        ("created", 0),
+        ("last", 8),
+        ("window_first", 16),
+        ("client_packets", 32),
+        ("server_packets", 40),
+        ("bytes", 48),
+        ("opened", 56),
+        ("established", 64),
+        ("refused", 72),
+        ("window", 88),
+        ("flags", 92),
+        ("local", 96),
+    ];
+
+    #[test]
+    fn each_sum_is_read_from_its_offset() {
+        let mut bytes = [0; SUMS_BYTES];
+        for (number, (name, offset)) in (1_u8..).zip(SUMS_OFFSETS) {
+            match name {
+                "flags" => bytes[offset] = 2,
+                "local" => bytes[offset..].copy_from_slice(&Ipv6Addr::LOCALHOST.octets()),
+                // The programs are built for little-endian machines only (build.rs).
+                _ => bytes[offset] = number,
+            }
+        }
+        bytes[24] = 40;
+        let expected = Sums {
+            created: 1,
+            last: 2,
+            window_first: [3, 40],
+            client_packets: 4,
+            server_packets: 5,
+            bytes: 6,
+            opened: 7,
+            established: 8,
+            refused: 9,
+            window: 10,
+            guessed: true,
+            resumed: false,
+            local: IpAddr::V6(Ipv6Addr::LOCALHOST),
+        };
+        assert_eq!(Sums::read(&bytes), Some(expected));
+        bytes[92] = 4;
+        assert_eq!(Sums::read(&bytes).map(|sums| (sums.guessed, sums.resumed)), Some((false, true)));
+    }
+
+    #[test]
+    fn each_field_of_an_event_is_read_from_its_offset() {
+        let key = FlowKey {
+            cgroup: 7,
+            remote: IpAddr::V6(Ipv6Addr::LOCALHOST),
+            port: 80,
+            protocol: Protocol::Udp,
+            observed: Direction::Ingress,
+        };
+        let mut bytes = [0; EVENT_BYTES];
+        bytes[..KEY_BYTES].copy_from_slice(&key.write());
+        bytes[32..48].copy_from_slice(&Ipv6Addr::LOCALHOST.octets());
+        bytes[48..56].copy_from_slice(&5_u64.to_ne_bytes());
+        bytes[56..].copy_from_slice(&60_u64.to_ne_bytes());
+        let expected = Event { key, local: IpAddr::V6(Ipv6Addr::LOCALHOST), time: 5, bytes: 60 };
+        assert_eq!(Event::read(&bytes), Some(expected));
+        assert_eq!((bytes[0], bytes[24], bytes[26], bytes[27]), (7, 80, 17, 1));
     }
 }

@@ -1,4 +1,4 @@
-//! Which cgroup id is which pod, remembered for some time after the cgroup has gone.
+//! Maps cgroup ids to pods, and remembers them for some time after the cgroup was removed.
 
 use std::collections::HashMap;
 use std::fs;
@@ -6,23 +6,23 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::handle::{self, Found};
+use crate::handle::{self, CgroupLookup};
 use crate::mount::Node;
 use crate::pod;
 
-/// Sweeps for which a cgroup that has gone is remembered: its last packets may be read that late.
+/// Number of sweeps for which a removed cgroup is remembered. Its last packets may be read that late.
 const REMEMBERED_SWEEPS: u32 = 30;
-/// Upper bound of what is remembered, far over the cgroups of any node.
-const MOST: usize = 262_144;
+/// Maximum number of remembered cgroups, far more than any node has.
+const MAX_ENTRIES: usize = 262_144;
 
-/// Who a cgroup belongs to.
+/// The owner of a cgroup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Owner {
     /// A pod, by its UID or a static pod's config hash.
     Pod(Arc<str>),
-    /// A cgroup that is there and is no pod's.
+    /// The cgroup exists and does not belong to a pod.
     Host,
-    /// It was gone before it could be looked up: whose it was is lost.
+    /// The cgroup was removed before it could be looked up, so its owner is unknown.
     Gone,
 }
 
@@ -41,7 +41,7 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Learns the cgroups there are now at and below the node's folder.
+    /// Reads the cgroups that exist now in the node's folder and below.
     #[must_use]
     pub fn new(node: Node) -> Self {
         let mut registry = Self { node, entries: HashMap::new(), sweep: 0 };
@@ -49,21 +49,21 @@ impl Registry {
         registry
     }
 
-    /// The owner of a cgroup. An unknown one is looked for at once, while it is likely to exist still.
+    /// The owner of a cgroup. An unknown cgroup is looked up at once, while it probably still exists.
     pub fn owner(&mut self, cgroup: u64) -> Owner {
         if let Some(entry) = self.entries.get_mut(&cgroup) {
             entry.used = self.sweep;
             return entry.owner.clone();
         }
-        // The kernel gives no id to a socket that is closing down.
+        // The kernel reports the id 0 for a socket that is being closed.
         if cgroup == 0 {
             return Owner::Host;
         }
         let owner = match handle::find(&self.node.mount, cgroup) {
-            Found::At(folder) => self.owner_of(&folder),
-            Found::Gone => Owner::Gone,
-            // Once an id: what a walk does not find is remembered as gone, and ids are never used again.
-            Found::Unknown => {
+            CgroupLookup::Folder(folder) => self.owner_of(&folder),
+            CgroupLookup::Gone => Owner::Gone,
+            // One walk per id: an id that the walk does not find is remembered as gone, and ids are never reused.
+            CgroupLookup::Unknown => {
                 self.walk();
                 self.entries.get(&cgroup).map_or(Owner::Gone, |entry| entry.owner.clone())
             }
@@ -72,7 +72,7 @@ impl Registry {
         owner
     }
 
-    /// Walks once more and forgets what was neither found nor asked for in the last sweeps.
+    /// Reads the folders again, and forgets cgroups that were neither found nor requested in the last sweeps.
     pub fn sweep(&mut self) {
         self.sweep += 1;
         self.walk();
@@ -81,7 +81,7 @@ impl Registry {
     }
 
     fn insert(&mut self, cgroup: u64, owner: Owner) {
-        if self.entries.len() < MOST || self.entries.contains_key(&cgroup) {
+        if self.entries.len() < MAX_ENTRIES || self.entries.contains_key(&cgroup) {
             self.entries.insert(cgroup, Entry { owner, used: self.sweep });
         }
     }
@@ -89,7 +89,7 @@ impl Registry {
     fn walk(&mut self) {
         let mut folders = vec![self.node.path.clone()];
         while let Some(folder) = folders.pop() {
-            // A folder may go while it is read: then it has no cgroup to learn.
+            // A folder may be removed while it is read. Then there is no cgroup to record.
             let Ok(metadata) = fs::symlink_metadata(&folder) else { continue };
             // On cgroup2 a folder's inode number is the cgroup's id.
             let owner = self.owner_of(&folder);
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn pods_are_learnt_by_walking_and_remembered_when_gone() {
+    fn pods_are_found_by_walking_and_remembered_after_their_removal() {
         let mount = tempfile::tempdir().unwrap();
         let container = mount.path().join("kubepods/besteffort/pod123/c");
         fs::create_dir_all(&container).unwrap();
@@ -144,7 +144,7 @@ mod tests {
         for _ in 0..REMEMBERED_SWEEPS {
             registry.sweep();
         }
-        assert_eq!(registry.owner(cgroup), pod, "asking for it counts as use");
+        assert_eq!(registry.owner(cgroup), pod, "a lookup counts as use");
         for _ in 0..=REMEMBERED_SWEEPS {
             registry.sweep();
         }
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cgroup_made_later_is_found_when_asked_for() {
+    fn a_cgroup_that_is_made_later_is_found() {
         let mount = tempfile::tempdir().unwrap();
         fs::create_dir_all(mount.path().join("kubepods")).unwrap();
         let mut registry = registry(mount.path());

@@ -1,4 +1,4 @@
-//! Puts the agent together from its arguments and runs it until it is asked to stop.
+//! Builds the agent from its arguments and runs it until a signal stops it.
 
 use std::io;
 use std::sync::Arc;
@@ -20,14 +20,14 @@ use crate::registry::Registry;
 use crate::ship::Shipper;
 use crate::{host, log, mount};
 
-/// For so long after attaching, a first datagram may be the answer to one that was not seen. Connection tracking forgets an
-/// unanswered datagram after 30 s and a conversation after 120 s.
+/// For this long after the programs are attached, the first datagram of a flow may be the answer to a datagram that was sent
+/// before. Connection tracking forgets an unanswered datagram after 30 s and an answered one after 120 s.
 const UNSETTLED_NANOSECONDS: u64 = 120_000_000_000;
 
-/// Runs the agent. Returns when it was asked to stop and the last window is written.
+/// Runs the agent. Returns after a signal, when the last window is written.
 ///
 /// # Errors
-/// Where there is nothing to attach at, the kernel refuses, or lines cannot be written.
+/// If there is no cgroup to attach to, the kernel refuses, or lines cannot be written.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let Args {
         output,
@@ -58,17 +58,17 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let path = node.path.display().to_string();
     let registry = Registry::new(node);
     let mut agent = Agent::begin(Parts { node: name.clone(), probe, registry, writer, window, max_flows, settled })?;
-    info!(node.name = %name, cgroup.path = %path, ?programs, "Watching the flows of {path} on node {name}");
+    info!(node.name = %name, cgroup.path = %path, ?programs, "Observing the flows of {path} on node {name}");
 
     let started = Instant::now();
     agent.watch(|| stop.load(Ordering::Relaxed) || duration.is_some_and(|duration| started.elapsed() >= duration))
 }
 
-/// The first signal asks for an orderly stop; the second ends the process at once.
+/// The first signal requests an orderly stop; the second ends the process at once.
 fn stop_on_signals() -> io::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGTERM, SIGINT] {
-        // In this order: the first signal finds the flag unset, and sets it.
+        // The order matters: the first signal finds the flag unset, and then sets it.
         flag::register_conditional_shutdown(signal, 1, Arc::clone(&stop))?;
         flag::register(signal, Arc::clone(&stop))?;
     }

@@ -1,8 +1,8 @@
-//! Sends batches to the evaluator: in order, numbered, kept until each is acknowledged.
+//! Sends numbered batches to the evaluator, in order, and keeps each until it is acknowledged.
 //!
-//! The agent never waits for it. A batch is in the evaluator's database when it is acknowledged; one that was sent and not
-//! acknowledged is sent again under its number, and counts once. What does not fit while the evaluator is away is lost and
-//! counted: the next report that gets through says so.
+//! The agent never waits for the evaluator. An acknowledged batch is in the evaluator's database. A batch without an
+//! acknowledgement is sent again with the same number, so it counts once. If the queue is full, further batches are lost; the
+//! next report that the evaluator receives contains their number.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,19 +14,22 @@ use anyhow::Context as _;
 use foretell_service::evaluator::{Batch, Evaluator, EvaluatorError};
 use tracing::{error, info, warn};
 
-/// How long after a failure the next attempt comes; it doubles up to the second.
-const REST: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
-/// How long the last batches may take: a pod has ten seconds to end.
-const LAST_WORDS: Duration = Duration::from_secs(7);
+/// The pause after the first failure. It doubles after each further failure.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const MAX_PAUSE: Duration = Duration::from_secs(15);
+/// How long sending the last batches may take: the agent's pod has ten seconds for its termination.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(7);
+/// The pause between attempts while the agent stops.
+const FINISH_PAUSE: Duration = Duration::from_millis(250);
 
-/// What the agent hands over to.
+/// A queue of batches and the thread that sends them.
 #[derive(Debug)]
 pub struct Shipper {
     shared: Arc<Shared>,
     agent: String,
     boot: String,
     sequence: u64,
-    most_bytes: usize,
+    max_bytes: usize,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -38,15 +41,17 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Queue {
-    batches: VecDeque<Queued>,
+    batches: VecDeque<QueuedBatch>,
     bytes: usize,
+    /// Flows that did not fit.
     full: u64,
+    /// Flows that the evaluator refused.
     refused: u64,
     is_ending: bool,
 }
 
 #[derive(Debug)]
-struct Queued {
+struct QueuedBatch {
     batch: Batch,
     flows: u64,
 }
@@ -58,13 +63,14 @@ impl Shared {
 }
 
 impl Shipper {
-    /// Starts to send; the evaluator need not be there yet.
+    /// Starts the thread that sends. The evaluator may start later.
     ///
     /// # Errors
-    /// Where no thread can be started.
+    /// If no thread can be started.
     pub fn start(evaluator: Evaluator, agent: &str, queue_bytes: u32) -> anyhow::Result<Self> {
-        // Another one each time that it is read: which run of the agent a number belongs to.
-        let boot = fs::read_to_string("/proc/sys/kernel/random/uuid").context("cannot name this run of the agent")?;
+        // The kernel returns a new UUID for each reading. It identifies the run of the agent to which a number belongs.
+        let boot = fs::read_to_string("/proc/sys/kernel/random/uuid")
+            .context("cannot read an identifier for this run of the agent")?;
         let shared = Arc::new(Shared::default());
         let sending = Arc::clone(&shared);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -75,36 +81,36 @@ impl Shipper {
             agent: agent.to_owned(),
             boot: boot.trim().to_owned(),
             sequence: 0,
-            most_bytes: queue_bytes as usize,
+            max_bytes: queue_bytes as usize,
             thread: Some(thread),
         })
     }
 
-    /// Takes a batch, if there is room.
+    /// Adds a batch to the queue. If the queue is full, the batch is dropped and counted.
     pub fn enqueue(&mut self, lines: Vec<u8>, flows: u64) {
         let mut queue = self.shared.lock();
-        // One that alone is larger than all the room is tried all the same.
-        if !queue.batches.is_empty() && queue.bytes + lines.len() > self.most_bytes {
-            // A window without flows is a loss too: nobody learns that it was watched.
+        // A batch that is larger than the queue is still accepted if the queue is empty.
+        if !queue.batches.is_empty() && queue.bytes + lines.len() > self.max_bytes {
+            // A lost window without flows also counts: the evaluator does not learn that the node was observed.
             queue.full += flows.max(1);
             return;
         }
         self.sequence += 1;
         queue.bytes += lines.len();
         let (agent, boot, sequence) = (self.agent.clone(), self.boot.clone(), self.sequence);
-        queue.batches.push_back(Queued { batch: Batch { agent, boot, sequence, lines }, flows });
+        queue.batches.push_back(QueuedBatch { batch: Batch { agent, boot, sequence, lines }, flows });
         self.shared.changed.notify_all();
     }
 
-    /// What was lost since this was last asked, by cause.
+    /// Number of flows that were lost since the previous call, by cause.
     pub fn take_lost(&mut self) -> Vec<(&'static str, u64)> {
         let mut queue = self.shared.lock();
         vec![("queue_full", mem::take(&mut queue.full)), ("refused", mem::take(&mut queue.refused))]
     }
 
-    /// Sends what is left, for some seconds at most, and says what could not be sent.
+    /// Sends the remaining batches, for a few seconds at most, and logs how many could not be sent.
     pub fn finish(&mut self) {
-        let deadline = Instant::now() + LAST_WORDS;
+        let deadline = Instant::now() + FINISH_TIMEOUT;
         let mut queue = self.shared.lock();
         queue.is_ending = true;
         self.shared.changed.notify_all();
@@ -112,7 +118,10 @@ impl Shipper {
             let rest = deadline.saturating_duration_since(Instant::now());
             if rest.is_zero() {
                 let (batches, flows) = (queue.batches.len(), queue.batches.iter().map(|it| it.flows).sum::<u64>());
-                error!(batches.unsent = batches, "Ends with {batches} batches of {flows} flows that were not sent");
+                error!(
+                    batches.unsent = batches,
+                    "The agent stops with {batches} unsent batches ({flows} flows are lost)"
+                );
                 return;
             }
             queue = self.shared.changed.wait_timeout(queue, rest).unwrap_or_else(PoisonError::into_inner).0;
@@ -124,9 +133,9 @@ impl Shipper {
     }
 }
 
-/// Sends batch after batch until all is sent and no more will come.
+/// Sends batches until the queue is empty and ending.
 fn send(shared: &Shared, evaluator: &Evaluator, runtime: &tokio::runtime::Runtime) {
-    let (mut rest, mut said) = (REST.0, String::new());
+    let (mut pause, mut last_warning) = (FIRST_PAUSE, String::new());
     loop {
         let mut queue = shared.lock();
         let batch = loop {
@@ -140,26 +149,26 @@ fn send(shared: &Shared, evaluator: &Evaluator, runtime: &tokio::runtime::Runtim
         let sequence = batch.sequence;
         match runtime.block_on(evaluator.send(&batch)) {
             Ok(_) => {
-                if !mem::take(&mut said).is_empty() {
-                    info!("The evaluator takes flows again");
+                if !mem::take(&mut last_warning).is_empty() {
+                    info!("The evaluator accepts flows again");
                 }
-                rest = REST.0;
+                pause = FIRST_PAUSE;
                 acknowledge(shared, |_, _| ());
             }
             Err(problem) if !problem.is_transient() => {
-                error!(batch.sequence = sequence, "The evaluator refuses a batch, which is lost: {problem}");
+                error!(batch.sequence = sequence, "The evaluator refuses batch {sequence}, which is lost: {problem}");
                 acknowledge(shared, |queue, flows| queue.refused += flows.max(1));
             }
             Err(problem) => {
-                say_once(&mut said, &problem);
+                warn_once(&mut last_warning, &problem);
                 let queue = shared.lock();
-                // The end is waited for, not new batches.
-                let wait = shared.changed.wait_timeout_while(queue, rest, |queue| !queue.is_ending);
+                // New batches do not shorten the pause; the end of the agent does.
+                let wait = shared.changed.wait_timeout_while(queue, pause, |queue| !queue.is_ending);
                 let is_ending = wait.unwrap_or_else(PoisonError::into_inner).0.is_ending;
                 if is_ending {
-                    thread::sleep(REST.0 / 4);
+                    thread::sleep(FINISH_PAUSE);
                 }
-                rest = (rest * 2).min(REST.1);
+                pause = (pause * 2).min(MAX_PAUSE);
             }
         }
     }
@@ -174,10 +183,11 @@ fn acknowledge(shared: &Shared, note: impl FnOnce(&mut Queue, u64)) {
     shared.changed.notify_all();
 }
 
-fn say_once(said: &mut String, problem: &EvaluatorError) {
+/// Logs a problem, unless it is the same as the previous one.
+fn warn_once(last_warning: &mut String, problem: &EvaluatorError) {
     let problem = problem.to_string();
-    if *said != problem {
-        warn!("Flows are kept here until the evaluator takes them: {problem}");
-        *said = problem;
+    if *last_warning != problem {
+        warn!("The agent keeps flows until the evaluator accepts them: {problem}");
+        *last_warning = problem;
     }
 }

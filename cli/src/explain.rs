@@ -7,7 +7,7 @@ use foretell_policy::cluster::inventory::Cluster;
 use foretell_policy::engine::identities::Identities;
 use foretell_policy::engine::world::World;
 use foretell_policy::explain::explanation::ends::ExplainError;
-use foretell_policy::explain::explanation::{ExplainQuery, explain};
+use foretell_policy::explain::explanation::query::{ExplainQuery, explain};
 use foretell_policy::policy::network_policy::Policy;
 use jiff::Timestamp;
 

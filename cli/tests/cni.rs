@@ -51,7 +51,7 @@ fn a_change_is_judged_as_the_enforcer_of_the_flag_does() {
     assert_eq!(report(&check(&place, &repository, with_pods), 0)["cni"], "cilium,policy-cidr-match-mode=pods");
     let table = check(&place, &repository, "--format table");
     assert!(
-        table.stdout.contains("Under Cilium 1 connection in use is judged differently: an ipBlock takes no pod"),
+        table.stdout.contains("Under Cilium 1 connection in use is judged differently: an ipBlock matches no pod"),
         "{}",
         table.stdout
     );
@@ -91,7 +91,7 @@ fn an_unknown_enforcer_is_refused_with_the_list_of_known_ones() {
     let ended = check(&place, &repository("cni: flannel\n"), "");
     assert_eq!(ended.status, Some(2), "{}", ended.stdout);
     assert!(ended.stderr.contains(".foretell.yaml at the base revision"), "{}", ended.stderr);
-    assert!(ended.stderr.contains("choose upstream, "), "{}", ended.stderr);
+    assert!(ended.stderr.contains("choose one of upstream, "), "{}", ended.stderr);
 }
 
 #[test]
@@ -124,5 +124,5 @@ fn verdicts_follow_the_enforcer_of_the_flag() {
     assert!(verdict == "Allow" && message.contains("enforcers differ"), "{message}");
     assert_eq!(of("calico"), ("Allow".to_owned(), String::new()));
     let (verdict, message) = of("cilium");
-    assert!(verdict == "WouldDeny" && message.ends_with("but for Cilium an ipBlock takes no pod"), "{message}");
+    assert!(verdict == "WouldDeny" && message.ends_with("but for Cilium an ipBlock matches no pod"), "{message}");
 }

@@ -44,8 +44,8 @@ fn all_judges_by_admin_policies_too_with_their_tier_and_priority() {
     assert_eq!(
         lines,
         [
-            r#"{"flow":0,"policy":{"kind":"ClusterNetworkPolicy","namespace":"","name":"guard"},"direction":"Ingress","verdict":"Allow","rule":0,"message":"it leaves the flow to NetworkPolicies and the Baseline tier","tier":"Admin","priority":3,"action":"Pass"}"#,
-            r#"{"flow":1,"policy":{"kind":"ClusterNetworkPolicy","namespace":"","name":"guard"},"direction":"Egress","verdict":"Unknown","rule":0,"reason":"CannotBeJudged","message":"whether egress[0] takes 8.8.8.8 on TCP 8080 cannot be judged: it names example.com, and traffic does not tell the name of an address","tier":"Admin","priority":3,"action":"Accept"}"#,
+            r#"{"flow":0,"policy":{"kind":"ClusterNetworkPolicy","namespace":"","name":"guard"},"direction":"Ingress","verdict":"Allow","rule":0,"message":"it passes the flow on to NetworkPolicies and the Baseline tier","tier":"Admin","priority":3,"action":"Pass"}"#,
+            r#"{"flow":1,"policy":{"kind":"ClusterNetworkPolicy","namespace":"","name":"guard"},"direction":"Egress","verdict":"Unknown","rule":0,"reason":"CannotBeJudged","message":"it is unknown whether egress[0] matches 8.8.8.8 on TCP 8080: it names example.com, and recorded traffic contains addresses, not domain names","tier":"Admin","priority":3,"action":"Accept"}"#,
         ]
     );
     assert!(ended.stderr.contains("1 verdict is unknown: a rule depends on"), "{}", ended.stderr);

@@ -287,9 +287,9 @@ fn a_file_that_cannot_be_renewed_is_not_changed() {
     let short = whole.rsplit_once("---").unwrap().0.to_owned();
     let other = whole.replace("cluster-one", "cluster-two");
     for (text, message) in [
-        (short.as_str(), "s.yaml: holds 2 of kind Pod where its first document says 3"),
+        (short.as_str(), "s.yaml: contains 2 objects of kind Pod, and its first document states 3"),
         (other.as_str(), "s.yaml: is a snapshot of another cluster"),
-        (foretell::SNAPSHOT, "s.yaml: does not begin with a document of kind Snapshot"),
+        (foretell::SNAPSHOT, "s.yaml: the first document is not of kind Snapshot"),
     ] {
         place.write("s.yaml", text);
         refused(&run(&place, APPEND), message);
@@ -299,7 +299,7 @@ fn a_file_that_cannot_be_renewed_is_not_changed() {
     let ended = place.run("evaluate --snapshot s.yaml --flows flows.ndjson");
     refused(
         &ended,
-        "s.yaml: holds 2 of kind Pod where its first document says 3: it was cut short or changed; take a new snapshot",
+        "s.yaml: contains 2 objects of kind Pod, and its first document states 3: the file was truncated or changed; take a new snapshot",
     );
 }
 

@@ -21,7 +21,7 @@ pub mod model {
 pub mod manifest {
     pub mod documents;
     mod json;
-    mod kinds;
+    pub mod kinds;
     pub(crate) mod write_yaml;
     mod yaml;
     pub(crate) mod yaml_diff;

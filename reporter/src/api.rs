@@ -1,4 +1,4 @@
-//! What the reporter asks of GitHub, and what it reads of the answers.
+//! The requests of GitHub's API that the reporter uses, and the fields of the answers that it reads.
 
 use data_encoding::BASE64;
 use http::Method;
@@ -6,17 +6,17 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_e
 use serde::{Deserialize, Serialize};
 
 use crate::github::error::GitHubError;
-use crate::github::{GitHub, Speaker};
+use crate::github::{Credentials, GitHub};
 
-/// Comments of one pull request that are looked through for ours.
-const MOST_COMMENTS: usize = 3000;
+/// Maximum number of comments of a pull request that are searched for the reporter's own.
+const MAX_COMMENTS: usize = 3000;
 
-/// A repository, and the installation by which the App reaches it.
+/// A repository, and the App's installation that has access to it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Repo {
-    /// Number of the App's installation.
+    /// Id of the App's installation.
     pub installation: u64,
-    /// Its owner.
+    /// Account that owns it.
     pub owner: String,
     /// Its name.
     pub name: String,
@@ -29,39 +29,39 @@ pub struct Pull {
     pub number: u64,
     /// `open` or `closed`.
     pub state: String,
-    /// What is to be merged.
+    /// The branch with the changes.
     pub head: Tip,
-    /// Into what.
+    /// The branch into which it is to be merged.
     pub base: Tip,
-    /// Whether it can be merged; absent: GitHub has not tried yet.
+    /// Whether it can be merged without a conflict; absent if GitHub has not tried yet.
     #[serde(default)]
     pub mergeable: Option<bool>,
-    /// GitHub's test merge.
+    /// Commit of GitHub's test merge.
     #[serde(default)]
     pub merge_commit_sha: Option<String>,
 }
 
-/// A branch and where it stands.
+/// A branch and its latest commit.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Tip {
-    /// The branch.
+    /// Name of the branch.
     #[serde(rename = "ref")]
     pub branch: String,
-    /// Its commit.
+    /// Hash of its latest commit.
     pub sha: String,
 }
 
 /// A commit.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Commit {
-    /// Its parents; of a merge the base comes first.
+    /// Its parents. The first parent of a test merge is the base.
     pub parents: Vec<Id>,
 }
 
-/// A thing by its hash.
+/// A reference to a git object.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Id {
-    /// The hash.
+    /// Hash of the object.
     pub sha: String,
 }
 
@@ -75,7 +75,7 @@ struct Reference {
 pub struct Tree {
     /// Files and folders.
     pub tree: Vec<TreeEntry>,
-    /// Whether GitHub left some out.
+    /// Whether GitHub omitted entries.
     #[serde(default)]
     pub truncated: bool,
 }
@@ -83,14 +83,14 @@ pub struct Tree {
 /// A file or a folder.
 #[derive(Clone, Debug, Deserialize)]
 pub struct TreeEntry {
-    /// From the root.
+    /// Path from the root of the repository.
     pub path: String,
-    /// As git has it: `100644` is a plain file.
+    /// File mode of git: `100644` is a regular file.
     pub mode: String,
-    /// The blob.
+    /// Hash of the content.
     #[serde(default)]
     pub sha: String,
-    /// Of a file, in bytes.
+    /// Size of a file in bytes.
     #[serde(default)]
     pub size: u64,
 }
@@ -104,17 +104,17 @@ struct Blob {
 /// A comment.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Comment {
-    /// Its number.
+    /// Its id.
     pub id: u64,
-    /// Who wrote it.
+    /// Its author.
     #[serde(default)]
     pub user: Option<User>,
-    /// Its text.
+    /// Its text in Markdown.
     #[serde(default)]
     pub body: Option<String>,
 }
 
-/// Who wrote something.
+/// A GitHub account.
 #[derive(Clone, Debug, Deserialize)]
 pub struct User {
     /// Name of the account.
@@ -131,12 +131,12 @@ struct CommentBody<'a> {
 pub struct Status {
     /// `success`, `failure`, `pending` or `error`.
     pub state: String,
-    /// Its name.
+    /// Its name, which GitHub calls context.
     pub context: String,
-    /// What is shown beside it.
+    /// Text that GitHub shows next to the state.
     #[serde(default)]
     pub description: Option<String>,
-    /// Where it links to.
+    /// URL of its link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_url: Option<String>,
 }
@@ -173,8 +173,8 @@ struct ListedRepository {
 }
 
 impl Repo {
-    fn speaker(&self) -> Speaker {
-        Speaker::Installation(self.installation)
+    fn credentials(&self) -> Credentials {
+        Credentials::Installation(self.installation)
     }
 
     fn path(&self, rest: &str) -> String {
@@ -196,64 +196,64 @@ fn segment(text: &str) -> PercentEncode<'_> {
     utf8_percent_encode(text, NOT_IN_A_PATH)
 }
 
-/// What can be asked. Each fails with [`GitHubError`].
-#[expect(clippy::missing_errors_doc, reason = "said once above")]
+/// Each request fails with [`GitHubError`].
+#[expect(clippy::missing_errors_doc, reason = "documented once for the whole block")]
 impl GitHub {
-    /// The account that the App writes by.
+    /// Login of the account that is the author of the App's comments.
     pub async fn login(&self) -> Result<String, GitHubError> {
-        let app: App = self.get(Speaker::App, "/app").await?;
+        let app: App = self.get(Credentials::App, "/app").await?;
         Ok(format!("{}[bot]", app.slug))
     }
 
-    /// Where the App is installed and not suspended.
-    pub async fn installations(&self, most: usize) -> Result<Vec<u64>, GitHubError> {
-        let all = self.list::<Installation, Vec<_>>(Speaker::App, "/app/installations", most).await?;
+    /// Ids of the App's installations that are not suspended.
+    pub async fn installations(&self, max: usize) -> Result<Vec<u64>, GitHubError> {
+        let all = self.list::<Installation, Vec<_>>(Credentials::App, "/app/installations", max).await?;
         Ok(all.into_iter().filter(|it| it.suspended_at.is_none()).map(|it| it.id).collect())
     }
 
-    /// The repositories of an installation.
-    pub async fn repositories(&self, installation: u64, most: usize) -> Result<Vec<Repo>, GitHubError> {
-        let speaker = Speaker::Installation(installation);
-        let all = self.list::<ListedRepository, Repositories>(speaker, "/installation/repositories", most).await?;
+    /// The repositories of an installation that are not archived.
+    pub async fn repositories(&self, installation: u64, max: usize) -> Result<Vec<Repo>, GitHubError> {
+        let credentials = Credentials::Installation(installation);
+        let all = self.list::<ListedRepository, Repositories>(credentials, "/installation/repositories", max).await?;
         let live = all.into_iter().filter(|it| !it.archived);
         Ok(live.map(|it| Repo { installation, owner: it.owner.login, name: it.name }).collect())
     }
 
-    /// The open pull requests of a repository, the one that changed last first.
-    pub async fn open_pulls(&self, repo: &Repo, most: usize) -> Result<Vec<Pull>, GitHubError> {
+    /// The open pull requests of a repository, the most recently updated first.
+    pub async fn open_pulls(&self, repo: &Repo, max: usize) -> Result<Vec<Pull>, GitHubError> {
         let path = repo.path("pulls?state=open&sort=updated&direction=desc");
-        self.list::<Pull, Vec<_>>(repo.speaker(), &path, most).await
+        self.list::<Pull, Vec<_>>(repo.credentials(), &path, max).await
     }
 
-    /// A pull request.
+    /// Reads a pull request.
     pub async fn pull(&self, repo: &Repo, number: u64) -> Result<Pull, GitHubError> {
-        self.get(repo.speaker(), &repo.path(&format!("pulls/{number}"))).await
+        self.get(repo.credentials(), &repo.path(&format!("pulls/{number}"))).await
     }
 
-    /// A commit.
+    /// Reads a commit.
     pub async fn commit(&self, repo: &Repo, sha: &str) -> Result<Commit, GitHubError> {
-        self.get(repo.speaker(), &repo.path(&format!("git/commits/{}", segment(sha)))).await
+        self.get(repo.credentials(), &repo.path(&format!("git/commits/{}", segment(sha)))).await
     }
 
-    /// The commit at which a branch stands.
+    /// Hash of the latest commit of a branch.
     pub async fn branch(&self, repo: &Repo, branch: &str) -> Result<String, GitHubError> {
         let path = repo.path(&format!("git/ref/heads/{}", segment(branch)));
-        let reference: Reference = self.get(repo.speaker(), &path).await?;
+        let reference: Reference = self.get(repo.credentials(), &path).await?;
         Ok(reference.object.sha)
     }
 
-    /// All files of a commit.
+    /// The files and folders of a commit.
     pub async fn tree(&self, repo: &Repo, commit: &str) -> Result<Tree, GitHubError> {
-        self.get(repo.speaker(), &repo.path(&format!("git/trees/{}?recursive=1", segment(commit)))).await
+        self.get(repo.credentials(), &repo.path(&format!("git/trees/{}?recursive=1", segment(commit)))).await
     }
 
     /// The content of a file.
     pub async fn blob(&self, repo: &Repo, sha: &str) -> Result<Vec<u8>, GitHubError> {
         let path = repo.path(&format!("git/blobs/{}", segment(sha)));
-        let Blob { content, encoding } = self.get(repo.speaker(), &path).await?;
+        let Blob { content, encoding } = self.get(repo.credentials(), &path).await?;
         let answer = |problem: String| GitHubError::Answer { request: format!("GET {path}"), problem };
         if encoding != "base64" {
-            return Err(answer(format!("content in {encoding}")));
+            return Err(answer(format!("the content is encoded as {encoding} instead of base64")));
         }
         let lines: Vec<u8> = content.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
         BASE64.decode(&lines).map_err(|error| answer(error.to_string()))
@@ -262,31 +262,32 @@ impl GitHub {
     /// The comments of a pull request, the oldest first.
     pub async fn comments(&self, repo: &Repo, number: u64) -> Result<Vec<Comment>, GitHubError> {
         let path = repo.path(&format!("issues/{number}/comments"));
-        self.list::<Comment, Vec<_>>(repo.speaker(), &path, MOST_COMMENTS).await
+        self.list::<Comment, Vec<_>>(repo.credentials(), &path, MAX_COMMENTS).await
     }
 
-    /// Writes a comment. It is sent once: where no answer came it may have been written, and has to be looked for.
+    /// Creates a comment. The request is not repeated: if there is no answer, GitHub may have created the comment, and the next
+    /// attempt finds it.
     pub async fn create_comment(&self, repo: &Repo, number: u64, body: &str) -> Result<Comment, GitHubError> {
         let path = repo.path(&format!("issues/{number}/comments"));
-        self.create(repo.speaker(), &path, &CommentBody { body }).await
+        self.create(repo.credentials(), &path, &CommentBody { body }).await
     }
 
-    /// Writes a comment anew.
+    /// Replaces the text of a comment.
     pub async fn edit_comment(&self, repo: &Repo, id: u64, body: &str) -> Result<Comment, GitHubError> {
         let path = repo.path(&format!("issues/comments/{id}"));
-        self.put_in_place(repo.speaker(), Method::PATCH, &path, &CommentBody { body }).await
+        self.send_idempotent(repo.credentials(), Method::PATCH, &path, &CommentBody { body }).await
     }
 
     /// The latest statuses of a commit, the newest first.
     pub async fn statuses(&self, repo: &Repo, sha: &str) -> Result<Vec<Status>, GitHubError> {
         let path = repo.path(&format!("commits/{}/statuses?per_page=100", segment(sha)));
-        self.get(repo.speaker(), &path).await
+        self.get(repo.credentials(), &path).await
     }
 
-    /// Posts a status; the latest of a name is the one that counts.
+    /// Posts a status. The latest status of each name counts.
     pub async fn post_status(&self, repo: &Repo, sha: &str, status: &Status) -> Result<Status, GitHubError> {
         let path = repo.path(&format!("statuses/{}", segment(sha)));
-        self.put_in_place(repo.speaker(), Method::POST, &path, status).await
+        self.send_idempotent(repo.credentials(), Method::POST, &path, status).await
     }
 }
 

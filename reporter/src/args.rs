@@ -13,78 +13,78 @@ use jiff::SignedDuration;
 
 use crate::github::GitHubArgs;
 
-/// Answers pull requests on GitHub: a comment and a commit status that say what the change would deny.
+/// Answers pull requests on GitHub with a comment and a commit status that show which traffic the change would deny.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "foretell-reporter", version)]
 pub struct Args {
-    /// Address at which webhooks, health and metrics are served, by TLS.
+    /// Address on which webhooks, health and metrics are served over TLS.
     #[arg(long, env = "FORETELL_LISTEN", value_name = "ADDRESS", default_value = "[::]:8443")]
     pub listen: SocketAddr,
 
-    /// File with the token that whoever reads metrics must send [default: the cluster's API server tells who may]
+    /// File with the token that clients must send to read metrics [default: the cluster's API server decides who may]
     #[arg(long, env = "FORETELL_ACCESS_TOKEN_FILE", value_name = "FILE")]
     pub access_token_file: Option<PathBuf>,
 
-    /// GitHub.
+    /// Options of the GitHub client.
     #[command(flatten)]
     pub github: GitHubArgs,
 
-    /// Its webhooks.
+    /// Options of webhooks.
     #[command(flatten)]
     pub webhook: WebhookArgs,
 
-    /// How changes are judged.
+    /// Options of judging changes.
     #[command(flatten)]
     pub judging: JudgingArgs,
 
-    /// The evaluator.
+    /// Options of the evaluator's client.
     #[command(flatten)]
     pub evaluator: EvaluatorArgs,
 
-    /// The certificate.
+    /// Options of the certificate.
     #[command(flatten)]
     pub tls: TlsArgs,
 
-    /// The log.
+    /// Options of the log.
     #[command(flatten)]
     pub log: LogArgs,
 }
 
-/// Deliveries of GitHub.
+/// Options of webhooks.
 #[derive(Debug, Clone, Group)]
 #[command(next_help_heading = "Webhooks")]
 pub struct WebhookArgs {
-    /// File with the secret that GitHub signs its deliveries by; it is read each time.
+    /// File with the secret with which GitHub signs its deliveries; it is read for each delivery.
     #[arg(long, env = "FORETELL_WEBHOOK_SECRET_FILE", value_name = "FILE")]
     pub webhook_secret_file: PathBuf,
 
-    /// Pull requests that wait for an answer at once. Deliveries beyond are answered by 503, and GitHub keeps them for a
-    /// redelivery.
+    /// Maximum number of pull requests that wait for an answer. Further deliveries are refused with status 503; GitHub keeps
+    /// them for redelivery.
     #[arg(long, env = "FORETELL_MOST_WAITING", value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub most_waiting: u32,
 }
 
-/// How changes are judged.
+/// Options of judging changes.
 #[derive(Debug, Clone, Group)]
 #[command(next_help_heading = "Judging")]
 pub struct JudgingArgs {
-    /// Name of the commit status, by which several clusters can answer one pull request.
+    /// Name of the commit status. Use different names if several clusters answer the same pull requests.
     #[arg(long, env = "FORETELL_CONTEXT", value_name = "NAME", default_value = "foretell/would-deny", value_parser = parse_context)]
     pub context: String,
 
-    /// Where the status links to.
+    /// URL to which the status links.
     #[arg(long, env = "FORETELL_TARGET_URL", value_name = "URL")]
     pub target_url: Option<String>,
 
-    /// Namespace of objects that name none.
+    /// Namespace of objects without a namespace.
     #[arg(long, env = "FORETELL_NAMESPACE", value_name = "NS", default_value = "default")]
     pub namespace: String,
 
-    /// How far back traffic counts, such as 7d [default: as far as the evaluator keeps it]
+    /// How far back traffic is replayed, such as 7d [default: as far back as the evaluator keeps it]
     #[arg(long, env = "FORETELL_WINDOW", value_name = "SPAN", value_parser = parse_span)]
     pub window: Option<Duration>,
 
-    /// How long the nodes of the pods concerned must have been watched, such as 7d [default: no matter how long]
+    /// How long the nodes of the affected pods must have been observed, such as 7d [default: no minimum]
     #[arg(long, env = "FORETELL_MIN_WINDOW", value_name = "SPAN", value_parser = parse_span)]
     pub min_window: Option<Duration>,
 }
@@ -95,11 +95,11 @@ fn parse_span(text: &str) -> Result<Duration, SpanError> {
     Ok(span::parse_within(text, bounds)?.unsigned_abs())
 }
 
-/// It stands in a comment's marker too.
+/// The context is also part of an HTML comment, the marker in the pull request comment.
 fn parse_context(text: &str) -> Result<String, String> {
     let is_plain = |symbol: char| symbol.is_ascii_alphanumeric() || "/_.: ".contains(symbol) || symbol == '-';
     if text.is_empty() || text.len() > 100 || !text.chars().all(is_plain) || text.contains("--") {
-        return Err("write up to 100 letters, digits and / _ . : - without --".to_owned());
+        return Err("must have 1 to 100 characters: letters, digits, spaces and / _ . : - but not --".to_owned());
     }
     Ok(text.to_owned())
 }
@@ -126,8 +126,34 @@ mod tests {
     }
 
     #[test]
-    fn a_context_cannot_end_a_comment_s_marker() {
-        assert!(parse_context("foretell/would-deny").is_ok());
-        assert!(parse_context("a --> b").is_err());
+    fn a_context_cannot_end_the_marker_of_the_comment() {
+        for good in ["foretell/would-deny", "a", "prod: eu-west_1.example", &"x".repeat(100)] {
+            assert_eq!(parse_context(good).as_deref(), Ok(good));
+        }
+        for bad in ["", "a --> b", "a--b", "a<b", "a\nb", "ü", &"x".repeat(101)] {
+            assert!(parse_context(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    const REQUIRED: [&str; 6] = [
+        "foretell-reporter",
+        "--webhook-secret-file=secret",
+        "--github-app-id=7",
+        "--github-key-file=key",
+        "--evaluator=https://evaluator",
+        "--token-file=token",
+    ];
+
+    #[test]
+    fn every_required_option_is_required_and_no_other() {
+        let args = Args::try_parse_from(REQUIRED).unwrap();
+        assert_eq!(args.listen.to_string(), "[::]:8443");
+        assert_eq!(args.judging.context, "foretell/would-deny");
+        assert_eq!((args.judging.window, args.judging.min_window), (None, None));
+        assert_eq!(args.webhook.most_waiting, 1000);
+        for missing in 1..REQUIRED.len() {
+            let others = REQUIRED.iter().enumerate().filter(|(number, _)| *number != missing).map(|(_, text)| text);
+            assert!(Args::try_parse_from(others).is_err(), "without {}", REQUIRED[missing]);
+        }
     }
 }

@@ -1,7 +1,7 @@
-//! GitHub's API as it wants to be spoken to: as an App, not too fast, and again where that may help.
+//! The client of GitHub's API: it authenticates as an App, limits the rate of writes, and repeats requests.
 //!
-//! octocrab signs the App's tokens and keeps those of its installations. Its own way to repeat requests is left out of the
-//! build: it sends a comment again that may have been written, at once and without heed to `Retry-After`.
+//! octocrab signs the App's tokens and caches those of the installations. Its own retries are not enabled, because they ignore
+//! `Retry-After` and repeat a request that may already have created a comment.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -19,36 +19,37 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use self::error::{GitHubError, Told, of_octocrab, retry_after};
+use self::error::{ApiMessage, GitHubError, from_octocrab, retry_after};
 use crate::metrics::Metrics;
 
 pub mod error;
 
 /// How long a request may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// How often a request is sent at most, and how long after the first failure it is sent again.
-const TRIES: u32 = 4;
+/// How often a request is sent at most.
+const MAX_ATTEMPTS: u32 = 4;
+/// The pause after the first failure. It doubles after each further failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// Longer pauses are left to whoever asks: another pull request may be answered meanwhile.
-const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+/// If a longer pause is necessary, the caller gets the error and can answer another pull request meanwhile.
+const MAX_PAUSE: Duration = Duration::from_secs(20);
 
-/// Which GitHub, and as which App.
+/// Options of the GitHub client.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "GitHub")]
 pub struct GitHubArgs {
-    /// URL of GitHub's API; of a GitHub Enterprise Server it is that of its host with /api/v3
+    /// URL of GitHub's API; for a GitHub Enterprise Server, the URL of its host with /api/v3
     #[arg(long, env = "FORETELL_GITHUB_URL", value_name = "URL", default_value = "https://api.github.com")]
     pub github_url: String,
 
-    /// Number of the GitHub App.
+    /// Id of the GitHub App.
     #[arg(long, env = "FORETELL_GITHUB_APP_ID", value_name = "ID")]
     pub github_app_id: u64,
 
-    /// File with the App's private key, PEM; it is read again when it changes.
+    /// File with the App's private key in PEM; it is read again when it changes.
     #[arg(long, env = "FORETELL_GITHUB_KEY_FILE", value_name = "FILE")]
     pub github_key_file: PathBuf,
 
-    /// Pause between two writes, as GitHub asks for.
+    /// Pause between two writes in milliseconds. GitHub requires at least one second.
     #[arg(
         long,
         env = "FORETELL_GITHUB_WRITE_PAUSE_MS",
@@ -59,136 +60,141 @@ pub struct GitHubArgs {
     pub github_write_pause_ms: u64,
 }
 
-/// As whom a request is sent.
+/// The credentials of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Speaker {
+pub enum Credentials {
     /// The App itself.
     App,
-    /// One of its installations.
+    /// The App's installation with this id.
     Installation(u64),
 }
 
-/// Whether a request may be sent twice.
+/// Whether a request may be repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Repeat {
-    May,
-    /// A comment may have been written although no answer came.
-    MustNot,
+enum Retry {
+    Allowed,
+    /// GitHub may have created a comment although there was no answer.
+    Forbidden,
 }
 
-/// The client.
+/// A client of GitHub's API.
 #[derive(Debug)]
 pub struct GitHub {
     args: GitHubArgs,
     metrics: Metrics,
-    connected: Mutex<Option<Connected>>,
+    clients: Mutex<Option<Clients>>,
     next_write: tokio::sync::Mutex<Instant>,
 }
 
-/// Clients by the key that they were made with.
+/// The clients that use a private key.
 #[derive(Debug)]
-struct Connected {
+struct Clients {
     key: Vec<u8>,
     app: Arc<Octocrab>,
     installations: HashMap<u64, Arc<Octocrab>>,
 }
 
 impl GitHub {
-    /// It does not ask anything yet.
+    /// Makes a client. It sends no request yet.
     #[must_use]
     pub fn new(args: GitHubArgs, metrics: Metrics) -> Self {
         foretell_service::kubernetes::use_one_tls_provider();
         let next_write = tokio::sync::Mutex::new(Instant::now());
-        Self { args, metrics, connected: Mutex::default(), next_write }
+        Self { args, metrics, clients: Mutex::default(), next_write }
     }
 
-    /// Number of the App.
+    /// Id of the App.
     #[must_use]
     pub fn app_id(&self) -> u64 {
         self.args.github_app_id
     }
 
-    pub(crate) async fn get<T: DeserializeOwned>(&self, speaker: Speaker, path: &str) -> Result<T, GitHubError> {
-        self.call(speaker, Method::GET, path, None::<&()>, Repeat::May).await
+    pub(crate) async fn get<T: DeserializeOwned>(
+        &self,
+        credentials: Credentials,
+        path: &str,
+    ) -> Result<T, GitHubError> {
+        self.call(credentials, Method::GET, path, None::<&()>, Retry::Allowed).await
     }
 
-    /// All pages of a list, up to `most` of its elements.
+    /// Reads the pages of a list, up to `max` elements.
     pub(crate) async fn list<T: DeserializeOwned, P: DeserializeOwned + Into<Vec<T>>>(
         &self,
-        speaker: Speaker,
+        credentials: Credentials,
         path: &str,
-        most: usize,
+        max: usize,
     ) -> Result<Vec<T>, GitHubError> {
         const PAGE: usize = 100;
         let mut all = Vec::new();
-        let mark = if path.contains('?') { '&' } else { '?' };
+        let separator = if path.contains('?') { '&' } else { '?' };
         for page in 1.. {
-            let path = format!("{path}{mark}per_page={PAGE}&page={page}");
-            let elements: Vec<T> = self.get::<P>(speaker, &path).await?.into();
+            let path = format!("{path}{separator}per_page={PAGE}&page={page}");
+            let elements: Vec<T> = self.get::<P>(credentials, &path).await?.into();
             let is_last = elements.len() < PAGE;
             all.extend(elements);
-            if is_last || all.len() >= most {
+            if is_last || all.len() >= max {
                 break;
             }
         }
-        all.truncate(most);
+        all.truncate(max);
         Ok(all)
     }
 
-    /// A request that makes something new: it is sent once.
+    /// Sends a request that creates an object. It is sent only once.
     pub(crate) async fn create<T: DeserializeOwned>(
         &self,
-        speaker: Speaker,
+        credentials: Credentials,
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, GitHubError> {
-        self.call(speaker, Method::POST, path, Some(body), Repeat::MustNot).await
+        self.call(credentials, Method::POST, path, Some(body), Retry::Forbidden).await
     }
 
-    /// A request that has the same end however often it is sent.
-    pub(crate) async fn put_in_place<T: DeserializeOwned>(
+    /// Sends a request that has the same effect if it is repeated.
+    pub(crate) async fn send_idempotent<T: DeserializeOwned>(
         &self,
-        speaker: Speaker,
+        credentials: Credentials,
         method: Method,
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, GitHubError> {
-        self.call(speaker, method, path, Some(body), Repeat::May).await
+        self.call(credentials, method, path, Some(body), Retry::Allowed).await
     }
 
     async fn call<T: DeserializeOwned, B: Serialize>(
         &self,
-        speaker: Speaker,
+        credentials: Credentials,
         method: Method,
         path: &str,
         body: Option<&B>,
-        repeat: Repeat,
+        retry: Retry,
     ) -> Result<T, GitHubError> {
-        let request = format!("{method} {path}");
         let mut pause = FIRST_PAUSE;
-        for tries in 1.. {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
             if method != Method::GET {
                 self.wait_to_write().await;
             }
-            let error = match self.send(speaker, &method, path, body).await {
+            let error = match self.send(credentials, &method, path, body).await {
                 Ok(body) => {
-                    let answer = serde_json::from_slice(&body);
-                    return answer
-                        .map_err(|error| GitHubError::Answer { request: request.clone(), problem: error.to_string() });
+                    return serde_json::from_slice(&body).map_err(|error| GitHubError::Answer {
+                        request: format!("{method} {path}"),
+                        problem: error.to_string(),
+                    });
                 }
                 Err(error) => error,
             };
             let wait = error.retry_after().unwrap_or(pause).max(pause);
-            if repeat == Repeat::MustNot || !error.is_transient() || tries >= TRIES || wait > LONGEST_PAUSE {
+            if retry == Retry::Forbidden || !error.is_transient() || attempts >= MAX_ATTEMPTS || wait > MAX_PAUSE {
                 return Err(error);
             }
             tokio::time::sleep(wait).await;
             pause *= 2;
         }
-        unreachable_end(request)
     }
 
-    /// Writes are sent one after another, with pauses.
+    /// Waits until the pause after the previous write is over.
     async fn wait_to_write(&self) {
         let mut next = self.next_write.lock().await;
         tokio::time::sleep_until(*next).await;
@@ -197,14 +203,14 @@ impl GitHub {
 
     async fn send<B: Serialize>(
         &self,
-        speaker: Speaker,
+        credentials: Credentials,
         method: &Method,
         path: &str,
         body: Option<&B>,
     ) -> Result<Vec<u8>, GitHubError> {
         let named = method_name(method);
         let request = || format!("{method} {path}");
-        let client = self.client(speaker)?;
+        let client = self.client(credentials)?;
         let exchange = async {
             let builder = http::Request::builder().method(method).uri(path);
             let response = client.execute(client.build_request(builder, body)?).await?;
@@ -215,7 +221,7 @@ impl GitHub {
         let (head, body) = match exchange {
             Ok(Ok(exchange)) => exchange,
             Ok(Err(error)) => {
-                let error = of_octocrab(request(), &error);
+                let error = from_octocrab(request(), &error);
                 self.metrics.request(named, "none");
                 return Err(error);
             }
@@ -235,31 +241,31 @@ impl GitHub {
         if head.status.is_success() {
             return Ok(body.to_vec());
         }
-        let message = serde_json::from_slice::<Told>(&body).map(|told| told.message);
+        let message = serde_json::from_slice::<ApiMessage>(&body).map(|answer| answer.message);
         let message = message.unwrap_or_else(|_| String::from_utf8_lossy(&body).trim().chars().take(200).collect());
         let retry_after = retry_after(head.status, &head.headers, &message, SystemTime::now());
         Err(GitHubError::Refused { request: request(), status: head.status, message, retry_after })
     }
 
-    fn client(&self, speaker: Speaker) -> Result<Arc<Octocrab>, GitHubError> {
+    fn client(&self, credentials: Credentials) -> Result<Arc<Octocrab>, GitHubError> {
         let key = files::read(&self.args.github_key_file)?;
-        let mut connected = self.connected.lock().unwrap_or_else(PoisonError::into_inner);
-        let connected = match &mut *connected {
-            Some(connected) if connected.key == key => connected,
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let clients = match &mut *clients {
+            Some(clients) if clients.key == key => clients,
             other => {
                 let app = Arc::new(self.app(&key)?);
-                other.insert(Connected { key, app, installations: HashMap::new() })
+                other.insert(Clients { key, app, installations: HashMap::new() })
             }
         };
-        match speaker {
-            Speaker::App => Ok(Arc::clone(&connected.app)),
-            Speaker::Installation(id) => {
-                if let Some(client) = connected.installations.get(&id) {
+        match credentials {
+            Credentials::App => Ok(Arc::clone(&clients.app)),
+            Credentials::Installation(id) => {
+                if let Some(client) = clients.installations.get(&id) {
                     return Ok(Arc::clone(client));
                 }
-                let client = connected.app.installation(InstallationId(id));
+                let client = clients.app.installation(InstallationId(id));
                 let client = Arc::new(client.map_err(|error| GitHubError::Client(chain(&error)))?);
-                connected.installations.insert(id, Arc::clone(&client));
+                clients.installations.insert(id, Arc::clone(&client));
                 Ok(client)
             }
         }
@@ -267,10 +273,10 @@ impl GitHub {
 
     fn app(&self, key: &[u8]) -> Result<Octocrab, GitHubError> {
         let wrong = |error: octocrab::Error| GitHubError::Client(chain(&error));
-        // What is wrong with a key is said without the key.
+        // The error must not contain the key.
         let key = jsonwebtoken::EncodingKey::from_rsa_pem(key).map_err(|error| {
             let file = self.args.github_key_file.display();
-            GitHubError::Client(format!("{file}: no private RSA key in PEM: {error}"))
+            GitHubError::Client(format!("{file}: not a private RSA key in PEM: {error}"))
         })?;
         Octocrab::builder()
             .set_connect_timeout(Some(Duration::from_secs(5)))
@@ -282,16 +288,55 @@ impl GitHub {
     }
 }
 
-/// The loop before it ends by returning alone.
-fn unreachable_end<T>(request: String) -> Result<T, GitHubError> {
-    Err(GitHubError::Unreachable { request, problem: "no try was left".to_owned() })
-}
-
 fn method_name(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::POST => "POST",
         Method::PATCH => "PATCH",
         _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(key_file: &str) -> GitHub {
+        let args = GitHubArgs {
+            github_url: "http://127.0.0.1:1".to_owned(),
+            github_app_id: 7,
+            github_key_file: key_file.into(),
+            github_write_pause_ms: 1000,
+        };
+        GitHub::new(args, Metrics::default())
+    }
+
+    #[tokio::test]
+    async fn a_missing_key_and_a_file_that_is_no_key_are_named() {
+        let missing = client("/nowhere/app.pem").get::<()>(Credentials::App, "/app").await.unwrap_err().to_string();
+        assert!(missing.contains("/nowhere/app.pem"), "{missing}");
+        let not_a_key = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        let error = client(not_a_key).get::<()>(Credentials::App, "/app").await.unwrap_err().to_string();
+        assert!(error.contains(not_a_key) && error.contains("not a private RSA key"), "{error}");
+        assert!(!error.contains("[package]"), "the content of the file is not in the error: {error}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn writes_have_a_pause_between_them() {
+        let github = client("unused");
+        let start = Instant::now();
+        for seconds in [0, 1, 2] {
+            github.wait_to_write().await;
+            assert_eq!(start.elapsed().as_secs(), seconds);
+        }
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        github.wait_to_write().await;
+        assert_eq!(start.elapsed().as_secs(), 62, "no pause after a long time without a write");
+    }
+
+    #[test]
+    fn metrics_name_only_the_methods_in_use() {
+        let names = [Method::GET, Method::POST, Method::PATCH, Method::DELETE].map(|method| method_name(&method));
+        assert_eq!(names, ["GET", "POST", "PATCH", "other"]);
     }
 }

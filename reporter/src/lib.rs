@@ -1,28 +1,30 @@
-//! Answers pull requests: one comment that says what the change would deny, and a commit status that a branch rule can require.
+//! The reporter answers pull requests with one comment that lists what the change would deny, and with a commit status that a
+//! branch rule can require.
 //!
-//! GitHub tells of a pull request by a signed webhook. The reporter reads the tree that merging makes (GitHub's own test
-//! merge), tells what changes as `foretell check` does, asks the evaluator what that does to the traffic of the last days, and
-//! answers. The settings are read from the base: a change cannot weaken its own gate.
+//! GitHub announces a pull request with a signed webhook delivery. The reporter reads the tree of GitHub's own test merge,
+//! determines what changes as `foretell check` does, queries the evaluator for the effect on recent traffic, and posts the
+//! answer. It reads the settings from the base, so a change cannot weaken its own gate.
 //!
-//! The rooms, in the order in which a delivery passes them: [`webhook`] tells whether it is GitHub's, [`queue`] keeps which
-//! pull requests wait for an answer, [`work`] takes them from there, [`tree`] reads base and merge through [`github`],
-//! [`answer`] asks the evaluator, [`verdict`] is what becomes of that on GitHub, [`comment`] and [`post`] bring it there.
-//! [`heal`] answers, on start, what was opened while nobody listened.
+//! The modules, in the order in which a delivery passes through them: [`webhook`] checks the signature, [`queue`] keeps the pull
+//! requests that wait for an answer, [`work`] takes them from it, [`tree`] reads base and merge through [`github`], [`answer`]
+//! queries the evaluator, [`verdict`] turns the report into state and comment, [`comment`] and [`post`] write them to GitHub.
+//! On start, [`catch_up`] offers all open pull requests to the queue.
 //!
-//! # What holds
+//! # Guarantees
 //!
-//! - Nothing is said of a head that is not the pull request's any more.
-//! - A required status that is never posted blocks for ever: so one is posted wherever a delivery was taken, also where no
-//!   policy changed, and where nothing could be decided.
-//! - What fails for now is asked again, with growing pauses, until it is answered or a newer delivery takes its place.
-//! - A delivery counts as done once it was answered, not once it was seen: redelivering one that failed helps.
-//! - No secret and no token is in a log, in an answer or in a status.
+//! - No answer is posted for a commit that is no longer the head of the pull request.
+//! - A required status that is never posted blocks a merge for ever. So a status is posted for every accepted delivery, even if
+//!   no policy changed or no decision is possible.
+//! - Temporary failures are retried with growing pauses, until the pull request is answered or a newer delivery replaces it.
+//! - A delivery counts as processed when it is answered, not when it arrives. Redelivering one that failed starts it again.
+//! - Logs, answers and statuses contain no secret and no token.
 pub mod answer;
+pub mod answers;
 pub mod api;
 pub mod args;
+pub mod catch_up;
 pub mod comment;
 pub mod github;
-pub mod heal;
 pub mod metrics;
 pub mod post;
 pub mod queue;

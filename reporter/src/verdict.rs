@@ -1,4 +1,4 @@
-//! What is said of a pull request: a state and a line beside it, and a comment where there is something to be read.
+//! The answer to a pull request: a state with a one-line description, and a comment if there is more to report.
 
 use std::fmt::Write as _;
 
@@ -7,12 +7,12 @@ use foretell_policy::report::markdown;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-/// GitHub takes no more characters.
-const MOST_DESCRIPTION: usize = 140;
-/// GitHub takes 65,536 characters of a comment; the marker and its end need room too.
-const MOST_COMMENT: usize = 60_000;
+/// The maximum number of characters that GitHub accepts.
+const MAX_DESCRIPTION: usize = 140;
+/// The maximum size of a comment in bytes. GitHub accepts 65,536 characters, and the marker needs some of them.
+const MAX_COMMENT: usize = 60_000;
 
-/// State of a commit status, the better ones first.
+/// State of a commit status, in the order from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "GitHub's names")]
 pub enum State {
@@ -23,7 +23,7 @@ pub enum State {
 }
 
 impl State {
-    /// As GitHub writes it.
+    /// The state in GitHub's API.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -35,26 +35,26 @@ impl State {
     }
 }
 
-/// What is said of a pull request.
+/// The answer to a pull request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// The state.
     pub state: State,
-    /// The line beside it.
+    /// The description of the status.
     pub description: String,
-    /// The comment.
-    pub comment: Said,
+    /// What to do with the comment.
+    pub comment: CommentAction,
 }
 
-/// What becomes of the comment.
+/// What to do with the comment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
-    /// It is left as it is.
-    Unchanged,
-    /// One that stands is replaced; none is written.
-    Corrected(Text),
-    /// It is written.
-    Written(Text),
+pub enum CommentAction {
+    /// Leave it unchanged.
+    Keep,
+    /// Replace the text of an existing comment, but do not create one.
+    UpdateExisting(Text),
+    /// Create a comment, or replace the text of an existing one.
+    Write(Text),
 }
 
 /// The text of a comment.
@@ -62,12 +62,12 @@ pub enum Said {
 pub struct Text {
     /// Markdown.
     pub body: String,
-    /// Tells answers apart that say something else. Counts and times that moved on do not.
+    /// Differs between answers with different content. Changed counts and times alone do not change it.
     pub fingerprint: String,
 }
 
 impl Verdict {
-    /// What the evaluator says.
+    /// The answer for a report of the evaluator.
     #[must_use]
     pub fn of_report(report: &Report) -> Self {
         let state = match report.decision {
@@ -76,42 +76,42 @@ impl Verdict {
             Decision::Pending => State::Pending,
             Decision::Undecided => State::Error,
         };
-        let text = Text { body: markdown::render_within(report, MOST_COMMENT), fingerprint: fingerprint(report) };
-        let says_nothing = report.decision == Decision::MayMerge
+        let text = Text { body: markdown::render_within(report, MAX_COMMENT), fingerprint: fingerprint(report) };
+        let is_empty = report.decision == Decision::MayMerge
             && report.policies.is_empty()
             && report.previews.is_empty()
             && report.identities.is_empty();
-        let comment = if says_nothing { Said::Corrected(text) } else { Said::Written(text) };
+        let comment = if is_empty { CommentAction::UpdateExisting(text) } else { CommentAction::Write(text) };
         Self { state, description: description(&report.headline), comment }
     }
 
-    /// No object is touched, so nobody has to be asked.
+    /// The answer if the change touches no object that the engine reads, so that the evaluator is not queried.
     #[must_use]
-    pub fn untouched(head: &str, files_not_judged: usize) -> Self {
-        let mut line = "May merge: no policy changed, and nothing that policies look at.".to_owned();
+    pub fn nothing_relevant(head: &str, files_not_judged: usize) -> Self {
+        let mut line = "May merge: no policy changed, and no object that policies refer to.".to_owned();
         if files_not_judged > 0 {
             let _ = write!(line, " Files that were not judged: {files_not_judged}.");
         }
-        let comment = Said::Corrected(plain("✅", &line, head));
+        let comment = CommentAction::UpdateExisting(plain("✅", &line, head));
         Self { state: State::Success, description: description(&line), comment }
     }
 
-    /// Nothing can be said of the change as it stands.
+    /// The answer if no decision is possible for the current head.
     #[must_use]
     pub fn undecided(head: &str, why: &str) -> Self {
         let line = format!("Could not decide: {why}.");
         Self {
             state: State::Error,
             description: description(&line),
-            comment: Said::Corrected(plain("❓", &line, head)),
+            comment: CommentAction::UpdateExisting(plain("❓", &line, head)),
         }
     }
 
-    /// Nothing can be said now; it is tried again.
+    /// The answer if no decision is possible now, and the reporter retries.
     #[must_use]
-    pub fn not_now(why: &str) -> Self {
-        let line = format!("Could not decide yet: {why}. It is tried again by itself.");
-        Self { state: State::Error, description: description(&line), comment: Said::Unchanged }
+    pub fn retry_later(why: &str) -> Self {
+        let line = format!("Could not decide yet: {why}. Foretell retries automatically.");
+        Self { state: State::Error, description: description(&line), comment: CommentAction::Keep }
     }
 }
 
@@ -121,32 +121,32 @@ fn plain(sign: &str, line: &str, head: &str) -> Text {
     Text { fingerprint: hash(body.as_bytes()), body }
 }
 
-/// The line as GitHub takes it.
+/// The line, shortened to the length that GitHub accepts.
 fn description(line: &str) -> String {
     let line = line.trim();
-    if line.chars().count() <= MOST_DESCRIPTION {
+    if line.chars().count() <= MAX_DESCRIPTION {
         return line.to_owned();
     }
-    let cut: String = line.chars().take(MOST_DESCRIPTION - 1).collect();
+    let cut: String = line.chars().take(MAX_DESCRIPTION - 1).collect();
     format!("{}…", cut.trim_end())
 }
 
-/// Of everything in a report but what moves on by itself: two that are the same tell a reader the same.
+/// The fingerprint of a report without counts and times, which change although the content does not.
 fn fingerprint(report: &Report) -> String {
     let mut report = serde_json::to_value(report).unwrap_or_default();
-    forget_counts(&mut report);
+    remove_counts(&mut report);
     hash(format!("{} {report}", env!("CARGO_PKG_VERSION")).as_bytes())
 }
 
-fn forget_counts(value: &mut Value) {
+fn remove_counts(value: &mut Value) {
     match value {
         Value::Object(fields) => {
-            for moving in ["at", "seen", "evidence", "verdicts", "selectedPods"] {
-                fields.remove(moving);
+            for field in ["at", "seen", "evidence", "verdicts", "selectedPods"] {
+                fields.remove(field);
             }
-            fields.values_mut().for_each(forget_counts);
+            fields.values_mut().for_each(remove_counts);
         }
-        Value::Array(elements) => elements.iter_mut().for_each(forget_counts),
+        Value::Array(elements) => elements.iter_mut().for_each(remove_counts),
         _ => {}
     }
 }
@@ -162,10 +162,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_description_is_cut_where_github_would_refuse_it() {
+    fn a_description_is_shortened_to_the_length_that_github_accepts() {
         assert_eq!(description("short"), "short");
         let cut = description(&"ü".repeat(200));
-        assert_eq!(cut.chars().count(), MOST_DESCRIPTION);
+        assert_eq!(cut.chars().count(), MAX_DESCRIPTION);
         assert!(cut.ends_with('…'));
     }
 
@@ -191,27 +191,39 @@ mod tests {
         serde_json::from_value(report).unwrap()
     }
 
-    #[test]
-    fn what_has_no_room_is_left_out_and_verdict_and_table_stay() {
-        let body = |report: &Report| match Verdict::of_report(report).comment {
-            Said::Written(text) => text.body,
+    /// The comment on 300 denials whose names and reasons have this length.
+    fn comment_on_300_denials(length: usize) -> String {
+        match Verdict::of_report(&blocked(300, &"x".repeat(length))).comment {
+            CommentAction::Write(text) => text.body,
             other => panic!("{other:?}"),
-        };
-        assert!(body(&blocked(3, "short")).contains("> it ends here."));
-        for length in [200, 400, 2000, 20_000, 100_000] {
-            let body = body(&blocked(300, &"x".repeat(length)));
-            assert!(body.len() <= MOST_COMMENT, "{length}: {}", body.len());
-            assert!(body.contains("Blocked: it is."), "{length}");
-            assert!(
-                body.ends_with("shows all of it.\n") || body.contains("more; `--format json` lists all"),
-                "{length}"
-            );
-            assert_eq!(body.contains("| `D-"), length <= 2000, "{length}");
         }
     }
 
     #[test]
-    fn counts_that_moved_on_tell_nothing_new() {
+    fn a_long_table_has_fewer_rows_the_longer_they_are_and_all_sections_stay() {
+        for (length, rows) in [(1, 100), (200, 50), (400, 25), (2000, 6)] {
+            let body = comment_on_300_denials(length);
+            assert!(body.len() <= MAX_COMMENT, "{length}: {}", body.len());
+            assert!(body.starts_with("## ⛔ Foretell: Blocked: it is.\n"), "{length}");
+            assert_eq!(body.matches("| `D-").count(), rows, "{length}");
+            assert!(body.contains(&format!("\nAnd {} more", 300 - rows)), "{length}");
+            assert!(body.trim_end().ends_with("> it ends here."), "{length}");
+        }
+    }
+
+    #[test]
+    fn if_not_even_one_row_fits_the_comment_is_the_verdict_and_how_to_see_the_rest() {
+        for length in [20_000, 100_000] {
+            let body = comment_on_300_denials(length);
+            let lines: Vec<&str> = body.lines().filter(|line| !line.is_empty()).collect();
+            let [headline, rest] = lines[..] else { panic!("{length}: {lines:?}") };
+            assert_eq!(headline, "## ⛔ Foretell: Blocked: it is.", "{length}");
+            assert!(rest.starts_with("> ") && rest.contains("`foretell check`"), "{length}: {rest}");
+        }
+    }
+
+    #[test]
+    fn changed_counts_and_times_do_not_change_the_fingerprint() {
         let (mut report, other) = (blocked(2, "a"), blocked(3, "a"));
         let first = fingerprint(&report);
         report.denials[0].seen.in_use += 1;
@@ -221,15 +233,54 @@ mod tests {
     }
 
     #[test]
-    fn the_worse_state_is_the_greater_one() {
+    fn worse_states_are_greater() {
         assert!(State::Error > State::Failure && State::Failure > State::Pending && State::Pending > State::Success);
     }
 
     #[test]
-    fn what_cannot_be_decided_is_an_error_and_corrects_what_stands() {
-        let verdict = Verdict::undecided("abc1234", "merging is a conflict");
+    fn an_undecided_change_is_an_error_and_updates_an_existing_comment() {
+        let verdict = Verdict::undecided("abc1234", "merging causes a conflict");
+        assert_eq!(
+            (verdict.state, verdict.description.as_str()),
+            (State::Error, "Could not decide: merging causes a conflict.")
+        );
+        let CommentAction::UpdateExisting(text) = verdict.comment else { panic!("{:?}", verdict.comment) };
+        assert_eq!(text.body, "## ❓ Foretell: Could not decide: merging causes a conflict.\n\nJudged `abc1234`.\n");
+        let other = Verdict::undecided("abc1234", "another reason").comment;
+        assert!(matches!(other, CommentAction::UpdateExisting(other) if other.fingerprint != text.fingerprint));
+    }
+
+    #[test]
+    fn a_temporary_failure_is_an_error_and_keeps_the_comment() {
+        let verdict = Verdict::retry_later("the evaluator cannot be reached");
         assert_eq!(verdict.state, State::Error);
-        assert!(matches!(verdict.comment, Said::Corrected(_)));
-        assert_eq!(Verdict::not_now("the evaluator does not answer").comment, Said::Unchanged);
+        let expected = "Could not decide yet: the evaluator cannot be reached. Foretell retries automatically.";
+        assert_eq!((verdict.description.as_str(), verdict.comment), (expected, CommentAction::Keep));
+    }
+
+    #[test]
+    fn a_change_without_relevant_objects_may_merge_and_names_the_number_of_files_not_judged() {
+        let none = Verdict::nothing_relevant("abc1234", 0);
+        let line = "May merge: no policy changed, and no object that policies refer to.";
+        assert_eq!((none.state, none.description.as_str()), (State::Success, line));
+        assert!(matches!(none.comment, CommentAction::UpdateExisting(_)));
+        let some = Verdict::nothing_relevant("abc1234", 2);
+        assert_eq!(some.description, format!("{line} Files that were not judged: 2."));
+    }
+
+    #[test]
+    fn the_decision_determines_the_state_and_an_empty_report_creates_no_comment() {
+        for (decision, state) in [
+            (Decision::MayMerge, State::Success),
+            (Decision::Blocked, State::Failure),
+            (Decision::Pending, State::Pending),
+            (Decision::Undecided, State::Error),
+        ] {
+            let report = Report { decision, ..blocked(0, "a") };
+            let verdict = Verdict::of_report(&report);
+            assert_eq!(verdict.state, state, "{decision:?}");
+            let creates = matches!(verdict.comment, CommentAction::Write(_));
+            assert_eq!(creates, decision != Decision::MayMerge, "{decision:?}");
+        }
     }
 }

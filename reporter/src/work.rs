@@ -7,17 +7,17 @@ use tracing::{error, warn};
 
 use crate::answer::Reporter;
 use crate::metrics::Metrics;
-use crate::queue::{Done, PullKey, Queue, Ticket};
+use crate::queue::{Outcome, PullKey, Queue, Ticket};
 
-/// Pull requests that are answered at a time.
-pub const AT_ONCE: usize = 4;
-/// How often something is tried that more tries are not likely to help.
-const MOST_TRIES: u32 = 5;
+/// Number of pull requests that are answered at the same time.
+pub const WORKERS: usize = 4;
+/// Maximum number of attempts after failures that are not transient.
+const MAX_ATTEMPTS: u32 = 5;
 
-/// Answers one after another until it is told to stop.
+/// Answers one pull request after another until the stop signal.
 ///
 /// # Errors
-/// Never: what fails is tried again.
+/// Never: failures are retried.
 pub async fn work(
     reporter: Arc<Reporter>,
     queue: Arc<Queue>,
@@ -31,19 +31,19 @@ pub async fn work(
         };
         let answering = Arc::clone(&reporter);
         let key = ticket.key.clone();
-        // A task of its own: one pull request that makes it panic must not keep all others from their answer.
+        // A separate task, so that a panic in one pull request does not stop the answers to others.
         let mut answer = tokio::spawn(async move { answering.answer(&key).await });
-        let answered = tokio::select! {
-            answered = &mut answer => answered,
+        let result = tokio::select! {
+            result = &mut answer => result,
             () = stop.cancelled() => {
-                // What is half done is done on the next start.
+                // The next start answers this pull request.
                 answer.abort();
                 return Ok(());
             }
         };
         let PullKey { repo, number } = &ticket.key;
-        let done = match answered {
-            Ok(Ok(done)) => done,
+        let outcome = match result {
+            Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => {
                 metrics.failure("github");
                 warn!(pull.repo = %repo, pull.number = number, %error, "{repo}#{number} could not be answered: {error}");
@@ -55,14 +55,38 @@ pub async fn work(
                 after_failure(&ticket, false, None)
             }
         };
-        queue.done(ticket, done);
+        queue.finish(ticket, outcome);
         metrics.waiting.set(i64::try_from(queue.len()).unwrap_or(i64::MAX));
     }
 }
 
-fn after_failure(ticket: &Ticket, is_transient: bool, pause: Option<std::time::Duration>) -> Done {
-    if !is_transient && ticket.failures() + 1 >= MOST_TRIES {
-        return Done::GivenUp;
+fn after_failure(ticket: &Ticket, is_transient: bool, pause: Option<std::time::Duration>) -> Outcome {
+    if !is_transient && ticket.failures() + 1 >= MAX_ATTEMPTS {
+        return Outcome::GivenUp;
     }
-    Done::Failed(pause)
+    Outcome::Failed(pause)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::api::Repo;
+
+    #[tokio::test(start_paused = true)]
+    async fn transient_failures_are_always_retried_and_others_five_times() {
+        let repo = Repo { installation: 1, owner: "o".to_owned(), name: "r".to_owned() };
+        let queue = Queue::new(1);
+        queue.offer(PullKey { repo, number: 1 }, None);
+        let pause = Some(Duration::from_secs(7));
+        for _ in 1..MAX_ATTEMPTS {
+            let ticket = queue.next().await;
+            assert_eq!(after_failure(&ticket, false, pause), Outcome::Failed(pause));
+            queue.finish(ticket, Outcome::Failed(None));
+        }
+        let ticket = queue.next().await;
+        assert_eq!(after_failure(&ticket, false, pause), Outcome::GivenUp);
+        assert_eq!(after_failure(&ticket, true, None), Outcome::Failed(None));
+    }
 }

@@ -1,7 +1,7 @@
-//! Tells the API server whom to trust: `caBundle` of the webhook configurations, and nothing else of them.
+//! Sets `caBundle` of the webhook configurations, so that the API server trusts the webhook's certificate.
 
 use anyhow::Context as _;
-use foretell_service::certificate::{Publish, Told};
+use foretell_service::certificate::{Publish, Published};
 use foretell_service::health::Health;
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation, TestOperation};
@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tracing::info;
 
-/// A Service.
+/// Namespace and name of a Service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceName {
     /// Its namespace.
@@ -24,41 +24,41 @@ pub struct ServiceName {
     pub name: String,
 }
 
-/// The two configurations of one name, and the Service that their entries call if they are ours.
+/// The two webhook configurations. They have the same name. Only entries that call the webhook's Service are changed.
 #[derive(Clone)]
 pub struct Configurations {
-    /// Of the API server.
+    /// Client of the API server.
     pub client: Client,
-    /// Their name.
+    /// Name of both configurations.
     pub name: String,
-    /// The webhook's.
+    /// The webhook's Service.
     pub service: ServiceName,
-    /// Is told where neither is there.
+    /// Reports that the configurations are missing.
     pub health: Health,
 }
 
-/// As much of an entry, which is the same in both kinds, as tells whom it calls and trusts.
+/// The fields of a webhook that are used. They are the same in both kinds.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Entry {
+struct WebhookEntry {
     name: String,
     client_config: WebhookClientConfig,
 }
 
-impl Entry {
+impl WebhookEntry {
     fn calls(&self, service: &ServiceName) -> bool {
-        let called = self.client_config.service.as_ref();
-        called.is_some_and(|called| (&called.namespace, &called.name) == (&service.namespace, &service.name))
+        let target = self.client_config.service.as_ref();
+        target.is_some_and(|target| (&target.namespace, &target.name) == (&service.namespace, &service.name))
     }
 }
 
-/// What the webhook waits for, as health says it.
+/// The name of the configurations in health checks and logs.
 const PART: &str = "its webhook configurations";
 
 impl Publish for Configurations {
-    /// Lets both trust these authorities. What trusts them already is not touched.
-    async fn publish(&self, authorities: &str) -> anyhow::Result<Told> {
-        let mut is_called = false;
+    /// Sets the `caBundle` of both configurations. An entry that has this bundle is not changed.
+    async fn publish(&self, authorities: &str) -> anyhow::Result<Published> {
+        let mut has_entry = false;
         for kind in [
             ApiResource::erase::<ValidatingWebhookConfiguration>(&()),
             ApiResource::erase::<MutatingWebhookConfiguration>(&()),
@@ -67,37 +67,44 @@ impl Publish for Configurations {
             let at = || format!("{} {name}", kind.kind);
             let Some(found) = api.get_opt(name).await.with_context(at)? else { continue };
             let entries = entries(&found).with_context(at)?;
-            is_called |= entries.iter().any(|entry| entry.calls(&self.service));
-            if let Some(patch) = change(&entries, &self.service, authorities)? {
+            has_entry |= entries.iter().any(|entry| entry.calls(&self.service));
+            if let Some(patch) = bundle_patch(&entries, &self.service, authorities)? {
                 let patch = kube::api::Patch::Json::<()>(patch);
                 api.patch(name, &PatchParams::default(), &patch).await.with_context(at)?;
-                info!(configuration.name = %name, "{} trusts the certificate now", at());
+                info!(configuration.name = %name, "Set the caBundle of {}", at());
             }
         }
-        if is_called {
-            self.health.has(PART);
-            return Ok(Told::All);
+        if has_entry {
+            self.health.set_ready(PART);
+            return Ok(Published::Everywhere);
         }
-        let reason = format!("there is none named {}, so the API server asks nothing", self.name);
-        self.health.waits_for(PART, reason);
-        Ok(Told::NotAll)
+        let reason = format!(
+            "no webhook configuration named {} calls this Service, so the API server sends no requests",
+            self.name
+        );
+        self.health.set_waiting(PART, reason);
+        Ok(Published::Partly)
     }
 }
 
-fn entries(configuration: &DynamicObject) -> Result<Vec<Entry>, serde_json::Error> {
+fn entries(configuration: &DynamicObject) -> Result<Vec<WebhookEntry>, serde_json::Error> {
     configuration.data.get("webhooks").map_or_else(|| Ok(Vec::new()), Vec::deserialize)
 }
 
-/// What lets those entries that call the Service trust these authorities; `None`: they do.
-fn change(entries: &[Entry], service: &ServiceName, authorities: &str) -> Result<Option<Patch>, serde_json::Error> {
+/// The patch that sets the bundle of all entries that call the Service; `None` if they have it already.
+fn bundle_patch(
+    entries: &[WebhookEntry],
+    service: &ServiceName,
+    authorities: &str,
+) -> Result<Option<Patch>, serde_json::Error> {
     let bundle = ByteString(authorities.as_bytes().to_vec());
-    let trusts = |entry: &Entry| entry.client_config.ca_bundle.as_ref() == Some(&bundle);
+    let trusts = |entry: &WebhookEntry| entry.client_config.ca_bundle.as_ref() == Some(&bundle);
     let value = serde_json::to_value(&bundle)?;
     let mut operations = Vec::new();
     for (number, entry) in entries.iter().enumerate().filter(|(_, entry)| entry.calls(service) && !trusts(entry)) {
         let number = number.to_string();
         let path = |field: &[&str]| PointerBuf::from_tokens(["webhooks", &number].iter().chain(field).copied());
-        // Somebody may have changed the list meanwhile: then this fails, and is tried again.
+        // If the list changed meanwhile, the test fails, and the patch is retried.
         let name = Value::from(entry.name.as_str());
         operations.push(PatchOperation::Test(TestOperation { path: path(&["name"]), value: name }));
         let path = path(&["clientConfig", "caBundle"]);
@@ -123,16 +130,37 @@ mod tests {
     }
 
     #[test]
-    fn only_our_own_entries_are_changed_and_only_once() {
+    fn only_entries_that_call_the_service_are_changed_and_only_once() {
         let service = ServiceName { namespace: "foretell".to_owned(), name: "foretell-webhook".to_owned() };
         let read = |value: &Value| entries(&serde_json::from_value(value.clone()).unwrap()).unwrap();
         let mut value = configuration();
-        let patch = change(&read(&value), &service, "authorities").unwrap().unwrap();
+        let patch = bundle_patch(&read(&value), &service, "authorities").unwrap().unwrap();
         json_patch::patch(&mut value, &patch).unwrap();
         let mut expected = configuration();
         expected["webhooks"][1]["clientConfig"]["caBundle"] = json!("YXV0aG9yaXRpZXM=");
         assert_eq!(value, expected);
-        assert_eq!(change(&read(&value), &service, "authorities").unwrap(), None);
-        assert!(change(&read(&value), &service, "others").unwrap().is_some());
+        assert_eq!(bundle_patch(&read(&value), &service, "authorities").unwrap(), None);
+        assert!(bundle_patch(&read(&value), &service, "others").unwrap().is_some());
+    }
+
+    #[test]
+    fn a_patch_tests_the_name_of_each_entry_that_it_changes() {
+        let service = ServiceName { namespace: "foretell".to_owned(), name: "foretell-webhook".to_owned() };
+        let mut value = configuration();
+        let entries = entries(&serde_json::from_value(value.clone()).unwrap()).unwrap();
+        let patch = bundle_patch(&entries, &service, "authorities").unwrap().unwrap();
+        value["webhooks"].as_array_mut().unwrap().remove(0);
+        let before = value.clone();
+        assert!(json_patch::patch(&mut value, &patch).is_err(), "the list changed");
+        assert_eq!(value, before);
+    }
+
+    #[test]
+    fn a_configuration_without_entries_needs_no_patch() {
+        let service = ServiceName { namespace: "foretell".to_owned(), name: "foretell-webhook".to_owned() };
+        for webhooks in [json!({}), json!({"webhooks": []})] {
+            let entries = entries(&serde_json::from_value(webhooks).unwrap()).unwrap();
+            assert_eq!(bundle_patch(&entries, &service, "authorities").unwrap(), None);
+        }
     }
 }

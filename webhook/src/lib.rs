@@ -1,22 +1,20 @@
-//! Admission: what the API server asks before it stores an object.
+//! The admission webhook. The API server calls it before it stores an object.
 //!
-//! - `/validate` refuses audit policies and exceptions that an API server would not take as NetworkPolicies, in the API
-//!   server's own words, and a second replica of the evaluator.
-//! - `/mutate` takes from a NetworkPolicy what a promotion must not carry along, and writes down where it came from. It
-//!   changes metadata only, never the spec: a default that is written into a spec is a difference that GitOps tools see for
-//!   ever.
+//! - `/validate` rejects audit policies and exceptions whose rules an API server would reject in a NetworkPolicy, with the API
+//!   server's own messages. It also rejects a second replica of the evaluator.
+//! - `/mutate` removes metadata from a NetworkPolicy that was copied from an audit policy on promotion, and records the origin
+//!   in an annotation. It never changes the spec: GitOps tools would report a default in the spec as a permanent difference.
 //!
-//! Both are open to whoever reaches them, as API servers show no certificate to webhooks unless they are told to. They judge
-//! what they are sent, from memory, change nothing and tell nothing but that judgement. Of `/metrics` only who may read it is
-//! told; `/livez`, `/readyz` and `/healthz` are open.
+//! Both routes accept requests from any client, because by default API servers send no client certificate to webhooks. They
+//! decide from the request alone, change nothing in the cluster, and return only the decision. `/metrics` needs authorization;
+//! `/livez`, `/readyz` and `/healthz` do not.
 //!
-//! The same question has the same answer every time, as a dry run and in earnest. Nothing is asked when something is
-//! deleted, and what cannot be read is a clear error.
+//! The same request always gets the same answer, also in a dry run. Deletions are always allowed. A request that cannot be read
+//! is answered with an error that names the problem.
 //!
-//! # Rooms
-//! [`review`] is what the API server sends and is sent; [`server`] hands it to [`validate`], which asks [`policies`] or
-//! [`replicas`], or to [`mutate`], which asks [`promotion`]. [`bundle`] tells the API server to trust the certificate that the webhook
-//! makes for itself.
+//! # Modules
+//! [`review`] reads requests and writes responses. [`server`] passes a request to [`validate`], which uses [`policies`] or
+//! [`replicas`], or to [`mutate`], which uses [`promotion`]. [`bundle`] makes the API server trust the webhook's own certificate.
 pub mod args;
 pub mod bundle;
 pub mod metrics;

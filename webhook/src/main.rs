@@ -1,4 +1,4 @@
-//! Admission.
+//! The admission webhook.
 use std::process::ExitCode;
 
 use clap::Parser as _;

@@ -1,4 +1,4 @@
-//! What is counted: questions by what was asked and answered, and how long answers took.
+//! The metrics with the prefix `foretell_webhook_`.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-/// Seconds: answers come from memory, and the API server waits for three seconds at most.
+/// In seconds. Answers need no I/O, and the API server waits for at most three seconds.
 const BUCKETS: [f64; 9] = [0.000_1, 0.000_3, 0.001, 0.003, 0.01, 0.03, 0.1, 1.0, 3.0];
 
-/// Where the API server asks.
+/// The route of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-#[expect(non_camel_case_types, reason = "labels are written as the paths are")]
+#[expect(non_camel_case_types, reason = "label values are the paths without the slash")]
 pub enum Endpoint {
     /// `/validate`
     validate,
@@ -22,37 +22,37 @@ pub enum Endpoint {
     mutate,
 }
 
-/// How it was answered.
+/// The answer to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-#[expect(non_camel_case_types, reason = "labels are written in lower case")]
+#[expect(non_camel_case_types, reason = "label values are in lower case")]
 pub enum Outcome {
-    /// As it is.
+    /// The object may be stored unchanged.
     allowed,
-    /// With a change.
+    /// The object may be stored with a patch.
     patched,
-    /// Refused.
+    /// The object must not be stored.
     refused,
-    /// What was asked could not be read.
+    /// The request could not be read.
     unreadable,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Labels {
+struct ReviewLabels {
     endpoint: Endpoint,
     kind: &'static str,
     answer: Outcome,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Asked {
+struct DurationLabels {
     endpoint: Endpoint,
 }
 
-/// The reviews so far.
+/// Counts and durations of admission reviews.
 #[derive(Debug, Clone)]
 pub struct Reviews {
-    count: Family<Labels, Counter>,
-    duration: Family<Asked, Histogram, fn() -> Histogram>,
+    count: Family<ReviewLabels, Counter>,
+    duration: Family<DurationLabels, Histogram, fn() -> Histogram>,
 }
 
 impl Default for Reviews {
@@ -62,21 +62,43 @@ impl Default for Reviews {
 }
 
 impl Reviews {
-    /// Puts them into the registry.
+    /// Registers the metrics.
     pub fn register(&self, registry: &mut Registry) {
-        registry.register("reviews", "Questions of the API server, by kind and answer", self.count.clone());
-        let help = "How long answers to the API server took";
+        registry.register("reviews", "Admission reviews, by endpoint, kind and answer", self.count.clone());
+        let help = "Time to answer an admission review";
         registry.register_with_unit("review_duration", help, Unit::Seconds, self.duration.clone());
     }
 
-    /// Counts one. Kinds that the webhook knows nothing of count as one kind: whoever asks chooses their names.
+    /// Counts a review. All unknown kinds count as `other`, because the client chooses their names.
     pub fn count(&self, endpoint: Endpoint, kind: Option<&str>, answer: Outcome, took: Duration) {
         let kind = match kind {
             None => "unknown",
             Some("Scale") => "Scale",
             Some(name) => Kind::ALL.into_iter().find(|kind| kind.name() == name).map_or("other", Kind::name),
         };
-        self.count.get_or_create(&Labels { endpoint, kind, answer }).inc();
-        self.duration.get_or_create(&Asked { endpoint }).observe(took.as_secs_f64());
+        self.count.get_or_create(&ReviewLabels { endpoint, kind, answer }).inc();
+        self.duration.get_or_create(&DurationLabels { endpoint }).observe(took.as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_counted_by_a_fixed_set_of_names() {
+        let mut registry = Registry::default();
+        let reviews = Reviews::default();
+        reviews.register(&mut registry);
+        for kind in [None, Some("Scale"), Some("NetworkPolicy"), Some("Widget"), Some("Gadget"), Some("")] {
+            reviews.count(Endpoint::validate, kind, Outcome::allowed, Duration::ZERO);
+        }
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for (kind, count) in [("unknown", 1), ("Scale", 1), ("NetworkPolicy", 1), ("other", 3)] {
+            let line = format!(r#"reviews_total{{endpoint="validate",kind="{kind}",answer="allowed"}} {count}"#);
+            assert!(text.lines().any(|it| it == line), "{line}\n{text}");
+        }
+        assert!(text.contains(r#"review_duration_seconds_count{endpoint="validate"} 6"#), "{text}");
     }
 }

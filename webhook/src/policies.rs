@@ -1,8 +1,8 @@
-//! Audit policies and exceptions: what an API server would refuse of a NetworkPolicy is refused of them.
+//! Validates audit policies and exceptions with the rules that an API server applies to a NetworkPolicy.
 //!
-//! What is stored already may stand, as upstream lets it: an update that leaves the spec as it is passes, whatever is wrong
-//! with it; CIDRs in an old form pass where the stored spec has the same text; and values of selectors are not judged where
-//! the stored ones would be refused.
+//! As upstream, an update accepts errors that the stored object already has: an update with an unchanged spec is accepted with
+//! any errors; a CIDR in a legacy form is accepted if the stored spec contains the same text; and the values of selectors are
+//! not validated if those of the stored object are invalid.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use foretell_policy::resource::read;
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
-/// What is wrong with it, in the API server's words.
+/// The errors of the object, in the API server's words.
 #[must_use]
 pub fn api_errors(object: &DynamicObject, stored: Option<&DynamicObject>) -> Vec<ApiError> {
     let spec = |object: &DynamicObject| object.data.get("spec").cloned();
@@ -26,7 +26,7 @@ pub fn api_errors(object: &DynamicObject, stored: Option<&DynamicObject>) -> Vec
 
 fn faults(object: &DynamicObject, stored: Option<&DynamicObject>) -> Vec<FieldError> {
     let strict = Origin::Manifest { default_namespace: String::new() };
-    let (origin, standing) = match stored.map(essentials) {
+    let (origin, stored_cidrs) = match stored.map(validated_part) {
         None => (strict, BTreeSet::new()),
         Some(stored) => {
             let would_be_refused = read::read(stored.clone(), &strict).is_err();
@@ -35,11 +35,12 @@ fn faults(object: &DynamicObject, stored: Option<&DynamicObject>) -> Vec<FieldEr
             (origin, known.as_ref().map(cidrs::texts).unwrap_or_default())
         }
     };
-    read::faults(essentials(object), &origin, &standing)
+    read::faults(validated_part(object), &origin, &stored_cidrs)
 }
 
-/// What is judged here. Metadata is the API server's own affair, and it has judged it; a name may not be made up yet.
-fn essentials(object: &DynamicObject) -> Value {
+/// The part of the object that is validated. The API server has already validated the metadata, and a generated name is not
+/// known yet.
+fn validated_part(object: &DynamicObject) -> Value {
     let types = object.types.clone().unwrap_or_default();
     json!({
         "apiVersion": types.api_version,

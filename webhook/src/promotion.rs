@@ -1,8 +1,8 @@
-//! What a promotion must not carry along, and where it came from.
+//! Cleans up the metadata of a promoted policy.
 //!
-//! A NetworkPolicy that was made out of a copy of an audit policy brings the record of that object's last `kubectl apply`.
-//! It is wrong for the new object: kubectl would work out the next change against a policy of another kind. It is taken away,
-//! and what it told is kept in an annotation of its own.
+//! A NetworkPolicy that was copied from an audit policy still has the annotation with the last applied configuration of that
+//! object. It is wrong for the new object: kubectl would compute the next change against a policy of another kind. The
+//! annotation is removed, and another annotation records the origin.
 
 use std::collections::BTreeMap;
 
@@ -12,28 +12,28 @@ use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation};
 use kube::core::DynamicObject;
 use serde::Deserialize;
 
-/// The annotation in which `kubectl apply` keeps what was applied.
+/// The annotation in which `kubectl apply` stores the last applied configuration.
 pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// As much of what was applied as tells whose it is.
+/// The fields of the last applied configuration that identify its object.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Applied {
+struct LastApplied {
     api_version: String,
     kind: String,
     #[serde(default)]
-    metadata: Named,
+    metadata: Metadata,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-struct Named {
+struct Metadata {
     #[serde(default)]
     name: String,
 }
 
-impl Applied {
-    /// As the annotation has it, if it was an audit policy.
-    fn provenance(&self) -> Option<String> {
+impl LastApplied {
+    /// The value of the annotation with the origin, if the configuration is that of an audit policy.
+    fn origin(&self) -> Option<String> {
         let group = self.api_version.split_once('/').map_or("", |(group, _)| group);
         let is_audit = matches!(self.kind.as_str(), "AuditNetworkPolicy" | "AuditClusterNetworkPolicy");
         let is_known = group == GROUP && is_audit && !self.metadata.name.is_empty();
@@ -41,23 +41,23 @@ impl Applied {
     }
 }
 
-/// The change of a NetworkPolicy's annotations, where there is one to be made. What it makes needs none.
+/// The patch of a NetworkPolicy's annotations, if it needs one. A patched object needs none.
 #[must_use]
-pub fn tidied(object: &DynamicObject) -> Option<Patch> {
+pub fn cleanup(object: &DynamicObject) -> Option<Patch> {
     let annotations = object.metadata.annotations.as_ref()?;
     let stale = stale(object, annotations)?;
     let mut changes = vec![PatchOperation::Remove(RemoveOperation { path: annotation(LAST_APPLIED) })];
-    // What is said already was said on purpose.
-    if let Some(provenance) = stale.provenance().filter(|_| !annotations.contains_key(PROMOTED_FROM)) {
-        let value = provenance.into();
+    // An existing annotation with the origin is never replaced.
+    if let Some(origin) = stale.origin().filter(|_| !annotations.contains_key(PROMOTED_FROM)) {
+        let value = origin.into();
         changes.push(PatchOperation::Add(AddOperation { path: annotation(PROMOTED_FROM), value }));
     }
     Some(Patch(changes))
 }
 
-/// What was applied, if that was another kind of object. What cannot be read is left alone.
-fn stale(object: &DynamicObject, annotations: &BTreeMap<String, String>) -> Option<Applied> {
-    let applied: Applied = serde_json::from_str(annotations.get(LAST_APPLIED)?).ok()?;
+/// The last applied configuration, if it is that of another kind of object. An unreadable one is ignored.
+fn stale(object: &DynamicObject, annotations: &BTreeMap<String, String>) -> Option<LastApplied> {
+    let applied: LastApplied = serde_json::from_str(annotations.get(LAST_APPLIED)?).ok()?;
     let types = object.types.as_ref()?;
     let is_its_own = (&applied.api_version, &applied.kind) == (&types.api_version, &types.kind);
     (!is_its_own).then_some(applied)
@@ -65,4 +65,31 @@ fn stale(object: &DynamicObject, annotations: &BTreeMap<String, String>) -> Opti
 
 fn annotation(name: &str) -> PointerBuf {
     PointerBuf::from_tokens(["metadata", "annotations", name])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_audit_policy_with_a_name_is_an_origin() {
+        for (api_version, kind, name, expected) in [
+            ("kguardian.dev/v1alpha1", "AuditNetworkPolicy", "web", Some("AuditNetworkPolicy/web")),
+            ("kguardian.dev/v1", "AuditClusterNetworkPolicy", "all", Some("AuditClusterNetworkPolicy/all")),
+            ("kguardian.dev/v1alpha1", "AuditNetworkPolicy", "", None),
+            ("kguardian.dev/v1alpha1", "NetworkPolicy", "web", None),
+            ("other.example/v1", "AuditNetworkPolicy", "web", None),
+            ("kguardian.dev", "AuditNetworkPolicy", "web", None),
+            ("v1", "AuditNetworkPolicy", "web", None),
+        ] {
+            let metadata = Metadata { name: name.to_owned() };
+            let applied = LastApplied { api_version: api_version.to_owned(), kind: kind.to_owned(), metadata };
+            assert_eq!(applied.origin().as_deref(), expected, "{api_version} {kind} {name}");
+        }
+    }
+
+    #[test]
+    fn the_slash_in_the_name_of_an_annotation_is_escaped_in_the_path() {
+        assert_eq!(annotation("a.example/b").to_string(), "/metadata/annotations/a.example~1b");
+    }
 }

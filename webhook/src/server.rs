@@ -16,75 +16,75 @@ use tracing::{info, warn};
 
 use crate::metrics::{Endpoint, Outcome, Reviews};
 use crate::replicas::Evaluator;
-use crate::review::{self, Answer, Question};
+use crate::review::{self, Answer, Request};
 use crate::{mutate, validate};
 
-/// An API server takes objects of 3 MiB, and sends the stored one beside the new one.
-const MOST_BYTES: usize = 8 << 20;
+/// An API server accepts objects of up to 3 MiB, and sends the stored object together with the new one.
+const MAX_BYTES: usize = 8 << 20;
 
 struct Shared {
     evaluator: Evaluator,
     reviews: Reviews,
 }
 
-/// `/validate` and `/mutate`.
+/// The routes `/validate` and `/mutate`.
 pub fn routes(evaluator: Evaluator, reviews: Reviews) -> Router {
     Router::new()
-        .route("/validate", post(validated))
-        .route("/mutate", post(mutated))
-        .layer(DefaultBodyLimit::max(MOST_BYTES))
+        .route("/validate", post(handle_validate))
+        .route("/mutate", post(handle_mutate))
+        .layer(DefaultBodyLimit::max(MAX_BYTES))
         .with_state(Arc::new(Shared { evaluator, reviews }))
 }
 
-async fn validated(State(shared): State<Arc<Shared>>, body: Result<Bytes, BytesRejection>) -> Response {
-    answered(&shared, Endpoint::validate, body, |question| validate::answer(question, &shared.evaluator))
+async fn handle_validate(State(shared): State<Arc<Shared>>, body: Result<Bytes, BytesRejection>) -> Response {
+    handle(&shared, Endpoint::validate, body, |request| validate::answer(request, &shared.evaluator))
 }
 
-async fn mutated(State(shared): State<Arc<Shared>>, body: Result<Bytes, BytesRejection>) -> Response {
-    answered(&shared, Endpoint::mutate, body, mutate::answer)
+async fn handle_mutate(State(shared): State<Arc<Shared>>, body: Result<Bytes, BytesRejection>) -> Response {
+    handle(&shared, Endpoint::mutate, body, mutate::answer)
 }
 
-fn answered(
+fn handle(
     shared: &Shared,
     endpoint: Endpoint,
     body: Result<Bytes, BytesRejection>,
-    judge: impl Fn(&Question) -> Answer,
+    decide: impl Fn(&Request) -> Answer,
 ) -> Response {
-    let asked = Instant::now();
-    let question = match body.map_err(|rejection| unread(&rejection)).and_then(|body| review::read(&body)) {
-        Ok(question) => question,
+    let start = Instant::now();
+    let request = match body.map_err(|rejection| unreadable(&rejection)).and_then(|body| review::read(&body)) {
+        Ok(request) => request,
         Err(refusal) => {
-            warn!(review.problem = %refusal.message, "A question cannot be read: {}", refusal.message);
-            shared.reviews.count(endpoint, None, Outcome::unreadable, asked.elapsed());
+            warn!(review.problem = %refusal.message, "An admission review cannot be read: {}", refusal.message);
+            shared.reviews.count(endpoint, None, Outcome::unreadable, start.elapsed());
             return refusal.into_response();
         }
     };
-    let answer = judge(&question);
+    let answer = decide(&request);
     let outcome = match &answer {
         Answer::Allow => Outcome::allowed,
-        Answer::Change(_) => Outcome::patched,
-        Answer::Refuse(complaints) => {
-            tell_refused(&question, complaints.len());
+        Answer::Patch(_) => Outcome::patched,
+        Answer::Refuse(api_errors) => {
+            log_refusal(&request, api_errors.len());
             Outcome::refused
         }
     };
-    let reply = review::reply(&question, answer);
-    shared.reviews.count(endpoint, Some(&question.kind.kind), outcome, asked.elapsed());
+    let reply = review::reply(&request, answer);
+    shared.reviews.count(endpoint, Some(&request.kind.kind), outcome, start.elapsed());
     match reply {
         Ok(review) => Json(review).into_response(),
         Err(error) => Refusal::internal(&error).into_response(),
     }
 }
 
-fn tell_refused(question: &Question, faults: usize) {
-    let (kind, name) = (&question.kind.kind, &question.name);
-    let namespace = question.namespace.as_deref().unwrap_or_default();
-    info!(object.kind = %kind, object.namespace = %namespace, object.name = %name, faults, "Refused {kind} {name}");
+fn log_refusal(request: &Request, faults: usize) {
+    let (kind, name) = (&request.kind.kind, &request.name);
+    let namespace = request.namespace.as_deref().unwrap_or_default();
+    info!(object.kind = %kind, object.namespace = %namespace, object.name = %name, object.errors = faults, "Rejected {kind} {name} with {faults} errors");
 }
 
-fn unread(rejection: &BytesRejection) -> Refusal {
+fn unreadable(rejection: &BytesRejection) -> Refusal {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return Refusal::too_large(format!("the body has more than {MOST_BYTES} bytes"));
+        return Refusal::too_large(format!("the body has more than {MAX_BYTES} bytes"));
     }
-    Refusal::bad_request(format!("the body did not arrive: {}", rejection.body_text()))
+    Refusal::bad_request(format!("the body could not be received: {}", rejection.body_text()))
 }

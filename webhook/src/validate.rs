@@ -1,25 +1,25 @@
-//! Whether an object may be stored.
+//! Decides whether an object may be stored.
 
 use kube::core::admission::Operation;
 
 use crate::policies;
 use crate::replicas::{self, Evaluator};
-use crate::review::{Answer, Question};
+use crate::review::{Answer, Request};
 
-/// The answer. What is none of Foretell's is allowed; so is every deletion, and every change of what is being deleted:
-/// whatever is wrong with it, it must be possible to be rid of it.
+/// Answers a request. Objects of other kinds are allowed. So is every deletion, and every update of an object that is being
+/// deleted, because it must be possible to delete an invalid object.
 #[must_use]
-pub fn answer(question: &Question, evaluator: &Evaluator) -> Answer {
-    let Some(object) = question.object.as_ref() else { return Answer::Allow };
-    let is_stored = matches!(question.operation, Operation::Create | Operation::Update);
+pub fn answer(request: &Request, evaluator: &Evaluator) -> Answer {
+    let Some(object) = request.object.as_ref() else { return Answer::Allow };
+    let is_stored = matches!(request.operation, Operation::Create | Operation::Update);
     if !is_stored || object.metadata.deletion_timestamp.is_some() {
         return Answer::Allow;
     }
-    let subresource = question.sub_resource.as_deref().unwrap_or_default();
-    let complaints = match (question.resource.group.as_str(), subresource) {
-        ("kguardian.dev" | "foretell.dev", "") => policies::api_errors(object, question.old_object.as_ref()),
-        ("apps", "" | "scale") => replicas::api_errors(question, object, evaluator),
+    let subresource = request.sub_resource.as_deref().unwrap_or_default();
+    let api_errors = match (request.resource.group.as_str(), subresource) {
+        ("kguardian.dev" | "foretell.dev", "") => policies::api_errors(object, request.old_object.as_ref()),
+        ("apps", "" | "scale") => replicas::api_errors(request, object, evaluator),
         _ => Vec::new(),
     };
-    if complaints.is_empty() { Answer::Allow } else { Answer::Refuse(complaints) }
+    if api_errors.is_empty() { Answer::Allow } else { Answer::Refuse(api_errors) }
 }

@@ -1,12 +1,12 @@
-//! What a promotion leaves behind.
+//! Promoted policies are cleaned up.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 use json_patch::Patch;
 use serde_json::{Value, json};
 
-use asked::{ask, of_kind, with};
+use api_server::{of_kind, review, with};
 
-mod asked;
+mod api_server;
 
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 const PROMOTED_FROM: &str = "foretell.dev/promoted-from";
@@ -23,14 +23,14 @@ fn policy(annotations: &Value) -> Value {
     })
 }
 
-fn question(object: &Value) -> Value {
+fn request(object: &Value) -> Value {
     let kind = of_kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies");
     with(kind, &json!({"name": "web", "namespace": "shop", "object": object}))
 }
 
-/// The object as the API server makes it by the answer.
+/// The object after the patch in the response.
 async fn after(object: &Value, fields: &Value) -> Value {
-    let response = ask("/mutate", &with(question(object), fields)).await;
+    let response = review("/mutate", &with(request(object), fields)).await;
     assert_eq!(response["allowed"], true);
     let mut object = object.clone();
     if response["patch"] != Value::Null {
@@ -43,7 +43,7 @@ async fn after(object: &Value, fields: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn the_record_of_an_audit_policy_goes_and_tells_where_it_came_from() {
+async fn the_last_applied_configuration_of_an_audit_policy_becomes_the_origin() {
     for kind in ["AuditNetworkPolicy", "AuditClusterNetworkPolicy"] {
         let object = policy(&json!({LAST_APPLIED: applied("kguardian.dev/v1alpha1", kind), "team": "shop"}));
         let expected = policy(&json!({PROMOTED_FROM: format!("{kind}/web-audit"), "team": "shop"}));
@@ -56,7 +56,7 @@ async fn the_record_of_an_audit_policy_goes_and_tells_where_it_came_from() {
 }
 
 #[tokio::test]
-async fn what_is_said_of_the_origin_stays() {
+async fn an_existing_origin_is_kept() {
     let record = applied("kguardian.dev/v1alpha1", "AuditNetworkPolicy");
     let object = policy(&json!({LAST_APPLIED: record, PROMOTED_FROM: "AuditClusterNetworkPolicy/all"}));
     let expected = policy(&json!({PROMOTED_FROM: "AuditClusterNetworkPolicy/all"}));
@@ -64,7 +64,7 @@ async fn what_is_said_of_the_origin_stays() {
 }
 
 #[tokio::test]
-async fn the_record_of_another_kind_goes_without_an_origin() {
+async fn the_last_applied_configuration_of_another_kind_is_removed_without_an_origin() {
     for (api_version, kind) in [
         ("extensions/v1beta1", "NetworkPolicy"),
         ("networking.k8s.io/v1", "Ingress"),
@@ -76,17 +76,17 @@ async fn the_record_of_another_kind_goes_without_an_origin() {
 }
 
 #[tokio::test]
-async fn everything_else_is_left_alone() {
+async fn all_other_objects_and_operations_are_unchanged() {
     let own = applied("networking.k8s.io/v1", "NetworkPolicy");
     for annotations in
         [Value::Null, json!({}), json!({"a": "b"}), json!({LAST_APPLIED: own}), json!({LAST_APPLIED: "no JSON"})]
     {
-        let response = ask("/mutate", &question(&policy(&annotations))).await;
+        let response = review("/mutate", &request(&policy(&annotations))).await;
         assert_eq!((&response["allowed"], &response["patch"]), (&json!(true), &Value::Null), "{annotations}");
     }
     let object = policy(&json!({LAST_APPLIED: applied("kguardian.dev/v1alpha1", "AuditNetworkPolicy")}));
     let delete = json!({"operation": "DELETE", "object": null, "oldObject": object});
-    assert_eq!(ask("/mutate", &with(question(&object), &delete)).await["patch"], Value::Null);
+    assert_eq!(review("/mutate", &with(request(&object), &delete)).await["patch"], Value::Null);
     let status = json!({"subResource": "status", "operation": "UPDATE"});
-    assert_eq!(ask("/mutate", &with(question(&object), &status)).await["patch"], Value::Null);
+    assert_eq!(review("/mutate", &with(request(&object), &status)).await["patch"], Value::Null);
 }

@@ -1,17 +1,17 @@
-//! What is refused, and in which words.
+//! Which objects are rejected, and with which messages.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use asked::{ask, of_kind, send, with};
+use api_server::{of_kind, review, send, with};
 
-mod asked;
+mod api_server;
 
 fn audit(spec: &Value, fields: &Value) -> Value {
     let object = audit_object(spec);
-    let question = of_kind("kguardian.dev", "v1alpha1", "AuditNetworkPolicy", "auditnetworkpolicies");
-    with(question, &with(json!({"name": "web", "namespace": "shop", "object": object}), fields))
+    let request = of_kind("kguardian.dev", "v1alpha1", "AuditNetworkPolicy", "auditnetworkpolicies");
+    with(request, &with(json!({"name": "web", "namespace": "shop", "object": object}), fields))
 }
 
 fn audit_object(spec: &Value) -> Value {
@@ -27,35 +27,35 @@ fn block(cidr: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_fault_is_told_as_an_api_server_tells_it() {
-    let response = ask("/validate", &audit(&block("10.0.0.0/33"), &json!({}))).await;
+async fn an_error_is_reported_in_the_api_servers_words() {
+    let response = review("/validate", &audit(&block("10.0.0.0/33"), &json!({}))).await;
     assert_eq!(response["allowed"], false);
-    let said = r#"Invalid value: "10.0.0.0/33": must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"#;
+    let message = r#"Invalid value: "10.0.0.0/33": must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"#;
     let field = "spec.ingress[0].from[0].ipBlock.cidr";
     let status = &response["status"];
-    assert_eq!(status["message"], format!(r#"AuditNetworkPolicy.kguardian.dev "web" is invalid: {field}: {said}"#));
+    assert_eq!(status["message"], format!(r#"AuditNetworkPolicy.kguardian.dev "web" is invalid: {field}: {message}"#));
     assert_eq!((&status["code"], &status["reason"]), (&json!(422), &json!("Invalid")));
     assert_eq!(
         status["details"],
         json!({
             "name": "web", "group": "kguardian.dev", "kind": "AuditNetworkPolicy",
-            "causes": [{"reason": "FieldValueInvalid", "message": said, "field": field}],
+            "causes": [{"reason": "FieldValueInvalid", "message": message, "field": field}],
         })
     );
 }
 
 #[tokio::test]
-async fn all_faults_are_told_at_once() {
+async fn all_errors_are_reported_at_once() {
     let spec = json!({"podSelector": {}, "policyTypes": ["Both"], "egress": [{"ports": [{"port": 0}]}]});
-    let response = ask("/validate", &audit(&spec, &json!({}))).await;
-    let said = response["status"]["message"].as_str().unwrap();
+    let response = review("/validate", &audit(&spec, &json!({}))).await;
+    let message = response["status"]["message"].as_str().unwrap();
     let expected = "[spec.egress[0].ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive, \
         spec.policyTypes[0]: Unsupported value: \"Both\": supported values: \"Ingress\", \"Egress\"]";
-    assert!(said.ends_with(expected), "{said}");
+    assert!(message.ends_with(expected), "{message}");
 }
 
 #[tokio::test]
-async fn every_kind_of_ours_is_judged() {
+async fn every_kind_of_foretell_is_validated() {
     let peers = json!([{"ipBlock": {"cidr": "10.0.0.0"}}]);
     let exception = json!({
         "policyRef": {"kind": "NetworkPolicy", "name": "web"},
@@ -75,57 +75,61 @@ async fn every_kind_of_ours_is_judged() {
         let object = json!({
             "apiVersion": format!("{group}/v1alpha1"), "kind": kind, "metadata": {"name": "it"}, "spec": spec,
         });
-        let question = with(of_kind(group, "v1alpha1", kind, resource), &json!({"name": "it", "object": object}));
-        let response = ask("/validate", &question).await;
+        let request = with(of_kind(group, "v1alpha1", kind, resource), &json!({"name": "it", "object": object}));
+        let response = review("/validate", &request).await;
         assert_eq!(response["status"]["details"]["causes"][0]["field"], field, "{response}");
     }
 }
 
 #[tokio::test]
-async fn valid_policies_and_names_that_are_yet_to_be_made_are_allowed() {
+async fn valid_policies_and_generated_names_are_allowed() {
     let spec = json!({"podSelector": {}, "ingress": []});
-    assert_eq!(ask("/validate", &audit(&spec, &json!({}))).await["allowed"], true);
+    assert_eq!(review("/validate", &audit(&spec, &json!({}))).await["allowed"], true);
     let mut object = audit_object(&spec);
     object["metadata"] = json!({"generateName": "web-", "namespace": "shop"});
-    assert_eq!(ask("/validate", &audit(&spec, &json!({"name": "", "object": object}))).await["allowed"], true);
+    assert_eq!(review("/validate", &audit(&spec, &json!({"name": "", "object": object}))).await["allowed"], true);
 }
 
 #[tokio::test]
-async fn a_new_cidr_has_to_have_the_new_form_and_a_stored_one_may_stand() {
+async fn a_new_cidr_must_have_the_strict_form_and_a_stored_one_need_not() {
     let old = block("10.1.2.3/8");
-    let response = ask("/validate", &audit(&old, &json!({}))).await;
-    let said = response["status"]["message"].as_str().unwrap();
-    assert!(said.ends_with("\"10.1.2.3/8\": must not have bits set beyond the prefix length"), "{said}");
+    let response = review("/validate", &audit(&old, &json!({}))).await;
+    let message = response["status"]["message"].as_str().unwrap();
+    assert!(message.ends_with("\"10.1.2.3/8\": must not have bits set beyond the prefix length"), "{message}");
 
     let mut changed = old.clone();
     changed["policyTypes"] = json!(["Ingress"]);
     let update = json!({"operation": "UPDATE", "oldObject": audit_object(&old)});
-    assert_eq!(ask("/validate", &audit(&changed, &update)).await["allowed"], true);
+    assert_eq!(review("/validate", &audit(&changed, &update)).await["allowed"], true);
     let other = block("10.1.2.4/8");
-    assert_eq!(ask("/validate", &audit(&other, &update)).await["allowed"], false);
+    assert_eq!(review("/validate", &audit(&other, &update)).await["allowed"], false);
 }
 
 #[tokio::test]
-async fn what_stands_or_goes_is_not_held_up() {
+async fn an_unchanged_or_deleted_invalid_object_is_allowed() {
     let bad = block("10.0.0.0/33");
     let same = json!({"operation": "UPDATE", "oldObject": audit_object(&bad)});
-    assert_eq!(ask("/validate", &audit(&bad, &same)).await["allowed"], true, "its metadata may change");
+    assert_eq!(review("/validate", &audit(&bad, &same)).await["allowed"], true, "metadata may change");
 
     let mut leaving = audit_object(&bad);
     leaving["metadata"]["deletionTimestamp"] = json!("2026-11-21T01:40:00Z");
     let leaving = json!({"operation": "UPDATE", "object": leaving, "oldObject": audit_object(&block("10.0.0.0/8"))});
-    assert_eq!(ask("/validate", &audit(&bad, &leaving)).await["allowed"], true, "its finalizers may go");
+    assert_eq!(review("/validate", &audit(&bad, &leaving)).await["allowed"], true, "finalizers may be removed");
 
     let delete = json!({"operation": "DELETE", "object": null, "oldObject": audit_object(&bad)});
-    assert_eq!(ask("/validate", &audit(&bad, &delete)).await["allowed"], true);
+    assert_eq!(review("/validate", &audit(&bad, &delete)).await["allowed"], true);
 
     let value =
         |text: &str| json!({"podSelector": {"matchExpressions": [{"key": "a", "operator": "In", "values": [text]}]}});
     let mut changed = value("not a label");
     changed["ingress"] = json!([]);
     let update = json!({"operation": "UPDATE", "oldObject": audit_object(&value("not a label"))});
-    assert_eq!(ask("/validate", &audit(&changed, &update)).await["allowed"], true, "upstream lets it stand");
-    assert_eq!(ask("/validate", &audit(&changed, &json!({}))).await["allowed"], false);
+    assert_eq!(
+        review("/validate", &audit(&changed, &update)).await["allowed"],
+        true,
+        "upstream accepts an invalid stored selector"
+    );
+    assert_eq!(review("/validate", &audit(&changed, &json!({}))).await["allowed"], false);
 }
 
 fn workload(replicas: &Value, labels: &Value) -> Value {
@@ -156,9 +160,9 @@ fn scale(namespace: &str, name: &str, replicas: i32) -> Value {
 }
 
 #[tokio::test]
-async fn there_is_one_evaluator() {
+async fn a_second_replica_of_the_evaluator_is_rejected() {
     let labels = json!({"app.kubernetes.io/name": "foretell-evaluator"});
-    for (question, allowed) in [
+    for (request, allowed) in [
         (workload(&json!(2), &labels), false),
         (workload(&json!(1), &labels), true),
         (workload(&json!(0), &labels), true),
@@ -170,40 +174,40 @@ async fn there_is_one_evaluator() {
         (scale("shop", "foretell-evaluator", 2), true),
         (scale("foretell", "shop", 2), true),
     ] {
-        let response = ask("/validate", &question).await;
-        assert_eq!(response["allowed"], allowed, "{question}\n{response}");
+        let response = review("/validate", &request).await;
+        assert_eq!(response["allowed"], allowed, "{request}\n{response}");
         if !allowed {
-            let said = response["status"]["message"].as_str().unwrap();
-            assert!(said.contains("spec.replicas: Invalid value: 2: one evaluator owns the window"), "{said}");
+            let message = response["status"]["message"].as_str().unwrap();
+            assert!(message.contains("spec.replicas: Invalid value: 2: one evaluator owns the window"), "{message}");
         }
     }
 }
 
 #[tokio::test]
-async fn what_is_none_of_ours_is_allowed() {
-    let question = with(of_kind("", "v1", "Pod", "pods"), &json!({"object": {"metadata": {"name": "p"}}}));
-    assert_eq!(ask("/validate", &question).await["allowed"], true);
-    assert_eq!(ask("/mutate", &question).await["allowed"], true);
+async fn other_kinds_are_allowed() {
+    let request = with(of_kind("", "v1", "Pod", "pods"), &json!({"object": {"metadata": {"name": "p"}}}));
+    assert_eq!(review("/validate", &request).await["allowed"], true);
+    assert_eq!(review("/mutate", &request).await["allowed"], true);
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_a_clear_error() {
+async fn an_unreadable_request_is_answered_with_its_problem() {
     let other = json!({"apiVersion": "admission.k8s.io/v1beta1", "kind": "AdmissionReview"}).to_string();
     let empty = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview"}).to_string();
     let partial = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {}}).to_string();
     for path in ["/validate", "/mutate"] {
-        for (body, said) in [
+        for (body, message) in [
             ("", "not JSON"),
             ("\u{0}", "not JSON"),
             ("[]", "no apiVersion and kind"),
             ("{}", "no apiVersion and kind"),
-            (other.as_str(), "only an AdmissionReview of admission.k8s.io/v1"),
-            (empty.as_str(), "holds no request"),
+            (other.as_str(), "send an AdmissionReview of admission.k8s.io/v1"),
+            (empty.as_str(), "has no request"),
             (partial.as_str(), "cannot be read: missing field `uid`"),
         ] {
             let (status, answer) = send(path, body.to_owned()).await;
             assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
-            assert!(answer["error"].as_str().unwrap().contains(said), "{body}: {answer}");
+            assert!(answer["error"].as_str().unwrap().contains(message), "{body}: {answer}");
         }
         let (status, answer) = send(path, vec![b' '; (8 << 20) + 1]).await;
         assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);

@@ -75,7 +75,7 @@ fn tiers(walk: &Walk) -> String {
         }
         if policies.is_empty() {
             let (policy, why) = match outcome {
-                TierOutcome::NotAsked => ("", "not evaluated: an earlier tier decides"),
+                TierOutcome::NotReached => ("", "not evaluated: an earlier tier decides"),
                 _ => ("none", "no policy of this tier selects it"),
             };
             table.add_row([tier.as_str(), policy, "", why]);

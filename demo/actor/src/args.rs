@@ -8,74 +8,74 @@ use clap::{ArgGroup, Parser};
 
 use crate::port::Port;
 
-/// Listens, answers, and calls others: one program for every container of the demo's shop.
+/// Listens, answers and calls: the program in every container of the demo's shop.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "foretell-demo", version)]
-#[command(group = ArgGroup::new("part").required(true).multiple(true).args(["listen", "call"]))]
+#[command(group = ArgGroup::new("task").required(true).multiple(true).args(["listen", "call"]))]
 pub struct Args {
-    /// Answers whatever is asked on this port: 8080, 53/UDP.
+    /// Answers every request on this port: 8080, 53/UDP.
     #[arg(long, value_name = "PORT")]
     pub listen: Vec<Port>,
 
-    /// Calls NAME:PORT every so often: `checkout.shop:80,every=2s`; `each`: every address of the name, not one of them;
-    /// `held`: over one connection that is kept; `refused`: nobody should be there.
-    #[arg(long, value_name = "NAME:PORT[,every=SPAN][,each][,held][,refused]")]
+    /// Calls NAME:PORT repeatedly: `checkout.shop:80,every=2s`. `each`: call every address of the name, not just one;
+    /// `keep-alive`: use one connection for all calls; `refused`: expect that the connection is refused.
+    #[arg(long, value_name = "NAME:PORT[,every=SPAN][,each][,keep-alive][,refused]")]
     pub call: Vec<Call>,
 
-    /// Address to listen on and to call from [default: all of them, and the one that the route has].
+    /// Address to listen on and to call from [default: listen on all addresses, call from the address of the route]
     #[arg(long, value_name = "ADDRESS")]
     pub from: Option<IpAddr>,
 
-    /// Stops calling once each call has gone this often as it should.
+    /// Stop calling after each call has had its expected result this many times.
     #[arg(long, value_name = "N", requires = "call", value_parser = clap::value_parser!(u32).range(1..))]
     pub times: Option<u32>,
 
-    /// How long it still runs after the last of --times calls.
+    /// How long the program continues to run after the last of --times calls.
     #[arg(long, value_name = "SPAN", requires = "times", default_value = "0s", value_parser = span)]
     pub linger: Duration,
 }
 
-/// Whom to call, and how.
+/// What to call, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// A name that DNS knows, or an address.
+    /// A DNS name or an address.
     pub name: String,
-    /// The port there.
+    /// The port.
     pub port: Port,
-    /// How often.
+    /// Time between the starts of two calls.
     pub every: Duration,
-    /// Which of the name's addresses.
-    pub whom: Whom,
-    /// Over which connection.
+    /// Which addresses of the name to call.
+    pub addresses: Addresses,
+    /// Whether to use one connection for all calls.
     pub connection: Connection,
-    /// What should come of it.
+    /// The expected result.
     pub expected: Expected,
 }
 
 /// Which addresses of a name are called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Whom {
-    /// The first that answers.
-    One,
-    /// Each of them.
+pub enum Addresses {
+    /// The first one that answers.
+    First,
+    /// All of them.
     Each,
 }
 
-/// Over which connection is called.
+/// The connections of the calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Connection {
     /// A new one for each call.
     New,
-    /// One that is kept for as long as it lasts.
-    Held,
+    /// One connection for all calls, until it breaks.
+    KeepAlive,
 }
 
-/// What should come of a call.
+/// The expected result of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
     /// An answer.
     Answer,
-    /// Nobody listens there.
+    /// The connection is refused.
     Refusal,
 }
 
@@ -86,30 +86,30 @@ impl FromStr for Call {
         let mut words = text.split(',');
         let target = words.next().unwrap_or_default();
         let (name, port) = target.rsplit_once(':').ok_or_else(|| format!("{target:?} is not NAME:PORT"))?;
-        // An address of IPv6 stands in brackets, as in a URL.
+        // An IPv6 address is written in brackets, as in a URL.
         let name = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
         if name.is_empty() {
-            return Err(format!("{target:?} names nobody"));
+            return Err(format!("{target:?} has no name before the port"));
         }
         let mut call = Self {
             name: name.to_owned(),
             port: port.parse()?,
             every: Duration::from_secs(1),
-            whom: Whom::One,
+            addresses: Addresses::First,
             connection: Connection::New,
             expected: Expected::Answer,
         };
         for word in words {
             match word.split_once('=') {
                 Some(("every", every)) => call.every = span(every)?,
-                None if word == "each" => call.whom = Whom::Each,
-                None if word == "held" => call.connection = Connection::Held,
+                None if word == "each" => call.addresses = Addresses::Each,
+                None if word == "keep-alive" => call.connection = Connection::KeepAlive,
                 None if word == "refused" => call.expected = Expected::Refusal,
-                _ => return Err(format!("{word:?} is none of every=SPAN, each, held, refused")),
+                _ => return Err(format!("{word:?} is not an option: use every=SPAN, each, keep-alive or refused")),
             }
         }
-        if call.whom == Whom::Each && call.connection == Connection::Held {
-            return Err("one connection is held to one address: each and held exclude each other".to_owned());
+        if call.addresses == Addresses::Each && call.connection == Connection::KeepAlive {
+            return Err("each and keep-alive cannot be combined: one connection has one address".to_owned());
         }
         Ok(call)
     }
@@ -133,24 +133,29 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_a_target_and_words() {
+    fn a_call_is_a_target_with_options() {
         let call: Call = "payments.payments:9102,every=1500ms,each".parse().unwrap();
         assert_eq!(call.name, "payments.payments");
         assert_eq!(call.port, Port { number: 9102, protocol: Protocol::Tcp });
         assert_eq!(call.every, Duration::from_millis(1500));
-        assert_eq!((call.whom, call.connection, call.expected), (Whom::Each, Connection::New, Expected::Answer));
+        assert_eq!(
+            (call.addresses, call.connection, call.expected),
+            (Addresses::Each, Connection::New, Expected::Answer)
+        );
         let call: Call = "[fd00::1]:53/UDP,refused".parse().unwrap();
         assert_eq!(
             (call.name.as_str(), call.port.protocol, call.expected),
             ("fd00::1", Protocol::Udp, Expected::Refusal)
         );
-        for bad in ["", "payments", ":80", "a:0", "a:1,often", "a:1,every=", "a:1,every=-1s", "a:1,each,held", "a:1,"] {
+        for bad in
+            ["", "payments", ":80", "a:0", "a:1,often", "a:1,every=", "a:1,every=-1s", "a:1,each,keep-alive", "a:1,"]
+        {
             assert!(bad.parse::<Call>().is_err(), "{bad}");
         }
     }
 
     #[test]
-    fn somebody_who_neither_listens_nor_calls_is_refused() {
+    fn arguments_without_listen_and_call_are_rejected() {
         for bad in [vec![], vec!["--from", "10.0.0.1"], vec!["--listen", "80", "--times", "1"]] {
             assert!(Args::try_parse_from([vec!["foretell-demo"], bad.clone()].concat()).is_err(), "{bad:?}");
         }

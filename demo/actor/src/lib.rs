@@ -1,13 +1,13 @@
-//! The program in every container of the demo's shop: listens, answers, and calls others.
+//! The program in every container of the demo's shop: it listens, answers and calls.
 //!
-//! What a workload does is told by its arguments, so that one image plays the whole shop:
+//! The arguments determine what a workload does, so that one image is enough for the whole shop:
 //!
 //! ```text
 //! foretell-demo --listen 8080 --listen 9102 --call payments.payments:8443,every=3s
 //! ```
 //!
-//! The traffic is what matters, not what is said: a request is a line of text, and so is its answer. Names are resolved for
-//! each call, so that a cluster's DNS is asked as often as real programs ask it.
+//! The content of the traffic does not matter: requests and answers are lines of text. A name is resolved for each call, so
+//! that the cluster's DNS gets as many queries as from real programs.
 
 pub mod args;
 pub mod call;

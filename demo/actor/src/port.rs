@@ -3,12 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// What is spoken on a port.
+/// The transport protocol of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// Connections.
+    /// TCP.
     Tcp,
-    /// Datagrams.
+    /// UDP.
     Udp,
 }
 
@@ -17,7 +17,7 @@ pub enum Protocol {
 pub struct Port {
     /// Its number.
     pub number: u16,
-    /// What is spoken there.
+    /// Its transport protocol.
     pub protocol: Protocol,
 }
 
@@ -29,11 +29,11 @@ impl FromStr for Port {
             None => (text, Protocol::Tcp),
             Some((number, "TCP")) => (number, Protocol::Tcp),
             Some((number, "UDP")) => (number, Protocol::Udp),
-            Some((_, other)) => return Err(format!("{other:?} is no protocol: TCP or UDP")),
+            Some((_, other)) => return Err(format!("{other:?} is not a protocol: write TCP or UDP")),
         };
         match number.parse() {
             Ok(number) if number > 0 => Ok(Self { number, protocol }),
-            _ => Err(format!("{number:?} is no port: 1 to 65535")),
+            _ => Err(format!("{number:?} is not a port: write a number from 1 to 65535")),
         }
     }
 }
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_is_written_as_kubernetes_writes_it() {
+    fn a_port_has_the_form_of_kubernetes() {
         for (text, number, protocol) in
             [("8080", 8080, Protocol::Tcp), ("443/TCP", 443, Protocol::Tcp), ("53/UDP", 53, Protocol::Udp)]
         {

@@ -1,4 +1,4 @@
-//! Puts the program together from its arguments.
+//! Runs the program with its arguments.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -9,27 +9,27 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use crate::args::Args;
-use crate::call::{Manner, keep_calling};
+use crate::call::{CallOptions, keep_calling};
 use crate::serve;
 
-/// Listens and calls, until every call was made as often as asked for, or for ever.
+/// Listens and calls, until every call was made `--times` times, or for ever.
 ///
 /// # Errors
-/// Where a port cannot be bound.
+/// If a port cannot be bound.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let Args { listen, call, from, times, linger } = args;
-    end_at_once_when_told().context("cannot listen for signals")?;
+    exit_on_signals().context("cannot listen for signals")?;
     for port in listen {
-        let at = serve::start(from, port).with_context(|| format!("--listen {port}: cannot be bound"))?;
+        let at = serve::start(from, port).with_context(|| format!("--listen {port}: cannot bind the port"))?;
         eprintln!("listening on {at}/{:?}", port.protocol);
     }
     let callers: Vec<_> = call
         .into_iter()
-        .map(|call| thread::spawn(move || keep_calling(&call, Manner { from, times }, |news| eprintln!("{news}"))))
+        .map(|call| thread::spawn(move || keep_calling(&call, CallOptions { from, times }, |line| eprintln!("{line}"))))
         .collect();
     for caller in callers {
-        // It ends in no other way than by being done.
-        let _done = caller.join();
+        // A caller never panics.
+        let _result = caller.join();
     }
     if times.is_some() {
         thread::sleep(linger);
@@ -40,8 +40,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     }
 }
 
-/// The first process of a container has no default way to end: without this a pod would be waited for until it is killed.
-fn end_at_once_when_told() -> std::io::Result<()> {
+/// The first process of a container has no default signal handlers. Without these, a pod would run until it is killed.
+fn exit_on_signals() -> std::io::Result<()> {
     for signal in [SIGTERM, SIGINT] {
         flag::register_conditional_shutdown(signal, 0, Arc::new(AtomicBool::new(true)))?;
     }

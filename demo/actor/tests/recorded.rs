@@ -1,5 +1,5 @@
-//! The recording that is kept holds the story: every relation, nothing lost, and nothing of the machine it was made on.
-#![allow(clippy::panic, clippy::unwrap_used, reason = "a test panics where it fails")]
+//! The recording contains every connection of the demo, no losses, and nothing about the machine on which it was made.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod files;
 
@@ -21,7 +21,7 @@ const POSTGRES: &str = "payments StatefulSet/postgres";
 const SETTLEMENT: &str = "payments CronJob/settlement";
 const NETSHOOT: &str = "shop Pod/netshoot";
 const DNS: &str = "kube-system Deployment/coredns";
-/// Whoever calls from an address of the node itself: the kubelet.
+/// A caller with an address of the node, such as the kubelet.
 const NODE: &str = "the node";
 
 struct Recorded {
@@ -45,13 +45,13 @@ fn recorded() -> Recorded {
 }
 
 impl Recorded {
-    /// A workload, the node, or the address of somebody outside.
+    /// Name of a workload, the node, or an outside address.
     fn name(&self, end: End) -> String {
         if let Some(pod) = end.pod() {
             let workload = &self.cluster.pod(pod).workload;
             return format!("{} {workload}", workload.namespace);
         }
-        assert!(!matches!(end, End::UnknownPod { .. }), "a pod that the snapshot does not know: {end:?}");
+        assert!(!matches!(end, End::UnknownPod { .. }), "the snapshot does not contain this pod: {end:?}");
         if self.cluster.nodes().by_address(end.ip()).is_empty() { end.ip().to_string() } else { NODE.to_owned() }
     }
 
@@ -82,7 +82,7 @@ fn established(flow: &Flow, end: Direction) -> bool {
 }
 
 #[test]
-fn every_relation_of_the_story_was_seen_where_it_arrives() {
+fn every_connection_of_the_demo_was_observed_at_the_server() {
     let recorded = recorded();
     for (src, dst, protocol, port) in [
         ("203.0.113.7", INGRESS, Protocol::Tcp, 8443),
@@ -106,7 +106,7 @@ fn every_relation_of_the_story_was_seen_where_it_arrives() {
 }
 
 #[test]
-fn callers_go_through_services_but_for_prometheus_which_reads_each_pod() {
+fn workloads_call_services_except_prometheus_which_calls_each_pod() {
     let recorded = recorded();
     for (src, dst, protocol, port) in [
         (INGRESS, "shop Service/storefront", Protocol::Tcp, 80),
@@ -124,7 +124,7 @@ fn callers_go_through_services_but_for_prometheus_which_reads_each_pod() {
 }
 
 #[test]
-fn the_scan_came_to_nothing() {
+fn the_scan_was_refused() {
     let recorded = recorded();
     let scan = |wanted: fn(&Flow) -> bool| recorded.count(NETSHOOT, PAYMENTS, Protocol::Tcp, 22, wanted);
     assert!(scan(|flow| flow.outcome == Some(Outcome::Refused)) > 0);
@@ -132,7 +132,7 @@ fn the_scan_came_to_nothing() {
 }
 
 #[test]
-fn nobody_else_called_payments() {
+fn no_other_workload_called_payments() {
     let recorded = recorded();
     let called =
         |dst: &str| [PAYMENTS, "payments Service/payments", "payments Service/payments-metrics"].contains(&dst);
@@ -143,7 +143,7 @@ fn nobody_else_called_payments() {
 }
 
 #[test]
-fn the_node_was_watched_without_a_gap_and_nothing_was_lost() {
+fn the_reports_have_no_gap_and_no_losses() {
     let recorded = recorded();
     assert!(recorded.reports.len() > 5);
     for report in &recorded.reports {
@@ -161,7 +161,7 @@ fn the_node_was_watched_without_a_gap_and_nothing_was_lost() {
 }
 
 #[test]
-fn the_settlement_lived_while_it_called() {
+fn the_settlement_called_while_its_pod_existed() {
     let recorded = recorded();
     let (id, pod) = recorded.cluster.pods().find(|(_, pod)| pod.workload.kind == "CronJob").unwrap();
     assert!(matches!(pod.life.end, Ending::At(_)), "{:?}", pod.life);
@@ -174,9 +174,9 @@ fn the_settlement_lived_while_it_called() {
 }
 
 #[test]
-fn only_addresses_that_mean_nothing_elsewhere_are_in_it() {
+fn only_private_and_documentation_addresses_are_recorded() {
     let recorded = recorded();
-    // The pods', the Services', the node's own network, and what RFC 5737 reserves for documents.
+    // The addresses of pods, Services and the node, and the ranges that RFC 5737 reserves for documentation.
     let ours = |ip: &IpAddr| match ip {
         IpAddr::V4(v4) => {
             matches!(v4.octets(), [10, 244 | 96, ..] | [192, 168, 64, _] | [192, 0, 2, _] | [203, 0, 113, _])

@@ -1,5 +1,5 @@
-//! The shop's files fit together: who calls whom exists, and the recorded cluster is the repository's.
-#![allow(clippy::panic, clippy::unwrap_used, reason = "a test panics where it fails")]
+//! The shop's files are consistent: every called Service exists, and the recorded cluster matches the repository.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod files;
 
@@ -12,12 +12,12 @@ use foretell_demo::port::Protocol;
 use foretell_policy::cluster::inventory::Cluster;
 use serde_json::Value;
 
-/// A container of the shop, with what it is told to do.
+/// A container of the shop with its arguments.
 struct Container {
     namespace: String,
     workload: String,
     args: Args,
-    /// Ports that it declares, in the form of `--listen`.
+    /// The declared ports, in the form of `--listen`.
     ports: BTreeSet<String>,
 }
 
@@ -53,7 +53,7 @@ fn every_workload_listens_where_it_declares_ports() {
 }
 
 #[test]
-fn every_call_is_to_a_service_of_the_shop_or_to_the_outside() {
+fn every_call_is_to_a_service_of_the_shop_or_an_outside_address() {
     let base = repository("base");
     for container in containers() {
         for call in &container.args.call {
@@ -74,7 +74,7 @@ fn every_call_is_to_a_service_of_the_shop_or_to_the_outside() {
 }
 
 #[test]
-fn the_recorded_pods_are_those_of_the_repository() {
+fn the_recorded_pods_match_the_repository() {
     let cluster = Cluster::build(&snapshot());
     for object in repository("base") {
         let Some(template) = template(&object) else { continue };
@@ -99,7 +99,7 @@ fn the_recorded_pods_are_those_of_the_repository() {
 }
 
 #[test]
-fn the_clusters_policies_are_those_of_the_repository() {
+fn the_recorded_policies_match_the_repository() {
     let (base, snapshot) = (repository("base"), documents("recorded/snapshot.yaml"));
     for (kind, name) in [("AuditNetworkPolicy", "payments-ingress"), ("NetworkPolicy", "postgres")] {
         assert_eq!(find(&snapshot, kind, name)["spec"], find(&base, kind, name)["spec"]);

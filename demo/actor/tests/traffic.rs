@@ -1,6 +1,6 @@
-//! The program listens, answers, calls and ends, as the shop's containers need it.
+//! The program listens, answers, calls and ends as the shop's containers require.
 
-#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test panics where it fails")]
+#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::io::{BufRead as _, BufReader};
 use std::net::{TcpListener, UdpSocket};
@@ -8,10 +8,10 @@ use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A running program, which ends with the test whatever comes of it.
+/// A running program, which is killed at the end of the test.
 struct Program {
     child: Child,
-    said: BufReader<ChildStderr>,
+    log: BufReader<ChildStderr>,
 }
 
 impl Program {
@@ -21,20 +21,20 @@ impl Program {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program runs");
-        let said = BufReader::new(child.stderr.take().unwrap());
-        Self { child, said }
+        let log = BufReader::new(child.stderr.take().unwrap());
+        Self { child, log }
     }
 
-    /// Reads what it says up to a line that holds these words.
-    fn says(&mut self, words: &str) {
+    /// Reads the log up to a line that contains this text.
+    fn wait_for_log(&mut self, words: &str) {
         let mut line = String::new();
-        while self.said.read_line(&mut line).unwrap() > 0 {
+        while self.log.read_line(&mut line).unwrap() > 0 {
             if line.contains(words) {
                 return;
             }
             line.clear();
         }
-        panic!("it ended without saying {words:?}");
+        panic!("the program ended without logging {words:?}");
     }
 
     fn end(&mut self) -> ExitStatus {
@@ -43,7 +43,7 @@ impl Program {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(Instant::now() < deadline, "it does not end");
+            assert!(Instant::now() < deadline, "the program does not end");
             thread::yield_now();
         }
     }
@@ -56,7 +56,7 @@ impl Drop for Program {
     }
 }
 
-/// Ports that are free now, one for TCP and one for UDP.
+/// A free port for TCP, and one for UDP.
 fn free_ports() -> (u16, u16) {
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -64,26 +64,26 @@ fn free_ports() -> (u16, u16) {
 }
 
 #[test]
-fn what_is_called_answers_in_every_way_to_call() {
+fn every_kind_of_call_is_answered() {
     let (tcp, udp) = free_ports();
     let mut server = Program::start(&["--listen", &tcp.to_string(), "--listen", &format!("{udp}/UDP")]);
-    server.says("/Tcp");
-    server.says("/Udp");
+    server.wait_for_log("/Tcp");
+    server.wait_for_log("/Udp");
     let calls = [
         format!("localhost:{tcp},every=10ms"),
         format!("localhost:{tcp},every=10ms,each"),
-        format!("127.0.0.1:{tcp},every=10ms,held"),
+        format!("127.0.0.1:{tcp},every=10ms,keep-alive"),
         format!("127.0.0.1:{udp}/UDP,every=10ms"),
     ];
     for call in &calls {
         let mut caller = Program::start(&["--call", call, "--times", "3"]);
-        caller.says("answers");
+        caller.wait_for_log("answers");
         assert!(caller.end().success(), "{call}");
     }
 }
 
 #[test]
-fn a_caller_may_choose_its_address() {
+fn a_caller_uses_the_address_of_from() {
     let here = TcpListener::bind("127.0.0.1:0").unwrap();
     let call = format!("localhost:{}", here.local_addr().unwrap().port());
     let _caller = Program::start(&["--call", &call, "--from", "127.0.0.77"]);
@@ -92,34 +92,34 @@ fn a_caller_may_choose_its_address() {
 }
 
 #[test]
-fn a_refusal_is_told_as_what_was_expected_of_it() {
+fn an_expected_refusal_is_a_success_and_an_unexpected_one_is_logged() {
     let (tcp, _) = free_ports();
-    let mut hopeful = Program::start(&["--call", &format!("127.0.0.1:{tcp},every=10ms")]);
-    hopeful.says("refused");
+    let mut caller = Program::start(&["--call", &format!("127.0.0.1:{tcp},every=10ms")]);
+    caller.wait_for_log("refused");
     let mut scan = Program::start(&["--call", &format!("127.0.0.1:{tcp},every=10ms,refused"), "--times", "2"]);
-    scan.says("refuses, as it should");
+    scan.wait_for_log("refuses, as expected");
     assert!(scan.end().success());
-    // Once somebody listens there, the hopeful one is answered, and says so.
+    // When a server listens on the port, the first caller logs that it answers.
     let mut server = Program::start(&["--from", "127.0.0.1", "--listen", &tcp.to_string()]);
-    server.says("listening");
-    hopeful.says("answers");
+    server.wait_for_log("listening");
+    caller.wait_for_log("answers");
 }
 
 #[test]
-fn a_port_that_is_taken_is_named() {
+fn the_error_for_a_port_in_use_names_it() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let mut server = Program::start(&["--from", "127.0.0.1", "--listen", &port]);
-    server.says(&port);
+    server.wait_for_log(&port);
     assert_eq!(server.end().code(), Some(1));
 }
 
 #[test]
-fn it_ends_at_once_when_told_to() {
+fn the_program_ends_at_once_on_sigterm() {
     let (tcp, _) = free_ports();
     let mut server = Program::start(&["--listen", &tcp.to_string()]);
-    server.says("listening");
-    let told = Command::new("kill").args(["-TERM", &server.child.id().to_string()]).status().unwrap();
-    assert!(told.success());
+    server.wait_for_log("listening");
+    let killed = Command::new("kill").args(["-TERM", &server.child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
     assert!(server.end().success());
 }

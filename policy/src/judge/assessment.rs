@@ -282,9 +282,9 @@ impl AssessmentInputs<'_> {
                 };
                 self.note_verdict(&after.policy(id).reference, verdict, direction, observation, verdicts, assessment);
             }
-            let Some(question) = after.tier_question(pair, direction) else { continue };
-            for (id, first_match) in question.each() {
-                let Some(rule) = first_match.said() else { continue };
+            let Some(query) = after.admin_query(pair, direction) else { continue };
+            for (id, first_match) in query.each() {
+                let Some(rule) = first_match.rule_match() else { continue };
                 let verdict = match rule.permission() {
                     Permission::Allowed => ConnectionVerdict::Allowed,
                     Permission::Unknown => ConnectionVerdict::Unknown,

@@ -1,5 +1,5 @@
-//! The kinds of Kubernetes objects that the engine reads: one table, from which the names, the versions and the typed object
-//! follow. A new kind is one line here.
+//! The kinds of Kubernetes objects that the engine reads, in one table that defines their names, versions and types. A new kind is
+//! one line in the table.
 
 use std::fmt;
 
@@ -41,30 +41,30 @@ enum Class {
     /// Part of the cluster: pods and what they depend on. Newer API versions add fields and webhooks fill templates in, so
     /// unknown fields are ignored.
     ClusterState,
-    /// A controller of pods, which has a pod template. Read as cluster state is.
+    /// A controller of pods, which has a pod template. It is read in the same way as cluster state.
     Workload,
     /// The built-in policy. A manifest is read strictly: an unknown field is an error.
     BuiltInPolicy,
     /// A policy or exception that is a custom resource, read strictly.
     CustomPolicy,
-    /// A policy of the network-policy-api project, which is a custom resource and stands in a tier of its own, read strictly.
+    /// A policy of the network-policy-api project, which is a custom resource in a tier of its own, read strictly.
     AdminPolicy,
 }
 
 /// Decodes the type of a kind from JSON. [`Object::decode_with`] calls the method that fits the kind.
 pub(crate) trait Decoder {
-    /// Why the JSON does not fit the type.
+    /// The error if the JSON does not fit the type.
     type Error;
 
-    /// Reads a type of which unknown fields are ignored.
+    /// Reads a type and ignores unknown fields.
     fn decode<T: DeserializeOwned>(self) -> Result<T, Self::Error>;
 
-    /// Reads a type of which unknown fields may be errors.
+    /// Reads a type whose unknown fields may be errors.
     fn decode_strictly<T: DeserializeOwned>(self) -> Result<T, Self::Error>;
 }
 
-/// One line a kind: its name, its type, the `apiVersion`s that are read (the first is the one that is written), whether it has a
-/// namespace, its class, and the decoder's method that reads it.
+/// One line for each kind: its name, its type, the `apiVersion`s that are read (the first is the one that is written), whether it has
+/// a namespace, its class, and the decoder's method that reads it.
 macro_rules! kinds {
     ($($kind:ident, $type:ty, $versions:expr, $extent:ident, $class:ident, $decode:ident;)*) => {
         /// The kinds that the engine reads. All others are ignored.
@@ -211,7 +211,7 @@ impl Kind {
         matches!(self.class(), Class::CustomPolicy | Class::AdminPolicy)
     }
 
-    /// Whether it is a policy of the network-policy-api project, which stands in a tier of its own.
+    /// Whether it is a policy of the network-policy-api project, which belongs to a tier of its own.
     #[must_use]
     pub fn is_admin_tier(self) -> bool {
         self.class() == Class::AdminPolicy

@@ -9,7 +9,7 @@ use crate::stage::{Stage, denials, shop, short};
 const BY_BLOCK: &str = "{podSelector: {matchLabels: {app: cart}}, ingress: [{from: [{ipBlock: {cidr: 10.1.0.0/16}}]}]}";
 const NO_EGRESS: &str = "{podSelector: {matchLabels: {app: web}}, policyTypes: [Egress]}";
 
-/// `Cilium ipBlockTakesNoPod: web -> cart TCP 8080 StillAllowed, there NewlyDenied`
+/// `Cilium ipBlockMatchesNoPod: web -> cart TCP 8080 StillAllowed, there NewlyDenied`
 fn differences(report: &Report) -> Vec<String> {
     let mut lines = Vec::new();
     for dialect in &report.dialects {
@@ -45,7 +45,7 @@ fn what_upstream_allows_and_cilium_denies_is_listed_and_blocks_nothing() {
     assert!(report.cni.is_upstream());
     assert_eq!(
         differences(&report),
-        ["Cilium ipBlockTakesNoPod: web -> cart TCP 8080 StillAllowed, there NewlyDenied"]
+        ["Cilium ipBlockMatchesNoPod: web -> cart TCP 8080 StillAllowed, there NewlyDenied"]
     );
     assert_eq!(report.dialects[0].connections, 1);
     let page = markdown::render(&report);
@@ -59,7 +59,7 @@ fn backends_of_a_service_are_listed_too() {
     let by_service = shop().head("it.yaml", &policy("shop", "it", BY_BLOCK)).flow("web -> cart-svc TCP 80").judge();
     assert_eq!(
         differences(&by_service),
-        ["Cilium ipBlockTakesNoPod: web -> cart TCP 8080 StillAllowed, there NewlyDenied"]
+        ["Cilium ipBlockMatchesNoPod: web -> cart TCP 8080 StillAllowed, there NewlyDenied"]
     );
 }
 

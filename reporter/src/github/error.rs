@@ -1,4 +1,4 @@
-//! How GitHub fails, and whether and when to ask again.
+//! Errors of GitHub, and whether and when a request may be repeated.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -6,44 +6,44 @@ use foretell_service::errors::chain;
 use foretell_service::files::FileError;
 use http::{HeaderMap, StatusCode};
 
-/// What GitHub asks for where a secondary limit is hit and it does not say how long to wait.
+/// The pause after a secondary rate limit without a `Retry-After` header, as GitHub's documentation requires.
 const SECONDARY_PAUSE: Duration = Duration::from_mins(1);
 
-/// GitHub did not answer as it should.
+/// A request to GitHub failed.
 #[derive(Debug, thiserror::Error)]
 pub enum GitHubError {
     /// The key cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The key, or the URL, cannot be used.
-    #[error("no client of GitHub can be made: {0}")]
+    /// The private key or the URL is invalid.
+    #[error("cannot make a client for GitHub: {0}")]
     Client(String),
-    /// No answer.
+    /// There was no answer.
     #[error("GitHub, {request}: {problem}")]
     Unreachable {
         /// Method and path.
         request: String,
-        /// Why not.
+        /// The reason.
         problem: String,
     },
-    /// An answer that is no success.
+    /// GitHub answered with an error status.
     #[error("GitHub, {request}: {status}: {message}")]
     Refused {
         /// Method and path.
         request: String,
         /// HTTP status.
         status: StatusCode,
-        /// What it says.
+        /// GitHub's message.
         message: String,
-        /// How long it wants to be left alone.
+        /// How long to wait before the next request, if GitHub limits the rate.
         retry_after: Option<Duration>,
     },
-    /// An answer of another form.
-    #[error("GitHub, {request}: answers something else than expected: {problem}")]
+    /// The answer has an unexpected form.
+    #[error("GitHub, {request}: unexpected answer: {problem}")]
     Answer {
         /// Method and path.
         request: String,
-        /// What is wrong.
+        /// What is wrong with it.
         problem: String,
     },
 }
@@ -59,13 +59,13 @@ impl GitHubError {
         }
     }
 
-    /// Whether there is no such thing, or none that the App may see.
+    /// Whether the object does not exist, or the App has no access to it.
     #[must_use]
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Refused { status: StatusCode::NOT_FOUND, .. })
     }
 
-    /// How long GitHub wants to be left alone.
+    /// How long to wait before the next request, if GitHub limits the rate.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -75,14 +75,14 @@ impl GitHubError {
     }
 }
 
-/// What GitHub says of what it refuses.
+/// The body of an error answer of GitHub's API.
 #[derive(serde::Deserialize)]
-pub(super) struct Told {
+pub(super) struct ApiMessage {
     pub(super) message: String,
 }
 
-/// A token of an installation is asked for beneath a request, and may be refused.
-pub(super) fn of_octocrab(request: String, error: &octocrab::Error) -> GitHubError {
+/// octocrab requests an installation token before the actual request. GitHub may refuse the token.
+pub(super) fn from_octocrab(request: String, error: &octocrab::Error) -> GitHubError {
     if let octocrab::Error::GitHub { source, .. } = error {
         let (status, message) = (source.status_code, source.message.clone());
         let retry_after = retry_after(status, &HeaderMap::new(), &message, SystemTime::now());
@@ -91,7 +91,7 @@ pub(super) fn of_octocrab(request: String, error: &octocrab::Error) -> GitHubErr
     GitHubError::Unreachable { request, problem: chain(error) }
 }
 
-/// How long GitHub wants to be left alone, where it says that it was asked too often.
+/// How long to wait if GitHub refuses a request because of a rate limit.
 pub(super) fn retry_after(status: StatusCode, headers: &HeaderMap, message: &str, now: SystemTime) -> Option<Duration> {
     let number = |name: &str| headers.get(name)?.to_str().ok()?.parse::<u64>().ok();
     if let Some(seconds) = number("retry-after") {
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_says_how_long_to_wait() {
+    fn a_rate_limit_determines_how_long_to_wait() {
         let now = UNIX_EPOCH + Duration::from_secs(1000);
         let wait = |status: u16, pairs: &[(&'static str, &str)], message: &str| {
             let wait = retry_after(StatusCode::from_u16(status).unwrap(), &headers(pairs), message, now);
@@ -129,5 +129,36 @@ mod tests {
         assert_eq!(wait(429, &[], ""), Some(60));
         assert_eq!(wait(403, &[("x-ratelimit-remaining", "12")], "Resource not accessible by integration"), None);
         assert_eq!(wait(502, &[], "rate limit"), None);
+    }
+
+    fn refused(status: u16, retry_after: Option<Duration>) -> GitHubError {
+        let status = StatusCode::from_u16(status).unwrap();
+        GitHubError::Refused { request: "GET /app".to_owned(), status, message: String::new(), retry_after }
+    }
+
+    #[test]
+    fn only_failures_that_may_pass_are_transient() {
+        let limit = Some(Duration::from_secs(1));
+        let unreachable = GitHubError::Unreachable { request: "GET /app".to_owned(), problem: String::new() };
+        let answer = GitHubError::Answer { request: "GET /app".to_owned(), problem: String::new() };
+        for (error, is_transient) in [
+            (unreachable, true),
+            (answer, false),
+            (GitHubError::Client(String::new()), false),
+            (refused(500, None), true),
+            (refused(404, None), false),
+            (refused(403, None), false),
+            (refused(403, limit), true),
+            (refused(429, limit), true),
+        ] {
+            assert_eq!(error.is_transient(), is_transient, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn only_status_404_means_missing() {
+        assert!(refused(404, None).is_missing());
+        assert!(!refused(403, None).is_missing() && !refused(500, None).is_missing());
+        assert!(!GitHubError::Client(String::new()).is_missing());
     }
 }

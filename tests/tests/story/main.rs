@@ -78,7 +78,7 @@ fn install(cluster: &Cluster, database: &mut Database) {
     kubectl.run(&["create", "secret", "generic", "foretell-database", "--namespace=foretell", &url]);
     until("the evaluator reports what it waits for", || {
         let logs = kubectl.attempt(&["logs", "--namespace=foretell", "deployment/foretell-evaluator"]);
-        if logs.stdout.contains("Waits for Postgres") { Ok(()) } else { Err(format!("{logs:?}")) }
+        if logs.stdout.contains("Waiting for Postgres") { Ok(()) } else { Err(format!("{logs:?}")) }
     });
     database.resume();
     // It becomes ready without a restart. The Secret of the reporter's App is created later; until then its pod waits for it.

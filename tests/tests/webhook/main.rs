@@ -150,9 +150,9 @@ fn it_waits_for_missing_objects_and_continues_without_a_restart() {
     kubectl.run(&["delete", "--filename", manifests.join("secret.yaml").to_str().unwrap()]);
 
     let webhook = Webhook::start(kubectl);
-    webhook.wait_until_it_says("Waits for its certificate: Secret foretell/foretell-webhook-tls: ");
+    webhook.wait_until_it_says("Waiting for the certificate: Secret foretell/foretell-webhook-tls: ");
     apply("secret.yaml");
-    webhook.wait_until_it_says("Waits for its webhook configurations: there is none named foretell");
+    webhook.wait_until_it_says("Waiting for its webhook configurations: no webhook configuration named foretell");
     apply("configurations.yaml");
     webhook.wait_until_it_says("Has its webhook configurations");
     for configuration in CONFIGURATIONS {

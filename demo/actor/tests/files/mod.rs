@@ -1,5 +1,5 @@
-//! The demo's files: the shop's repository and the recording.
-#![allow(dead_code, reason = "each test file uses its part")]
+//! Reads the demo's files: the shop's repository and the recording.
+#![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ pub(crate) fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The objects of a file, those of lists too.
+/// The objects of a file, including the items of lists.
 pub(crate) fn documents(path: impl AsRef<Path>) -> Vec<Value> {
     let documents: Vec<Value> = serde_saphyr::from_multiple(&read(path)).unwrap();
     let objects = |document: Value| match document["items"].as_array() {
@@ -28,7 +28,7 @@ pub(crate) fn documents(path: impl AsRef<Path>) -> Vec<Value> {
     documents.into_iter().flat_map(objects).collect()
 }
 
-/// The objects of a part of the repository.
+/// The objects in a folder of the repository.
 pub(crate) fn repository(part: &str) -> Vec<Value> {
     let mut folders = vec![demo().join("shop/repository").join(part)];
     let mut found = Vec::new();
@@ -50,7 +50,7 @@ pub(crate) fn find<'a>(documents: &'a [Value], kind: &str, name: &str) -> &'a Va
     found.unwrap_or_else(|| panic!("no {kind} {name}"))
 }
 
-/// The template of the pods that an object makes.
+/// The pod template of a workload.
 pub(crate) fn template(object: &Value) -> Option<&Value> {
     match object["kind"].as_str() {
         Some("Deployment" | "StatefulSet") => Some(&object["spec"]["template"]),
@@ -59,7 +59,7 @@ pub(crate) fn template(object: &Value) -> Option<&Value> {
     }
 }
 
-/// The recorded cluster, as the engine reads it.
+/// The objects of the recorded cluster.
 pub(crate) fn snapshot() -> Vec<Object> {
     let documents = documents("recorded/snapshot.yaml").into_iter();
     documents.filter_map(|document| read::read(document, &Origin::Cluster).unwrap()).collect()

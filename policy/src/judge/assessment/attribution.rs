@@ -95,7 +95,7 @@ pub(super) fn deniers(world: &World<'_>, decision: &EndDecision) -> Vec<Denier> 
                 Denier { policy, reason: reason.name(), why: DenialReason::Reason(*id, *reason) }
             })
             .collect(),
-        EndDecision::Ruled(ruling @ Ruling { taken: MatchedRule { by, action: AdminAction::Deny }, .. }) => {
+        EndDecision::Ruled(ruling @ Ruling { matched: MatchedRule { by, action: AdminAction::Deny }, .. }) => {
             let policy = world.tiers().policy(by.policy).reference.clone();
             vec![Denier { policy, reason: DENIED_BY_RULE, why: DenialReason::Ruling(*ruling) }]
         }
@@ -129,12 +129,14 @@ impl Denier {
                 message.extend(enforcer_note::on_denial(&world.view(), policy, pair, direction));
                 DenialText { summary, message, nearest }
             }
-            DenialReason::Ruling(Ruling { tier, taken: MatchedRule { by, .. }, tied }) => {
+            DenialReason::Ruling(Ruling { tier, matched: MatchedRule { by, .. }, tied }) => {
                 let policy = world.tiers().policy(by.policy);
                 let flow = FlowDescription { direction, peer: &peer, protocol: pair.protocol, port: pair.port };
                 let mut message = format!("in the {tier} tier {}", policy.explain_denial(by.rule, &flow));
                 if let Some(tied) = tied {
-                    message.push_str(&tie(world, tied, direction));
+                    let other = world.tiers().policy(tied.by.policy);
+                    let tie = other.describe_tie(tied, direction);
+                    message = format!("{message}; {tie}, so the denial counts");
                 }
                 let summary = format!("{} denies it ({tier} tier)", policy.rule_name(direction, by.rule));
                 DenialText { summary, message, nearest: None }
@@ -159,18 +161,6 @@ impl Attribution {
     }
 }
 
-/// A remark on another rule that contradicts a denial and might as well have been evaluated first.
-fn tie(world: &World<'_>, tied: &MatchedRule, direction: Direction) -> String {
-    let other = world.tiers().policy(tied.by.policy);
-    let verb = match tied.action {
-        AdminAction::Accept => "accepts it",
-        AdminAction::Pass => "passes it on",
-        AdminAction::Deny => "denies it too",
-    };
-    let name = other.rule_name(direction, tied.by.rule);
-    format!("; {} {verb} by {name}, and the order of the two is not defined, so the denial counts", other.title())
-}
-
 /// The policy that allows a flow, by its decision at one end, with a note that names the rule.
 pub(super) fn allowing_policy(
     world: &World<'_>,
@@ -189,7 +179,7 @@ pub(super) fn allowing_policy(
             let note = format!("allowed at the other end by {reference} {rule}, which is enough within one node");
             Some((reference, note))
         }
-        EndDecision::Ruled(Ruling { tier, taken: MatchedRule { by, action: AdminAction::Accept }, .. }) => {
+        EndDecision::Ruled(Ruling { tier, matched: MatchedRule { by, action: AdminAction::Accept }, .. }) => {
             let policy = world.tiers().policy(by.policy);
             let name = policy.rule_name(direction, by.rule);
             Some((policy.reference.clone(), format!("accepted in the {tier} tier by {} {name}", policy.title())))
@@ -239,10 +229,10 @@ impl AssessmentInputs<'_> {
     fn former_roles(&self, pair: &Pair, direction: Direction) -> Vec<(PolicyRef, FormerRole)> {
         let Worlds { before, .. } = self.worlds;
         let mut found = Vec::new();
-        if let Some(question) = before.tier_question(pair, direction) {
-            for (id, first_match) in question.each() {
+        if let Some(query) = before.admin_query(pair, direction) {
+            for (id, first_match) in query.each() {
                 let policy = before.tiers().policy(id);
-                if let Some(RuleMatch::Surely { rule, action }) = first_match.said() {
+                if let Some(RuleMatch::Surely { rule, action }) = first_match.rule_match() {
                     let name = policy.rule_name(direction, rule);
                     let role = match action {
                         AdminAction::Accept => FormerRole::Accepted(name),

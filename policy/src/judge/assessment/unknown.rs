@@ -71,8 +71,8 @@ impl AssessmentInputs<'_> {
             if self.is_accepted(change, direction, pair) {
                 continue;
             }
-            let policy = world.tiers().policy(doubt.taken.by.policy).reference.clone();
-            let key = UndecidedRule { policy, direction, rule: doubt.taken.by.rule, why: doubt.why };
+            let policy = world.tiers().policy(doubt.matched.by.policy).reference.clone();
+            let key = UndecidedRule { policy, direction, rule: doubt.matched.by.rule, why: doubt.why };
             let cluster = self.worlds.after.cluster();
             let connection = UnknownConnection {
                 subject: Party::of(pair.subject(direction), cluster),
@@ -100,10 +100,10 @@ impl AssessmentInputs<'_> {
             EndDecision::Unknown(undecidable) => {
                 deny(&undecidable.otherwise);
                 for (_, doubt, permission) in &undecidable.doubts {
-                    match (permission, doubt.taken.action) {
+                    match (permission, doubt.matched.action) {
                         (Permission::Allowed, _) => {}
                         (_, AdminAction::Deny) => {
-                            denying.push(after.tiers().policy(doubt.taken.by.policy).reference.clone());
+                            denying.push(after.tiers().policy(doubt.matched.by.policy).reference.clone());
                         }
                         // A later rule denies; which one is not evaluated.
                         (_, AdminAction::Pass | AdminAction::Accept) => return false,
@@ -129,16 +129,16 @@ impl AssessmentInputs<'_> {
         direction: Direction,
         pair: &Pair,
     ) -> String {
-        let policy = world.tiers().policy(doubt.taken.by.policy);
+        let policy = world.tiers().policy(doubt.matched.by.policy);
         let peer = Party::of(pair.peer(direction), world.cluster()).to_string();
         let subject = Party::of(pair.subject(direction), world.cluster());
         let flow = FlowDescription { direction, peer: &peer, protocol: pair.protocol, port: pair.port };
-        let question = policy.explain_doubt(doubt.taken.by.rule, doubt.why, &flow);
+        let question = policy.explain_doubt(doubt.matched.by.rule, doubt.why, &flow);
         let denier = |decision: &EndDecision| {
             let denied = deniers(self.worlds.after, decision);
             denied.first().map(|denier| denier.policy.to_string())
         };
-        let consequence = match (&change.after, doubt.taken.action) {
+        let consequence = match (&change.after, doubt.matched.action) {
             (EndDecision::Unknown(_), AdminAction::Deny) => "if it does, the flow is denied".to_owned(),
             (EndDecision::Unknown(_), _) => match denier(&undecidable.otherwise) {
                 Some(policy) => format!("if it does not, {policy} denies the flow"),
