@@ -25,6 +25,7 @@ pub mod manifest {
     pub mod kinds;
     pub(crate) mod write_yaml;
     mod yaml;
+    pub(crate) mod yaml_diff;
 }
 
 /// Kubernetes objects: their types, defaults, validation, and which of their fields the engine reads.
@@ -32,7 +33,7 @@ pub mod resource {
     pub mod admin;
     pub mod admin_view;
     pub mod audit;
-    mod canonical;
+    pub(crate) mod canonical;
     pub mod cidrs;
     pub mod crds;
     pub mod defaults;
