@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use foretell_policy::report::data::Denial;
+use foretell_policy::report::connection::Denial;
 use foretell_service::evaluator::{Evaluator, EvaluatorError};
 use jiff::Timestamp;
 use tokio::runtime::Builder;

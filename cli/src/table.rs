@@ -7,7 +7,8 @@ use comfy_table::{ContentArrangement, Table};
 use foretell_policy::change::plan::ChangeAction;
 use foretell_policy::cluster::party::from_to;
 use foretell_policy::model::words::{ago, count, grouped};
-use foretell_policy::report::data::{Denial, Report, State};
+use foretell_policy::report::connection::{Denial, State};
+use foretell_policy::report::data::Report;
 use foretell_policy::report::policies::PolicyReport;
 use jiff::Timestamp;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use foretell_policy::report::data::State as DenialState;
+use foretell_policy::report::connection::State as DenialState;
 use foretell_policy::snapshot::api_resource::RESOURCES;
 use foretell_policy::snapshot::text::Snapshot;
 use jiff::Timestamp;

@@ -4,7 +4,7 @@ use foretell_policy::cluster::party::Party;
 use foretell_policy::model::flow::Direction;
 use foretell_policy::model::policy_ref::PolicyRef;
 use foretell_policy::model::words::count;
-use foretell_policy::report::data::Denial;
+use foretell_policy::report::connection::Denial;
 use foretell_policy::resource::audit::{AuditPolicyStatus, Evaluation, MOST_OFFENDERS, TopOffender};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -169,7 +169,7 @@ fn seconds(at: Timestamp) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use foretell_policy::model::flow::{Flow, Outcome};
-    use foretell_policy::report::data::State;
+    use foretell_policy::report::connection::State;
     use jiff::SignedDuration;
     use serde_json::json;
 

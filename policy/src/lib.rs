@@ -120,6 +120,7 @@ pub mod change {
 
 /// The answer on a change, as data and as Markdown.
 pub mod report {
+    pub mod connection;
     pub mod data;
     pub mod denial;
     pub mod dialects;

@@ -1,7 +1,7 @@
 //! Filters and pages of `GET /v1/denials`.
 
 use foretell_policy::model::flow::Direction;
-use foretell_policy::report::data::{Denial, State};
+use foretell_policy::report::connection::{Denial, State};
 use foretell_service::contract::DenialPage;
 use foretell_service::query::parameters;
 use foretell_service::refusal::Refusal;

@@ -6,7 +6,8 @@ use foretell_policy::cluster::inventory::Cluster;
 use foretell_policy::engine::identities::Identities;
 use foretell_policy::judge::gate;
 use foretell_policy::policy::network_policy::Policy;
-use foretell_policy::report::data::{Decision, Evidence, NodeEvidence, Report, State};
+use foretell_policy::report::connection::State;
+use foretell_policy::report::data::{Decision, Evidence, NodeEvidence, Report};
 use foretell_policy::report::policies::PolicyReport;
 use jiff::Timestamp;
 

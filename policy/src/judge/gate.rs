@@ -6,7 +6,8 @@ use jiff::SignedDuration;
 
 use crate::cluster::party::from_to;
 use crate::model::words::{count, span};
-use crate::report::data::{Decision, Denial, NodeEvidence, Report, State, UndecidedPart};
+use crate::report::connection::{Denial, State};
+use crate::report::data::{Decision, NodeEvidence, Report, UndecidedPart};
 use crate::report::policies::PolicyReport;
 
 /// Decides, and writes decision, headline, next step and reasons into the report.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::cluster::party::Party;
 use crate::engine::effect::Effect;
 use crate::model::flow::{Direction, Protocol};
-use crate::report::data::SeenTraffic;
+use crate::report::connection::SeenTraffic;
 
 /// A deviation of an enforcer that alters what the change denies.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::change::plan::ChangeAction;
 use crate::cluster::party::Party;
 use crate::model::policy_ref::PolicyRef;
-use crate::report::data::{Connection, Denial, State};
+use crate::report::connection::{Connection, Denial, State};
 use crate::report::denial::DenialId;
 
 /// A policy that the change touches.

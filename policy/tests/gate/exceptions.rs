@@ -1,6 +1,7 @@
 //! Denials that somebody accepted.
 
-use foretell_policy::report::data::{Decision, State};
+use foretell_policy::report::connection::State;
+use foretell_policy::report::data::Decision;
 use serde_json::json;
 
 use crate::manifests::{audit, audit_cluster, policy, promoted};

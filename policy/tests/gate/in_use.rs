@@ -1,6 +1,6 @@
 //! What counts as in use, and what is shown apart.
 
-use foretell_policy::report::data::State;
+use foretell_policy::report::connection::State;
 use serde_json::{Value, json};
 
 use crate::manifests::policy;

@@ -1,7 +1,8 @@
 //! Policies that are added, changed and removed.
 
 use foretell_policy::change::plan::ChangeAction;
-use foretell_policy::report::data::{CauseReport, Decision};
+use foretell_policy::report::connection::CauseReport;
+use foretell_policy::report::data::Decision;
 
 use crate::manifests::{audit, audit_cluster, policy};
 use crate::stage::{EVERYBODY, NOBODY, PROM_AND_WEB, PROM_ONLY, denials, listed, previewed, shop};

@@ -1,6 +1,7 @@
 //! Changes of what selectors see: template labels, Namespace labels, Services, container ports.
 
-use foretell_policy::report::data::{CauseReport, Report, State};
+use foretell_policy::report::connection::{CauseReport, State};
+use foretell_policy::report::data::Report;
 use serde_json::json;
 
 use crate::manifests::{policy, workload};

@@ -110,11 +110,11 @@ fn the_rich_report_has_something_of_everything() {
         .denials
         .iter()
         .map(|it| match it.state {
-            foretell_policy::report::data::State::Unresolved => "unresolved",
-            foretell_policy::report::data::State::Accepted => "accepted",
-            foretell_policy::report::data::State::Guessed => "guessed",
-            foretell_policy::report::data::State::NotInUse => "notInUse",
-            foretell_policy::report::data::State::Gone => "gone",
+            foretell_policy::report::connection::State::Unresolved => "unresolved",
+            foretell_policy::report::connection::State::Accepted => "accepted",
+            foretell_policy::report::connection::State::Guessed => "guessed",
+            foretell_policy::report::connection::State::NotInUse => "notInUse",
+            foretell_policy::report::connection::State::Gone => "gone",
         })
         .collect();
     for state in ["unresolved", "accepted", "guessed", "notInUse"] {

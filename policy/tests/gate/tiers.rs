@@ -1,7 +1,8 @@
 //! Admin policies in a change, and beside one.
 
 use foretell_policy::change::plan::ChangeAction;
-use foretell_policy::report::data::{CauseReport, Decision, State};
+use foretell_policy::report::connection::{CauseReport, State};
+use foretell_policy::report::data::Decision;
 use serde_json::json;
 
 use crate::manifests::{audit, policy};

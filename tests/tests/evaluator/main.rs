@@ -3,7 +3,8 @@
 
 use std::fs;
 
-use foretell_policy::report::data::{Decision, State};
+use foretell_policy::report::connection::State;
+use foretell_policy::report::data::Decision;
 use foretell_policy::report::preview::{Preview, WireChange};
 use foretell_service::contract::{Accepted, DenialPage, VerdictRow};
 use foretell_tests::patience::until;

@@ -10,7 +10,8 @@ use crate::cluster::traffic::Class;
 use crate::cluster::workload::Workload;
 use crate::judge::assessment::{Assessment, DenialCause, DeniedConnection, Noteworthy};
 use crate::judge::judgement::Judgement;
-use crate::report::data::{CauseReport, Connection, Denial, ExceptionReport, SeenTraffic, State};
+use crate::report::connection::{CauseReport, Connection, Denial, SeenTraffic, State};
+use crate::report::data::ExceptionReport;
 use crate::report::denial::{DenialId, DenialKey};
 
 impl Judgement<'_> {

@@ -13,7 +13,7 @@ use crate::judge::judgement::Judgement;
 use crate::judge::judgement::denials::connections;
 use crate::manifest::yaml_diff::yaml_diff;
 use crate::policy::network_policy::Policy;
-use crate::report::data::{Denial, State};
+use crate::report::connection::{Denial, State};
 use crate::report::denial::{DenialId, DenialKey};
 use crate::report::policies::{FixReport, UnresolvableDenial};
 

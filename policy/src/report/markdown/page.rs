@@ -6,7 +6,8 @@ use crate::change::plan::ChangeAction;
 use crate::cluster::party::{Party, from_to};
 use crate::model::policy_ref::PolicyRef;
 use crate::model::words::{ago, count, grouped, minute};
-use crate::report::data::{Connection, Denial, ExceptionReport, Report, SeenTraffic};
+use crate::report::connection::{Connection, Denial, SeenTraffic};
+use crate::report::data::{ExceptionReport, Report};
 use crate::report::escape::{code, text};
 use crate::report::policies::{FixReport, PolicyReport, PromotionReport, Verdicts};
 
