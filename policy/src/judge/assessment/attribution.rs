@@ -15,7 +15,7 @@ use crate::model::policy_id::PolicyId;
 use crate::model::policy_ref::PolicyRef;
 use crate::model::words::rule_name;
 use crate::policy::tier::MatchedRule;
-use crate::resource::admin::view::AdminAction;
+use crate::resource::admin_view::AdminAction;
 
 /// A policy that denies a flow.
 #[derive(Clone, Debug)]

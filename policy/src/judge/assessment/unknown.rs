@@ -14,7 +14,7 @@ use crate::model::flow::{Direction, Protocol};
 use crate::model::policy_ref::PolicyRef;
 use crate::policy::admin_peer::Unknown;
 use crate::policy::tier::TierName;
-use crate::resource::admin::view::AdminAction;
+use crate::resource::admin_view::AdminAction;
 
 /// A rule that cannot be evaluated for some flows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
