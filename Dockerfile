@@ -1,8 +1,8 @@
-# Foretell's images, as `make images` makes them without Docker: the same paths, users, entrypoints and labels.
+# Foretell's images, the same as `make images` builds without Docker: paths, users, entrypoints and labels.
 #
 #     docker build --target foretell-capture --build-arg REVISION=$(git rev-parse HEAD) -t foretell-capture .
 #
-# scripts/tests/images.sh holds what is said here against what scripts/images makes.
+# scripts/tests/images.sh compares this file with scripts/images.
 
 FROM rust:1.95-bookworm AS build
 RUN apt-get update && \
@@ -10,7 +10,7 @@ RUN apt-get update && \
     rm -rf /var/lib/apt/lists/*
 WORKDIR /foretell
 COPY . .
-# Statically linked; see scripts/images. The eBPF programs are built into foretell-capture by clang.
+# Statically linked; see scripts/programs. clang builds the eBPF programs of foretell-capture.
 RUN RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=/usr/local/cargo=/cargo" \
     cargo build --locked --profile image --target "$(rustc -vV | sed -n 's/^host: //p')" \
         -p foretell-cli -p foretell-capture -p foretell-demo \
@@ -24,7 +24,7 @@ RUN RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=/usr/local/carg
 FROM scratch AS foretell-capture
 ARG REVISION=""
 LABEL org.opencontainers.image.title="foretell-capture"
-LABEL org.opencontainers.image.description="The node agent: sees every pod's TCP, UDP and SCTP flows through eBPF."
+LABEL org.opencontainers.image.description="The node agent: records TCP, UDP and SCTP flows of pods with eBPF."
 LABEL org.opencontainers.image.source="https://github.com/foretell-dev/foretell"
 LABEL org.opencontainers.image.version="0.1.0"
 LABEL org.opencontainers.image.licenses="Apache-2.0"
@@ -37,7 +37,7 @@ ENTRYPOINT ["/foretell-capture"]
 FROM scratch AS foretell-webhook
 ARG REVISION=""
 LABEL org.opencontainers.image.title="foretell-webhook"
-LABEL org.opencontainers.image.description="Admission: refuses policies that no API server would enforce, and tidies what is promoted."
+LABEL org.opencontainers.image.description="Admission webhook: rejects invalid audit policies and cleans up promoted ones."
 LABEL org.opencontainers.image.source="https://github.com/foretell-dev/foretell"
 LABEL org.opencontainers.image.version="0.1.0"
 LABEL org.opencontainers.image.licenses="Apache-2.0"
@@ -50,7 +50,7 @@ ENTRYPOINT ["/foretell-webhook"]
 FROM scratch AS foretell-reporter
 ARG REVISION=""
 LABEL org.opencontainers.image.title="foretell-reporter"
-LABEL org.opencontainers.image.description="Answers pull requests on GitHub: what a change of network policy would deny."
+LABEL org.opencontainers.image.description="Comments on GitHub pull requests: what a change of network policies would deny."
 LABEL org.opencontainers.image.source="https://github.com/foretell-dev/foretell"
 LABEL org.opencontainers.image.version="0.1.0"
 LABEL org.opencontainers.image.licenses="Apache-2.0"
@@ -63,7 +63,7 @@ ENTRYPOINT ["/foretell-reporter"]
 FROM scratch AS foretell-demo
 ARG REVISION=""
 LABEL org.opencontainers.image.title="foretell-demo"
-LABEL org.opencontainers.image.description="The program in every container of the demo's shop: listens, answers, and calls others."
+LABEL org.opencontainers.image.description="The program in each container of the demo: it listens, answers and calls others."
 LABEL org.opencontainers.image.source="https://github.com/foretell-dev/foretell"
 LABEL org.opencontainers.image.version="0.1.0"
 LABEL org.opencontainers.image.licenses="Apache-2.0"
@@ -76,7 +76,7 @@ ENTRYPOINT ["/foretell-demo"]
 FROM scratch AS foretell-evaluator
 ARG REVISION=""
 LABEL org.opencontainers.image.title="foretell-evaluator"
-LABEL org.opencontainers.image.description="Judges a cluster's traffic by its audit policies, and answers whoever asks."
+LABEL org.opencontainers.image.description="Evaluates a cluster's traffic against its audit policies and answers queries."
 LABEL org.opencontainers.image.source="https://github.com/foretell-dev/foretell"
 LABEL org.opencontainers.image.version="0.1.0"
 LABEL org.opencontainers.image.licenses="Apache-2.0"
@@ -86,11 +86,11 @@ USER 65532:65532
 WORKDIR /
 ENTRYPOINT ["/foretell-evaluator"]
 
-# The last stage: what `docker build .` makes where no target is named.
+# The last stage is what `docker build .` builds without a target.
 FROM scratch AS foretell
 ARG REVISION=""
 LABEL org.opencontainers.image.title="foretell"
-LABEL org.opencontainers.image.description="Tells what a Kubernetes NetworkPolicy would deny, from the traffic that really flowed."
+LABEL org.opencontainers.image.description="Shows what a Kubernetes NetworkPolicy would deny, from recorded traffic."
 LABEL org.opencontainers.image.source="https://github.com/foretell-dev/foretell"
 LABEL org.opencontainers.image.version="0.1.0"
 LABEL org.opencontainers.image.licenses="Apache-2.0"

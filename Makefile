@@ -1,73 +1,73 @@
-# The one door to everything that is done with this repository. `make help` lists the targets.
+# Everything that is done with this repository starts here. `make help` lists the targets.
 #
-# The recipes are scripts in scripts/, each of which finds a Rust of its own accord (scripts/toolchain.sh).
+# The recipes are scripts in scripts/. Each finds Rust itself (scripts/toolchain.sh) and builds what it needs.
 
 .PHONY: help setup demo demo-live demo-cluster record images test cluster cluster-down lint fmt bench bench-parts soak mutants golden check-golden deny advisories clean
 .DEFAULT_GOAL := help
 .SUFFIXES:
 
-help: ## this list
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s%s\n", $$1, $$2 }' Makefile
 
-setup: ## find or install what demo and test need; name what only root can install
+setup: ## find or install what demo and test need; name the packages that only root can install
 	@scripts/setup test
 
-demo: ## play a pull request through the gate, over recorded traffic (no root, no cluster)
+demo: ## judge a pull request by recorded traffic (no root, no cluster)
 	@scripts/demo
 
-demo-live: ## the same over traffic of a cluster on this machine, captured by eBPF (root, Linux >= 5.8 with BTF)
+demo-live: ## the same with traffic that eBPF captures in a cluster on this machine (root, Linux >= 5.8 with BTF)
 	@scripts/demo --live
 
-demo-cluster: ## all of Foretell, installed in a cluster on this machine, from a policy to its promotion; STAY=1 keeps it (root)
+demo-cluster: ## install all of Foretell in a cluster on this machine, audit a policy and promote it; STAY=1 keeps the cluster (root)
 	@scripts/demo-cluster $(STAY)
 
-record: ## a new recording of that traffic for `make demo` (root, Linux >= 5.8 with BTF)
+record: ## record new traffic for `make demo` (root, Linux >= 5.8 with BTF)
 	@scripts/demo --record
 
-images: ## container images as OCI archives, target/images/*.tar (no Docker, no root)
+images: ## build container images as OCI archives, target/images/*.tar (no Docker, no root)
 	@scripts/setup live
 	@scripts/images
 
-test: ## everything that has to hold: lints, tests, generated files, dependencies
+test: ## run everything that must pass before a merge: lints, tests, generated files, dependencies
 	@scripts/test
 
-cluster: ## a throwaway Kubernetes with real pods, in namespaces of its own; NODES=2 for two nodes (root, Linux, Go)
+cluster: ## start a temporary Kubernetes cluster with real pods; NODES=2 for two nodes (root, Linux, Go)
 	@scripts/cluster up --nodes $(or $(NODES),1)
 
-cluster-down: ## remove every trace of it
+cluster-down: ## stop that cluster and remove everything of it
 	@scripts/cluster down
 
-lint: ## format, clippy, rustdoc, go vet, shellcheck; warnings are errors
+lint: ## check format, lints, imports, wording, unused dependencies, scripts; warnings are errors
 	@scripts/lint
 
 fmt: ## format the sources
 	@scripts/with-rust cargo fmt --all
 
-bench: ## the engine's figures against their targets, in one table
+bench: ## measure the engine and compare with its targets, in one table
 	@scripts/with-rust cargo bench --locked --package foretell-policy --bench table
 
-bench-parts: ## every benchmark by itself
+bench-parts: ## run each benchmark on its own
 	@scripts/with-rust cargo bench --locked --workspace
 
-soak: ## property tests and fuzzing for as long as CASES says (default: 5000000 scenes, hours)
+soak: ## run property tests and fuzzing with CASES random cases (default: 5000000, hours)
 	@FORETELL_PROPERTY_CASES=$(or $(CASES),5000000) FORETELL_FUZZ_CASES=$(or $(CASES),5000000) \
 		scripts/with-rust cargo test --locked --release --package foretell-policy --test property --test incremental --test fuzz
 
-mutants: ## mutants of the engine that no test notices, against the list of those that are the same engine (hours)
+mutants: ## find changes of the engine that no test detects (hours)
 	@scripts/mutants
 
 golden: ## regenerate the generated files (CRDs, the report's schema, golden reports)
 	@scripts/golden
 
-check-golden: ## refuse generated files that differ from what would be generated
+check-golden: ## fail if a generated file is out of date
 	@scripts/golden --check
 
-deny: ## licences, bans and sources of dependencies; which way the crates depend
+deny: ## check licences, bans and sources of dependencies, and which crate depends on which
 	@scripts/deny bans licenses sources
 	@scripts/dependencies
 
-advisories: ## known vulnerabilities of dependencies (fetches the advisory database from github.com)
+advisories: ## check dependencies for known vulnerabilities (fetches the advisory database from github.com)
 	@scripts/deny advisories
 
-clean: ## remove what was built
+clean: ## remove build output
 	@scripts/with-rust cargo clean

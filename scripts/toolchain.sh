@@ -1,24 +1,24 @@
-# shellcheck shell=sh disable=SC2030,SC2031 # what is set in a subshell is meant to stay there
-# Finds a Rust that builds this workspace. Sourced by the scripts beside it, from the root of the repository:
+# shellcheck shell=sh disable=SC2030,SC2031 # variables that are set in a subshell are meant for that subshell
+# Finds a Rust that can build this workspace. The scripts beside it source this file, from the root of the repository:
 #
 #     . scripts/toolchain.sh
 #     use_rust || exit 1
 #
-# What PATH offers is taken first. Where that does not run or is too old (a rustup proxy under an empty HOME finds no
-# toolchain, a distribution ships an old one), the usual other places are tried, and RUSTUP_HOME or RUSTUP_TOOLCHAIN
-# is set as needed. Nothing is installed here: that is the business of `scripts/setup`.
+# The Rust on PATH comes first. If it does not run or is too old (with an empty HOME a rustup proxy finds no toolchain, and a
+# distribution may have an old one), the usual other places are tried, and RUSTUP_HOME or RUSTUP_TOOLCHAIN is set as needed.
+# Nothing is installed here; `scripts/setup` does that.
 
-# A `make -j` above us would hand cargo a job server that it cannot reach.
+# `make -j` would pass cargo a job server that it cannot use.
 unset MAKEFLAGS MFLAGS MAKELEVEL
 
-# cargo and git take the home of the account when HOME is empty; so do we, and say it to every child.
+# If HOME is empty, cargo and git use the account's home; so do these scripts and the programs that they start.
 if [ -z "${HOME:-}" ]; then
     HOME=$(getent passwd "$(id -u)" | cut -d: -f6)
     [ -d "$HOME" ] || HOME=${TMPDIR:-/tmp}
     export HOME
 fi
 
-# The oldest Rust that builds this workspace: Cargo.toml is where it is written.
+# The oldest Rust that can build this workspace, from Cargo.toml.
 minimum_rust() {
     sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml
 }
@@ -32,14 +32,14 @@ at_least() {
     }'
 }
 
-# Where a person's toolchain may live: HOME, the account's own home, and that of whoever called sudo.
+# Homes that may contain a toolchain: HOME, the account's home, and that of the user who called sudo.
 _homes() {
     printf '%s\n' "$HOME"
     getent passwd "$(id -u)" | cut -d: -f6
     [ -z "${SUDO_USER:-}" ] || getent passwd "$SUDO_USER" | cut -d: -f6
 }
 
-# Folders that hold a cargo, those of PATH first.
+# Folders that contain cargo, those on PATH first.
 _cargo_folders() {
     {
         printf '%s\n' "$PATH" | tr ':' '\n'
@@ -51,7 +51,7 @@ _cargo_folders() {
     done
 }
 
-# Folders of toolchains that the rustup in FOLDER may use: the one it is told, its neighbour, those of the homes.
+# Folders of toolchains for the rustup in FOLDER: RUSTUP_HOME, the one beside it, those in the homes.
 _rustup_homes() {
     {
         [ -z "${RUSTUP_HOME:-}" ] || printf '%s\n' "$RUSTUP_HOME"
@@ -75,7 +75,7 @@ _runs_in() (
     done
 )
 
-# Prints "FOLDER<tab>RUSTUP_HOME<tab>TOOLCHAIN", the last two where they are needed, if the cargo in FOLDER will do.
+# Prints "FOLDER<tab>RUSTUP_HOME<tab>TOOLCHAIN" if the cargo in FOLDER is new enough; the last two if they have to be set.
 _try_folder() {
     case $(basename "$(readlink -f "$1/cargo")") in
     rustup*) ;;
@@ -87,8 +87,7 @@ _try_folder() {
     _rustup_homes "$1" | while IFS= read -r RUSTUP_HOME; do
         export RUSTUP_HOME
         _runs_in "$1" && printf '%s\t%s\t\n' "$1" "$RUSTUP_HOME" && break
-        # The default toolchain will not do; another that is installed may. Nightlies are left alone: their lints
-        # differ from one day to the next.
+        # The default toolchain is too old; another one may be new enough. Not a nightly one: its lints differ from day to day.
         for _toolchain in "$RUSTUP_HOME"/toolchains/stable* "$RUSTUP_HOME"/toolchains/[0-9]*; do
             RUSTUP_TOOLCHAIN=$(basename "$_toolchain")
             export RUSTUP_TOOLCHAIN
@@ -98,7 +97,7 @@ _try_folder() {
     done | grep .
 }
 
-# Puts a Rust that will do in front of PATH. Fails, silently, where there is none.
+# Puts a Rust that is new enough in front of PATH. Fails silently if there is none.
 use_rust() {
     _found=$(_cargo_folders | while IFS= read -r _folder; do
         ! _try_folder "$_folder" || break
@@ -115,41 +114,41 @@ use_rust() {
     [ -z "${RUSTUP_TOOLCHAIN:-}" ] || export RUSTUP_TOOLCHAIN
 }
 
-# As `use_rust`, but says what to do where there is none.
+# As `use_rust`, but prints what to do if there is none.
 need_rust() {
     use_rust && return
     echo "No Rust >= $(minimum_rust) was found. \`make setup\` installs it, or says what is missing." >&2
     return 1
 }
 
-# Where tools are kept that are built or downloaded once for all checkouts.
+# The folder of tools that are built or downloaded once for all checkouts.
 tools() {
     printf '%s\n' "${FORETELL_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/foretell/tools}"
 }
 
-# cargo_tool NAME VERSION: puts the path of that version of a cargo subcommand in `tool`: PATH's, if it is that one; else it is
-# built once into a cache of ours.
+# cargo_tool NAME VERSION: puts the path of this version of a cargo subcommand into `tool`. If PATH has another version or none,
+# it is built once into the cache of tools.
 cargo_tool() {
     tool=$1
     [ "$("$tool" --version 2>/dev/null)" != "$1 $2" ] || return 0
     _home=$(tools)/$1-$2
     tool=$_home/bin/$1
     [ ! -x "$tool" ] || return 0
-    echo "Building $1 $2 into $_home, once; one to four minutes." >&2
+    echo "Building $1 $2 into $_home; this takes one to four minutes and is done once." >&2
     _quiet=''
     [ -t 2 ] || _quiet=yes
-    # It runs for seconds, or waits for others, and is built once: little optimisation builds it in a third of the time.
+    # Its own run time hardly matters, so little optimisation: it is built in a third of the time.
     CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
         cargo install ${_quiet:+--quiet} --locked --root "$_home" --target-dir "$_home/build" --version "=$2" "$1"
     rm -rf "$_home/build"
 }
 
-# The oldest Go that builds the cluster in a box: its go.mod is where it is written. A Go >= 1.21 gets itself a newer one.
+# The oldest Go that can build the cluster in a box, from its go.mod. Go >= 1.21 can download a newer Go itself.
 minimum_go() {
     sed -n 's/^go \(.*\)$/\1/p' tests/cluster/go.mod
 }
 
-# Puts a Go that will do in front of PATH. Fails, silently, where there is none.
+# Puts a Go that is new enough in front of PATH. Fails silently if there is none.
 use_go() {
     _found=$({
         printf '%s\n' "$PATH" | tr ':' '\n'
@@ -159,7 +158,7 @@ use_go() {
         [ -x "$_folder/go" ] || continue
         _version=$("$_folder/go" env GOVERSION 2>/dev/null | sed 's/^go//')
         _wanted=$(minimum_go)
-        # What `go` is told in GOTOOLCHAIN decides whether an older one may get itself a newer one.
+        # GOTOOLCHAIN decides whether an older Go may download a newer one.
         [ "$("$_folder/go" env GOTOOLCHAIN 2>/dev/null)" = local ] || _wanted=1.21
         ! at_least "$_version" "$_wanted" || { echo "$_folder" && break; }
     done)

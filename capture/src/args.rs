@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Parser};
 use foretell_service::evaluator::EvaluatorArgs;
+use foretell_service::span::{self, SpanError};
+use jiff::SignedDuration;
 
 use crate::log::Destination;
 
@@ -82,12 +84,10 @@ impl FromStr for Output {
     }
 }
 
-fn parse_span(text: &str) -> Result<Duration, String> {
-    let span: jiff::SignedDuration = text.parse().map_err(|error| format!("{error}; write it like 10s or 5m"))?;
-    match Duration::try_from(span) {
-        Ok(span) if span >= Duration::from_millis(100) => Ok(span),
-        _ => Err("is shorter than 100ms".to_owned()),
-    }
+/// At least 100 ms: the agent reads the kernel's tables once a window.
+fn parse_span(text: &str) -> Result<Duration, SpanError> {
+    let bounds = SignedDuration::from_millis(100)..=SignedDuration::MAX;
+    Ok(span::parse_within(text, bounds)?.unsigned_abs())
 }
 
 #[cfg(test)]
@@ -118,7 +118,8 @@ mod tests {
     fn spans_are_read_with_their_units() {
         assert_eq!(parse_span("10s"), Ok(Duration::from_secs(10)));
         assert_eq!(parse_span("500ms"), Ok(Duration::from_millis(500)));
-        for bad in ["10", "", "-1s", "1ms", "soon"] {
+        assert_eq!(parse_span("1d"), Ok(Duration::from_hours(24)));
+        for bad in ["10", "", "-1s", "1ms", "99ms", "soon"] {
             assert!(parse_span(bad).is_err(), "{bad}");
         }
     }

@@ -1,4 +1,4 @@
-//! `foretell check`: may a change merge?
+//! `foretell check`: whether a change may merge.
 
 use std::io::{self, Write as _};
 
@@ -10,35 +10,46 @@ use foretell_service::evaluator::{Evaluator, EvaluatorArgs, EvaluatorError};
 use jiff::{SignedDuration, Timestamp};
 use tokio::runtime::Builder;
 
-use crate::args::{Check, Compared, Manifests, Observed, ObservedError, ReportFormat};
+use crate::args::check::{Check, Compared, Manifests, ReportFormat};
+use crate::args::cni::CniArg;
+use crate::args::observed::{Observed, ObservedError};
+use crate::error::CommandError;
 use crate::observation::{Observation, ObservationError, observe};
 use crate::progress::Progress;
-use crate::run::Outcome;
-use crate::source::{self, Loaded, Request, Revisions, SourceError};
+use crate::source::error::SourceError;
+use crate::source::{self, Loaded, Request, Revisions};
 use crate::table;
 
-/// Why `check` could not even begin to decide.
+/// Why `check` cannot judge the change.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
     /// The command line names neither a repository nor two folders.
     #[error("name a repository with --repo, --base and --head, or two folders with --base-dir and --head-dir")]
     NothingToCompare,
     /// The command line names neither files nor an evaluator.
-    #[error("name recorded traffic with --snapshot and --flows, or who knows it with --evaluator")]
+    #[error("name recorded traffic with --snapshot and --flows, or an evaluator with --evaluator")]
     NothingObserved,
-    /// The evaluator does not answer as it should.
+    /// The evaluator cannot be reached, or does not answer the request.
     #[error(transparent)]
     Evaluator(#[from] EvaluatorError),
-    /// The window begins before time does.
-    #[error("--window: {0} back from --at is out of range; choose a shorter one")]
+    /// The window begins before the first time that can be represented.
+    #[error("--window {0:#} reaches too far back from --at; choose a shorter one")]
     Window(SignedDuration),
-    /// The command line asks for what cannot be.
+    /// A span is longer than an evaluator counts: a `u32` of seconds.
+    #[error("{option} {span:#} is longer than an evaluator can judge; choose a shorter one")]
+    TooLong {
+        /// The option.
+        option: &'static str,
+        /// Its value.
+        span: SignedDuration,
+    },
+    /// The options contradict each other.
     #[error(transparent)]
     Observed(#[from] ObservedError),
     /// The change could not be read.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// What was recorded could not be read.
+    /// The recording could not be read.
     #[error(transparent)]
     Observation(#[from] ObservationError),
     /// The report could not be written.
@@ -49,19 +60,19 @@ pub enum CheckError {
     Json(#[from] serde_json::Error),
 }
 
-impl Outcome for CheckError {
+impl CommandError for CheckError {
     fn is_broken_pipe(&self) -> bool {
-        // A gate that was not read to its end has not said that the change may merge.
+        // A reader that closed the output may not have read the decision, and exit status 0 would say that it may merge.
         false
     }
 }
 
-/// Runs the command and gives back its exit status.
+/// Runs the command and returns its exit status.
 ///
 /// # Errors
-/// [`CheckError`] where an input cannot be used: nothing is printed then.
+/// [`CheckError`] if an input cannot be used. Nothing is printed then.
 pub fn run(args: Check) -> Result<u8, CheckError> {
-    let Check { compared, manifests, observed, evaluator, window, min_window, at, cni, format } = args;
+    let Check { compared, manifests, observed, evaluator, window, min_window, at, cni: CniArg { cni }, format } = args;
     let judged_by = match (observed, evaluator) {
         (Some(observed), None) => JudgedBy::Files { observed, at },
         (None, Some(evaluator)) => JudgedBy::Evaluator(evaluator),
@@ -86,7 +97,7 @@ pub fn run(args: Check) -> Result<u8, CheckError> {
     Ok(report.exit_status)
 }
 
-/// Who knows what flowed, and where.
+/// Where the traffic comes from.
 enum JudgedBy {
     Files { observed: Observed, at: Option<Timestamp> },
     Evaluator(EvaluatorArgs),
@@ -101,12 +112,14 @@ struct Spans {
 
 fn by_evaluator(evaluator: EvaluatorArgs, loaded: Loaded, spans: Spans) -> Result<Report, CheckError> {
     let Loaded { change, settings, base, head } = loaded;
-    let seconds = |span: SignedDuration| u32::try_from(span.as_secs()).map_err(|_| CheckError::Window(span));
+    let seconds =
+        |option, span: SignedDuration| u32::try_from(span.as_secs()).map_err(|_| CheckError::TooLong { option, span });
+    let min_window = spans.min_window.map(|span| seconds("--min-window", span));
     let preview = Preview {
         base,
         head,
-        window_seconds: Some(seconds(spans.window)?),
-        min_window_seconds: spans.min_window.map(seconds).transpose()?,
+        window_seconds: Some(seconds("--window", spans.window)?),
+        min_window_seconds: min_window.transpose()?,
         exceptions_on_base_only: settings.exceptions.require_on_base,
         cni: settings.cni,
         change: WireChange::of(&change)?,

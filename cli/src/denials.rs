@@ -1,4 +1,4 @@
-//! `foretell denials`: what the cluster's audit policies would deny.
+//! `foretell denials`: what the audit policies of a cluster would deny.
 
 use std::io::{self, Write as _};
 
@@ -7,14 +7,14 @@ use foretell_service::evaluator::{Evaluator, EvaluatorError};
 use jiff::Timestamp;
 use tokio::runtime::Builder;
 
-use crate::args::{DenialState, Denials, ListFormat};
-use crate::run::Outcome;
+use crate::args::denials::{DenialState, Denials, ListFormat};
+use crate::error::CommandError;
 use crate::table;
 
-/// Why there is no list.
+/// Why the denials cannot be listed.
 #[derive(Debug, thiserror::Error)]
 pub enum DenialsError {
-    /// The evaluator does not answer as it should.
+    /// The evaluator cannot be reached, or does not answer the request.
     #[error(transparent)]
     Evaluator(#[from] EvaluatorError),
     /// The list could not be written.
@@ -25,13 +25,13 @@ pub enum DenialsError {
     Json(#[from] serde_json::Error),
 }
 
-impl Outcome for DenialsError {
+impl CommandError for DenialsError {
     fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Write(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 }
 
-/// Runs the command and gives back its exit status.
+/// Runs the command and returns its exit status.
 ///
 /// # Errors
 /// [`DenialsError`]
@@ -51,7 +51,7 @@ pub fn run(args: Denials) -> Result<u8, DenialsError> {
     let found = runtime.block_on(all(&evaluator, &filters))?;
     let text = match format {
         ListFormat::Json => format!("{}\n", serde_json::to_string_pretty(&found)?),
-        ListFormat::Table if found.is_empty() => "No audit policy would deny any of the traffic seen.\n".to_owned(),
+        ListFormat::Table if found.is_empty() => "No audit policy would deny any recorded traffic.\n".to_owned(),
         ListFormat::Table => format!("{}\n", table::of_denials(&found, Timestamp::now())),
     };
     let mut output = io::stdout().lock();

@@ -1,4 +1,4 @@
-//! `foretell evaluate`: verdicts, flow by flow.
+//! `foretell evaluate`: the verdict of each policy on each flow.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufWriter, Write};
@@ -19,17 +19,19 @@ use foretell_policy::policy::network_policy::Policy;
 use foretell_policy::resource::object::Object;
 use jiff::Timestamp;
 
-use crate::args::{BadLines, Evaluate, Observed, ObservedError, VerdictFormat};
+use crate::args::cni::CniArg;
+use crate::args::evaluate::{Evaluate, VerdictFormat};
+use crate::args::observed::{BadLines, Observed, ObservedError};
+use crate::error::CommandError;
 use crate::flows::{FlowsError, Recording};
 use crate::messages::say;
 use crate::progress::Progress;
-use crate::run::Outcome;
 use crate::snapshot::{self, SnapshotError};
 
 /// Why `evaluate` ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluateError {
-    /// The command line asks for what cannot be.
+    /// The options contradict each other.
     #[error(transparent)]
     Observed(#[from] ObservedError),
     /// The snapshot could not be read.
@@ -43,13 +45,13 @@ pub enum EvaluateError {
     Write(#[from] io::Error),
 }
 
-impl Outcome for EvaluateError {
+impl CommandError for EvaluateError {
     fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Write(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 }
 
-/// What was said in all.
+/// Counts over all flows.
 #[derive(Debug, Default)]
 struct Totals {
     flows: u64,
@@ -60,12 +62,13 @@ struct Totals {
     bad_lines: u64,
 }
 
-/// Runs the command and gives back its exit status.
+/// Runs the command and returns its exit status.
 ///
 /// # Errors
-/// [`EvaluateError`] where an input cannot be used.
+/// [`EvaluateError`] if an input cannot be used.
 pub fn run(args: Evaluate) -> Result<u8, EvaluateError> {
-    let Evaluate { observed, all, cni, format: VerdictFormat::Ndjson } = args;
+    let Evaluate { observed, all, cni: CniArg { cni }, format: VerdictFormat::Ndjson } = args;
+    let cni = cni.unwrap_or_default();
     observed.check()?;
     let Observed { snapshot, flows, bad_lines, pod_cidrs } = observed;
     let progress = Progress::begin("Reading the snapshot");
@@ -101,7 +104,7 @@ pub fn run(args: Evaluate) -> Result<u8, EvaluateError> {
     }
     output.flush()?;
     drop(progress);
-    totals.tell(judging, all);
+    totals.summarise(judging, all);
     let now = Timestamp::now();
     if let Some(remark) = recognise(&cluster, now).and_then(|recognised| remark(&recognised, cni)) {
         say(format_args!("{remark}."));
@@ -109,15 +112,15 @@ pub fn run(args: Evaluate) -> Result<u8, EvaluateError> {
     Ok(0)
 }
 
-/// The policies to judge by. Of two of one identity the last counts, as in the rest of a snapshot.
+/// The policies to judge by. If two have the same name the last one counts, as for every object of a snapshot.
 pub(crate) fn policies(objects: &[Object], all: bool) -> Vec<Arc<Policy>> {
     let policies = objects.iter().filter_map(Policy::of);
-    let asked = policies.filter(|policy| all || !policy.reference.kind.is_enforced());
-    let by_reference: BTreeMap<PolicyRef, Policy> = asked.map(|policy| (policy.reference.clone(), policy)).collect();
+    let chosen = policies.filter(|policy| all || !policy.reference.kind.is_enforced());
+    let by_reference: BTreeMap<PolicyRef, Policy> = chosen.map(|policy| (policy.reference.clone(), policy)).collect();
     by_reference.into_values().map(Arc::new).collect()
 }
 
-/// The admin policies, which are enforced.
+/// The admin policies. All of them are enforced.
 pub(crate) fn admin_policies(objects: &[Object]) -> Vec<Arc<AdminPolicy>> {
     let policies = objects.iter().filter_map(AdminPolicy::of);
     let by_reference: BTreeMap<PolicyRef, AdminPolicy> =
@@ -125,7 +128,7 @@ pub(crate) fn admin_policies(objects: &[Object]) -> Vec<Arc<AdminPolicy>> {
     by_reference.into_values().map(Arc::new).collect()
 }
 
-/// An agent's report tells which addresses are its host's own, and flows that come before it need to know.
+/// Adds the addresses of nodes from the agents' reports. Flows that come before a report in the file need them too.
 fn add_node_addresses(recording: &Recording, bad_lines: BadLines, cluster: &mut Cluster) -> Result<(), FlowsError> {
     let mut by_node: BTreeMap<String, BTreeSet<IpAddr>> = BTreeMap::new();
     recording.look_through(bad_lines, |report| {
@@ -154,8 +157,8 @@ impl Totals {
         Ok(())
     }
 
-    /// Says what was done, on standard error: standard output holds verdicts and nothing else.
-    fn tell(&self, policies: usize, all: bool) {
+    /// Prints the counts on standard error: standard output has nothing but verdicts.
+    fn summarise(&self, policies: usize, all: bool) {
         say(format_args!(
             "{} judged by {}: {} allow, {} would deny.",
             count(self.flows, "flow", "flows"),
@@ -164,17 +167,17 @@ impl Totals {
             grouped(self.would_deny),
         ));
         if self.unknown > 0 {
-            let verdicts = count(self.unknown, "verdict", "verdicts");
-            say(format_args!("{verdicts} cannot be told: a rule asks for what traffic does not tell."));
+            let verdicts = count(self.unknown, "verdict is", "verdicts are");
+            say(format_args!("{verdicts} unknown: a rule depends on something that traffic does not show."));
         }
         match (policies, all) {
-            (0, true) => say("The snapshot holds no policy."),
-            (0, false) => say("The snapshot holds no audit policy; --all judges by enforced ones too."),
+            (0, true) => say("The snapshot has no policy."),
+            (0, false) => say("The snapshot has no audit policy; --all judges by enforced policies too."),
             _ => {}
         }
         if self.unresolved_subjects > 0 {
             say(format_args!(
-                "{} an end that is a pod which the snapshot does not know: what policies say of it cannot be told.",
+                "{} an end that is a pod missing from the snapshot: which policies select it is unknown.",
                 count(self.unresolved_subjects, "flow has", "flows have"),
             ));
         }

@@ -1,4 +1,4 @@
-//! `foretell explain`: may one reach another, and why?
+//! `foretell explain`: whether a connection is allowed, and why.
 
 use std::io::{self, Write as _};
 use std::sync::Arc;
@@ -7,28 +7,30 @@ use foretell_policy::cluster::inventory::Cluster;
 use foretell_policy::engine::identities::Identities;
 use foretell_policy::engine::world::World;
 use foretell_policy::explain::explanation::ends::ExplainError;
-use foretell_policy::explain::explanation::{ExplainQuery, explain};
+use foretell_policy::explain::explanation::query::{ExplainQuery, explain};
 use foretell_policy::policy::network_policy::Policy;
 use jiff::Timestamp;
 
-use crate::args::{Explain, ExplanationFormat, ObservedError};
+use crate::args::cni::CniArg;
+use crate::args::explain::{Explain, ExplanationFormat};
+use crate::args::observed::{ObservedError, standard_input_once};
+use crate::error::CommandError;
 use crate::evaluate::{admin_policies, policies};
 use crate::progress::Progress;
-use crate::run::Outcome;
 use crate::snapshot::{self, SnapshotError};
 
 mod text;
 
-/// Why there is no answer.
+/// Why a connection cannot be explained.
 #[derive(Debug, thiserror::Error)]
 pub enum ExplainFailure {
-    /// The command line asks for what cannot be.
+    /// The options contradict each other.
     #[error(transparent)]
     Observed(#[from] ObservedError),
     /// The snapshot could not be read.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
-    /// It is not clear who is meant.
+    /// A name is unknown or ambiguous.
     #[error(transparent)]
     Explain(#[from] ExplainError),
     /// The answer could not be written.
@@ -39,22 +41,20 @@ pub enum ExplainFailure {
     Json(#[from] serde_json::Error),
 }
 
-impl Outcome for ExplainFailure {
+impl CommandError for ExplainFailure {
     fn is_broken_pipe(&self) -> bool {
-        // Exit status 0 says that it may pass; an answer that was not read has not said so.
+        // A reader that closed the output may not have read the answer, and exit status 0 would say that it is allowed.
         false
     }
 }
 
-/// Runs the command and gives back its exit status.
+/// Runs the command and returns its exit status.
 ///
 /// # Errors
 /// [`ExplainFailure`]
 pub fn run(args: Explain) -> Result<u8, ExplainFailure> {
-    let Explain { from, to, port: (port, protocol), snapshot, pod_cidrs, at, cni, format } = args;
-    if snapshot.iter().filter(|path| path.as_os_str() == "-").count() > 1 {
-        return Err(ObservedError::StandardInputTwice.into());
-    }
+    let Explain { from, to, port: (port, protocol), snapshot, pod_cidrs, cni: CniArg { cni }, at, format } = args;
+    standard_input_once(&snapshot)?;
     let progress = Progress::begin("Reading the snapshot");
     let objects = snapshot::read(&snapshot)?;
     let mut cluster = Cluster::build(&objects);
@@ -65,9 +65,10 @@ pub fn run(args: Explain) -> Result<u8, ExplainFailure> {
     let (enforced, audited): (Vec<Arc<Policy>>, Vec<Arc<Policy>>) =
         policies(&objects, true).into_iter().partition(|policy| policy.reference.kind.is_enforced());
     let identities = Arc::new(Identities::as_recorded(&cluster));
-    let world = World::in_dialect(cni, &cluster, identities, enforced).with_admin_policies(admin_policies(&objects));
-    let asked = ExplainQuery { from, to, protocol, port, at: at.unwrap_or_else(Timestamp::now) };
-    let explanation = explain(&world, &audited, &asked)?;
+    let world = World::in_dialect(cni.unwrap_or_default(), &cluster, identities, enforced)
+        .with_admin_policies(admin_policies(&objects));
+    let query = ExplainQuery { from, to, protocol, port, at: at.unwrap_or_else(Timestamp::now) };
+    let explanation = explain(&world, &audited, &query)?;
     drop(progress);
     let text = match format {
         ExplanationFormat::Text => text::render(&explanation),

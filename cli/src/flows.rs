@@ -1,4 +1,4 @@
-//! Reads recorded flows: NDJSON out of files or standard input, plain, gzip or zstd, line by line.
+//! Reads recorded flows line by line: NDJSON from files or standard input, plain, gzip or zstd.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, Write};
@@ -7,56 +7,56 @@ use std::path::{Path, PathBuf};
 use flate2::bufread::MultiGzDecoder;
 use foretell_policy::model::flow::{Line, LineError, NodeReport, is_log, is_report};
 
-use crate::args::BadLines;
+use crate::args::observed::BadLines;
 use crate::messages::{self, say};
 
-/// The longest line that is read. A flow takes some 300 bytes.
+/// Bytes of the longest line that is read. A flow has about 300.
 const LONGEST_LINE: u64 = 1 << 20;
 
-/// How many skipped lines are named; the rest is counted.
+/// How many skipped lines of a file are named. The others are counted.
 const NAMED_BAD_LINES: u64 = 10;
 
-/// Flows could not be read.
+/// Why flows cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum FlowsError {
-    /// The file cannot be opened or read.
-    #[error("{}{}: cannot read flows: {error}; {}", path.display(), after(*.lines), messages::mend(.error))]
+    /// A file cannot be opened or read.
+    #[error("{}{}: cannot read flows: {error}; {}", path.display(), after(*.lines), messages::how_to_fix(.error))]
     Read {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// How many lines were read before.
+        /// How many lines were read before the error.
         lines: u64,
-        /// What the system says.
+        /// Error of the operating system.
         error: io::Error,
     },
     /// A line is neither a flow nor a report.
-    #[error("{}, line {line}: {problem}; mend the line, or leave such lines out with --bad-lines skip", path.display())]
+    #[error("{}, line {line}: {problem}; fix the line, or skip such lines with --bad-lines skip", path.display())]
     Line {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Its number, from 1.
+        /// Number of the line, from 1.
         line: u64,
-        /// What is wrong with it.
+        /// Problem with the line.
         problem: BadLine,
     },
-    /// What can be read only once could not be kept.
-    #[error("{}: cannot be kept in a temporary file: {error}; point TMPDIR at a folder with room, or save the flows and name their file", path.display())]
-    Keep {
-        /// Which file.
+    /// Standard input or a pipe cannot be copied, to be read a second time.
+    #[error("{}: cannot be copied to a temporary file: {error}; set TMPDIR to a folder with free space, or save the flows and name that file", path.display())]
+    Copy {
+        /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// Error of the operating system.
         error: io::Error,
     },
 }
 
-/// What is wrong with a line.
+/// Problem with a line.
 #[derive(Debug, thiserror::Error)]
 pub enum BadLine {
-    /// It is neither a flow nor a report.
+    /// The line is neither a flow nor a report.
     #[error(transparent)]
     Invalid(#[from] LineError),
-    /// It does not end.
-    #[error("longer than {LONGEST_LINE} bytes: flows are one JSON object a line")]
+    /// The line is longer than any flow.
+    #[error("longer than {LONGEST_LINE} bytes: each line is one JSON object")]
     TooLong,
 }
 
@@ -78,7 +78,7 @@ impl Lines {
     /// Opens a file, or standard input for `-`.
     ///
     /// # Errors
-    /// [`FlowsError::Read`] where it cannot be opened.
+    /// [`FlowsError::Read`] if it cannot be opened.
     pub fn open(path: &Path, on_bad_line: BadLines) -> Result<Self, FlowsError> {
         let reader = open(path).map_err(|error| FlowsError::Read { path: path.to_owned(), lines: 0, error })?;
         Ok(Self::of(path, reader, on_bad_line))
@@ -91,7 +91,7 @@ impl Lines {
     /// The next flow or report, with its line number from 1; `None` at the end.
     ///
     /// # Errors
-    /// [`FlowsError`] where the file cannot be read, or a line cannot and such lines are refused.
+    /// [`FlowsError`] if the file cannot be read, or a line cannot be read and bad lines are refused.
     pub fn read_next(&mut self) -> Result<Option<(u64, Line)>, FlowsError> {
         while let Some(text) = self.advance()? {
             let parsed = match text {
@@ -102,19 +102,19 @@ impl Lines {
             };
             match parsed {
                 Ok(parsed) => return Ok(Some((self.number, parsed))),
-                Err(problem) => self.pass_over(problem)?,
+                Err(problem) => self.skip(problem)?,
             }
         }
         Ok(None)
     }
 
-    /// How many lines were skipped because they could not be read.
+    /// How many bad lines were skipped.
     #[must_use]
     pub fn skipped(&self) -> u64 {
         self.skipped
     }
 
-    fn pass_over(&mut self, problem: BadLine) -> Result<(), FlowsError> {
+    fn skip(&mut self, problem: BadLine) -> Result<(), FlowsError> {
         let (path, line) = (&self.path, self.number);
         if self.on_bad_line == BadLines::Refuse {
             return Err(FlowsError::Line { path: path.clone(), line, problem });
@@ -126,7 +126,7 @@ impl Lines {
         Ok(())
     }
 
-    /// The next line's text without white space around it.
+    /// Text of the next line, without white space around it.
     fn advance(&mut self) -> Result<Option<Result<&[u8], BadLine>>, FlowsError> {
         let unreadable = |error| FlowsError::Read { path: self.path.clone(), lines: self.number, error };
         self.buffer.clear();
@@ -151,28 +151,28 @@ impl Drop for Lines {
     }
 }
 
-/// Flows that can be read more than once. Standard input and pipes are kept in a temporary file, which has no name and is
-/// gone with the process.
+/// Flows that can be read more than once. Standard input and pipes are copied to a temporary file, which has no name and
+/// disappears with the process.
 pub struct Recording {
     path: PathBuf,
     copy: Option<File>,
 }
 
 impl Recording {
-    /// Of a file, of a pipe, or of standard input for `-`.
+    /// Opens a file, a pipe, or standard input for `-`.
     ///
     /// # Errors
-    /// [`FlowsError`] where it cannot be read or kept.
+    /// [`FlowsError`] if it cannot be read or copied.
     pub fn open(path: &Path) -> Result<Self, FlowsError> {
         let is_file = path != Path::new("-") && path.metadata().is_ok_and(|metadata| metadata.is_file());
-        let copy = if is_file { None } else { Some(keep(path)?) };
+        let copy = if is_file { None } else { Some(copy_of(path)?) };
         Ok(Self { path: path.to_owned(), copy })
     }
 
-    /// Its lines, from the first.
+    /// The lines, from the first.
     ///
     /// # Errors
-    /// [`FlowsError::Read`] where it cannot be opened.
+    /// [`FlowsError::Read`] if it cannot be opened.
     pub fn lines(&self, on_bad_line: BadLines) -> Result<Lines, FlowsError> {
         let Some(copy) = &self.copy else { return Lines::open(&self.path, on_bad_line) };
         let reopened = || {
@@ -180,31 +180,35 @@ impl Recording {
             copy.rewind()?;
             decompressed(Box::new(BufReader::with_capacity(1 << 16, copy)))
         };
-        let reader = reopened().map_err(|error| FlowsError::Keep { path: self.path.clone(), error })?;
+        let reader = reopened().map_err(|error| FlowsError::Copy { path: self.path.clone(), error })?;
         Ok(Lines::of(&self.path, reader, on_bad_line))
     }
 
-    /// Reads it through before anything is said of it: gives its reports to `take`, and where bad lines are refused fails at
-    /// the first.
+    /// Reads all lines before any of them is judged: gives the reports to `use_report`, and fails at the first bad line if bad
+    /// lines are refused.
     ///
     /// # Errors
-    /// [`FlowsError`] where it cannot be read, or a line cannot and such lines are refused.
-    pub fn look_through(&self, on_bad_line: BadLines, mut take: impl FnMut(NodeReport)) -> Result<(), FlowsError> {
+    /// [`FlowsError`] if it cannot be read, or a line cannot be read and bad lines are refused.
+    pub fn look_through(
+        &self,
+        on_bad_line: BadLines,
+        mut use_report: impl FnMut(NodeReport),
+    ) -> Result<(), FlowsError> {
         let mut lines = self.lines(on_bad_line)?;
         if on_bad_line == BadLines::Refuse {
             while let Some((_, line)) = lines.read_next()? {
                 if let Line::Report(report) = line {
-                    take(report);
+                    use_report(report);
                 }
             }
         } else {
-            // What is wrong with a line shows when it is judged.
+            // Bad lines are named when the lines are judged.
             while let Some(text) = lines.advance()? {
                 if let Ok(text) = text
                     && is_report(text)
                     && let Ok(Line::Report(report)) = Line::parse(text)
                 {
-                    take(report);
+                    use_report(report);
                 }
             }
         }
@@ -212,30 +216,30 @@ impl Recording {
     }
 }
 
-/// Copies into a temporary file, compressed: that may lie in memory.
-fn keep(path: &Path) -> Result<File, FlowsError> {
-    let cannot_keep = |error| FlowsError::Keep { path: path.to_owned(), error };
+/// Copies to a temporary file, compressed because temporary files may be in memory.
+fn copy_of(path: &Path) -> Result<File, FlowsError> {
+    let cannot_copy = |error| FlowsError::Copy { path: path.to_owned(), error };
     let mut lines = 0;
     let mut reader = open(path).map_err(|error| FlowsError::Read { path: path.to_owned(), lines, error })?;
-    let mut copy = zstd::Encoder::new(tempfile::tempfile().map_err(cannot_keep)?, 1).map_err(cannot_keep)?;
+    let mut copy = zstd::Encoder::new(tempfile::tempfile().map_err(cannot_copy)?, 1).map_err(cannot_copy)?;
     loop {
         let read = match reader.fill_buf() {
-            Ok([]) => return copy.finish().map_err(cannot_keep),
+            Ok([]) => return copy.finish().map_err(cannot_copy),
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(FlowsError::Read { path: path.to_owned(), lines, error }),
         };
-        copy.write_all(read).map_err(cannot_keep)?;
+        copy.write_all(read).map_err(cannot_copy)?;
         lines += read.split(|&byte| byte == b'\n').skip(1).count() as u64;
         let length = read.len();
         reader.consume(length);
     }
 }
 
-/// Opens a file or standard input (`-`) and takes the compression off, which the first bytes tell.
+/// Opens a file or standard input (`-`) and decompresses it. Its first bytes show the format.
 ///
 /// # Errors
-/// Where it cannot be opened.
+/// If it cannot be opened.
 pub fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
     if path == Path::new("-") {
         return decompressed(Box::new(BufReader::with_capacity(1 << 16, io::stdin())));

@@ -1,4 +1,4 @@
-//! `foretell generate`: a policy for a workload, out of its traffic.
+//! `foretell generate`: a policy for a workload, made from its traffic.
 
 use std::io::{self, Write as _};
 
@@ -10,39 +10,40 @@ use foretell_policy::model::dialect::Dialect;
 use foretell_policy::model::flow::Direction;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::args::{Generate, ObservedError, Restricts};
+use crate::args::generate::{Generate, Restricts};
+use crate::args::observed::ObservedError;
+use crate::error::CommandError;
 use crate::messages::say;
 use crate::observation::{Observation, ObservationError, observe};
 use crate::progress::Progress;
-use crate::run::Outcome;
 
-/// Why there is no policy.
+/// Why no policy can be generated.
 #[derive(Debug, thiserror::Error)]
 pub enum GenerateFailure {
-    /// The window begins before time does.
-    #[error("--window: {0} back from --at is out of range; choose a shorter one")]
+    /// The window begins before the first time that can be represented.
+    #[error("--window {0:#} reaches too far back from --at; choose a shorter one")]
     Window(SignedDuration),
-    /// The command line asks for what cannot be.
+    /// The options contradict each other.
     #[error(transparent)]
     Observed(#[from] ObservedError),
-    /// What was recorded could not be read.
+    /// The recording could not be read.
     #[error(transparent)]
     Observation(#[from] ObservationError),
-    /// There can be none for this workload.
+    /// The workload has no pod, or the name of the policy is invalid.
     #[error(transparent)]
     Generate(#[from] GenerateError),
-    /// It could not be written.
+    /// The policy could not be written.
     #[error("standard output: {0}")]
     Write(#[from] io::Error),
 }
 
-impl Outcome for GenerateFailure {
+impl CommandError for GenerateFailure {
     fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Write(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 }
 
-/// Runs the command and gives back its exit status.
+/// Runs the command and returns its exit status.
 ///
 /// # Errors
 /// [`GenerateFailure`]
@@ -56,7 +57,7 @@ pub fn run(args: Generate) -> Result<u8, GenerateFailure> {
         Restricts::Ingress => &[Direction::Ingress],
         Restricts::Egress => &[Direction::Egress],
     };
-    let progress = Progress::begin("Reading what was recorded");
+    let progress = Progress::begin("Reading the recording");
     let Observation { objects, cluster, traffic, watch, bad_lines } = observe(&observed, from, at, &progress)?;
     progress.next("Judging");
     let inputs = Inputs {
@@ -79,7 +80,7 @@ pub fn run(args: Generate) -> Result<u8, GenerateFailure> {
     let generated = generate(&inputs, &workload, directions, &name)?;
     drop(progress);
     if generated.fix().is_none() {
-        say(format!("no traffic of {workload} in use was seen: the policy allows nothing"));
+        say(format!("no traffic in use of {workload} was recorded: the policy allows nothing"));
     }
     let mut output = io::stdout().lock();
     output.write_all(generated.to_yaml().as_bytes())?;

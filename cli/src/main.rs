@@ -1,4 +1,4 @@
-//! `foretell`: what a NetworkPolicy change would deny, from the traffic that really flowed.
+//! `foretell`: shows what a NetworkPolicy change would deny, judged by recorded traffic.
 
 use std::process::ExitCode;
 

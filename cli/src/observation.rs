@@ -1,4 +1,4 @@
-//! What was recorded: a snapshot of the cluster, and files of flows.
+//! Reads a recording: a snapshot of the cluster, and files of flows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -11,37 +11,37 @@ use foretell_policy::model::flow::Line;
 use foretell_policy::resource::object::Object;
 use jiff::Timestamp;
 
-use crate::args::{BadLines, Observed};
+use crate::args::observed::{BadLines, Observed};
 use crate::flows::{FlowsError, Lines};
 use crate::progress::Progress;
 use crate::snapshot::{self, SnapshotError};
 
-/// What was recorded, for the engine to judge by.
+/// A recording, in the form in which the engine reads it.
 pub struct Observation {
     /// The snapshot's objects.
     pub objects: Vec<Object>,
-    /// Their index, with the addresses that agents told of their nodes.
+    /// Index of the objects, with the addresses of nodes from the agents' reports.
     pub cluster: Cluster,
-    /// The window's traffic.
+    /// Traffic of the window.
     pub traffic: Traffic,
-    /// Who watched.
+    /// Which nodes were watched, and when.
     pub watch: Watch,
-    /// Lines that were skipped.
+    /// Number of lines that were skipped.
     pub bad_lines: u64,
 }
 
-/// Why it could not be read.
+/// Why a recording cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ObservationError {
-    /// The snapshot.
+    /// The snapshot cannot be read.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
-    /// Flows.
+    /// The flows cannot be read.
     #[error(transparent)]
     Flows(#[from] FlowsError),
 }
 
-/// Reads it, of the window that ends `at`.
+/// Reads the recording of the window from `from` to `at`.
 ///
 /// # Errors
 /// [`ObservationError`]
@@ -58,35 +58,40 @@ pub fn observe(
         cluster.add_pod_range(*range);
     }
     progress.next("Reading flows");
-    let Recorded { traffic, watch, node_addresses, bad_lines } = record(observed, &cluster, from, at)?;
+    let FlowRecords { traffic, watch, node_addresses, bad_lines } = read_flows(observed, &cluster, from, at)?;
     for (node, addresses) in node_addresses {
         cluster.add_node_addresses(&node, &addresses.into_iter().collect::<Vec<_>>());
     }
     Ok(Observation { objects, cluster, traffic, watch, bad_lines })
 }
 
-/// What files of flows tell.
-struct Recorded {
+/// The content of files of flows.
+struct FlowRecords {
     traffic: Traffic,
     watch: Watch,
     node_addresses: BTreeMap<String, BTreeSet<IpAddr>>,
     bad_lines: u64,
 }
 
-fn record(observed: &Observed, cluster: &Cluster, from: Timestamp, at: Timestamp) -> Result<Recorded, FlowsError> {
-    let mut recording = Recorded {
+fn read_flows(
+    observed: &Observed,
+    cluster: &Cluster,
+    from: Timestamp,
+    at: Timestamp,
+) -> Result<FlowRecords, FlowsError> {
+    let mut records = FlowRecords {
         traffic: Traffic::default(),
         watch: Watch::default(),
         node_addresses: BTreeMap::new(),
         bad_lines: 0,
     };
     for path in &observed.flows {
-        recording.add_file(path, observed.bad_lines, cluster, from, at)?;
+        records.add_file(path, observed.bad_lines, cluster, from, at)?;
     }
-    Ok(recording)
+    Ok(records)
 }
 
-impl Recorded {
+impl FlowRecords {
     fn add_file(
         &mut self,
         path: &Path,

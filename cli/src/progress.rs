@@ -1,18 +1,18 @@
-//! What is going on, for people at a terminal. Nothing is shown where standard error is none.
+//! Progress, for a user at a terminal. If standard error is not a terminal, nothing is shown.
 
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A line that says what is going on, until it is dropped.
+/// A line that shows the current step until it is dropped.
 #[derive(Debug)]
 pub struct Progress(ProgressBar);
 
 impl Progress {
-    /// Shows what begins.
+    /// Shows the first step.
     #[must_use]
-    pub fn begin(what: &str) -> Self {
-        let bar = ProgressBar::new_spinner().with_message(what.to_owned());
+    pub fn begin(step: &str) -> Self {
+        let bar = ProgressBar::new_spinner().with_message(step.to_owned());
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
             bar.set_style(style);
         }
@@ -20,9 +20,9 @@ impl Progress {
         Self(bar)
     }
 
-    /// Shows what comes next.
-    pub fn next(&self, what: impl Into<String>) {
-        self.0.set_message(what.into());
+    /// Shows the next step.
+    pub fn next(&self, step: impl Into<String>) {
+        self.0.set_message(step.into());
     }
 }
 

@@ -1,20 +1,20 @@
-//! Runs a command and tells how it ended.
+//! Runs a command and turns its result into an exit status.
 
-use std::fmt;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
 use crate::args::{Cli, Command};
+use crate::error::CommandError;
 use crate::messages::say;
 use crate::snapshot::take;
 use crate::{check, denials, evaluate, explain, generate};
 
-/// The exit status where an input could not be used.
+/// Exit status if an input cannot be used or the answer is unknown.
 const UNUSABLE: u8 = 2;
 
-/// The generated definitions; a test of `foretell-policy` keeps them true to its types.
+/// The generated CustomResourceDefinitions. A test of `foretell-policy` compares them with its types.
 const CRDS: &str = concat!(
     include_str!("../../manifests/crds/kguardian.dev_auditnetworkpolicies.yaml"),
     "---\n",
@@ -39,7 +39,7 @@ pub fn run() -> ExitCode {
     };
     match ended {
         Ok(status) => ExitCode::from(status),
-        // Whoever read our output has seen enough.
+        // The reader of the output has closed it and needs no more.
         Err(Failure { broken_pipe: true, .. }) => ExitCode::SUCCESS,
         Err(Failure { message, .. }) => {
             say(message);
@@ -55,15 +55,9 @@ struct Failure {
 
 impl Failure {
     #[expect(clippy::needless_pass_by_value, reason = "the signature that map_err wants")]
-    fn new(error: impl Outcome) -> Self {
+    fn new(error: impl CommandError) -> Self {
         Self { message: error.to_string(), broken_pipe: error.is_broken_pipe() }
     }
-}
-
-/// An error of a command.
-pub trait Outcome: fmt::Display {
-    /// Whether it is that nobody reads the output any more.
-    fn is_broken_pipe(&self) -> bool;
 }
 
 fn print(text: &str) -> Result<u8, Failure> {

@@ -1,4 +1,4 @@
-//! Reads a cluster's snapshot: YAML or JSON out of files, folders or standard input. `take` makes one.
+//! Reads a snapshot of a cluster: YAML or JSON from files, folders or standard input. `take` creates one.
 
 use std::fs;
 use std::io::{self, Read as _};
@@ -15,71 +15,71 @@ use foretell_policy::snapshot::text as snapshot;
 use crate::{flows, messages};
 
 pub mod connection;
+mod discovery;
 pub mod file;
 pub mod list;
 mod proxy;
 pub mod request;
-mod served;
 pub mod take;
 
-/// A snapshot could not be read.
+/// Why a snapshot cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
     /// A file or folder cannot be opened or read.
-    #[error("{}: cannot read the snapshot: {error}; {}", path.display(), messages::mend(.error))]
+    #[error("{}: cannot read the snapshot: {error}; {}", path.display(), messages::how_to_fix(.error))]
     Read {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system says.
+        /// Error of the operating system.
         error: io::Error,
     },
-    /// A file is no text.
+    /// A file is not UTF-8.
     #[error("{}, line {line}: not UTF-8; a snapshot is plain YAML or JSON, as foretell snapshot and kubectl get print it: save it as UTF-8", path.display())]
     NotText {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// The line, from 1.
         line: usize,
     },
-    /// There is nothing to judge by.
-    #[error("{}: the snapshot holds no object that is read; make one with foretell snapshot --output FILE (in folders .yaml, .yml and .json are read)", messages::listed(.paths))]
+    /// There is no object in it.
+    #[error("{}: the snapshot has no object that Foretell reads; create one with foretell snapshot --output FILE (in folders, .yaml, .yml and .json files are read)", messages::listed(.paths))]
     Empty {
-        /// What was named.
+        /// The files and folders that were named.
         paths: Vec<PathBuf>,
     },
-    /// A document is no YAML or JSON.
+    /// A document is neither YAML nor JSON.
     #[error("{}, document {document}: {error}; a snapshot is plain YAML or JSON, as foretell snapshot and kubectl get print it", path.display())]
     Document {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Its number, from 1.
+        /// Number of the document, from 1.
         document: usize,
-        /// What is wrong with it.
+        /// Problem with it.
         error: DocumentError,
     },
-    /// Something is missing.
-    #[error("{}: {error}; take it again", path.display())]
+    /// A part of the snapshot is missing.
+    #[error("{}: {error}; take a new snapshot", path.display())]
     Incomplete {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What is missing.
+        /// The missing part.
         error: snapshot::SnapshotError,
     },
     /// An object is not valid.
     #[error("{}, document {document}{item}: {error}", path.display())]
     Object {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// The document's number, from 1.
+        /// Number of the document, from 1.
         document: usize,
-        /// Its place in a List.
+        /// Place of the object in a List; empty outside of one.
         item: String,
-        /// What is wrong with it.
+        /// Problem with it.
         error: ObjectError,
     },
 }
 
-/// Reads snapshots. Objects that the engine does not read are passed over.
+/// Reads snapshots. Objects of kinds that the engine does not read are skipped.
 ///
 /// # Errors
 /// [`SnapshotError`] for the first file, document or object that cannot be read.
@@ -129,8 +129,8 @@ fn read_file(path: &Path, objects: &mut Vec<Object>) -> Result<(), SnapshotError
     Ok(())
 }
 
-/// The manifests below a folder, in order of their paths. What is hidden is passed over, as a mounted `ConfigMap` keeps its
-/// versions there, and links to folders may lead round in circles.
+/// The manifests below a folder, in order of their paths. Hidden entries are skipped, because a mounted `ConfigMap` keeps its
+/// versions there. Links to folders are skipped, because they may form a loop.
 fn manifests_below(folder: &Path) -> Result<Vec<PathBuf>, SnapshotError> {
     let unreadable = |error| SnapshotError::Read { path: folder.to_owned(), error };
     let mut entries: Vec<PathBuf> = Vec::new();

@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{ContentArrangement, Table};
+use foretell_policy::change::plan::ChangeAction;
 use foretell_policy::cluster::party::from_to;
-use foretell_policy::model::words::{ago, grouped};
+use foretell_policy::model::words::{ago, count, grouped};
 use foretell_policy::report::data::{Denial, Report, State};
 use foretell_policy::report::policies::PolicyReport;
 use jiff::Timestamp;
 
-/// Renders the report: the decision and why, every denial, and what else the change does in a line each.
+/// Renders the report: the decision and why, every denial, and one line for everything else that the change does.
 #[must_use]
 pub fn render(report: &Report) -> String {
     let mut page = String::new();
@@ -20,21 +21,21 @@ pub fn render(report: &Report) -> String {
         let _ = writeln!(page, "  - {}", printable(reason));
     }
     for policy in report.policies.iter().chain(&report.previews) {
-        let said = &policy.verdicts;
+        let verdicts = &policy.verdicts;
         let _ = writeln!(
             page,
-            "{} {:?}: selects {} pods, allows {}, would deny {} ({} newly)",
+            "{}, {}: selects {}; allows {} in use, would deny {} ({} newly)",
             printable(&policy.policy.to_string()),
-            policy.action,
-            policy.selected_pods,
-            said.allow,
-            said.would_deny,
-            said.newly_denied,
+            action(policy.action),
+            count(policy.selected_pods, "pod", "pods"),
+            count(verdicts.allow, "connection", "connections"),
+            grouped(verdicts.would_deny),
+            grouped(verdicts.newly_denied),
         );
     }
     denials(&mut page, "", &report.denials, report);
     for policy in &report.policies {
-        mend(&mut page, policy);
+        fix(&mut page, policy);
     }
     for preview in report.previews.iter().filter(|preview| !preview.denials.is_empty()) {
         denials(
@@ -43,33 +44,33 @@ pub fn render(report: &Report) -> String {
             &preview.denials,
             report,
         );
-        mend(&mut page, preview);
+        fix(&mut page, preview);
     }
     for exception in &report.exceptions {
         let by = if exception.in_change { " (by this change)" } else { "" };
         let _ = writeln!(
             page,
-            "Exception {}/{}{by} accepts {} denials: {}",
+            "Exception {}/{}{by} accepts {}: {}",
             printable(&exception.namespace),
             printable(&exception.name),
-            exception.accepts.len(),
+            count(exception.accepts.len() as u64, "denial", "denials"),
             printable(&exception.reason)
         );
     }
     for change in &report.identities {
         let differences = change.differences.join("; ");
-        let _ = writeln!(page, "{} {:?}: {}", printable(&change.title()), change.action, printable(&differences));
+        let _ =
+            writeln!(page, "{}, {}: {}", printable(&change.title()), action(change.action), printable(&differences));
     }
     for file in &report.not_judged {
         let _ = writeln!(page, "Not judged: {}: {}", printable(&file.file), printable(&file.why));
     }
     for dialect in &report.dialects {
-        let of = if dialect.connections == 1 { "relation in use is" } else { "relations in use are" };
+        let connections = count(dialect.connections, "connection in use is", "connections in use are");
         let _ = writeln!(
             page,
-            "Under {} {} {of} judged otherwise: {} ({})",
+            "Under {} {connections} judged differently: {} ({})",
             printable(&dialect.title),
-            grouped(dialect.connections),
             printable(&dialect.what),
             printable(&dialect.source)
         );
@@ -89,22 +90,22 @@ fn denials(page: &mut String, title: &str, denials: &[Denial], report: &Report) 
     }
 }
 
-/// What would resolve a policy's denials.
-fn mend(page: &mut String, policy: &PolicyReport) {
-    let Some(mend) = &policy.fix else { return };
-    if !mend.diff.is_empty() {
-        let _ = writeln!(page, "This would allow it, in {}:\n\n{}", printable(&policy.place), mend.diff);
+/// The change to a policy that would resolve its denials.
+fn fix(page: &mut String, policy: &PolicyReport) {
+    let Some(fix) = &policy.fix else { return };
+    if !fix.diff.is_empty() {
+        let _ = writeln!(page, "How to fix, in {}:\n\n{}", printable(&policy.place), fix.diff);
     }
-    for relation in &mend.also_allows {
-        let (from, to) = from_to(relation.direction, &relation.subject, &relation.peer);
+    for connection in &fix.also_allows {
+        let (from, to) = from_to(connection.direction, &connection.subject, &connection.peer);
         let (from, to) = (printable(&from.to_string()), printable(&to.to_string()));
-        let _ = writeln!(page, "It would also let pass: {from} to {to}, {} {}", relation.protocol, relation.port);
+        let _ = writeln!(page, "It would also allow: {from} to {to}, {} {}", connection.protocol, connection.port);
     }
-    for denial in &mend.not_enough_for {
-        let _ = writeln!(page, "{denial} has another policy against it as well.");
+    for denial in &fix.not_enough_for {
+        let _ = writeln!(page, "{denial} is also denied by another policy.");
     }
-    for left in &mend.unresolvable {
-        let _ = writeln!(page, "{} is left: {}.", left.denial, printable(&left.why));
+    for denial in &fix.unresolvable {
+        let _ = writeln!(page, "{} cannot be resolved by a rule: {}.", denial.denial, printable(&denial.why));
     }
 }
 
@@ -112,7 +113,7 @@ fn mend(page: &mut String, policy: &PolicyReport) {
 pub(crate) fn of_terminal() -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-    // Into a pipe a row is a line, unless whoever is behind it has told the width.
+    // A pipe has no width, so a row is one line, unless COLUMNS says how wide the reader is.
     if table.width().is_none()
         && let Some(columns) = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok())
     {
@@ -121,7 +122,7 @@ pub(crate) fn of_terminal() -> Table {
     table
 }
 
-/// A row for each.
+/// The denials as a table, a row each.
 #[must_use]
 pub fn of_denials(denials: &[Denial], at: Timestamp) -> String {
     let mut table = of_terminal();
@@ -143,6 +144,14 @@ pub fn of_denials(denials: &[Denial], at: Timestamp) -> String {
     table.to_string()
 }
 
+fn action(action: ChangeAction) -> &'static str {
+    match action {
+        ChangeAction::Added => "added",
+        ChangeAction::Changed => "changed",
+        ChangeAction::Removed => "removed",
+    }
+}
+
 fn state(state: State) -> &'static str {
     match state {
         State::Unresolved => "unresolved",
@@ -153,7 +162,7 @@ fn state(state: State) -> &'static str {
     }
 }
 
-/// Data cannot move the cursor or colour the terminal.
+/// Replaces control characters, so that data cannot move the cursor or colour the terminal.
 pub(crate) fn printable(data: &str) -> String {
     data.chars().map(|symbol| if symbol.is_control() { ' ' } else { symbol }).collect()
 }

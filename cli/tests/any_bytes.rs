@@ -1,4 +1,4 @@
-//! Whatever the bytes are, the command ends with an answer, not with a crash.
+//! Whatever the bytes of its inputs are, the command ends with an answer or an error, not with a crash.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 #[allow(dead_code, reason = "shared with other tests")]
@@ -32,7 +32,7 @@ fn damaged(text: String) -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// What means something to a parser.
+/// Bytes that have a meaning to a parser.
 fn pieces() -> impl Strategy<Value = Vec<u8>> {
     let all: &[&[u8]] = &[
         b"{",
@@ -114,13 +114,13 @@ proptest! {
 
     #[test]
     fn any_files_are_a_change(base in manifest(), merged in manifest(), name in "(web|kustomization|Chart|values)[.](yaml|json|tpl)") {
-        let mut collation = ChangeBuilder::new("default");
-        collation.file(&name, Versions::Changed { base: Some(&base), merged: Some(&merged) });
-        collation.file("same.yaml", Versions::Same(&merged));
-        let _ = collation.finish();
-        let mut collation = ChangeBuilder::new("default");
-        collation.rendered(&base, &merged);
-        let _ = collation.finish();
+        let mut change = ChangeBuilder::new("default");
+        change.file(&name, Versions::Changed { base: Some(&base), merged: Some(&merged) });
+        change.file("same.yaml", Versions::Same(&merged));
+        let _ = change.finish();
+        let mut change = ChangeBuilder::new("default");
+        change.rendered(&base, &merged);
+        let _ = change.finish();
     }
 }
 

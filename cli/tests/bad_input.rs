@@ -1,4 +1,4 @@
-//! What cannot be used is told by file, document or line, field and mend; the answer is exit status 2, and nothing half-done.
+//! Errors of inputs name the file, the document or line, the field and the fix. The exit status is 2, and nothing is printed.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
 mod foretell;
@@ -38,7 +38,7 @@ fn place_to_check() -> Place {
 }
 
 #[test]
-fn a_line_that_is_no_flow_is_named_by_its_number_with_field_value_and_mend() {
+fn a_line_that_is_not_a_flow_is_named_by_its_number_with_field_value_and_fix() {
     let good = flow("10.1.0.6", "10.1.0.5");
     let with = |from: &str, to: &str| {
         let line = good.replace(from, to);
@@ -50,30 +50,30 @@ fn a_line_that_is_no_flow_is_named_by_its_number_with_field_value_and_mend() {
         ("no JSON", "hello".to_owned(), &["not JSON: expected value, at column 1;"][..]),
         ("half a line", good[..40].to_owned(), &["not JSON: EOF while parsing", "at column 40"]),
         ("two objects", good.trim().repeat(2), &["not JSON: trailing characters, at column"]),
-        ("a list", "[1, 2]".to_owned(), &["no JSON object: a line is one flow or one report"]),
-        ("a string", "\"flow\"".to_owned(), &["no JSON object"]),
-        ("a field missing", with("\"port\":8080,", ""), &[" port: required, and missing;"]),
+        ("a list", "[1, 2]".to_owned(), &["not a JSON object: a line is one flow or one report"]),
+        ("a string", "\"flow\"".to_owned(), &["not a JSON object"]),
+        ("a field missing", with("\"port\":8080,", ""), &[" port: required but missing;"]),
         (
             "an end's field missing",
             with("\"src\":{\"ip\":\"10.1.0.6\"}", "\"src\":{}"),
-            &[" src.ip: required, and missing;"],
+            &[" src.ip: required but missing;"],
         ),
         ("an address", with("10.1.0.5", "10.1.0.500"), &[" dst.ip: \"10.1.0.500\" is no IP address;"]),
         ("an address of another type", with("\"10.1.0.5\"", "7"), &[" dst.ip: 7 is no IP address;"]),
         (
             "a protocol",
             with("TCP", "ICMP"),
-            &[" protocol: \"ICMP\" is no protocol: write \"TCP\", \"UDP\" or \"SCTP\";"],
+            &[" protocol: \"ICMP\" is not a protocol: write \"TCP\", \"UDP\" or \"SCTP\";"],
         ),
-        ("a port", with("8080", "80800"), &[" port: 80800 is no port: write a number from 0 to 65535;"]),
-        ("a port's name", with("8080", "\"http\""), &[" port: \"http\" is no port"]),
-        ("a time", with("2026-11-21T01:40:00Z", "yesterday"), &[" start: \"yesterday\" is no time", "RFC 3339"]),
-        ("a time without a zone", with("01:40:10Z", "01:40:10"), &[" end: ", "is no time"]),
-        ("an outcome", with("established", "fine"), &[" outcome: \"fine\" is no outcome: write \"established\""]),
+        ("a port", with("8080", "80800"), &[" port: 80800 is not a port: write a number from 0 to 65535;"]),
+        ("a port's name", with("8080", "\"http\""), &[" port: \"http\" is not a port"]),
+        ("a time", with("2026-11-21T01:40:00Z", "yesterday"), &[" start: \"yesterday\" is not a time", "RFC 3339"]),
+        ("a time without a zone", with("01:40:10Z", "01:40:10"), &[" end: ", "is not a time"]),
+        ("an outcome", with("established", "fine"), &[" outcome: \"fine\" is not an outcome: write \"established\""]),
         ("a count", with("8080,", "8080,\"packets\":-1,"), &[" packets: invalid value"]),
         ("the wrong way round", with("01:40:10Z", "01:39:59Z"), &[" end: 2026-11-21T01:39:59Z is before start"]),
         ("a field twice", with("\"node\"", "\"port\":1,\"node\""), &["duplicate field `port`"]),
-        ("a report's field", "{\"report\":{\"node\":\"n1\"}}".to_owned(), &[" report.start: required, and missing;"]),
+        ("a report's field", "{\"report\":{\"node\":\"n1\"}}".to_owned(), &[" report.start: required but missing;"]),
         ("a report's address", report("\"10.1\""), &[" report.addresses[0]: \"10.1\" is no IP address;"]),
         ("no text", "\u{0}\u{1}".to_owned(), &["not JSON"]),
         ("a long line", long, &["longer than 1048576 bytes"]),
@@ -82,7 +82,7 @@ fn a_line_that_is_no_flow_is_named_by_its_number_with_field_value_and_mend() {
         let text = format!("{good}\n{}\n{good}", line.trim());
         place.write("flows.ndjson", &text);
         for command in [EVALUATE, CHECK] {
-            let parts = [parts, &["flows.ndjson, line 3: ", "mend the line", "--bad-lines skip"]].concat();
+            let parts = [parts, &["flows.ndjson, line 3: ", "fix the line", "--bad-lines skip"]].concat();
             let ended = place.run(command);
             refuses(what, &ended, &parts);
             assert_eq!(ended.stderr.lines().count(), 1, "{what}");
@@ -91,7 +91,7 @@ fn a_line_that_is_no_flow_is_named_by_its_number_with_field_value_and_mend() {
         let ended = place.run_with_input("evaluate --snapshot snapshot.yaml --flows -", text.as_bytes());
         refuses(what, &ended, &[parts, &["-, line 3: "]].concat());
 
-        // Left out, it is counted and named, and the rest is judged by its own numbers.
+        // A skipped line is named and counted, and does not change the numbers of the others.
         let ended = place.run(&format!("{EVALUATE} --bad-lines skip"));
         assert_eq!(ended.status, Some(0), "{what}: {}", ended.stderr);
         assert!(ended.stdout.starts_with("{\"flow\":0,") && ended.stdout.contains("\n{\"flow\":3,"), "{what}");
@@ -105,7 +105,7 @@ fn a_line_that_is_no_flow_is_named_by_its_number_with_field_value_and_mend() {
 }
 
 #[test]
-fn of_many_skipped_lines_ten_are_named_and_the_rest_is_counted() {
+fn only_the_first_ten_skipped_lines_are_named() {
     let place = Place::furnished();
     place.write("flows.ndjson", "hello\n".repeat(25));
     let ended = place.run(&format!("{EVALUATE} --bad-lines skip"));
@@ -115,7 +115,7 @@ fn of_many_skipped_lines_ten_are_named_and_the_rest_is_counted() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_named_with_its_mend() {
+fn a_file_that_cannot_be_read_is_named_with_the_fix() {
     let place = place_to_check();
     let flows = flow("10.1.0.6", "10.1.0.5").repeat(2_000);
     let zstd = zstd::encode_all(flows.as_bytes(), 3).unwrap();
@@ -138,12 +138,12 @@ fn a_file_that_cannot_be_read_is_named_with_its_mend() {
     ] {
         place.write(name, &content);
         // What a damaged stream still yields are lines of garbage; leaving those out does not make it whole.
-        let parts = [name, "cannot read flows: ", "cut short or damaged"];
+        let parts = [name, "cannot read flows: ", "truncated or damaged"];
         let evaluate = format!("evaluate --bad-lines skip --snapshot snapshot.yaml --flows {name}");
         refuses(name, &place.run(&evaluate), &parts);
         refuses(name, &place.run(&format!("{} --bad-lines skip", CHECK.replace("flows.ndjson", name))), &parts);
         let ended = place.run_with_input(&evaluate.replace(name, "-"), &content);
-        refuses(name, &ended, &["-", "cannot read flows: ", "cut short or damaged"]);
+        refuses(name, &ended, &["-", "cannot read flows: ", "truncated or damaged"]);
         refuses(name, &place.run(&format!("evaluate --snapshot snapshot.yaml --flows {name}")), &[name]);
         refuses(name, &place.run(&EVALUATE.replace("snapshot.yaml", name)), &[name, "snapshot"]);
     }
@@ -171,7 +171,7 @@ fn a_file_that_cannot_be_read_is_named_with_its_mend() {
 }
 
 #[test]
-fn a_snapshot_that_is_none_is_refused() {
+fn a_file_that_is_not_a_snapshot_is_refused() {
     let audit = |spec: &str| {
         format!(
             "{SNAPSHOT}---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: bad, namespace: prod}}\nspec: {spec}\n"
@@ -181,8 +181,8 @@ fn a_snapshot_that_is_none_is_refused() {
         ("no YAML", format!("{SNAPSHOT}---\nkind: ["), &["document 6: line 4", "plain YAML or JSON"][..]),
         ("no JSON", "{\"kind\": \"Pod\",\n \"metadata\": [}".to_owned(), &["document 1: line 2"]),
         ("a key twice", "kind: Pod\nkind: Pod\n".to_owned(), &["document 1: line 2: key `kind` is given twice;"]),
-        ("empty", String::new(), &["holds no object that is read", "foretell snapshot --output"]),
-        ("other things", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n".to_owned(), &["holds no object"]),
+        ("empty", String::new(), &["has no object that Foretell reads", "foretell snapshot --output"]),
+        ("other things", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n".to_owned(), &["has no object"]),
         (
             "a CIDR",
             audit("{podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 10.0.0.0/33}}]}]}"),
@@ -209,7 +209,7 @@ fn a_snapshot_that_is_none_is_refused() {
     place.write("snapshot.yaml", b"kind: Pod\nname: \xff\xfe\n");
     refuses("no text", &place.run(EVALUATE), &["snapshot.yaml, line 2: not UTF-8", "save it as UTF-8"]);
     let ended = place.run(&EVALUATE.replace("snapshot.yaml", "base"));
-    refuses("an empty folder", &ended, &["base: the snapshot holds no object", "in folders .yaml, .yml and .json"]);
+    refuses("an empty folder", &ended, &["base: the snapshot has no object", "in folders, .yaml, .yml and .json"]);
 }
 
 #[test]
@@ -218,13 +218,19 @@ fn a_value_of_the_command_line_that_cannot_be_used_is_named() {
     for (words, parts) in [
         ("--at yesterday", &["'yesterday' for '--at <TIME>'", "2026-11-21T02:00:00Z"][..]),
         ("--at 2026-11-21", &["--at", "2026-11-21T02:00:00Z"]),
-        ("--window soon", &["'soon' for '--window <SPAN>'", "write for example 7d, 36h or 90m"]),
-        ("--window 7", &["--window", "write for example 7d"]),
-        ("--window=-7d", &["--window", "is negative; write for example 7d"]),
+        (
+            "--window soon",
+            &[
+                "'soon' for '--window <SPAN>': is not a span of time; write a number and one of the units",
+                "7d, 36h or 1d 12h",
+            ],
+        ),
+        ("--window 7", &["--window", "is not a span of time; write"]),
+        ("--window=-7d", &["--window", "is negative; write it without the sign, for example 7d"]),
         ("--window 20000y", &["--window"]),
-        ("--window 1y", &["--window", "years differ in length; write for example 7d"]),
-        ("--window 7000000d", &["--window: ", "out of range; choose a shorter one"]),
-        ("--min-window none", &["--min-window", "write for example 7d"]),
+        ("--window 1y", &["--window", "months or years, which differ in length; write it in weeks, days or hours"]),
+        ("--window 7000000d", &["--window 168000000h reaches too far back from --at; choose a shorter one"]),
+        ("--min-window none", &["'none' for '--min-window <SPAN>'", "for example 7d"]),
         ("--path a[", &["--path \"a[\"", "unclosed"]),
         ("--path=", &["--path \"\"", "is empty"]),
         ("--path polices/**", &["--path \"polices/**\" matches no file", "** does"]),
@@ -244,7 +250,7 @@ fn a_value_of_the_command_line_that_cannot_be_used_is_named() {
 }
 
 #[test]
-fn what_of_a_repository_cannot_be_used_is_named() {
+fn a_repository_or_revision_that_cannot_be_used_is_named() {
     let repository = Repository::new();
     repository.write("a.yaml", &policy("a", "x"));
     repository.commit();
@@ -263,7 +269,7 @@ fn what_of_a_repository_cannot_be_used_is_named() {
     for (repo, base, head, parts) in [
         (root.as_str(), "no-such", "feature", &["--base \"no-such\": no such commit", "fetch-depth: 0"][..]),
         (&root, "main", "0123456789", &["--head \"0123456789\": no such commit"]),
-        (&root, "main", "feature", &["is a conflict in a.yaml; resolve it in the branch first"]),
+        (&root, "main", "feature", &["causes a conflict in a.yaml; resolve it in the branch first"]),
         (&root, "settings", "main", &[".foretell.yaml at the base revision", "requireOnBas"]),
         (".", "main", "feature", &[".: not a Git repository", "--repo"]),
         ("absent", "main", "feature", &["absent", "--repo"]),
@@ -337,7 +343,7 @@ fn a_changed_manifest_that_cannot_be_judged_is_undecided_in_every_format() {
 }
 
 #[test]
-fn empty_flows_are_no_fault_but_no_evidence() {
+fn empty_flows_are_not_an_error_but_no_evidence() {
     let place = place_to_check();
     place.write("flows.ndjson", "");
     let ended = place.run(EVALUATE);

@@ -14,7 +14,7 @@ use source_repository::Repository;
 const OBSERVED: &str = "--snapshot snapshot.yaml --flows flows.ndjson";
 const AT: &str = "--at 2026-11-21T02:00:00Z";
 
-/// A repository at whose base the audit policy of the snapshot stands.
+/// A repository whose base has the audit policy of the snapshot.
 fn repository() -> Repository {
     let repository = Repository::new();
     repository.write("policies/web.yaml", AUDIT);
@@ -29,8 +29,8 @@ fn promoted() -> String {
     AUDIT.replace("kguardian.dev/v1alpha1", "networking.k8s.io/v1").replace("AuditNetworkPolicy", "NetworkPolicy")
 }
 
-/// The same, and the client is let in.
-fn mended() -> String {
+/// The enforced policy, with a rule that allows the client.
+fn fixed() -> String {
     promoted().replace(
         "policyTypes: [Ingress]",
         "policyTypes: [Ingress], ingress: [{from: [{podSelector: {matchLabels: {app: client}}}]}]",
@@ -44,7 +44,7 @@ fn check(place: &Place, repository: &Repository, head: &str, more: &str) -> Ende
     place.run(&format!("check --repo {root} --base main --head {head} {OBSERVED} {AT} {more}"))
 }
 
-/// Runs in every format, makes sure that all tell the same, and gives back the report as data.
+/// Runs in every format, checks that all agree, and returns the report as data.
 fn checked(place: &Place, repository: &Repository, head: &str, more: &str, status: i32) -> Value {
     let json = check(place, repository, head, &format!("{more} --format json"));
     assert_eq!(json.status, Some(status), "{}{}", json.stdout, json.stderr);
@@ -69,7 +69,7 @@ fn checked(place: &Place, repository: &Repository, head: &str, more: &str, statu
 }
 
 #[test]
-fn a_promotion_that_forgot_a_caller_is_blocked_and_its_mended_form_may_merge() {
+fn a_promotion_that_forgot_a_caller_is_blocked_and_its_fixed_form_may_merge() {
     let (place, repository) = (Place::furnished(), repository());
     repository.branch("promote");
     repository.write("policies/web.yaml", &promoted());
@@ -83,7 +83,7 @@ fn a_promotion_that_forgot_a_caller_is_blocked_and_its_mended_form_may_merge() {
         assert!(markdown.contains(part), "{part}: {markdown}");
     }
 
-    repository.write("policies/web.yaml", &mended());
+    repository.write("policies/web.yaml", &fixed());
     repository.commit();
     let report = checked(&place, &repository, "promote", "", 0);
     assert_eq!(report["policies"][0]["promotion"]["identical"], false, "{report}");
@@ -91,7 +91,7 @@ fn a_promotion_that_forgot_a_caller_is_blocked_and_its_mended_form_may_merge() {
 }
 
 #[test]
-fn what_cannot_be_decided_is_neither_blocked_nor_may_it_merge() {
+fn a_change_that_cannot_be_decided_is_neither_blocked_nor_may_it_merge() {
     let (place, repository) = (Place::furnished(), repository());
     repository.branch("promote");
     repository.write("policies/web.yaml", &promoted().replace("podSelector", "podSelectr"));
@@ -99,8 +99,8 @@ fn what_cannot_be_decided_is_neither_blocked_nor_may_it_merge() {
     let report = checked(&place, &repository, "promote", "", 2);
     assert!(report["undecided"][0].to_string().contains("did you mean podSelector?"), "{report}");
 
-    // A subject's node that nobody watched.
-    repository.write("policies/web.yaml", &mended());
+    // A subject's node without an agent.
+    repository.write("policies/web.yaml", &fixed());
     repository.commit();
     place.write("flows.ndjson", flow("10.1.0.6", "10.1.0.5").replace("\"n1\"", "\"n2\""));
     let report = checked(&place, &repository, "promote", "", 2);
@@ -111,7 +111,7 @@ fn what_cannot_be_decided_is_neither_blocked_nor_may_it_merge() {
 fn a_branch_behind_its_base_is_judged_as_merged() {
     let (place, repository) = (Place::furnished(), repository());
     repository.branch("promote");
-    repository.write("policies/web.yaml", &mended());
+    repository.write("policies/web.yaml", &fixed());
     repository.commit();
     repository.checkout("main");
     repository.write("policies/db.yaml", SNAPSHOT.rsplit("---\n").next().unwrap());
@@ -126,7 +126,7 @@ fn a_branch_behind_its_base_is_judged_as_merged() {
 }
 
 #[test]
-fn a_change_of_nothing_that_is_read_may_merge() {
+fn a_change_of_files_that_are_not_read_may_merge() {
     let (place, repository) = (Place::furnished(), repository());
     repository.branch("words");
     repository.write("README.md", "kind: NetworkPolicy\n");
@@ -137,7 +137,7 @@ fn a_change_of_nothing_that_is_read_may_merge() {
 }
 
 #[test]
-fn a_preview_of_an_audit_policy_tells_what_it_would_deny_and_blocks_nothing() {
+fn a_preview_of_an_audit_policy_shows_what_it_would_deny_and_blocks_nothing() {
     let (place, repository) = (Place::furnished(), repository());
     repository.branch("audit");
     repository.write("policies/all.yaml", &AUDIT.replace("web-deny", "all").replace("matchLabels: {app: web}", ""));
@@ -178,7 +178,7 @@ fn an_exception_of_the_change_counts_unless_the_base_requires_it_there() {
 }
 
 #[test]
-fn window_and_clock_decide_which_traffic_and_watching_count() {
+fn window_and_clock_decide_which_traffic_and_which_reports_count() {
     let (place, repository) = (Place::furnished(), repository());
     let flows = flow("10.1.0.6", "10.1.0.5") + &report("");
     place.write("flows.ndjson", flows);
@@ -202,10 +202,10 @@ fn window_and_clock_decide_which_traffic_and_watching_count() {
     let report = run(&format!("{AT} --window 10m --min-window 1d"));
     assert_eq!(report["decision"], "mayMerge", "{report}");
     assert_eq!(run(&format!("{AT} --min-window 36h"))["decision"], "blocked", "blocked beats pending");
-    // Two weeks later nobody has watched.
+    // Two weeks later the window has no reports.
     let report = run("--at 2026-12-05T02:00:00Z");
     assert_eq!((&report["decision"], &report["undecided"][0]["places"][0]), (&"undecided".into(), &"node n1".into()));
-    // Without --at it is now.
+    // The default of --at is now.
     assert_ne!(run("")["at"], "2026-11-21T02:00:00Z");
 }
 
@@ -237,12 +237,12 @@ fn two_folders_are_compared_like_two_revisions() {
     let ended = place.run(&format!("{words} --path policies"));
     assert_eq!(ended.status, Some(1), "{}{}", ended.stdout, ended.stderr);
     assert!(ended.stdout.contains("Judged `new` against `old`"), "{}", ended.stdout);
-    place.write("new/policies/web.yaml", mended());
+    place.write("new/policies/web.yaml", fixed());
     assert_eq!(place.run(&format!("{words} --path policies/*.yaml")).status, Some(0));
 }
 
 #[test]
-fn a_namespace_stands_in_for_one_that_is_not_written() {
+fn the_namespace_option_applies_to_objects_without_one() {
     let (place, repository) = (Place::furnished(), repository());
     repository.branch("promote");
     repository.write("policies/web.yaml", &promoted().replace(", namespace: prod", ""));
@@ -252,7 +252,7 @@ fn a_namespace_stands_in_for_one_that_is_not_written() {
 }
 
 #[test]
-fn what_a_command_prints_is_compared() {
+fn rendered_manifests_are_compared() {
     let (place, repository) = (Place::furnished(), repository());
     repository.write("chart/templates/web.yaml", &promoted().replace("web-deny", "{{ .Release.Name }}"));
     repository.write("chart/enabled", "false");
@@ -283,13 +283,13 @@ fn a_relabelling_alone_is_judged() {
 }
 
 #[test]
-fn a_report_that_nobody_reads_is_no_permission() {
+fn a_report_that_cannot_be_written_never_ends_with_exit_status_0() {
     let (place, repository) = (Place::furnished(), repository());
     let root = repository.path().display().to_string();
     let words = format!("check --repo {root} --base main --head main {OBSERVED} {AT}");
     for format in ["markdown", "json", "table"] {
         let words = format!("{words} --format {format}");
-        assert_eq!(place.run(&words).status, Some(0), "or this test tells nothing");
+        assert_eq!(place.run(&words).status, Some(0), "or this test proves nothing");
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let ended: Ended = place.command(words.split(' ')).stdout(writer).output().unwrap().into();
@@ -301,24 +301,7 @@ fn a_report_that_nobody_reads_is_no_permission() {
 }
 
 #[test]
-fn every_command_has_a_help() {
-    let place = Place::new();
-    for words in
-        ["--help", "-h", "help", "check --help", "evaluate -h", "help check", "crds --help", "report-schema --help"]
-    {
-        let ended = place.run(words);
-        assert_eq!((ended.status, ended.stderr.as_str()), (Some(0), ""), "{words}");
-        assert!(ended.stdout.contains("Usage: foretell"), "{words}: {}", ended.stdout);
-    }
-    let ended = place.run("--version");
-    assert_eq!((ended.status, ended.stdout), (Some(0), format!("foretell {}\n", env!("CARGO_PKG_VERSION"))));
-    let ended = place.run("");
-    assert_eq!((ended.status, ended.stdout.as_str()), (Some(2), ""));
-    assert!(ended.stderr.contains("Usage: foretell"), "{}", ended.stderr);
-}
-
-#[test]
-fn the_definitions_that_are_printed_are_three_that_parse() {
+fn crds_prints_three_definitions_that_parse() {
     let ended = Place::new().run("crds");
     assert_eq!((ended.status, ended.stderr.as_str()), (Some(0), ""));
     let documents = foretell_policy::manifest::documents::documents(&ended.stdout);
@@ -331,7 +314,7 @@ fn the_definitions_that_are_printed_are_three_that_parse() {
 }
 
 #[test]
-fn the_schema_that_is_printed_names_every_field_of_a_report() {
+fn report_schema_prints_a_schema_that_names_every_field_of_a_report() {
     let (place, repository) = (Place::furnished(), repository());
     let ended = place.run("report-schema");
     assert_eq!((ended.status, ended.stderr.as_str()), (Some(0), ""));

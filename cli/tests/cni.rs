@@ -1,4 +1,4 @@
-//! `--cni`: whose meaning of policies counts, where it is said, and what is said where it is not.
+//! `--cni`: which enforcer's treatment of policies is judged by, where it is set, and the note if it is not.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
 #[allow(dead_code, reason = "shared with other tests")]
@@ -12,7 +12,7 @@ use source_repository::Repository;
 
 const OBSERVED: &str = "--snapshot snapshot.yaml --flows flows.ndjson";
 
-/// Lets the pods in whose addresses it names: for Cilium nobody.
+/// Allows pods by their addresses, which Cilium does not support.
 const BY_BLOCK: &str = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: web, namespace: prod}\nspec: {podSelector: {matchLabels: {app: web}}, ingress: [{from: [{ipBlock: {cidr: 10.1.0.0/16}}]}]}\n";
 
 const CILIUM: &str = "---\napiVersion: v1\nkind: Pod\nmetadata: {name: cilium-x5z2w, namespace: kube-system, labels: {k8s-app: cilium}, ownerReferences: [{apiVersion: apps/v1, kind: DaemonSet, name: cilium, uid: c, controller: true}]}\nspec: {nodeName: n1, hostNetwork: true, containers: [{name: agent, image: agent}]}\nstatus: {phase: Running, podIP: 192.168.7.1}\n";
@@ -39,19 +39,19 @@ fn report(ended: &Ended, status: i32) -> Value {
 }
 
 #[test]
-fn a_change_is_judged_as_the_enforcer_does_that_the_flag_names() {
+fn a_change_is_judged_as_the_enforcer_of_the_flag_does() {
     let (place, repository) = (Place::furnished(), repository("# nothing\n"));
     let upstream = report(&check(&place, &repository, "--format json"), 0);
     assert_eq!(upstream["cni"], "upstream");
     assert_eq!(upstream["dialects"][0]["cni"], "cilium", "{upstream:#}");
-    assert_eq!(upstream["dialects"][0]["differences"][0]["there"], "newlyDenied");
+    assert_eq!(upstream["dialects"][0]["differences"][0]["enforcer"], "newlyDenied");
     let cilium = report(&check(&place, &repository, "--format json --cni cilium"), 1);
     assert_eq!((&cilium["cni"], &cilium["dialects"]), (&"cilium".into(), &Value::Null));
     let with_pods = "--format json --cni cilium,policy-cidr-match-mode=pods";
     assert_eq!(report(&check(&place, &repository, with_pods), 0)["cni"], "cilium,policy-cidr-match-mode=pods");
     let table = check(&place, &repository, "--format table");
     assert!(
-        table.stdout.contains("Under Cilium 1 relation in use is judged otherwise: an ipBlock takes no pod"),
+        table.stdout.contains("Under Cilium 1 connection in use is judged differently: an ipBlock matches no pod"),
         "{}",
         table.stdout
     );
@@ -60,11 +60,11 @@ fn a_change_is_judged_as_the_enforcer_does_that_the_flag_names() {
 }
 
 #[test]
-fn the_base_says_who_enforces_and_the_flag_goes_before() {
+fn settings_of_the_base_name_the_enforcer_and_the_flag_overrides_them() {
     let (place, repository) = (Place::furnished(), repository("cni: cilium\n"));
     assert_eq!(report(&check(&place, &repository, "--format json"), 1)["cni"], "cilium");
     assert_eq!(report(&check(&place, &repository, "--format json --cni upstream"), 0)["cni"], "upstream");
-    // What the change says of it does not count.
+    // Settings of the change do not count.
     repository.branch("weaker");
     repository.write(".foretell.yaml", "cni: calico\n");
     repository.write("web.yaml", BY_BLOCK);
@@ -77,7 +77,7 @@ fn the_base_says_who_enforces_and_the_flag_goes_before() {
 }
 
 #[test]
-fn an_enforcer_that_does_not_exist_is_refused_with_those_that_do() {
+fn an_unknown_enforcer_is_refused_with_the_list_of_known_ones() {
     let (place, good) = (Place::furnished(), repository("# nothing\n"));
     for cni in ["flannel", "Cilium", "cilium,mode=nodes"] {
         let ended = check(&place, &good, &format!("--cni {cni}"));
@@ -91,11 +91,11 @@ fn an_enforcer_that_does_not_exist_is_refused_with_those_that_do() {
     let ended = check(&place, &repository("cni: flannel\n"), "");
     assert_eq!(ended.status, Some(2), "{}", ended.stdout);
     assert!(ended.stderr.contains(".foretell.yaml at the base revision"), "{}", ended.stderr);
-    assert!(ended.stderr.contains("choose upstream, "), "{}", ended.stderr);
+    assert!(ended.stderr.contains("choose one of upstream, "), "{}", ended.stderr);
 }
 
 #[test]
-fn an_enforcer_that_the_snapshot_shows_is_named_where_it_was_not_judged_by() {
+fn an_enforcer_found_in_the_snapshot_is_named_if_another_was_judged_by() {
     let (place, repository) = (Place::furnished(), repository("# nothing\n"));
     place.write("snapshot.yaml", [SNAPSHOT, CILIUM].concat());
     let noted = "this cluster runs Cilium (pods of kube-system/cilium): judge with --cni cilium";
@@ -108,7 +108,7 @@ fn an_enforcer_that_the_snapshot_shows_is_named_where_it_was_not_judged_by() {
 }
 
 #[test]
-fn verdicts_are_those_of_the_enforcer_that_is_named() {
+fn verdicts_follow_the_enforcer_of_the_flag() {
     let place = Place::furnished();
     let policy = BY_BLOCK.replace("name: web,", "name: by-block,");
     place.write("snapshot.yaml", [SNAPSHOT, "---\n", &policy].concat());
@@ -124,5 +124,5 @@ fn verdicts_are_those_of_the_enforcer_that_is_named() {
     assert!(verdict == "Allow" && message.contains("enforcers differ"), "{message}");
     assert_eq!(of("calico"), ("Allow".to_owned(), String::new()));
     let (verdict, message) = of("cilium");
-    assert!(verdict == "WouldDeny" && message.ends_with("but for Cilium an ipBlock takes no pod"), "{message}");
+    assert!(verdict == "WouldDeny" && message.ends_with("but for Cilium an ipBlock matches no pod"), "{message}");
 }

@@ -16,7 +16,7 @@ const WEB_DENIED: &str = r#"{"flow":0,"policy":{"kind":"AuditNetworkPolicy","nam
 "#;
 
 #[test]
-fn a_verdict_is_a_line_of_standard_output_and_the_summary_is_none() {
+fn verdicts_are_lines_of_standard_output_and_the_summary_is_on_standard_error() {
     let ended = Place::furnished().run(EVALUATE);
     assert_eq!(ended.stdout, WEB_DENIED);
     assert_eq!(ended.stderr, "foretell: 2 flows judged by 1 policy: 0 allow, 1 would deny.\n");
@@ -24,7 +24,7 @@ fn a_verdict_is_a_line_of_standard_output_and_the_summary_is_none() {
 }
 
 #[test]
-fn with_all_enforced_policies_are_asked_too() {
+fn all_judges_by_enforced_policies_too() {
     let ended = Place::furnished().run(&format!("{EVALUATE} --all --format ndjson"));
     let allowed = r#"{"flow":1,"policy":{"kind":"NetworkPolicy","namespace":"prod","name":"db"},"direction":"Ingress","verdict":"Allow","rule":0}
 "#;
@@ -33,7 +33,7 @@ fn with_all_enforced_policies_are_asked_too() {
 }
 
 #[test]
-fn with_all_administrators_policies_say_their_tier_and_action_and_without_it_nothing() {
+fn all_judges_by_admin_policies_too_with_their_tier_and_priority() {
     let place = Place::furnished();
     let policy = "---\napiVersion: policy.networking.k8s.io/v1beta1\nkind: ClusterNetworkPolicy\nmetadata: {name: guard}\nspec: {tier: Admin, priority: 3, subject: {namespaces: {}}, ingress: [{action: Pass, from: [{namespaces: {}}]}], egress: [{action: Accept, to: [{domainNames: [example.com]}]}, {action: Deny, to: [{networks: [8.8.8.8/32]}]}]}\n";
     place.write("snapshot.yaml", [SNAPSHOT, policy].concat());
@@ -44,33 +44,33 @@ fn with_all_administrators_policies_say_their_tier_and_action_and_without_it_not
     assert_eq!(
         lines,
         [
-            r#"{"flow":0,"policy":{"kind":"ClusterNetworkPolicy","namespace":"","name":"guard"},"direction":"Ingress","verdict":"Allow","rule":0,"message":"it leaves the flow to NetworkPolicies and the Baseline tier","tier":"Admin","priority":3,"action":"Pass"}"#,
-            r#"{"flow":1,"policy":{"kind":"ClusterNetworkPolicy","namespace":"","name":"guard"},"direction":"Egress","verdict":"Unknown","rule":0,"reason":"CannotBeJudged","message":"whether egress[0] takes 8.8.8.8 on TCP 8080 cannot be judged: it names example.com, and traffic does not tell the name of an address","tier":"Admin","priority":3,"action":"Accept"}"#,
+            r#"{"flow":0,"policy":{"kind":"ClusterNetworkPolicy","namespace":"","name":"guard"},"direction":"Ingress","verdict":"Allow","rule":0,"message":"it passes the flow on to NetworkPolicies and the Baseline tier","tier":"Admin","priority":3,"action":"Pass"}"#,
+            r#"{"flow":1,"policy":{"kind":"ClusterNetworkPolicy","namespace":"","name":"guard"},"direction":"Egress","verdict":"Unknown","rule":0,"reason":"CannotBeJudged","message":"it is unknown whether egress[0] matches 8.8.8.8 on TCP 8080: it names example.com, and recorded traffic contains addresses, not domain names","tier":"Admin","priority":3,"action":"Accept"}"#,
         ]
     );
-    assert!(ended.stderr.contains("1 verdict cannot be told"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("1 verdict is unknown: a rule depends on"), "{}", ended.stderr);
 }
 
 #[test]
-fn a_snapshot_without_an_audit_policy_says_that_there_is_all() {
+fn a_snapshot_without_an_audit_policy_mentions_the_option_all() {
     let place = Place::furnished();
     place.write("snapshot.yaml", SNAPSHOT.split("---\napiVersion: kguardian").next().unwrap());
     let ended = place.run(EVALUATE);
     assert_eq!((ended.status, ended.stdout.as_str()), (Some(0), ""));
     assert!(ended.stderr.contains("no audit policy; --all judges"), "{}", ended.stderr);
     let ended = place.run(&format!("{EVALUATE} --all"));
-    assert!(ended.stderr.contains("holds no policy."), "{}", ended.stderr);
+    assert!(ended.stderr.contains("has no policy."), "{}", ended.stderr);
 }
 
 #[test]
-fn a_flow_is_known_by_its_line_number_less_one_also_between_reports_and_blank_lines() {
+fn a_flow_has_its_line_number_less_one_also_between_reports_and_blank_lines() {
     let place = Place::furnished();
     place.write("flows.ndjson", format!("\n{}  \r\n{}{}", report(""), flow("10.1.0.6", "10.1.0.5").trim(), "\r\n\n"));
     assert_eq!(place.run(EVALUATE).stdout, WEB_DENIED.replace("\"flow\":0", "\"flow\":3"));
 }
 
 #[test]
-fn what_an_agent_logged_among_its_flows_is_passed_over() {
+fn log_lines_of_an_agent_among_its_flows_are_skipped() {
     let place = Place::furnished();
     let log = "{\"log\":{\"level\":\"INFO\",\"fields\":{\"message\":\"Watching\"}}}\n";
     place.write("flows.ndjson", [log, &flow("10.1.0.6", "10.1.0.5"), " ", log].concat());
@@ -80,7 +80,7 @@ fn what_an_agent_logged_among_its_flows_is_passed_over() {
 }
 
 #[test]
-fn verdicts_stand_in_order_of_flow_namespace_name_and_direction() {
+fn verdicts_are_in_order_of_flow_namespace_name_and_direction() {
     let place = Place::furnished();
     let policy = |kind: &str, place: &str, name: &str, selector: &str| {
         format!(
@@ -93,23 +93,23 @@ fn verdicts_stand_in_order_of_flow_namespace_name_and_direction() {
         snapshot += &policy("AuditClusterNetworkPolicy", "", name, "namespaceSelector");
     }
     place.write("snapshot.yaml", snapshot);
-    let mut told = String::new();
+    let mut found = String::new();
     for line in place.run(EVALUATE).stdout.lines() {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
         let policy = &line["policy"];
         let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
         let (namespace, name) = (text(&policy["namespace"]), text(&policy["name"]));
-        writeln!(told, "{} {namespace}/{name} {}", line["flow"], text(&line["direction"])).unwrap();
+        writeln!(found, "{} {namespace}/{name} {}", line["flow"], text(&line["direction"])).unwrap();
     }
     let expected = "0 /b Egress, 0 /b Ingress, 0 /z Egress, 0 /z Ingress, 0 prod/b Egress, 0 prod/b Ingress, \
         0 prod/web-deny Ingress, 0 prod/z Egress, 0 prod/z Ingress, \
         1 /b Egress, 1 /b Ingress, 1 /z Egress, 1 /z Ingress, 1 prod/b Egress, 1 prod/b Ingress, \
         1 prod/z Egress, 1 prod/z Ingress";
-    assert_eq!(told.trim().replace('\n', ", "), expected);
+    assert_eq!(found.trim().replace('\n', ", "), expected);
 }
 
 #[test]
-fn the_reason_tells_who_came_nearest_and_what_failed() {
+fn the_reason_names_the_nearest_rule_and_what_did_not_match() {
     let place = Place::furnished();
     let flows = [
         flow("10.1.0.5", "10.1.0.7"),
@@ -125,7 +125,7 @@ fn the_reason_tells_who_came_nearest_and_what_failed() {
     assert_eq!((&pod["verdict"], &pod["reason"]), (&"WouldDeny".into(), &"NoRuleMatched".into()));
     assert!(pod["message"].as_str().unwrap().contains("ingress[0] allows TCP 8080, but only for"), "{pod}");
     let because = serde_json::json!({"rule": "ingress[0]", "failed": "peer", "peers": [{
-        "entry": "from[0]", "takes": "pods with app=client of its own namespace",
+        "entry": "from[0]", "matches": "pods with app=client of its own namespace",
         "causes": [{"type": "podLabel", "key": "app", "wanted": "app=client", "found": "web"}],
     }]});
     assert_eq!(pod["nearest"], because);
@@ -138,7 +138,7 @@ fn the_reason_tells_who_came_nearest_and_what_failed() {
 }
 
 #[test]
-fn of_two_policies_of_one_identity_the_last_counts() {
+fn of_two_policies_with_one_name_the_last_counts() {
     let place = Place::furnished();
     let allows = "apiVersion: kguardian.dev/v1alpha1\nkind: AuditNetworkPolicy\nmetadata: {name: web-deny, namespace: prod}\nspec: {podSelector: {}, ingress: [{}]}\n";
     place.write("later.yaml", allows);
@@ -147,7 +147,7 @@ fn of_two_policies_of_one_identity_the_last_counts() {
 }
 
 #[test]
-fn several_files_are_judged_one_after_another_each_by_its_own_lines() {
+fn several_files_are_judged_in_order_each_with_its_own_line_numbers() {
     let place = Place::furnished();
     place.write("more.ndjson", flow("10.1.0.6", "10.1.0.5"));
     let expected = [WEB_DENIED, WEB_DENIED, WEB_DENIED].concat();
@@ -155,7 +155,7 @@ fn several_files_are_judged_one_after_another_each_by_its_own_lines() {
 }
 
 #[test]
-fn standard_input_gives_flows_or_the_snapshot() {
+fn standard_input_may_be_the_flows_or_the_snapshot() {
     let place = Place::furnished();
     let flows = fs::read(place.path().join("flows.ndjson")).unwrap();
     let ended = place.run_with_input("evaluate --snapshot snapshot.yaml --flows -", &flows);
@@ -164,11 +164,11 @@ fn standard_input_gives_flows_or_the_snapshot() {
     assert_eq!((ended.stdout.as_str(), ended.status), (WEB_DENIED, Some(0)), "{}", ended.stderr);
     place.write("-", "no flow");
     let ended = place.run_with_input("evaluate --snapshot snapshot.yaml --flows -", &flows);
-    assert_eq!(ended.stdout, WEB_DENIED, "a file of that name is not meant");
+    assert_eq!(ended.stdout, WEB_DENIED, "not the file of that name");
 }
 
 #[test]
-fn compression_is_known_by_content_whatever_the_name() {
+fn compression_is_detected_by_content_not_by_name() {
     let place = Place::furnished();
     let flows = fs::read(place.path().join("flows.ndjson")).unwrap();
     let zstd = zstd::encode_all(&flows[..], 3).unwrap();
@@ -182,7 +182,7 @@ fn compression_is_known_by_content_whatever_the_name() {
         assert_eq!(place.run(&format!("evaluate --snapshot snapshot.yaml --flows {name}")).stdout, WEB_DENIED);
     }
     for (compressed, one) in [(&gzip, gzip_of_first(&flows)), (&zstd, zstd_of_first(&flows))] {
-        // As `cat` joins them.
+        // Two compressed files joined by `cat`.
         place.write("joined", [&one[..], compressed].concat());
         let expected = WEB_DENIED.to_owned() + &WEB_DENIED.replace("\"flow\":0", "\"flow\":1");
         assert_eq!(place.run("evaluate --snapshot snapshot.yaml --flows joined").stdout, expected);
@@ -209,7 +209,7 @@ fn zstd_of_first(flows: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_report_exempts_its_nodes_addresses_wherever_it_stands() {
+fn a_report_exempts_its_nodes_addresses_wherever_it_is_in_the_files() {
     let place = Place::furnished();
     let flow = flow("10.1.0.1", "10.1.0.5");
     place.write("flows.ndjson", &flow);
@@ -227,7 +227,7 @@ fn a_report_exempts_its_nodes_addresses_wherever_it_stands() {
 }
 
 #[test]
-fn a_pod_cidr_tells_unknown_pods_from_the_world_outside() {
+fn a_pod_cidr_separates_unknown_pods_from_addresses_outside_the_cluster() {
     let place = Place::furnished();
     let allow = "---\napiVersion: kguardian.dev/v1alpha1\nkind: AuditNetworkPolicy\nmetadata: {name: web-deny, namespace: prod}\nspec: {podSelector: {matchLabels: {app: web}}, ingress: [{from: [{podSelector: {}}]}]}\n";
     place.write("snapshot.yaml", SNAPSHOT.to_owned() + allow);
@@ -235,15 +235,11 @@ fn a_pod_cidr_tells_unknown_pods_from_the_world_outside() {
     assert!(place.run(EVALUATE).stdout.contains("\"NoRuleMatched\""));
     let ended = place.run(&format!("{EVALUATE} --pod-cidr fd00::/48 --pod-cidr 172.30.0.0/16"));
     assert!(ended.stdout.contains("\"UnresolvedPeer\""), "{}", ended.stdout);
-    assert!(
-        ended.stderr.contains("1 flow has an end that is a pod which the snapshot does not know"),
-        "{}",
-        ended.stderr
-    );
+    assert!(ended.stderr.contains("1 flow has an end that is a pod missing from the snapshot"), "{}", ended.stderr);
 }
 
 #[test]
-fn whoever_has_read_enough_ends_it_quietly() {
+fn a_reader_that_closes_the_output_ends_the_command_without_a_message() {
     let place = Place::furnished();
     place.write("flows.ndjson", flow("10.1.0.6", "10.1.0.5").repeat(5_000));
     let mut command = place.command(EVALUATE.split(' '));
@@ -256,7 +252,7 @@ fn whoever_has_read_enough_ends_it_quietly() {
 }
 
 #[test]
-fn a_standard_error_that_nobody_reads_is_no_crash() {
+fn a_closed_standard_error_does_not_crash_the_command() {
     let place = Place::furnished();
     place.write("flows.ndjson", format!("no flow\n{}", flow("10.1.0.6", "10.1.0.5")));
     for (words, status) in [(format!("{EVALUATE} --bad-lines skip"), 0), (EVALUATE.to_owned(), 2)] {
@@ -275,7 +271,7 @@ fn verdicts_that_cannot_be_written_are_an_error() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("standard output: No space left"));
 }
 
-/// The most memory that a run over so many flows took, in KiB.
+/// Peak memory of a run over so many flows, in KiB.
 fn peak_memory(place: &Place, flows: u64, from_standard_input: bool) -> u64 {
     let line = flow("10.1.0.6", "10.1.0.5");
     let mut command = if from_standard_input {
@@ -295,9 +291,9 @@ fn peak_memory(place: &Place, flows: u64, from_standard_input: bool) -> u64 {
         let (mut buffer, mut peak) = (vec![0; 1 << 16], 0);
         while stdout.read(&mut buffer).unwrap() > 0 {
             let status = fs::read_to_string(&status).unwrap_or_default();
-            let told = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-            let told = told.and_then(|told| told.trim().strip_suffix(" kB")).map(|kib| kib.parse().unwrap());
-            peak = peak.max(told.unwrap_or(0));
+            let peak_line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let kib = peak_line.and_then(|line| line.trim().strip_suffix(" kB")).map(|kib| kib.parse().unwrap());
+            peak = peak.max(kib.unwrap_or(0));
         }
         peak
     });

@@ -100,12 +100,12 @@ fn json(arguments: &str) -> Value {
 }
 
 #[test]
-fn what_a_policy_does_not_allow_may_not_pass_and_the_nearest_rule_is_named() {
+fn a_denied_connection_names_the_policy_and_its_nearest_rule() {
     assert_eq!(
         answer("shop/lonely data/db 5432"),
         (
             1,
-            "No: shop/Pod/lonely may not reach data/StatefulSet/db on TCP 5432: NetworkPolicy data/db does not let it in: \
+            "No: shop/Pod/lonely may not reach data/StatefulSet/db on TCP 5432: NetworkPolicy data/db denies ingress: \
              ingress[0] allows TCP 5432, but only for pods with app=web,track=stable of namespaces with team=shop: \
              the pod has app=lonely and lacks the label track."
                 .to_owned()
@@ -114,10 +114,11 @@ fn what_a_policy_does_not_allow_may_not_pass_and_the_nearest_rule_is_named() {
 }
 
 #[test]
-fn of_pods_that_differ_the_worst_is_the_answer_and_how_many_fare_so_is_said() {
+fn if_pods_differ_the_worst_answer_counts_with_the_number_of_its_pairs() {
     let (status, said) = answer("shop/StatefulSet/web data/StatefulSet/db 5432");
     assert_eq!(status, 1);
-    let end = "the pod has track=canary. This is so for 1 of 2 pairs of addresses; the others fare better.";
+    let end =
+        "the pod has track=canary. This applies to 1 of 2 pairs of addresses; the other pairs are less restricted.";
     assert!(said.starts_with("No: shop/StatefulSet/web may not reach") && said.ends_with(end), "{said}");
 
     let found = json("shop/StatefulSet/web data/StatefulSet/db 5432");
@@ -133,7 +134,7 @@ fn of_pods_that_differ_the_worst_is_the_answer_and_how_many_fare_so_is_said() {
 }
 
 #[test]
-fn what_a_rule_allows_may_pass_and_the_tiers_are_told_in_their_order() {
+fn an_allowed_connection_names_the_rule_and_lists_the_tiers_in_order() {
     let (status, said) = answer("shop/web-0 data/db-0 5432");
     assert_eq!(status, 0);
     assert!(said.starts_with("Yes: shop/Pod/web-0 may reach data/Pod/db-0 on TCP 5432: "), "{said}");
@@ -147,11 +148,14 @@ fn what_a_rule_allows_may_pass_and_the_tiers_are_told_in_their_order() {
         .collect();
     assert_eq!(tiers, ["Admin", "NetworkPolicy", "Baseline"]);
     let ingress = &found["cases"][0]["ingress"];
-    assert_eq!((&ingress["decidedBy"], &ingress["tiers"][2]["outcome"]), (&"NetworkPolicy".into(), &"notAsked".into()));
+    assert_eq!(
+        (&ingress["decidedBy"], &ingress["tiers"][2]["outcome"]),
+        (&"NetworkPolicy".into(), &"notReached".into())
+    );
 }
 
 #[test]
-fn administrators_are_asked_first_and_last() {
+fn the_admin_tier_is_first_and_the_baseline_tier_last() {
     let (status, said) = answer("shop/lonely 169.254.169.254 80");
     assert_eq!(status, 1);
     assert!(said.contains("in the Admin tier AdminNetworkPolicy guard: egress[0] \"no-metadata\" denies it"), "{said}");
@@ -161,7 +165,7 @@ fn administrators_are_asked_first_and_last() {
 }
 
 #[test]
-fn of_equal_priorities_the_worse_is_taken_and_that_is_said() {
+fn with_equal_priorities_the_stricter_policy_counts_and_a_note_says_so() {
     let place = place();
     let lets = "{apiVersion: policy.networking.k8s.io/v1alpha1, kind: AdminNetworkPolicy, metadata: {name: lets}, spec: \
                 {priority: 10, subject: {namespaces: {}}, egress: [{action: Allow, to: [{networks: [0.0.0.0/0]}]}]}}";
@@ -169,14 +173,14 @@ fn of_equal_priorities_the_worse_is_taken_and_that_is_said() {
     let asked = "explain shop/lonely 169.254.169.254 80 --snapshot cluster.yaml lets.yaml --at 2026-11-21T00:00:00Z";
     let ended = place.run(asked);
     assert_eq!(ended.status, Some(1), "{}", ended.stderr);
-    let tie =
-        "AdminNetworkPolicy guard denies it and AdminNetworkPolicy lets accepts it, and which of the two goes first";
+    let tie = "AdminNetworkPolicy guard decides; AdminNetworkPolicy lets, priority 10 accepts it by egress[0], and the order of \
+               the two is not defined, so the stricter answer counts";
     assert!(ended.stdout.contains(tie), "{}", ended.stdout);
-    assert!(ended.stdout.contains("not asked: it is decided already"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("not evaluated: an earlier tier decides"), "{}", ended.stdout);
 }
 
 #[test]
-fn a_service_is_followed_to_its_pods_and_their_port() {
+fn a_service_leads_to_its_pods_and_their_port() {
     let (status, said) = answer("shop/lonely shop/Service/web 80");
     assert_eq!(status, 0);
     let whom = "Yes: shop/Pod/lonely may reach shop/Service/web on TCP 80, which leads to shop/Pod/web-";
@@ -186,7 +190,7 @@ fn a_service_is_followed_to_its_pods_and_their_port() {
 }
 
 #[test]
-fn an_address_is_whoever_has_it() {
+fn an_address_is_the_pod_or_node_that_has_it() {
     assert_eq!(answer("shop/lonely 10.1.1.4 5432").0, 1, "the database's");
     assert_eq!(answer("203.0.113.9 shop/lonely 8080").0, 0);
     assert_eq!(answer("203.0.113.9 data/db 5432").0, 1);
@@ -194,16 +198,16 @@ fn an_address_is_whoever_has_it() {
 }
 
 #[test]
-fn who_restricts_a_pod_that_nobody_knows_cannot_be_told() {
+fn an_unknown_pod_makes_the_answer_unknown_unless_the_other_end_denies() {
     let (status, said) = answer("10.1.1.99 shop/lonely 8080");
     assert_eq!(status, 2);
-    assert!(said.starts_with("It cannot be told whether 10.1.1.99 may reach shop/Pod/lonely"), "{said}");
-    assert!(said.contains("no pod is known to have 10.1.1.99 at that time"), "{said}");
-    assert_eq!(answer("10.1.1.99 data/db 5432").0, 1, "whoever it is, it may not");
+    assert!(said.starts_with("Unknown: it cannot be determined whether 10.1.1.99 may reach shop/Pod/lonely"), "{said}");
+    assert!(said.contains("it is unknown which pod had 10.1.1.99 at that time"), "{said}");
+    assert_eq!(answer("10.1.1.99 data/db 5432").0, 1, "denied whichever pod it is");
 }
 
 #[test]
-fn what_an_audit_policy_would_change_is_told() {
+fn an_audit_policy_shows_how_it_would_change_the_answer() {
     let found = json("data/twin-a shop/web-0 9999");
     let audit = &found["audits"][0];
     assert_eq!((&found["answer"], &audit["outcome"]), (&"no".into(), &"denies".into()));
@@ -217,7 +221,7 @@ fn what_an_audit_policy_would_change_is_told() {
 }
 
 #[test]
-fn pods_of_one_workload_reach_each_other_and_a_single_pod_itself() {
+fn a_workload_to_itself_means_its_pods_to_each_other() {
     assert_eq!(answer("shop/StatefulSet/web shop/StatefulSet/web 8080").0, 0);
     assert_eq!(answer("data/StatefulSet/db data/StatefulSet/db 1").0, 0, "itself");
     let found = json("shop/StatefulSet/web shop/StatefulSet/web 8080");
@@ -225,7 +229,7 @@ fn pods_of_one_workload_reach_each_other_and_a_single_pod_itself() {
 }
 
 #[test]
-fn the_text_keeps_to_the_width_of_the_terminal() {
+fn the_text_fits_the_width_of_the_terminal() {
     let words = "explain shop/StatefulSet/web data/db 5432 --snapshot cluster.yaml --at 2026-11-21T00:00:00Z";
     let place = place();
     let output = place.command(words.split_whitespace()).env("COLUMNS", "100").output().unwrap();
@@ -234,7 +238,7 @@ fn the_text_keeps_to_the_width_of_the_terminal() {
     assert_eq!(shown.lines().find(too_wide), None, "{shown}");
     for part in [
         "Denied for 1 pair of addresses:",
-        "Passes for 1 pair of addresses:",
+        "Allowed for 1 pair of addresses:",
         "Leaving shop/Pod/web-1",
         "Arriving at data/Pod/db-0, TCP 5432: denied, by the NetworkPolicy tier.",
         "AdminNetworkPolicy guard",
@@ -245,24 +249,24 @@ fn the_text_keeps_to_the_width_of_the_terminal() {
 }
 
 #[test]
-fn who_is_not_clear_is_named_and_exit_status_is_2() {
+fn names_that_cannot_be_resolved_are_errors_with_exit_status_2() {
     for (arguments, said) in [
         (
             "shop/nobody data/db 1",
-            "shop/nobody: the snapshot has nothing of that name; in its namespace are Pod/lonely, Service/headless, Service/web, StatefulSet/web",
+            "shop/nobody: not found in the snapshot; its namespace contains Pod/lonely, Service/headless, Service/web, StatefulSet/web",
         ),
-        ("nowhere/a data/db 1", "no pod is in namespace nowhere; there are pods in data, shop"),
-        ("shop/Deployment/web data/db 1", "shop/Deployment/web: the snapshot has nothing of that name"),
-        ("shop/lonely data/twin 1", "data/twin may be data/DaemonSet/twin, or data/StatefulSet/twin: write which"),
-        ("shop/lonely shop/web 80", "shop/web may be shop/StatefulSet/web, or shop/Service/web: write which"),
-        ("shop/headless data/db 1", "shop/headless is a Service, which opens no connections"),
-        ("10.96.0.10 data/db 1", "is a Service, which opens no connections"),
+        ("nowhere/a data/db 1", "namespace nowhere has no pods; namespaces with pods: data, shop"),
+        ("shop/Deployment/web data/db 1", "shop/Deployment/web: not found in the snapshot"),
+        ("shop/lonely data/twin 1", "data/twin is ambiguous; write one of: data/DaemonSet/twin, data/StatefulSet/twin"),
+        ("shop/lonely shop/web 80", "shop/web is ambiguous; write one of: shop/StatefulSet/web, shop/Service/web"),
+        ("shop/headless data/db 1", "shop/headless is a Service and opens no connections"),
+        ("10.96.0.10 data/db 1", "is a Service and opens no connections"),
         ("shop/lonely shop/Service/web 81", "Service shop/web has no port TCP 81; it has TCP 80"),
         ("shop/lonely shop/Service/web 80/UDP", "Service shop/web has no port UDP 80; it has TCP 80"),
         ("shop/lonely 10.96.0.10 81", "Service shop/web has no port TCP 81; it has TCP 80"),
         ("shop/lonely shop/Service/headless 80", "Service shop/headless has no address of its own (it is headless)"),
-        ("127.0.0.1 data/db 1", "127.0.0.1: a loopback address never leaves its pod"),
-        ("shop/lonely fd00::1 1", "have no address of one family"),
+        ("127.0.0.1 data/db 1", "127.0.0.1: loopback traffic never leaves its pod"),
+        ("shop/lonely fd00::1 1", "share no address family"),
         ("lonely data/db 1", "write NAMESPACE/KIND/NAME"),
         ("shop/lonely data/db/c/d 1", "write NAMESPACE/KIND/NAME"),
         ("shop/lonely data/db 0", "write a number from 1 to 65535"),
@@ -275,7 +279,7 @@ fn who_is_not_clear_is_named_and_exit_status_is_2() {
 }
 
 #[test]
-fn a_workload_without_pods_is_judged_as_its_last_one_was_and_before_the_first_it_is_nobody() {
+fn a_workload_without_pods_is_judged_by_its_last_pod_and_is_an_error_before_its_first() {
     let place = place();
     let gone = pod("shop", "night-1", "CronJob/night", "app: night", "10.1.1.9")
         .replace("namespace: shop,", "namespace: shop, annotations: {foretell.dev/gone-at: '2026-11-20T01:00:00Z'},");
@@ -283,12 +287,11 @@ fn a_workload_without_pods_is_judged_as_its_last_one_was_and_before_the_first_it
     let asked = "explain shop/night data/db 5432 --snapshot cluster.yaml gone.yaml --at";
     let ended = place.run(&format!("{asked} 2026-11-21T00:00:00Z"));
     assert_eq!(ended.status, Some(1), "{}", ended.stderr);
-    let note =
-        "Note: shop/CronJob/night has no pod at 2026-11-21 00:00 UTC; it is judged as its last one was, night-1.";
+    let note = "Note: shop/CronJob/night has no pod at 2026-11-21 00:00 UTC; its last pod, night-1, is used instead.";
     assert!(ended.stdout.contains(note) && ended.stdout.contains("has app=night"), "{}", ended.stdout);
     let ended = place.run(&format!("{asked} 2026-11-19T00:00:00Z"));
     assert_eq!(ended.status, Some(2));
-    let said = "shop/CronJob/night: none of its pods had started by 2026-11-19 00:00 UTC; name a later time with --at";
+    let said = "shop/CronJob/night: none of its pods had started by 2026-11-19 00:00 UTC; use a later --at";
     assert!(ended.stderr.contains(said), "{}", ended.stderr);
 }
 
@@ -309,7 +312,7 @@ fn a_service_without_a_ready_pod_is_judged_by_its_address() {
 }
 
 #[test]
-fn pods_are_told_apart_by_their_nodes_and_by_blocks_too() {
+fn pods_with_equal_labels_differ_by_node_and_by_ip_block() {
     let place = place();
     let policy = "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: one, namespace: data}, \
                   spec: {podSelector: {matchLabels: {app: far}}, ingress: [{from: [{ipBlock: {cidr: 10.1.1.1/32}}]}]}}\n";
@@ -324,12 +327,14 @@ fn pods_are_told_apart_by_their_nodes_and_by_blocks_too() {
     };
     let (status, said) = ask("192.168.0.1");
     assert!(
-        status == Some(1) && said.ends_with("This is so for 1 of 2 pairs of addresses; the others fare better."),
+        status == Some(1)
+            && said.ends_with("This applies to 1 of 2 pairs of addresses; the other pairs are less restricted."),
         "{said}"
     );
     let (status, said) = ask("shop/StatefulSet/web");
     assert!(
-        status == Some(1) && said.ends_with("This is so for 2 of 4 pairs of addresses; the others fare better."),
+        status == Some(1)
+            && said.ends_with("This applies to 2 of 4 pairs of addresses; the other pairs are less restricted."),
         "{said}"
     );
     let (status, said) = ask("shop/web-0");
@@ -337,7 +342,7 @@ fn pods_are_told_apart_by_their_nodes_and_by_blocks_too() {
 }
 
 #[test]
-fn hosts_of_one_address_are_told_apart_by_their_nodes() {
+fn hosts_with_one_address_differ_by_node() {
     let place = place();
     let policy = "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: one, namespace: data}, \
                   spec: {podSelector: {matchLabels: {app: far}}, policyTypes: [Ingress]}}\n";
@@ -351,11 +356,14 @@ fn hosts_of_one_address_are_told_apart_by_their_nodes() {
     let ended = place.run(asked);
     let said = ended.stdout.lines().next().unwrap_or_default();
     assert_eq!(ended.status, Some(1), "{said}{}", ended.stderr);
-    assert!(said.ends_with("This is so for 1 of 2 pairs of addresses; the others fare better."), "{said}");
+    assert!(
+        said.ends_with("This applies to 1 of 2 pairs of addresses; the other pairs are less restricted."),
+        "{said}"
+    );
 }
 
 #[test]
-fn where_one_end_is_enough_on_one_node_pods_are_told_apart_by_their_nodes() {
+fn pods_differ_by_node_where_an_enforcer_checks_one_end_within_a_node() {
     let place = place();
     let policies = "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: one, namespace: data}, \
                     spec: {podSelector: {matchLabels: {app: far}}, policyTypes: [Ingress]}}\n---\n\
@@ -372,16 +380,17 @@ fn where_one_end_is_enough_on_one_node_pods_are_told_apart_by_their_nodes() {
         (ended.status, ended.stdout.lines().next().unwrap_or_default().to_owned() + &ended.stderr)
     };
     let (status, said) = ask("upstream");
-    assert!(status == Some(1) && !said.contains("fare better"), "{said}");
+    assert!(status == Some(1) && !said.contains("less restricted"), "{said}");
     let (status, said) = ask("kube-router");
     assert!(
-        status == Some(1) && said.ends_with("This is so for 2 of 4 pairs of addresses; the others fare better."),
+        status == Some(1)
+            && said.ends_with("This applies to 2 of 4 pairs of addresses; the other pairs are less restricted."),
         "{said}"
     );
 }
 
 #[test]
-fn what_traffic_does_not_tell_cannot_be_told() {
+fn a_rule_with_a_domain_name_makes_the_answer_unknown() {
     let place = place();
     place.write(
         "more.yaml",
@@ -392,10 +401,10 @@ fn what_traffic_does_not_tell_cannot_be_told() {
     let words = "explain shop/lonely 203.0.113.7 443 --snapshot cluster.yaml more.yaml --at 2026-11-21T00:00:00Z";
     let ended = place.run(words);
     assert_eq!(ended.status, Some(2), "{}{}", ended.stdout, ended.stderr);
-    let said = "It cannot be told whether shop/Pod/lonely may reach 203.0.113.7 on TCP 443: in the Admin tier ClusterNetworkPolicy names: \
-                whether egress[0] takes 203.0.113.7 on TCP 443 cannot be judged: it names *.example.com";
+    let said = "Unknown: it cannot be determined whether shop/Pod/lonely may reach 203.0.113.7 on TCP 443: in the Admin tier ClusterNetworkPolicy names: \
+                it is unknown whether egress[0] matches 203.0.113.7 on TCP 443: it names *.example.com";
     assert!(ended.stdout.starts_with(said), "{}", ended.stdout);
-    assert!(ended.stdout.contains("not known"), "{}", ended.stdout);
+    assert!(ended.stdout.contains(": unknown.\n"), "{}", ended.stdout);
 }
 
 #[test]

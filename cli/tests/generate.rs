@@ -5,7 +5,7 @@ mod foretell;
 
 use foretell::{Ended, Place, flow, report};
 
-/// The demo's recording ends then.
+/// The recording of the demo.
 const DEMO: &str = concat!(
     "--snapshot ",
     env!("CARGO_MANIFEST_DIR"),
@@ -19,11 +19,11 @@ fn generate(place: &Place, arguments: &str) -> Ended {
 }
 
 #[test]
-fn what_is_printed_allows_what_was_seen_and_is_told_so_by_check() {
+fn the_generated_policy_allows_the_recorded_traffic_and_check_agrees() {
     let place = Place::new();
     let generated = place.run(&format!("generate {DEMO} --window 3650d --namespace payments deployment/payments"));
     assert_eq!((generated.status, generated.stderr.as_str()), (Some(0), ""));
-    assert!(generated.stdout.starts_with("# Allows 6 relations in use of "), "{}", generated.stdout);
+    assert!(generated.stdout.starts_with("# Allows 6 connections in use of "), "{}", generated.stdout);
     let enforced = generated.stdout.replace("kguardian.dev/v1alpha1", "networking.k8s.io/v1");
     std::fs::create_dir(place.path().join("base")).unwrap();
     place.write("head/policy.yaml", enforced.replace("AuditNetworkPolicy", "NetworkPolicy"));
@@ -35,48 +35,48 @@ fn what_is_printed_allows_what_was_seen_and_is_told_so_by_check() {
 }
 
 #[test]
-fn one_direction_alone_is_restricted_where_that_is_asked_for() {
+fn restricts_limits_the_policy_to_one_direction() {
     let place = Place::new();
-    let asked =
+    let words =
         format!("generate {DEMO} --window 3650d -n payments Deployment/payments --restricts ingress --name inwards");
-    let generated = place.run(&asked).stdout;
+    let generated = place.run(&words).stdout;
     assert!(generated.contains("name: inwards") && generated.contains("policyTypes:\n  - Ingress\n"), "{generated}");
     assert!(!generated.contains("egress"), "{generated}");
 }
 
 #[test]
-fn without_traffic_it_allows_nothing_and_says_so() {
+fn without_traffic_the_policy_allows_nothing_and_a_message_says_so() {
     let place = Place::furnished();
     place.write("flows.ndjson", "");
     let generated = generate(&place, "-n prod Pod/web");
     assert_eq!(generated.status, Some(0), "{}", generated.stderr);
-    assert!(generated.stderr.contains("no traffic of Pod/web in use was seen"), "{}", generated.stderr);
+    assert!(generated.stderr.contains("no traffic in use of Pod/web was recorded"), "{}", generated.stderr);
     assert!(!generated.stdout.contains("ingress:"), "{}", generated.stdout);
 }
 
 #[test]
 fn flows_may_come_from_standard_input() {
     let place = Place::furnished();
-    let asked =
+    let words =
         "generate --snapshot snapshot.yaml --flows - --at 2026-11-21T02:00:00Z -n prod Pod/web --restricts ingress";
-    let generated = place.run_with_input(asked, (report("") + &flow("10.1.0.6", "10.1.0.5")).as_bytes());
+    let generated = place.run_with_input(words, (report("") + &flow("10.1.0.6", "10.1.0.5")).as_bytes());
     let rule = "  ingress:\n  - from:\n    - podSelector:\n        matchLabels:\n          app: client\n";
     assert!(generated.stdout.contains(rule), "{}{}", generated.stdout, generated.stderr);
 }
 
 #[test]
-fn what_cannot_be_generated_is_named() {
+fn a_policy_that_cannot_be_generated_is_an_error_with_the_reason() {
     let place = Place::furnished();
     place.write("flows.ndjson", flow("10.1.0.6", "10.1.0.5"));
-    for (arguments, said) in [
+    for (arguments, message) in [
         ("-n prod Pod/wbe", "Pod/wbe in prod has no pod in the snapshot; in its namespace are"),
         ("-n nowhere Pod/web", "Pod/web in nowhere has no pod in the snapshot\n"),
-        ("-n prod web", "write it like Deployment/checkout"),
+        ("-n prod web", "write a kind, a slash and a name, for example Deployment/checkout"),
         ("-n prod Pod/web --name Bad_Name", "metadata.name: \"Bad_Name\""),
         ("-n prod Pod/web --window 99999999d", "--window"),
     ] {
         let ended = generate(&place, arguments);
         assert_eq!((ended.status, ended.stdout.as_str()), (Some(2), ""), "{arguments}");
-        assert!(ended.stderr.contains(said), "{arguments}: {}", ended.stderr);
+        assert!(ended.stderr.contains(message), "{arguments}: {}", ended.stderr);
     }
 }

@@ -11,14 +11,14 @@ use api_server::ApiServer;
 use foretell::{Ended, Place};
 use serde_json::{Value, json};
 
-/// A server and a place with a kubeconfig that leads to it.
+/// A server, and a folder with a kubeconfig for it.
 fn cluster() -> (ApiServer, Place) {
     let (server, place) = (ApiServer::start(), Place::new());
     place.write("kubeconfig", server.kubeconfig());
     (server, place)
 }
 
-/// Nothing of this machine's own clusters and proxies gets in.
+/// A command that does not see this machine's clusters and proxies.
 fn command(place: &Place, words: &str) -> Command {
     let mut command = place.command(words.split_whitespace());
     for name in ["KUBECONFIG", "KUBERNETES_SERVICE_HOST", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"] {
@@ -47,22 +47,22 @@ fn pods(numbers: impl Iterator<Item = usize>) -> Vec<Value> {
     numbers.map(pod).collect()
 }
 
-/// Names the objects of a kind.
+/// Names of the objects of a kind.
 fn names(text: &str, kind: &str) -> Vec<String> {
     let documents = text.split("---\n").filter(|document| document.contains(&format!("\nkind: {kind}\n")));
     let name = |document: &str| document.lines().find_map(|line| line.strip_prefix("  name: ")).unwrap().to_owned();
     documents.map(name).collect()
 }
 
-fn refused(ended: &Ended, said: &str) {
+fn refused(ended: &Ended, message: &str) {
     assert_eq!((ended.status, ended.stdout.as_str()), (Some(2), ""), "{}", ended.stderr);
-    assert!(ended.stderr.contains(said), "{}\nis not in\n{}", said, ended.stderr);
+    assert!(ended.stderr.contains(message), "{message}\nis not in\n{}", ended.stderr);
     assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
     assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
 }
 
 #[test]
-fn a_snapshot_is_printed_and_told_and_holds_nothing_secret() {
+fn a_snapshot_is_printed_with_a_summary_and_has_no_secrets() {
     let (server, place) = cluster();
     server.list("/api/v1/pods", &pods(0..2));
     let ended = run(&place, SNAPSHOT);
@@ -71,15 +71,15 @@ fn a_snapshot_is_printed_and_told_and_holds_nothing_secret() {
     assert!(ended.stdout.contains("\ntaken: \"2026-11-21T12:00:00Z\"\n"), "the server's clock: {}", ended.stdout);
     assert!(ended.stdout.contains("\ncluster: cluster-one\n"), "{}", ended.stdout);
     assert!(!ended.stdout.contains("hunter2"), "{}", ended.stdout);
-    let said = [
+    let summary = [
         format!("foretell: Snapshot of {}: 1 Namespace, 2 Pod.", server.url),
-        "foretell: Not defined in this cluster, so it has none: AuditNetworkPolicy, AuditClusterNetworkPolicy, AuditException, AdminNetworkPolicy, BaselineAdminNetworkPolicy, ClusterNetworkPolicy.".to_owned(),
+        "foretell: Kinds that this cluster does not define: AuditNetworkPolicy, AuditClusterNetworkPolicy, AuditException, AdminNetworkPolicy, BaselineAdminNetworkPolicy, ClusterNetworkPolicy.".to_owned(),
     ];
-    assert_eq!(ended.stderr.lines().collect::<Vec<_>>(), said);
+    assert_eq!(ended.stderr.lines().collect::<Vec<_>>(), summary);
 }
 
 #[test]
-fn what_is_printed_is_what_evaluate_reads() {
+fn evaluate_reads_the_printed_snapshot() {
     let (server, place) = cluster();
     server.define("kguardian.dev", &[("v1alpha1", &["auditnetworkpolicies"])]);
     server.list("/api/v1/pods", &pods(1..3));
@@ -100,13 +100,17 @@ fn a_list_is_read_to_its_last_page() {
     server.list("/api/v1/pods", &pods(0..1201));
     let ended = run(&place, SNAPSHOT);
     assert_eq!(names(&ended.stdout, "Pod").len(), 1201, "{}", ended.stderr);
-    let asked: Vec<String> =
-        server.asked().into_iter().filter(|asked| asked.path == "/api/v1/pods").map(|asked| asked.query).collect();
-    assert_eq!(asked, ["limit=500", "limit=500&continue=500%3D", "limit=500&continue=1000%3D"]);
+    let queries: Vec<String> = server
+        .requests()
+        .into_iter()
+        .filter(|request| request.path == "/api/v1/pods")
+        .map(|request| request.query)
+        .collect();
+    assert_eq!(queries, ["limit=500", "limit=500&continue=500%3D", "limit=500&continue=1000%3D"]);
 }
 
 #[test]
-fn a_list_that_expires_is_read_again_from_its_beginning_and_in_the_end_in_one_piece() {
+fn a_list_that_expires_is_read_again_and_finally_in_one_piece() {
     let (server, place) = cluster();
     server.list("/api/v1/pods", &pods(0..1201));
     for _ in 0..3 {
@@ -116,27 +120,28 @@ fn a_list_that_expires_is_read_again_from_its_beginning_and_in_the_end_in_one_pi
     let mut names = names(&ended.stdout, "Pod");
     names.dedup();
     assert_eq!(names.len(), 1201, "{}", ended.stderr);
-    let asked = server.asked();
-    let first_pages = asked.iter().filter(|asked| asked.path == "/api/v1/pods" && asked.query == "limit=500").count();
-    let whole = asked.iter().filter(|asked| asked.path == "/api/v1/pods" && asked.query.is_empty()).count();
+    let requests = server.requests();
+    let first_pages =
+        requests.iter().filter(|request| request.path == "/api/v1/pods" && request.query == "limit=500").count();
+    let whole = requests.iter().filter(|request| request.path == "/api/v1/pods" && request.query.is_empty()).count();
     assert_eq!((first_pages, whole), (3, 1));
 }
 
 #[test]
-fn of_what_makes_pods_only_metadata_is_asked_for_and_every_request_is_authorised() {
+fn only_metadata_of_workloads_is_requested_and_every_request_is_authorised() {
     let (server, place) = cluster();
     run(&place, SNAPSHOT);
-    for asked in server.asked() {
-        let metadata = asked.headers["accept"].contains("as=PartialObjectMetadataList");
+    for request in server.requests() {
+        let metadata = request.headers["accept"].contains("as=PartialObjectMetadataList");
         let expected = ["namespaces", "statefulsets", "daemonsets", "replicasets", "cronjobs", "jobs"];
-        let is_expected = expected.iter().any(|plural| asked.path.ends_with(plural));
-        assert_eq!(metadata, is_expected, "{}", asked.path);
-        assert_eq!(asked.headers["authorization"], "Bearer hunter2");
+        let is_expected = expected.iter().any(|plural| request.path.ends_with(plural));
+        assert_eq!(metadata, is_expected, "{}", request.path);
+        assert_eq!(request.headers["authorization"], "Bearer hunter2");
     }
 }
 
 #[test]
-fn a_kind_is_found_in_whatever_version_of_its_group_serves_it() {
+fn a_kind_is_found_in_any_version_of_its_group_that_serves_it() {
     let (server, place) = cluster();
     server.define(
         "policy.networking.k8s.io",
@@ -156,19 +161,19 @@ fn a_kind_is_found_in_whatever_version_of_its_group_serves_it() {
 }
 
 #[test]
-fn a_kind_that_may_not_be_listed_is_named_with_the_mend_and_nothing_is_written() {
+fn a_kind_that_may_not_be_listed_is_named_with_the_fix_and_nothing_is_written() {
     let (server, place) = cluster();
     server.list("/api/v1/pods", &pods(0..2));
     server.once("/apis/apps/v1/replicasets", 403, "replicasets.apps is forbidden: User \"me\" cannot list");
     let ended = run(&place, &format!("{SNAPSHOT} --output s.yaml"));
-    refused(&ended, "may not list replicasets.apps of all namespaces");
+    refused(&ended, "you may not list replicasets.apps in all namespaces");
     refused(&ended, "manifests/snapshot");
     refused(&ended, "User \"me\" cannot list");
     assert!(!place.path().join("s.yaml").exists());
 }
 
 #[test]
-fn what_keeps_a_snapshot_from_being_taken_is_said_on_one_line() {
+fn every_failure_is_one_line() {
     let (server, place) = cluster();
     place.write(
         "broken.yaml",
@@ -190,16 +195,16 @@ fn what_keeps_a_snapshot_from_being_taken_is_said_on_one_line() {
             "{exec: {apiVersion: client.authentication.k8s.io/v1, command: sh, args: [-c, 'echo hunter2; echo session has expired >&2; exit 3'], interactiveMode: Never}}",
         ),
     );
-    for (words, said) in [
+    for (words, message) in [
         ("snapshot", "there is no kubeconfig at"),
         ("snapshot --kubeconfig nowhere", "nowhere: cannot be read: No such file or directory"),
         ("snapshot --kubeconfig broken.yaml", "broken.yaml: is not a kubeconfig"),
-        ("snapshot --kubeconfig none.yaml", "none.yaml: no context is current: choose one with --context"),
-        ("snapshot --kubeconfig kubeconfig --context prod", "there is no context \"prod\": it holds here, broken"),
         (
-            "snapshot --kubeconfig kubeconfig --context broken",
-            "the cluster \"none\" that the context names is not in it",
+            "snapshot --kubeconfig none.yaml",
+            "none.yaml: there is no current context; choose one with --context or kubectl config use-context: here, broken",
         ),
+        ("snapshot --kubeconfig kubeconfig --context prod", "there is no context \"prod\"; choose one of here, broken"),
+        ("snapshot --kubeconfig kubeconfig --context broken", "there is no cluster \"none\", which the context names"),
         ("snapshot --kubeconfig closed.yaml", "http://127.0.0.1:1: cannot be reached: Connection refused"),
         (
             "snapshot --kubeconfig exec.yaml",
@@ -208,10 +213,10 @@ fn what_keeps_a_snapshot_from_being_taken_is_said_on_one_line() {
         ("snapshot --kubeconfig failing.yaml", "the credential plugin sh failed (exit status: 3): session has expired"),
         ("snapshot --kubeconfig kubeconfig --output nowhere/s.yaml", "nowhere/s.yaml: cannot write the snapshot"),
     ] {
-        refused(&run(&place, words), said);
+        refused(&run(&place, words), message);
     }
     server.once("/apis", 401, "Unauthorized");
-    refused(&run(&place, SNAPSHOT), "it does not accept these credentials (401)");
+    refused(&run(&place, SNAPSHOT), "the credentials were not accepted (401)");
     server.once("/api/v1/nodes", 500, "etcdserver: request timed out");
     refused(&run(&place, SNAPSHOT), "GET /api/v1/nodes: 500 Internal Server Error: etcdserver: request timed out");
     server.once("/apis/discovery.k8s.io/v1/endpointslices", 404, "");
@@ -221,7 +226,7 @@ fn what_keeps_a_snapshot_from_being_taken_is_said_on_one_line() {
 }
 
 #[test]
-fn a_server_that_is_busy_for_a_moment_is_asked_again() {
+fn a_request_to_a_busy_server_is_repeated() {
     let (server, place) = cluster();
     server.once("/api/v1/nodes", 429, "too many requests");
     server.once("/api/v1/services", 503, "not ready");
@@ -229,7 +234,7 @@ fn a_server_that_is_busy_for_a_moment_is_asked_again() {
 }
 
 #[test]
-fn credentials_come_from_a_plugin_too() {
+fn credentials_may_come_from_a_plugin() {
     let (server, place) = cluster();
     let printed =
         r#"{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"by-plugin"}}"#;
@@ -239,7 +244,7 @@ fn credentials_come_from_a_plugin_too() {
     place.write("kubeconfig", server.kubeconfig().replace("{token: hunter2}", &plugin));
     let ended = run(&place, SNAPSHOT);
     assert_eq!(ended.status, Some(0), "{}", ended.stderr);
-    assert!(server.asked().iter().all(|asked| asked.headers["authorization"] == "Bearer by-plugin"));
+    assert!(server.requests().iter().all(|request| request.headers["authorization"] == "Bearer by-plugin"));
 }
 
 #[test]
@@ -255,10 +260,10 @@ fn the_kubeconfig_is_found_as_kubectl_finds_it() {
 const APPEND: &str = "snapshot --kubeconfig kubeconfig --append s.yaml";
 
 #[test]
-fn with_append_pods_that_have_gone_stay_in_the_file() {
+fn append_keeps_pods_that_have_gone() {
     let (server, place) = cluster();
     server.list("/api/v1/pods", &pods(0..3));
-    assert_eq!(run(&place, APPEND).status, Some(0), "a file that is not there is made");
+    assert_eq!(run(&place, APPEND).status, Some(0), "a file that does not exist is created");
     server.list("/api/v1/pods", &pods(2..4));
     server.at("Sat, 21 Nov 2026 13:00:00 GMT");
     let ended = run(&place, APPEND);
@@ -273,7 +278,7 @@ fn with_append_pods_that_have_gone_stay_in_the_file() {
 }
 
 #[test]
-fn a_file_that_cannot_be_added_to_is_left_as_it_is() {
+fn a_file_that_cannot_be_renewed_is_not_changed() {
     let (server, place) = (ApiServer::start(), Place::furnished());
     place.write("kubeconfig", server.kubeconfig());
     server.list("/api/v1/pods", &pods(0..3));
@@ -281,25 +286,25 @@ fn a_file_that_cannot_be_added_to_is_left_as_it_is() {
     let whole = fs::read_to_string(place.path().join("s.yaml")).unwrap();
     let short = whole.rsplit_once("---").unwrap().0.to_owned();
     let other = whole.replace("cluster-one", "cluster-two");
-    for (text, said) in [
-        (short.as_str(), "s.yaml: holds 2 of kind Pod where its first document says 3"),
+    for (text, message) in [
+        (short.as_str(), "s.yaml: contains 2 objects of kind Pod, and its first document states 3"),
         (other.as_str(), "s.yaml: is a snapshot of another cluster"),
-        (foretell::SNAPSHOT, "s.yaml: does not begin with a document of kind Snapshot"),
+        (foretell::SNAPSHOT, "s.yaml: the first document is not of kind Snapshot"),
     ] {
         place.write("s.yaml", text);
-        refused(&run(&place, APPEND), said);
+        refused(&run(&place, APPEND), message);
         assert_eq!(fs::read_to_string(place.path().join("s.yaml")).unwrap(), text);
     }
     place.write("s.yaml", &short);
     let ended = place.run("evaluate --snapshot s.yaml --flows flows.ndjson");
     refused(
         &ended,
-        "s.yaml: holds 2 of kind Pod where its first document says 3: it was cut short or changed; take it again",
+        "s.yaml: contains 2 objects of kind Pod, and its first document states 3: the file was truncated or changed; take a new snapshot",
     );
 }
 
 #[test]
-fn interrupted_it_leaves_the_former_file_and_no_other() {
+fn an_interrupted_run_leaves_the_previous_file_and_no_other() {
     for signal in ["INT", "TERM"] {
         let (server, place) = cluster();
         run(&place, APPEND);
@@ -328,7 +333,7 @@ fn a_file_keeps_its_permissions_and_a_link_stays_a_link() {
     let path = place.path().join("s.yaml");
     let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     run(&place, APPEND);
-    assert_eq!(mode(&path), 0o600, "its owner's alone at first");
+    assert_eq!(mode(&path), 0o600, "readable by its owner only at first");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
     symlink("s.yaml", place.path().join("link.yaml")).unwrap();
     assert_eq!(run(&place, &format!("{SNAPSHOT} --append link.yaml")).status, Some(0));

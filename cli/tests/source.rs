@@ -1,4 +1,4 @@
-//! The two revisions of a change, out of real Git repositories and folders.
+//! Reading the two revisions of a change, from real Git repositories and folders.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
 mod source_repository;
@@ -6,7 +6,8 @@ mod source_repository;
 use std::fs;
 use std::path::Path;
 
-use foretell_cli::source::{Loaded, Request, Revisions, SourceError, load};
+use foretell_cli::source::error::SourceError;
+use foretell_cli::source::{Loaded, Request, Revisions, load};
 use source_repository::{Repository, deployment, policy};
 
 fn request(repository: &Repository, base: &str, head: &str) -> Request {
@@ -57,7 +58,7 @@ fn a_branch_is_compared_with_its_base() {
 }
 
 #[test]
-fn what_is_judged_is_what_merging_makes_when_the_base_has_moved_on() {
+fn if_the_base_has_moved_on_the_merge_is_judged() {
     let repository = Repository::new();
     repository.write("a.yaml", &policy("a", "x"));
     repository.write("b.yaml", &policy("b", "x"));
@@ -84,7 +85,7 @@ fn what_is_judged_is_what_merging_makes_when_the_base_has_moved_on() {
     );
     assert_eq!(repository.state(), before, "neither work tree nor index nor refs are touched");
 
-    // Everything of the branch is in the base already: nothing changes.
+    // The base has every commit of the branch: there is no change.
     let loaded = load(&request(&repository, "main", "main~1")).unwrap();
     assert_eq!(loaded.change.before, loaded.change.after);
 }
@@ -107,7 +108,7 @@ fn a_conflict_names_its_files() {
 }
 
 #[test]
-fn what_cannot_be_found_is_named_with_its_mend() {
+fn a_missing_repository_revision_or_path_is_named_with_the_fix() {
     let repository = Repository::new();
     repository.write("a.yaml", "a: 1\n");
     repository.commit();
@@ -163,7 +164,7 @@ fn a_shallow_clone_says_how_to_deepen_it() {
 }
 
 #[test]
-fn paths_narrow_what_is_read() {
+fn paths_limit_which_files_are_read() {
     let repository = Repository::new();
     for path in ["policies/a.yaml", "policies/deep/b.yaml", "apps/policies/c.yaml", "d.yml"] {
         let name = path.rsplit('/').next().unwrap().split('.').next().unwrap();
@@ -193,7 +194,7 @@ fn paths_narrow_what_is_read() {
 }
 
 #[test]
-fn links_submodules_and_large_files_are_no_manifests() {
+fn links_submodules_and_large_files_are_not_manifests() {
     let repository = Repository::new();
     repository.write("a.yaml", &policy("a", "x"));
     repository.commit();
@@ -213,7 +214,7 @@ fn links_submodules_and_large_files_are_no_manifests() {
 }
 
 #[test]
-fn folders_are_compared_as_they_stand() {
+fn folders_are_compared() {
     let (base, head) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     for (folder, app) in [(base.path(), "a"), (head.path(), "b")] {
         fs::create_dir_all(folder.join("x/.git")).unwrap();
@@ -233,7 +234,7 @@ fn folders_are_compared_as_they_stand() {
 }
 
 #[test]
-fn rendering_compares_what_a_command_prints() {
+fn rendered_manifests_are_compared() {
     let repository = Repository::new();
     repository.write("chart/templates/web.yaml", &policy("{{ name }}", "{{ app }}"));
     repository.write("chart/app", "a");
@@ -246,7 +247,8 @@ fn rendering_compares_what_a_command_prints() {
     let mut request = request(&repository, "main", "feature");
     request.namespace = "prod".to_owned();
     request.render = Some(
-        "echo told >&2; sed \"s/{{ name }}/web/; s/{{ app }}/$(cat chart/app)/\" chart/templates/web.yaml".to_owned(),
+        "echo a message >&2; sed \"s/{{ name }}/web/; s/{{ app }}/$(cat chart/app)/\" chart/templates/web.yaml"
+            .to_owned(),
     );
     let loaded = load(&request).unwrap();
     assert_eq!(names(&loaded), (vec!["prod/web".to_owned()], vec!["prod/web".to_owned()]));
@@ -279,7 +281,7 @@ fn rendering_compares_what_a_command_prints() {
 }
 
 #[test]
-fn a_bare_repository_and_a_linked_work_tree_serve_as_well() {
+fn a_bare_repository_and_a_linked_work_tree_can_be_read() {
     let repository = Repository::new();
     repository.write("sub/web.yaml", &policy("web", "a"));
     repository.commit();
@@ -294,7 +296,7 @@ fn a_bare_repository_and_a_linked_work_tree_serve_as_well() {
 }
 
 #[test]
-fn settings_are_those_of_the_base() {
+fn settings_come_from_the_base() {
     let repository = Repository::new();
     repository.write("a.yaml", "a: 1\n");
     repository.commit();
@@ -326,7 +328,7 @@ fn settings_are_those_of_the_base() {
 }
 
 #[test]
-fn a_hundred_thousand_files_are_looked_through() {
+fn a_hundred_thousand_files_are_read() {
     let repository = Repository::new();
     repository.fast_import(|n| {
         let folder = format!("apps/{}/{}/{n}", n / 5_000, n / 100);
@@ -340,7 +342,7 @@ fn a_hundred_thousand_files_are_looked_through() {
     });
     let start = std::time::Instant::now();
     let loaded = load(&request(&repository, "main", "main")).unwrap();
-    println!("looked through in {:?}", start.elapsed());
+    println!("read in {:?}", start.elapsed());
     assert_eq!(loaded.change.after.len(), 5_000);
 
     let mut narrowed = request(&repository, "main", "main");

@@ -1,58 +1,63 @@
-//! What may be asked, and by which path.
+//! The HTTP API.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{DefaultBodyLimit, Path, RawQuery, State as Shared};
+use axum::extract::{DefaultBodyLimit, Path, RawQuery, Request, State as Shared};
 use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use foretell_policy::engine::identities::Identities;
-use foretell_policy::engine::world::World;
-use foretell_policy::explain::evaluation::evaluate;
-use foretell_policy::model::flow::{Direction, Endpoint, Flow, Protocol};
-use foretell_policy::policy::network_policy::Policy;
-use foretell_policy::report::data::{Denial, Report};
+use foretell_policy::report::data::Report;
 use foretell_policy::report::preview::Preview;
-use foretell_service::contract::{DenialPage, EvidenceAnswer, PolicySummary};
-use foretell_service::query::pairs;
+use foretell_service::contract::{DenialPage, EvidenceAnswer, PolicySummary, VerdictRow};
+use foretell_service::query::parameters;
 use foretell_service::refusal::Refusal;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
-use crate::judge::{Judged, preview};
-use crate::state::State;
-use crate::{ingest, verdicts};
+use crate::api::denials::DenialQuery;
+use crate::api::flow_question::{FlowQuestion, FlowVerdicts};
+use crate::judge::judged::Judged;
+use crate::judge::preview::preview;
+use crate::state::{POSTGRES, State};
+use crate::store;
 
-/// Bytes of a change.
+mod batch;
+pub mod denials;
+pub mod flow_question;
+mod ingest;
+pub mod verdicts;
+
+/// Largest body of `/v1/preview` in bytes.
 const LARGEST_CHANGE: usize = 32 << 20;
-/// Bytes of one flow that is asked about.
+/// Largest body of `/evaluate` in bytes.
 const LARGEST_QUESTION: usize = 64 << 10;
-/// Denials on a page where nothing else is asked for, and at most.
-const PAGE: (usize, usize) = (100, 1000);
 
-/// Whether a denial is asked for.
-type Test = Box<dyn Fn(&Denial) -> bool + Send>;
-
-/// All that is asked of the evaluator; who may is not told here.
+/// All routes. They check no permissions.
 pub fn routes(state: Arc<State>) -> Router {
-    Router::new()
-        .route("/v1/flows", post(ingest::flows).layer(DefaultBodyLimit::max(ingest::LARGEST)))
+    let with_parameters = Router::new().route("/v1/denials", get(denials)).route("/audit/verdicts", get(verdicts));
+    let without_parameters = Router::new()
+        .route("/v1/flows", post(ingest::flows).layer(DefaultBodyLimit::max(batch::LARGEST)))
         .route("/v1/preview", post(preview_change).layer(DefaultBodyLimit::max(LARGEST_CHANGE)))
         .route("/v1/policies", get(policies))
         .route("/v1/policies/{namespace}/{name}", get(policy))
         .route("/v1/cluster-policies/{name}", get(cluster_policy))
-        .route("/v1/denials", get(denials))
         .route("/v1/evidence", get(evidence))
-        .route("/audit/verdicts", get(verdicts::list))
-        .route("/evaluate", post(evaluate_one).layer(DefaultBodyLimit::max(LARGEST_QUESTION)))
-        .with_state(state)
+        .route("/evaluate", post(evaluate_flow).layer(DefaultBodyLimit::max(LARGEST_QUESTION)))
+        .route_layer(from_fn(refuse_parameters));
+    with_parameters.merge(without_parameters).with_state(state)
+}
+
+async fn refuse_parameters(request: Request, next: Next) -> Response {
+    match parameters(request.uri().query().unwrap_or_default(), &[]) {
+        Ok(_) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    }
 }
 
 fn judged(state: &State) -> Result<Arc<Judged>, Refusal> {
-    let waiting = || format!("nothing is judged yet: {}", state.health.waiting().join("; "));
+    let waiting = || format!("the policies are not judged yet: {}", state.health.waiting().join("; "));
     state.judged.load_full().ok_or_else(|| Refusal::unavailable(waiting()))
 }
 
@@ -72,21 +77,24 @@ async fn preview_change(
     body: Result<Json<Preview>, JsonRejection>,
 ) -> Result<Json<Report>, Refusal> {
     let question = read(body)?;
-    // An evaluator that does not see the cluster, or not all of it, would take what it does not see for absent.
-    judged(&state)?;
-    let answered = tokio::task::spawn_blocking(move || preview(&state, question)).await;
-    answered.map_err(|error| Refusal::internal(&error))?.map(Json)
+    // Before all objects are listed, those that are missing would count as absent.
+    let judged = judged(&state)?;
+    let window = state.window().clone();
+    let kept = state.settings.window;
+    let answer = move || preview(&judged.assembled, &window, kept, question, Timestamp::now());
+    tokio::task::spawn_blocking(answer).await.map_err(|error| Refusal::internal(&error))?.map(Json)
 }
 
 async fn policies(Shared(state): Shared<Arc<State>>) -> Result<Json<Vec<PolicySummary>>, Refusal> {
-    Ok(Json(judged(&state)?.policies.clone()))
+    let judged = judged(&state)?;
+    Ok(Json(judged.policies.iter().map(|policy| policy.summary.clone()).collect()))
 }
 
 async fn policy(
     Shared(state): Shared<Arc<State>>,
     Path((namespace, name)): Path<(String, String)>,
 ) -> Result<Json<PolicySummary>, Refusal> {
-    find(&state, &namespace, &name)?
+    find(&*judged(&state)?, &namespace, &name)
         .ok_or_else(|| Refusal::not_found(format!("there is no AuditNetworkPolicy {namespace}/{name}")))
 }
 
@@ -94,51 +102,20 @@ async fn cluster_policy(
     Shared(state): Shared<Arc<State>>,
     Path(name): Path<String>,
 ) -> Result<Json<PolicySummary>, Refusal> {
-    find(&state, "", &name)?.ok_or_else(|| Refusal::not_found(format!("there is no AuditClusterNetworkPolicy {name}")))
+    find(&*judged(&state)?, "", &name)
+        .ok_or_else(|| Refusal::not_found(format!("there is no AuditClusterNetworkPolicy {name}")))
 }
 
-/// Before anything was judged it is not known which there are.
-fn find(state: &State, namespace: &str, name: &str) -> Result<Option<Json<PolicySummary>>, Refusal> {
-    let judged = judged(state)?;
-    let mut policies = judged.policies.iter();
-    Ok(policies.find(|policy| policy.namespace == namespace && policy.name == name).cloned().map(Json))
+fn find(judged: &Judged, namespace: &str, name: &str) -> Option<Json<PolicySummary>> {
+    let mut policies = judged.policies.iter().map(|policy| &policy.summary);
+    policies.find(|policy| policy.namespace == namespace && policy.name == name).cloned().map(Json)
 }
 
 async fn denials(Shared(state): Shared<Arc<State>>, RawQuery(query): RawQuery) -> Result<Json<DenialPage>, Refusal> {
+    let query = DenialQuery::read(query.as_deref().unwrap_or_default())?;
     let judged = judged(&state)?;
-    let query = pairs(query.as_deref().unwrap_or_default());
-    let mut limit = PAGE.0;
-    let mut tests: Vec<Test> = Vec::new();
-    for (name, value) in query {
-        let bad = |expected: &str| Refusal::bad_request(format!("{name}: {value:?} is no {expected}"));
-        match name.as_str() {
-            "policy" => tests.push(Box::new(move |denial| denial.policy.name == value)),
-            "namespace" => tests.push(Box::new(move |denial| denial.policy.namespace == value)),
-            "direction" => {
-                let asked = Direction::BOTH.into_iter().find(|known| known.to_string() == value);
-                let asked = asked.ok_or_else(|| bad("direction: write Ingress or Egress"))?;
-                tests.push(Box::new(move |denial| denial.direction == asked));
-            }
-            "port" => {
-                let port: u16 = value.parse().map_err(|_| bad("port"))?;
-                tests.push(Box::new(move |denial| denial.port == port));
-            }
-            "peer" => tests.push(Box::new(move |denial| denial.peer.to_string().contains(&value))),
-            "state" => tests.push(Box::new(move |denial| {
-                serde_json::to_value(denial.state).is_ok_and(|state| state == value.as_str())
-            })),
-            "cursor" => tests.push(Box::new(move |denial| denial.id.to_string() > value)),
-            "limit" => limit = value.parse::<usize>().map_err(|_| bad("number"))?.clamp(1, PAGE.1),
-            _ => {}
-        }
-    }
-    let all = judged.policies.iter().flat_map(|policy| &policy.denials);
-    let mut found: Vec<Denial> = all.filter(|denial| tests.iter().all(|test| test(denial))).cloned().collect();
-    found.sort_by(|a, b| a.id.cmp(&b.id));
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let next = found.last().filter(|_| more).map(|last| last.id.to_string());
-    Ok(Json(DenialPage { denials: found, next }))
+    let all = judged.policies.iter().flat_map(|policy| &policy.summary.denials);
+    Ok(Json(query.page(all)))
 }
 
 async fn evidence(Shared(state): Shared<Arc<State>>) -> Result<Json<EvidenceAnswer>, Refusal> {
@@ -147,114 +124,115 @@ async fn evidence(Shared(state): Shared<Arc<State>>) -> Result<Json<EvidenceAnsw
     Ok(Json(EvidenceAnswer { evidence, nodes }))
 }
 
-/// kguardian's question: one flow.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct OneFlow {
-    src_pod_namespace: Option<String>,
-    src_pod_name: Option<String>,
-    dst_pod_namespace: Option<String>,
-    dst_pod_name: Option<String>,
-    #[serde(rename = "srcIP")]
-    src_ip: Option<IpAddr>,
-    #[serde(rename = "dstIP")]
-    dst_ip: Option<IpAddr>,
-    dst_port: u16,
-    protocol: Protocol,
-    timestamp: Option<Timestamp>,
-}
-
-#[derive(Debug, Serialize)]
-struct Results {
-    results: Vec<OneResult>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct OneResult {
-    policy_namespace: String,
-    policy_name: String,
-    #[serde(rename = "policyUID", skip_serializing_if = "Option::is_none")]
-    policy_uid: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    policy_generation: Option<i64>,
-    direction: Direction,
-    verdict: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-}
-
-async fn evaluate_one(
+async fn verdicts(
     Shared(state): Shared<Arc<State>>,
-    body: Result<Json<OneFlow>, JsonRejection>,
-) -> Result<Json<Results>, Refusal> {
-    let asked = read(body)?;
-    let judged = judged(&state)?;
-    let assembled = &judged.assembled;
-    let end = |side: &str, namespace: Option<String>, name: Option<String>, ip: Option<IpAddr>| {
-        let known = namespace.as_ref().zip(name.as_ref()).and_then(|(namespace, name)| {
-            let pod = *assembled.cluster.pods_by_name(namespace, name).last()?;
-            assembled.cluster.pod(pod).addresses.first().copied()
-        });
-        let ip = ip.or(known).ok_or_else(|| {
-            Refusal::bad_request(format!("{side}: neither an address nor the name of a pod that is known is given"))
-        })?;
-        Ok::<_, Refusal>(Endpoint { ip, pod_uid: None, namespace, pod: name })
-    };
-    let at = asked.timestamp.unwrap_or(assembled.at);
-    let flow = Flow {
-        start: at,
-        end: at,
-        node: None,
-        observed: None,
-        src: end("source", asked.src_pod_namespace, asked.src_pod_name, asked.src_ip)?,
-        dst: end("destination", asked.dst_pod_namespace, asked.dst_pod_name, asked.dst_ip)?,
-        protocol: asked.protocol,
-        port: asked.dst_port,
-        outcome: None,
-        guessed: false,
-        connections: 1,
-        packets: 0,
-        bytes: 0,
-    };
-    let policies = assembled.objects.iter().filter_map(Policy::of);
-    let policies = policies.filter(|policy| !policy.reference.kind.is_enforced()).map(Arc::new).collect();
-    let world = World::in_dialect(
-        assembled.cni,
-        &assembled.cluster,
-        Arc::new(Identities::as_recorded(&assembled.cluster)),
-        policies,
-    );
-    let evaluated = evaluate(&world, &flow, 0);
-    let mut results = Vec::new();
-    let mut said: BTreeSet<(&str, &str, Direction)> = BTreeSet::new();
-    let summary = |namespace: &str, name: &str| {
-        judged.policies.iter().find(|policy| policy.namespace == namespace && policy.name == name)
-    };
-    let result = |namespace: &str, name: &str, direction, verdict, reason| {
-        let known = summary(namespace, name);
-        OneResult {
-            policy_namespace: namespace.to_owned(),
-            policy_name: name.to_owned(),
-            policy_uid: known.map(|policy| policy.uid.clone()),
-            policy_generation: known.map(|policy| policy.generation),
-            direction,
-            verdict,
-            reason,
-        }
-    };
-    for line in &evaluated.lines {
-        said.insert((&line.policy.namespace, &line.policy.name, line.direction));
-        let verdict = crate::verdicts::verdict_name(line.verdict);
-        let reason = line.message.clone().or(line.reason.map(str::to_owned));
-        results.push(result(&line.policy.namespace, &line.policy.name, line.direction, verdict, reason));
+    RawQuery(query): RawQuery,
+) -> Result<Json<Vec<VerdictRow>>, Refusal> {
+    let filter = verdicts::read(query.as_deref().unwrap_or_default())?;
+    let rows = store::verdicts::select(state.store.pool(), filter).await.map_err(|error| {
+        state.health.set_waiting(POSTGRES, error.to_string());
+        Refusal::unavailable("the database does not answer; try again")
+    })?;
+    Ok(Json(rows))
+}
+
+async fn evaluate_flow(
+    Shared(state): Shared<Arc<State>>,
+    body: Result<Json<FlowQuestion>, JsonRejection>,
+) -> Result<Json<FlowVerdicts>, Refusal> {
+    let question = read(body)?;
+    flow_question::answer(&*judged(&state)?, question).map(Json)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use foretell_policy::model::dialect::Dialect;
+    use foretell_service::health::Health;
+    use foretell_service::metrics::Metrics;
+    use foretell_service::refusal::RefusalBody;
+    use jiff::SignedDuration;
+    use tower::ServiceExt as _;
+
+    use crate::metrics::EvaluatorMetrics;
+    use crate::scene::{Scene, audit_policy, flow, spec};
+    use crate::state::{OBJECTS, Settings};
+    use crate::store::Store;
+
+    use super::*;
+
+    /// The state of an evaluator whose database does not exist.
+    fn state() -> Arc<State> {
+        let hour = SignedDuration::from_hours(1);
+        let settings = Settings { window: hour, min_window: hour, cni: Dialect::UPSTREAM };
+        let store = Store::new("postgres://127.0.0.1:1/it").unwrap();
+        let (health, metrics) = (Health::default(), EvaluatorMetrics::new(&Metrics::default()));
+        health.set_waiting(OBJECTS, "not listed yet");
+        State::new(settings, store, health, metrics)
     }
-    for policy in &judged.policies {
-        for direction in Direction::BOTH {
-            if !said.contains(&(policy.namespace.as_str(), policy.name.as_str(), direction)) {
-                results.push(result(&policy.namespace, &policy.name, direction, "NotApplicable", None));
-            }
+
+    async fn ask(state: &Arc<State>, method: &str, path: &str) -> (u16, Vec<u8>) {
+        let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+        let response = routes(Arc::clone(state)).oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        (status, to_bytes(response.into_body(), usize::MAX).await.unwrap().into())
+    }
+
+    fn error(body: &[u8]) -> String {
+        serde_json::from_slice::<RefusalBody>(body).unwrap().error
+    }
+
+    #[tokio::test]
+    async fn every_route_refuses_unknown_query_parameters_by_name() {
+        let state = state();
+        for (method, path, known) in [
+            ("POST", "/v1/flows", "this path has none"),
+            ("POST", "/v1/preview", "this path has none"),
+            ("GET", "/v1/policies", "this path has none"),
+            ("GET", "/v1/policies/shop/web", "this path has none"),
+            ("GET", "/v1/cluster-policies/web", "this path has none"),
+            ("GET", "/v1/denials", "policy, namespace, direction"),
+            ("GET", "/v1/evidence", "this path has none"),
+            ("GET", "/audit/verdicts", "policy, namespace, policy_uid"),
+            ("POST", "/evaluate", "this path has none"),
+        ] {
+            let (status, body) = ask(&state, method, &format!("{path}?namespce=shop")).await;
+            let error = error(&body);
+            assert_eq!(status, 400, "{path}: {error}");
+            assert!(error.contains("namespce") && error.contains(known), "{path}: {error}");
         }
     }
-    Ok(Json(Results { results }))
+
+    #[tokio::test]
+    async fn before_the_first_evaluation_the_answer_is_503_with_the_missing_parts() {
+        let state = state();
+        for path in ["/v1/policies", "/v1/policies/shop/web", "/v1/cluster-policies/web", "/v1/denials", "/v1/evidence"]
+        {
+            let (status, body) = ask(&state, "GET", path).await;
+            assert_eq!(status, 503, "{path}");
+            assert!(error(&body).contains("waiting for the cluster's objects: not listed yet"), "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn policies_and_denials_are_served_from_the_last_evaluation() {
+        let state = state();
+        let mut scene = Scene::new(&[audit_policy("web", &spec("web", &[]))]).flow(&flow("batch", "web", 80));
+        state.judged.store(Some(scene.judge(SignedDuration::ZERO).into()));
+        let (status, body) = ask(&state, "GET", "/v1/policies").await;
+        let all: Vec<PolicySummary> = serde_json::from_slice(&body).unwrap();
+        assert_eq!((status, all.len()), (200, 1));
+        let (status, body) = ask(&state, "GET", "/v1/policies/shop/web").await;
+        let one: PolicySummary = serde_json::from_slice(&body).unwrap();
+        assert_eq!((status, one.name.as_str(), one.denials.len()), (200, "web", 1));
+        for path in ["/v1/policies/shop/other", "/v1/policies/other/web", "/v1/cluster-policies/web"] {
+            let (status, body) = ask(&state, "GET", path).await;
+            assert!(status == 404 && error(&body).starts_with("there is no Audit"), "{path}");
+        }
+        let (status, body) = ask(&state, "GET", "/v1/denials?namespace=shop&port=80").await;
+        let page: DenialPage = serde_json::from_slice(&body).unwrap();
+        assert_eq!((status, page.denials.len(), page.next), (200, 1, None));
+        let (status, body) = ask(&state, "GET", "/v1/evidence").await;
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
+    }
 }

@@ -1,4 +1,4 @@
-//! The evaluator.
+//! The evaluator's program.
 use std::process::ExitCode;
 
 use clap::Parser as _;

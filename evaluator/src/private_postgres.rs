@@ -1,7 +1,7 @@
-//! A Postgres of the evaluator's own, by the programs that the machine has: for one machine on which nobody runs a database yet.
+//! A private Postgres, run with the programs that are installed on the machine: for trying Foretell without a database.
 //!
-//! It listens on a socket in its folder, which nobody else may enter, and on no network. Everything is in that folder: whoever
-//! outgrows it dumps it into a database of theirs.
+//! It listens on a socket in its folder and on no network. Only this user may enter the folder. All data are in it; dump them to move
+//! to another database.
 
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
@@ -19,38 +19,36 @@ use tracing::info;
 
 /// Where Debian's packages put each version.
 const VERSIONS: &str = "/usr/lib/postgresql";
-/// The user of its database.
+/// User of the database.
 const USER: &str = "foretell";
-/// A socket's path has room for 107 bytes; Postgres adds its own name of 19.
-const LONGEST: usize = 107 - 19;
-/// How long it waits for connections to end before it ends them.
+/// Longest path of the folder in bytes. A socket's path has at most 107, of which the name that Postgres adds takes 19.
+const LONGEST_PATH: usize = 107 - 19;
+/// How long Postgres may wait for its clients to disconnect.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Why there is none.
+/// The private Postgres cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum PrivatePostgresError {
-    /// It does not run as root.
-    #[error(
-        "Postgres does not run as root: run the evaluator as another user, or give it a database by --database-url"
-    )]
+    /// Postgres refuses to run as root.
+    #[error("Postgres does not run as root: run the evaluator as another user, or set --database-url")]
     Root,
-    /// It is not installed.
+    /// Postgres is not installed.
     #[error(
-        "no Postgres is installed (looked in {VERSIONS} and PATH): apt-get install postgresql, or give a database by --database-url"
+        "no Postgres is installed (looked in {VERSIONS} and PATH): run apt-get install postgresql, or set --database-url"
     )]
     Missing,
-    /// The folder's data are of a version that is not installed.
-    #[error("{} holds data of Postgres {version}, which is not installed: apt-get install postgresql-{version}", dir.display())]
+    /// The folder has data of a version that is not installed.
+    #[error("{} has data of Postgres {version}, which is not installed: run apt-get install postgresql-{version}", dir.display())]
     OtherVersion {
         /// The folder.
         dir: PathBuf,
         /// The version.
         version: String,
     },
-    /// The socket in the folder would have too long a name.
-    #[error("--data-dir {}: is too long for a socket in it, of {LONGEST} bytes at most", _0.display())]
+    /// The path of the folder is too long for a socket in it.
+    #[error("--data-dir {}: a socket in it would have too long a path; use at most {LONGEST_PATH} bytes", _0.display())]
     TooLong(PathBuf),
-    /// Another evaluator has it.
+    /// Another evaluator uses the folder.
     #[error("--data-dir {}: another evaluator uses it", _0.display())]
     Taken(PathBuf),
     /// The folder cannot be used.
@@ -58,20 +56,20 @@ pub enum PrivatePostgresError {
     Folder {
         /// The folder.
         dir: PathBuf,
-        /// Why.
+        /// Cause.
         error: io::Error,
     },
     /// A program of Postgres failed.
-    #[error("{program} failed: {said}")]
+    #[error("{program} failed: {output}")]
     Program {
-        /// Which.
+        /// Name of the program.
         program: &'static str,
-        /// What it said.
-        said: String,
+        /// Its standard error.
+        output: String,
     },
 }
 
-/// A folder with a database in it, and the programs that serve it. Nobody else can have it as long as the value lives.
+/// A folder with a database, and the programs of its version. It is locked against other evaluators while the value exists.
 #[derive(Debug)]
 pub struct PrivatePostgres {
     programs: PathBuf,
@@ -79,7 +77,7 @@ pub struct PrivatePostgres {
     _lock: File,
 }
 
-/// Where its folder is if none is named.
+/// The folder to use if none is given.
 #[must_use]
 pub fn default_dir() -> Option<PathBuf> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -88,7 +86,7 @@ pub fn default_dir() -> Option<PathBuf> {
 }
 
 impl PrivatePostgres {
-    /// Makes the database, if the folder holds none yet.
+    /// Locks the folder, and creates the database if the folder has none.
     ///
     /// # Errors
     /// [`PrivatePostgresError`].
@@ -100,7 +98,7 @@ impl PrivatePostgres {
         let failed = |error| Folder { dir: dir.to_owned(), error };
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
         let dir = &dir.canonicalize().map_err(failed)?;
-        if dir.as_os_str().len() > LONGEST {
+        if dir.as_os_str().len() > LONGEST_PATH {
             return Err(TooLong(dir.clone()));
         }
         let lock = File::create(dir.join("lock")).map_err(failed)?;
@@ -110,12 +108,12 @@ impl PrivatePostgres {
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         let private = Self { programs: programs(dir)?, dir: dir.clone(), _lock: lock };
-        private.end_what_was_left()?;
+        private.stop_orphan()?;
         private.initialise()?;
         Ok(private)
     }
 
-    /// How it is reached.
+    /// How to connect to it.
     #[must_use]
     pub fn options(&self) -> PgConnectOptions {
         PgConnectOptions::new_without_pgpass().socket(&self.dir).username(USER).database("postgres")
@@ -125,17 +123,20 @@ impl PrivatePostgres {
         self.dir.join("data")
     }
 
-    /// An evaluator that was killed leaves its Postgres running.
-    fn end_what_was_left(&self) -> Result<(), PrivatePostgresError> {
+    /// Stops the Postgres that an evaluator left running when it was killed.
+    fn stop_orphan(&self) -> Result<(), PrivatePostgresError> {
         if !self.data().join("postmaster.pid").exists() {
             return Ok(());
         }
         let mut stop = Command::new(self.programs.join("pg_ctl"));
         stop.args(["stop", "--mode=fast", "--wait", "--pgdata"]).arg(self.data());
-        match said_by("pg_ctl", &mut stop) {
-            // Its process is gone already; Postgres mends what it finds.
-            Err(PrivatePostgresError::Program { said, .. }) if said.contains("No such process") => Ok(()),
-            Err(PrivatePostgresError::Program { said, .. }) if said.contains("Is server running?") => Ok(()),
+        match execute("pg_ctl", &mut stop) {
+            // The process ended already. Postgres recovers when it starts.
+            Err(PrivatePostgresError::Program { output, .. })
+                if output.contains("No such process") || output.contains("Is server running?") =>
+            {
+                Ok(())
+            }
             ended => ended,
         }
     }
@@ -145,22 +146,22 @@ impl PrivatePostgres {
         if self.data().exists() {
             return Ok(());
         }
-        // Under another name until it is whole.
+        // Under another name until it is complete.
         let new = self.dir.join("data.new");
         if new.exists() {
             fs::remove_dir_all(&new).map_err(failed)?;
         }
         let mut initdb = Command::new(self.programs.join("initdb"));
-        // Whoever may enter the folder is trusted: this user.
+        // Only this user can enter the folder, so no password is needed.
         initdb.args(["--auth=trust", "--encoding=UTF8", "--locale=C", &format!("--username={USER}"), "--pgdata"]);
-        said_by("initdb", initdb.arg(&new))?;
+        execute("initdb", initdb.arg(&new))?;
         fs::rename(&new, self.data()).map_err(failed)
     }
 
-    /// Serves it until told to stop.
+    /// Runs Postgres until it is asked to stop.
     ///
     /// # Errors
-    /// Where it ends unasked, or cannot be started.
+    /// Postgres cannot be started, or it ended too early.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let mut command = tokio::process::Command::new(self.programs.join("postgres"));
         command.arg("-D").arg(self.data()).args([
@@ -172,35 +173,35 @@ impl PrivatePostgres {
         ]);
         command.arg(&self.dir).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("{}", self.programs.join("postgres").display()))?;
-        info!("Keeps its data in a Postgres of its own in {}", self.dir.display());
-        let said = child.stderr.take().map(|stderr| tokio::spawn(repeat(stderr)));
+        info!(postgres.dir = %self.dir.display(), "Runs a private Postgres in {}", self.dir.display());
+        let log = child.stderr.take().map(|stderr| tokio::spawn(forward(stderr)));
         tokio::select! {
             ended = child.wait() => anyhow::bail!("Postgres ended: {}", ended?),
             () = stop.cancelled() => {}
         }
         let Some(pid) = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)) else { return Ok(()) };
-        // First it lets those who are connected finish; then it sends them away.
+        // SIGTERM waits for clients to disconnect; SIGINT disconnects them.
         kill_process(pid, Signal::TERM)?;
         if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
             kill_process(pid, Signal::INT)?;
             child.wait().await?;
         }
-        if let Some(said) = said {
-            said.await?;
+        if let Some(log) = log {
+            log.await?;
         }
         Ok(())
     }
 }
 
-/// Puts what it says into this process's log.
-async fn repeat(stderr: impl AsyncRead + Unpin) {
+/// Copies its output to this process's log.
+async fn forward(stderr: impl AsyncRead + Unpin) {
     let mut lines = BufReader::new(stderr).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         info!("Postgres: {line}");
     }
 }
 
-/// The programs of the version that made the folder's data; for a new one the newest.
+/// The programs of the version that created the folder's data; for a new folder those of the newest version.
 fn programs(dir: &Path) -> Result<PathBuf, PrivatePostgresError> {
     let is_there = |bin: &PathBuf| bin.join("postgres").is_file() && bin.join("initdb").is_file();
     let on_path = || {
@@ -210,7 +211,7 @@ fn programs(dir: &Path) -> Result<PathBuf, PrivatePostgresError> {
     if let Ok(version) = fs::read_to_string(dir.join("data/PG_VERSION")) {
         let version = version.trim().to_owned();
         let bin = Path::new(VERSIONS).join(&version).join("bin");
-        // Elsewhere than on Debian, what PATH offers has to be it; if it is not, it says so itself.
+        // Other distributions have one version, in PATH. If it is the wrong one, Postgres says so when it starts.
         let bin = Some(bin).filter(is_there).or_else(on_path);
         return bin.ok_or_else(|| PrivatePostgresError::OtherVersion { dir: dir.to_owned(), version });
     }
@@ -221,8 +222,8 @@ fn programs(dir: &Path) -> Result<PathBuf, PrivatePostgresError> {
     newest.or_else(on_path).ok_or(PrivatePostgresError::Missing)
 }
 
-fn said_by(program: &'static str, command: &mut Command) -> Result<(), PrivatePostgresError> {
-    let failed = |said| PrivatePostgresError::Program { program, said };
+fn execute(program: &'static str, command: &mut Command) -> Result<(), PrivatePostgresError> {
+    let failed = |output| PrivatePostgresError::Program { program, output };
     let ended = command.stdin(Stdio::null()).output().map_err(|error| failed(error.to_string()))?;
     if ended.status.success() {
         return Ok(());

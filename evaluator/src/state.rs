@@ -1,4 +1,4 @@
-//! What the parts of the evaluator share.
+//! State that the tasks of the evaluator share.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,53 +10,55 @@ use foretell_service::health::Health;
 use jiff::SignedDuration;
 use tokio::sync::Notify;
 
-use crate::judge::Judged;
+use crate::judge::judged::Judged;
 use crate::metrics::EvaluatorMetrics;
 use crate::objects::Objects;
 use crate::store::Store;
 use crate::window::Window;
 
-/// The name of what is waited for until the API server has told of everything.
+/// Name in [`Health`] of the complete lists of the cluster's objects.
 pub const OBJECTS: &str = "the cluster's objects";
-/// The name of what is waited for until the database answers.
+/// Name in [`Health`] of the database.
 pub const POSTGRES: &str = "Postgres";
 
-/// Shared by all.
-pub struct State {
-    /// How long traffic counts.
-    pub span: SignedDuration,
-    /// What enforces the policies.
+/// How policies are judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// How long traffic counts and pods that have gone are known.
+    pub window: SignedDuration,
+    /// How long nodes must have been watched before a policy of their pods can be promoted.
+    pub min_window: SignedDuration,
+    /// The enforcer whose reading of policies counts.
     pub cni: Dialect,
+}
+
+/// The shared state.
+pub struct State {
+    /// How policies are judged.
+    pub settings: Settings,
     /// The database.
     pub store: Store,
-    /// What is waited for.
+    /// What the evaluator is waiting for.
     pub health: Health,
-    /// What is counted.
+    /// The evaluator's metrics.
     pub metrics: EvaluatorMetrics,
     objects: Mutex<Objects>,
     window: Mutex<Window>,
-    /// The cluster as it was judged last: by it flows are resolved when they come in.
+    /// The cluster that was last judged. Arriving flows are resolved by it.
     pub cluster: ArcSwap<Cluster>,
-    /// What was said last.
+    /// The last result.
     pub judged: ArcSwapOption<Judged>,
-    /// Wakes who judges.
+    /// Notified when the policies must be judged again.
     pub changed: Notify,
     is_open: AtomicBool,
 }
 
 impl State {
-    /// Nothing is known yet.
+    /// The state at the start.
     #[must_use]
-    pub fn new(
-        span: SignedDuration,
-        cni: Dialect,
-        store: Store,
-        health: Health,
-        metrics: EvaluatorMetrics,
-    ) -> Arc<Self> {
+    pub fn new(settings: Settings, store: Store, health: Health, metrics: EvaluatorMetrics) -> Arc<Self> {
         Arc::new(Self {
-            span,
-            cni,
+            settings,
             store,
             health,
             metrics,
@@ -69,22 +71,22 @@ impl State {
         })
     }
 
-    /// What was kept was read: from now on batches are taken.
-    pub fn opened(&self) {
+    /// The database has been read. From now on batches are accepted.
+    pub fn open(&self) {
         self.is_open.store(true, Ordering::Release);
     }
 
-    /// Whether it was.
+    /// Whether batches are accepted.
     pub fn is_open(&self) -> bool {
         self.is_open.load(Ordering::Acquire)
     }
 
-    /// The objects. To be held for moments.
+    /// The objects. Hold the lock briefly.
     pub fn objects(&self) -> MutexGuard<'_, Objects> {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The window. To be held for moments.
+    /// The window. Hold the lock briefly.
     pub fn window(&self) -> MutexGuard<'_, Window> {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,10 +1,10 @@
-//! Watches the API server and tells [`crate::objects`].
+//! Watches the API server and applies the events to [`crate::objects`].
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use foretell_policy::resource::object::Kind;
-use foretell_policy::snapshot::api_resource::{Detail, Presence, RESOURCES as ALL, Resource, Version};
+use foretell_policy::snapshot::api_resource::{Detail, Presence, Resource, Version};
 use futures::{Stream, StreamExt as _};
 use jiff::Timestamp;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
@@ -15,21 +15,18 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::objects::News;
+use crate::objects::WatchEvent;
 use crate::state::State;
 
-/// The kinds that are watched: all that a snapshot holds.
-pub const RESOURCES: [Resource; ALL.len()] = ALL;
+/// Pause before a failed watch starts again.
+const RETRY: Duration = Duration::from_secs(2);
+/// Pause before a resource that is not served is tried again.
+const NOT_SERVED_RETRY: Duration = Duration::from_secs(5);
 
-/// How long a watch that failed rests before it is begun again. It is said each time that the reason changes.
-const REST: Duration = Duration::from_secs(2);
-/// How often a kind that is not served is asked for.
-const NOT_SERVED_REST: Duration = Duration::from_secs(5);
-
-/// Watches one kind until it is told to stop.
+/// Watches one resource until it is asked to stop.
 ///
 /// # Errors
-/// Never: what fails is said and tried again.
+/// None: failures are reported in health and tried again.
 pub async fn watch(
     state: Arc<State>,
     client: Client,
@@ -45,29 +42,28 @@ pub async fn watch(
             () = stop.cancelled() => return Ok(()),
             ended = follow(&state, &resource, events) => ended,
         };
-        // A cluster serves one of them at least, or none.
-        let rest = match ended {
+        let pause = match ended {
             Ended::NotServed if tried + 1 < versions.len() => {
                 tried += 1;
                 continue;
             }
             Ended::NotServed => {
                 tried = 0;
-                note_not_served(&state, &resource);
-                NOT_SERVED_REST
+                set_not_served(&state, &resource);
+                NOT_SERVED_RETRY
             }
-            Ended::Rests(rest) => rest,
+            Ended::RetryAfter(pause) => pause,
         };
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            () = tokio::time::sleep(rest) => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }
 
 type Events = futures::stream::BoxStream<'static, Result<Event<Value>, watcher::Error>>;
 
-/// The versions in which a kind is read, the newest first.
+/// The versions that the engine reads, the newest first.
 fn versions(resource: &Resource) -> Vec<&'static str> {
     match resource.version {
         Version::Exactly(version) => vec![version],
@@ -75,12 +71,12 @@ fn versions(resource: &Resource) -> Vec<&'static str> {
     }
 }
 
-/// Why a watch has ended.
+/// Why a watch ended.
 enum Ended {
-    /// The server does not know the version.
+    /// The API server does not serve this version.
     NotServed,
-    /// It is to be begun anew after this time.
-    Rests(Duration),
+    /// It must be started again after this time.
+    RetryAfter(Duration),
 }
 
 fn events(client: Client, resource: &Resource, api_version: &'static str) -> Events {
@@ -107,7 +103,7 @@ fn valued<K: Serialize + Send + 'static>(
 ) -> Events {
     let value = move |object: &K| {
         let mut value = serde_json::to_value(object).unwrap_or_default();
-        // Metadata alone says that it is metadata.
+        // A list of metadata has the kind `PartialObjectMetadata`.
         value["apiVersion"] = api_version.into();
         value["kind"] = resource.kind.into();
         value
@@ -129,51 +125,55 @@ async fn follow(state: &State, resource: &Resource, mut events: Events) -> Ended
     while let Some(event) = events.next().await {
         let event = match event {
             Ok(event) => event,
-            Err(error) => return explain(state, resource, &error),
+            Err(error) => return handle(state, resource, &error),
         };
-        let news = match event {
-            Event::Init => News::Begin,
-            Event::InitApply(object) => News::Listed(object),
-            Event::InitDone => News::Complete,
-            Event::Apply(object) => News::Applied(object),
-            Event::Delete(object) => News::Deleted(object),
+        let event = match event {
+            Event::Init => WatchEvent::ListBegins,
+            Event::InitApply(object) => WatchEvent::Listed(object),
+            Event::InitDone => WatchEvent::ListEnds,
+            Event::Apply(object) => WatchEvent::Applied(object),
+            Event::Delete(object) => WatchEvent::Deleted(object),
         };
-        if matches!(news, News::Complete) {
-            state.health.has(resource.plural);
+        if matches!(event, WatchEvent::ListEnds) {
+            state.health.set_ready(resource.plural);
         }
-        if state.objects().hear(resource, news, Timestamp::now()) {
+        if state.objects().apply(resource, event, Timestamp::now()) {
             state.changed.notify_one();
         }
     }
-    Ended::Rests(REST)
+    Ended::RetryAfter(RETRY)
 }
 
-/// There is none of a kind that is not served. Ours are to be installed; admin policies need not be.
-fn note_not_served(state: &State, resource: &Resource) {
-    state.objects().not_served(resource);
+/// Our own kinds must be installed. Those of admin policies need not be.
+fn set_not_served(state: &State, resource: &Resource) {
+    state.objects().set_not_served(resource);
     match resource.version {
         Version::Exactly(_) => {
-            let definition = "its CustomResourceDefinition is not installed: kubectl apply -f manifests/crds";
-            state.health.waits_for(resource.plural, definition);
+            let problem = "the CustomResourceDefinition is not installed; run kubectl apply -f manifests/crds";
+            state.health.set_waiting(resource.plural, problem);
         }
-        Version::Preferred { .. } => state.health.has(resource.plural),
+        Version::Preferred { .. } => state.health.set_ready(resource.plural),
     }
     state.changed.notify_one();
 }
 
-fn explain(state: &State, resource: &Resource, error: &watcher::Error) -> Ended {
-    let code = match error {
+fn handle(state: &State, resource: &Resource, error: &watcher::Error) -> Ended {
+    match status_code(error) {
+        404 if resource.presence == Presence::IfInstalled => Ended::NotServed,
+        // The API server ends old watches. A new list follows, and the objects stay known meanwhile.
+        410 => Ended::RetryAfter(Duration::ZERO),
+        _ => {
+            state.health.set_waiting(resource.plural, error.to_string());
+            Ended::RetryAfter(RETRY)
+        }
+    }
+}
+
+/// The HTTP status of an answer; 0: there was none.
+fn status_code(error: &watcher::Error) -> u16 {
+    match error {
         watcher::Error::InitialListFailed(Error::Api(status))
         | watcher::Error::WatchStartFailed(Error::Api(status)) => status.code,
         _ => 0,
-    };
-    match code {
-        404 if resource.presence == Presence::IfInstalled => Ended::NotServed,
-        // The API server lets a watch end now and then; what was listed is begun anew, and nothing is missing meanwhile.
-        410 => Ended::Rests(Duration::ZERO),
-        _ => {
-            state.health.waits_for(resource.plural, error.to_string());
-            Ended::Rests(REST)
-        }
     }
 }

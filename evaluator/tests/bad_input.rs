@@ -1,10 +1,10 @@
-//! What cannot be used is said by name, with the mend, before anything is done.
+//! Arguments that cannot be used are refused by name, with a fix, before anything starts.
 
 use std::process::Command;
 
 #[test]
 fn arguments_that_cannot_be_used_are_refused_by_name() {
-    for (arguments, status, said) in [
+    for (arguments, status, message) in [
         (&["--database-url=postgres://it/it", "--data-dir=/it"][..], 2, "--data-dir"),
         (&["--database-url=postgres://it/it", "--window=soon"], 2, "write it like 7d or 12h"),
         (&["--database-url=postgres://it/it", "--listen=here"], 2, "--listen"),
@@ -16,7 +16,7 @@ fn arguments_that_cannot_be_used_are_refused_by_name() {
         let ended = Command::new(evaluator).args(arguments).env_clear().output().unwrap();
         let stderr = String::from_utf8(ended.stderr).unwrap();
         assert_eq!(ended.status.code(), Some(status), "{arguments:?}: {stderr}");
-        assert!(stderr.contains(said), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(message), "{arguments:?}: {stderr}");
         assert!(!stderr.contains("secret"), "{stderr}");
     }
 }

@@ -1,5 +1,5 @@
-//! The parts of the engine, each by itself, over the large generated cluster (`generated`). All together and their targets:
-//! the bench `table`.
+//! Benchmarks of the parts of the engine over the large generated cluster (`generated`). The bench `table` measures the whole, with
+//! its targets.
 #![expect(clippy::unwrap_used, reason = "the data is made here")]
 
 use std::hint::black_box;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use foretell_policy::cluster::inventory::Cluster;
 use foretell_policy::engine::identities::Identities;
-use foretell_policy::engine::index::{BatchVerdicts, FlowKey};
+use foretell_policy::engine::index::batch::{BatchVerdicts, FlowKey};
 use foretell_policy::engine::world::World;
 use foretell_policy::explain::evaluation::evaluate;
 

@@ -1,36 +1,36 @@
 //! The engine's figures against their targets, in one table: `make bench`.
 //!
-//! The clusters and the traffic are generated (`generated`), from one seed, and made outside the clock; so is what reads them. Each
+//! The clusters and the traffic are generated (`generated`), from one seed, and made before the measurement, as are the objects that read them. Each
 //! figure is the best and the median of several rounds on one thread: other work on the machine makes rounds slower and none
-//! faster. `FORETELL_BENCH_SEED` takes another seed.
+//! faster. `FORETELL_BENCH_SEED` sets another seed.
 //!
-//! Measured so on one of two cores (Xeon, 2 MB of second-level cache each) of a virtual machine that others kept busy, seed
-//! 20261121. The engine before is the one that walked each rule's text for each flow, on the same data.
+//! Measured on one of two cores (Xeon, 2 MB of second-level cache each) of a virtual machine under other load, seed
+//! 20261121. "The engine before" evaluated the text of each rule for each flow, on the same data.
 //!
 //! | what | best | median | target | the engine before |
 //! |---|---|---|---|---|
 //! | all verdicts, large | 3.69 million flows/s (54.0 million verdicts/s) | 3.54 | 3 million | 0.15 million, with sentences 0.03 million |
 //! | all verdicts, small | 7.33 million flows/s (101 million verdicts/s) | 6.85 | 6 million | 0.94 million, with sentences 0.09 million |
 //! | compile 5,000 policies over 20,000 pods | 224 ms, 75 MB | 252 ms | 500 ms, 150 MB | 331 to 445 ms |
-//! | a pod added, changed, relabelled | 9 to 14 us | 20 to 31 us | 100 us | all anew |
-//! | a namespaced policy added or changed | 1 to 2 us | 5 to 8 us | 1 ms | all anew |
-//! | a cluster policy added or changed | 21 to 34 us | 45 to 50 us | 1 ms | all anew |
+//! | a pod added, changed, relabelled | 9 to 14 us | 20 to 31 us | 100 us | rebuilt |
+//! | a namespaced policy added or changed | 1 to 2 us | 5 to 8 us | 1 ms | rebuilt |
+//! | a cluster policy added or changed | 21 to 34 us | 45 to 50 us | 1 ms | rebuilt |
 //! | replay 1,000,000 flows against a namespaced policy | 0.2 us | 4 us, slowest 0.3 ms | 50 ms | 60 to 72 ms, report included |
 //! | the same against a cluster policy | 0.7 ms | 0.9 ms, slowest 45 ms | 50 ms | one of 270,000 denials: 9 s, report included |
 //! | the whole preview of a namespaced one, with its report | 4 ms | 6 ms | - | 120 to 130 ms |
 //!
-//! All policies together, which is what effects are made of, are asked flow by flow and with every reason: 0.80 million flows/s on
-//! the large cluster, 0.36 under 10 admin policies, 0.20 under 100.
+//! Joint decisions of all policies, from which effects follow, are computed flow by flow and with every reason: 0.80 million flows/s
+//! on the large cluster, 0.36 under 10 admin policies, 0.20 under 100.
 //!
 //! When others fill the caches the same rounds reach 2.0 to 2.9 million flows a second on the large cluster.
 //!
 //! Where the time goes: a flow takes 145 ns in the small cluster, all of which lies in the caches next to the core: about two
-//! fifths for looking up its ends, two fifths for gathering bits, one fifth for what the policies make of them. In the large
+//! fifths for looking up its ends, two fifths for gathering bits, one fifth for the verdicts. In the large
 //! one it takes 280 ns. The difference is memory: a flow touches some thirty lines of 64 bytes, spread over about 4 MB, where a
 //! load that waits for the one before took 24 to 40 ns (5 to 7 ns in 512 kB, 10 to 20 in 2 MB), and most of them do not wait for one
 //! another.
 //!
-//! What others reach on a cluster, policies and traffic of these sizes, on one core of such a machine, measured apart: kguardian's
+//! Results of others on a cluster, policies and traffic of these sizes, on one core of such a machine, measured apart: kguardian's
 //! matcher 3,261 flows/s (small: 27,920; all verdicts), kube-network-policies' engine 17,061 (78,385; accept or deny only),
 //! policy-assistant's matcher 11,545 (accept or deny only, with everything resolved outside the clock).
 #![expect(clippy::unwrap_used, clippy::cast_precision_loss, reason = "a benchmark of data that is made here")]
@@ -45,7 +45,8 @@ use foretell_policy::cluster::traffic::Traffic;
 use foretell_policy::engine::backends::Backend;
 use foretell_policy::engine::effect::Worlds;
 use foretell_policy::engine::identities::Identities;
-use foretell_policy::engine::index::{BatchVerdicts, FlowKey, Replay};
+use foretell_policy::engine::index::batch::{BatchVerdicts, FlowKey};
+use foretell_policy::engine::index::replay::Replay;
 use foretell_policy::engine::live::Live;
 use foretell_policy::engine::pair::{Dialled, Pair};
 use foretell_policy::engine::world::World;
@@ -61,7 +62,7 @@ use generated::{Generated, LARGE, SEED, SMALL, Size};
 
 /// Distinct flows of the window that is replayed.
 const WINDOW: usize = 1_000_000;
-/// Flows that are judged between two looks at the answers.
+/// Flows that are judged before the verdicts are cleared.
 const BATCH: usize = 1024;
 
 fn main() {
@@ -71,7 +72,7 @@ fn main() {
     judging(&SMALL, seed, "6,000,000/s", "kguardian 27,920; kube-network-policies 78,385 (accept/deny)");
     judging(&LARGE, seed, "3,000,000/s", "kguardian 3,261; kube-network-policies 17,061 (accept/deny)");
     let generated = Generated::new(&LARGE, seed);
-    standing_world(&generated);
+    deciding(&generated);
     compiling(&generated);
     changing(&generated);
     replaying(&generated);
@@ -127,17 +128,17 @@ fn judging(size: &Size, seed: u64, target: &str, others: &str) {
     let cluster = Cluster::build(&generated.objects);
     let identities = Arc::new(Identities::as_recorded(&cluster));
     let world = World::new(&cluster, Arc::clone(&identities), generated.compiled());
-    let mut said = BatchVerdicts::default();
+    let mut verdicts = BatchVerdicts::default();
     let (mut answers, mut denials, mut full_lookups) = (0, 0, 0);
     for keys in keys.chunks(BATCH) {
-        said.clear();
-        world.judge(keys, &mut said);
-        answers += said.answers().len();
-        denials += said.answers().iter().filter(|(_, answer)| answer.denies()).count();
-        full_lookups += said.full_lookups();
+        verdicts.clear();
+        world.judge(keys, &mut verdicts);
+        answers += verdicts.answers().len();
+        denials += verdicts.answers().iter().filter(|(_, answer)| answer.denies()).count();
+        full_lookups += verdicts.full_lookups();
     }
     println!(
-        "{}: {} pods of {} identities, {} policies, {} flows, {:.1} verdicts a flow, {:.0} % denials, {full_lookups} by the long way",
+        "{}: {} pods of {} identities, {} policies, {} flows, {:.1} verdicts a flow, {:.0} % denials, {full_lookups} by full lookup",
         size.name,
         cluster.pods().count(),
         identities.all().len(),
@@ -148,9 +149,9 @@ fn judging(size: &Size, seed: u64, target: &str, others: &str) {
     );
     let times = timed(30, || {
         for keys in keys.chunks(BATCH) {
-            said.clear();
-            world.judge(keys, &mut said);
-            black_box(&said);
+            verdicts.clear();
+            world.judge(keys, &mut verdicts);
+            black_box(&verdicts);
         }
     });
     row(&format!("all verdicts, {}: flows", size.name), rates(flows.len(), &times), Unit::PerSecond, target, others);
@@ -160,8 +161,8 @@ fn judging(size: &Size, seed: u64, target: &str, others: &str) {
     row(&format!("the same with sentences, {}", size.name), rates(some.len(), &times), Unit::PerSecond, "", "");
 }
 
-/// What all policies together make of a flow at both its ends, each with its reason: one tier after the other.
-fn standing_world(generated: &Generated) {
+/// The joint decisions of all policies about flows at both ends, with their reasons.
+fn deciding(generated: &Generated) {
     let cluster = Cluster::build(&generated.objects);
     let bare = World::new(&cluster, Arc::new(Identities::as_recorded(&cluster)), generated.compiled());
     let flows = generated.flows(LARGE.flows / 10);
@@ -190,7 +191,7 @@ fn compiling(generated: &Generated) {
     let mut megabytes = Vec::new();
     let times = timed(5, || {
         let before = resident();
-        // Kept until the end: only so is memory asked of the system each time, and not what was freed before given again.
+        // Kept until the end, so that each round requests new memory instead of reusing freed memory.
         let cluster = Box::leak(Box::new(Cluster::build(&generated.objects)));
         let world = World::new(cluster, Arc::new(Identities::as_recorded(cluster)), generated.compiled());
         world.judge(&[], &mut BatchVerdicts::default());
@@ -198,7 +199,7 @@ fn compiling(generated: &Generated) {
         megabytes.push(resident() - before);
     });
     row("compile 5,000 policies over 20,000 pods, from objects", times, Unit::Seconds, "500 ms", "-");
-    // The first rounds use what making the objects left free.
+    // The first rounds use memory that was freed after the objects were made.
     let last = megabytes.split_off(2);
     row("  memory that it takes", last, Unit::Megabytes, "150 MB", "-");
 }
@@ -209,7 +210,7 @@ fn resident() -> f64 {
     line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
 }
 
-/// Takes each of some things away and puts it back, one at a time.
+/// Removes and restores each item, one at a time.
 fn each<T>(things: &[T], mut change: impl FnMut(&T)) -> Vec<f64> {
     let time = |thing| {
         let start = Instant::now();
@@ -233,7 +234,7 @@ fn changing(generated: &Generated) {
         row(what, times, Unit::Seconds, target, &slowest);
     };
     tell("a pod changed: the same again", each(&pods, |pod| _ = live.set_pod(pod)), "100 us");
-    let name = |pod: &k8s_openapi::api::core::v1::Pod| {
+    let name = |pod: &foretell_policy::resource::kubernetes::Pod| {
         let metadata = &pod.metadata;
         (metadata.namespace.clone().unwrap(), metadata.name.clone().unwrap(), metadata.uid.clone())
     };
@@ -317,7 +318,7 @@ fn replaying(generated: &Generated) {
     row("the whole preview of a namespaced one: effects, denials, sentences", reports, Unit::Seconds, "", "");
 }
 
-/// How fast the memory is: loads that each depend on the one before, within so many bytes.
+/// The latency of memory: loads that each depend on the previous one, within this many bytes.
 fn memory() {
     for kilobytes in [32, 512, 2048, 4096, 65536] {
         let count = kilobytes * 1024 / 4;

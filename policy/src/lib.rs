@@ -1,6 +1,6 @@
 //! What a Kubernetes NetworkPolicy would deny: resource types, semantics, engine and report. No I/O.
 //!
-//! Each module here is a folder and a layer. A layer uses only those that stand before it in this file; `scripts/dependencies`
+//! Each module here is a folder and a layer. A layer uses only those that stand before it in this file; `scripts/imports`
 //! proves that.
 
 /// Words of the domain: flows, labels, ports, names of policies, dialects. No Kubernetes types.
@@ -21,7 +21,7 @@ pub mod model {
 pub mod manifest {
     pub mod documents;
     mod json;
-    mod kinds;
+    pub mod kinds;
     pub(crate) mod write_yaml;
     mod yaml;
 }
@@ -36,6 +36,7 @@ pub mod resource {
     pub mod difference;
     pub mod exception;
     pub(crate) mod fields;
+    pub mod kubernetes;
     pub mod object;
     pub mod read;
     pub mod reads;

@@ -18,7 +18,7 @@ use foretell_policy::resource::object::Object;
 use foretell_policy::resource::object::origin::Origin;
 use foretell_policy::resource::read::read;
 
-/// What the document shows.
+/// The code of the document.
 #[allow(unreachable_pub, reason = "the document shows it as part of a crate")]
 mod allow_list {
     // begin
@@ -28,7 +28,7 @@ mod allow_list {
     use foretell_policy::policy::tier::TierName;
     use ipnet::IpNet;
 
-    /// Addresses that every pod may reach, and addresses that no pod may reach. It says nothing of all others.
+    /// Addresses that every pod may reach, and addresses that no pod may reach. It has no opinion on others.
     pub struct AddressLists {
         pub policy: PolicyRef,
         pub allowed: Vec<IpNet>,
@@ -36,7 +36,7 @@ mod allow_list {
     }
 
     impl AddressLists {
-        /// `None`: the lists say nothing of the peer.
+        /// `None` if no list contains the peer.
         fn ruling(&self, question: &TierQuestion<'_>) -> Option<PolicyRuling> {
             let ip = question.pair.peer(question.direction).ip();
             let lists = [(&self.allowed, Permission::Allowed), (&self.denied, Permission::Denied)];
@@ -77,8 +77,8 @@ const CLUSTER: &str = "
  spec: {podSelector: {}, policyTypes: [Egress]}}
 ";
 
-/// The permission of a connection from the pod to an address, and the tiers that were asked.
-fn ask(lists: &AddressLists, address: &str) -> (EndDecision, Vec<String>) {
+/// The permission of a connection from the pod to an address, and the tiers that were evaluated.
+fn decide(lists: &AddressLists, address: &str) -> (EndDecision, Vec<String>) {
     let read = |document| read(document, &Origin::Cluster).unwrap().unwrap();
     let objects: Vec<Object> = documents(CLUSTER).into_iter().map(|document| read(document.value.unwrap())).collect();
     let cluster = Cluster::build(&objects);
@@ -93,7 +93,7 @@ fn ask(lists: &AddressLists, address: &str) -> (EndDecision, Vec<String>) {
         dialled: Dialled::Backend,
     };
     let tiers: Vec<&dyn Tier> = [lists as &dyn Tier].into_iter().chain(TIERS).collect();
-    let question = world.view().ask_tiers(&pair, Direction::Egress);
+    let question = world.view().tier_question(&pair, Direction::Egress);
     let trace = chain::trace(&tiers, &question);
     assert_eq!(trace.decision, chain::decide(&tiers, &question), "with and without a trace");
     (trace.decision, trace.steps.iter().map(|step| step.tier.to_string()).collect())
@@ -109,16 +109,16 @@ fn lists() -> AddressLists {
 #[test]
 fn a_tier_that_accepts_or_denies_ends_the_chain() {
     for (address, permission) in [("192.0.2.7", Permission::Allowed), ("198.51.100.7", Permission::Denied)] {
-        let (decision, asked) = ask(&lists(), address);
-        assert_eq!((decision.permission(), asked), (permission, vec!["AddressLists".to_owned()]), "{address}");
+        let (decision, evaluated) = decide(&lists(), address);
+        assert_eq!((decision.permission(), evaluated), (permission, vec!["AddressLists".to_owned()]), "{address}");
     }
 }
 
 #[test]
 fn a_tier_that_passes_leaves_the_decision_to_the_next() {
-    let (decision, asked) = ask(&lists(), "203.0.113.7");
+    let (decision, evaluated) = decide(&lists(), "203.0.113.7");
     assert!(matches!(decision, EndDecision::Denied(_)), "{decision:?}");
-    assert_eq!(asked, ["AddressLists", "Admin", "NetworkPolicy"]);
+    assert_eq!(evaluated, ["AddressLists", "Admin", "NetworkPolicy"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Admin policies as they are written: what their definitions take, what they refuse, and how that is said.
+//! Manifests of admin policies: what their definitions accept, what they refuse, and the error messages.
 #![expect(clippy::panic, clippy::unwrap_used, reason = "tests panic rather than return errors")]
 
 use std::collections::BTreeSet;
@@ -17,7 +17,7 @@ fn manifest() -> Origin {
     Origin::Manifest { default_namespace: "shop".to_owned() }
 }
 
-/// A valid policy of a kind, with these fields of its spec besides.
+/// A valid policy of a kind, with additional fields in its spec.
 fn policy(kind: &str, fields: &str) -> Value {
     let (version, name, head) = match kind {
         ADMIN => ("v1alpha1", "it", "priority: 5, "),
@@ -44,7 +44,7 @@ fn object(value: Value) -> Object {
     read(value, &manifest()).unwrap_or_else(|error| panic!("{error}")).unwrap()
 }
 
-/// A rule of the kind's egress, with this `to` and these ports.
+/// An egress rule in the form of the kind, with this `to` and these ports.
 fn egress(kind: &str, to: &str, ports: &str) -> Value {
     let field = if kind == CLUSTER { "protocols" } else { "ports" };
     let ports = if ports.is_empty() { String::new() } else { format!(", {field}: [{ports}]") };
@@ -63,10 +63,10 @@ fn every_served_version_is_read_and_no_other() {
     assert_eq!(
         faults(value, &manifest()),
         [
-            "apiVersion: no ClusterNetworkPolicy is served as policy.networking.k8s.io/v1: write policy.networking.k8s.io/v1beta1 or policy.networking.k8s.io/v1alpha2"
+            "apiVersion: ClusterNetworkPolicy is not served as policy.networking.k8s.io/v1: write policy.networking.k8s.io/v1beta1 or policy.networking.k8s.io/v1alpha2"
         ]
     );
-    // Another's kind of the same name.
+    // A kind of the same name in a foreign group.
     let mut value = policy(CLUSTER, "");
     value["apiVersion"] = json!("crd.antrea.io/v1beta1");
     assert_eq!(read(value, &manifest()), Ok(None));
@@ -82,7 +82,7 @@ fn the_two_versions_of_one_policy_are_one_object() {
 }
 
 #[test]
-fn they_live_in_no_namespace() {
+fn admin_policies_have_no_namespace() {
     for kind in [ADMIN, BASELINE, CLUSTER] {
         let mut value = policy(kind, "");
         value["metadata"]["namespace"] = json!("shop");
@@ -91,7 +91,7 @@ fn they_live_in_no_namespace() {
 }
 
 #[test]
-fn what_is_valid_is_taken() {
+fn valid_policies_are_accepted() {
     for kind in [ADMIN, BASELINE, CLUSTER] {
         let allow = if kind == CLUSTER { "Accept" } else { "Allow" };
         for fields in [
@@ -124,14 +124,14 @@ fn what_is_valid_is_taken() {
 }
 
 #[test]
-fn a_status_is_nobodys_fault() {
+fn a_status_is_never_a_fault() {
     let mut value = policy(ADMIN, "");
     value["status"] = json!({"conditions": [{"type": "Accepted"}]});
     assert_eq!(faults(value, &manifest()), Vec::<String>::new());
 }
 
 #[test]
-fn a_protocol_left_out_is_tcp() {
+fn an_absent_protocol_is_tcp() {
     let short = egress(ADMIN, "{namespaces: {}}", "{portNumber: {port: 80}}, {portRange: {start: 1, end: 2}}");
     let long = egress(
         ADMIN,
@@ -142,7 +142,7 @@ fn a_protocol_left_out_is_tcp() {
 }
 
 #[test]
-fn what_means_the_same_is_no_change() {
+fn different_spellings_of_one_meaning_are_no_change() {
     let of = |to: &str| object(egress(CLUSTER, to, "")).relevant_fields();
     assert_eq!(of("{pods: {podSelector: {}}}"), of("{pods: {namespaceSelector: {matchLabels: {}}, podSelector: {}}}"));
     assert_ne!(of("{pods: {podSelector: {}}}"), of("{namespaces: {}}"), "as it is written, though it means the same");
@@ -156,17 +156,21 @@ fn what_means_the_same_is_no_change() {
 }
 
 #[test]
-fn what_is_refused_is_named_by_its_field_with_the_mend() {
+fn an_invalid_field_is_reported_with_its_path_and_the_fix() {
     let many = |count: usize, one: &str| vec![one; count].join(", ");
     let rule = "{action: Deny, from: [{namespaces: {}}]}";
     let peers = |count| format!("ingress: [{{action: Deny, from: [{}]}}]", many(count, "{namespaces: {}}"));
     for (kind, fields, fault) in [
         (ADMIN, "priorty: 1".to_owned(), "spec.priorty: unknown field: did you mean priority?"),
-        (BASELINE, "priority: 1".to_owned(), "spec.priority: unknown field: here may stand egress, ingress, subject"),
-        (ADMIN, format!("ingress: [{}]", many(101, rule)), "spec.ingress: 101 entries: at most 100 are taken"),
-        (CLUSTER, format!("ingress: [{}]", many(26, rule)), "spec.ingress: 26 entries: at most 25 are taken"),
-        (BASELINE, peers(101), "spec.ingress[0].from: 101 entries: at most 100 are taken"),
-        (CLUSTER, peers(26), "spec.ingress[0].from: 26 entries: at most 25 are taken"),
+        (
+            BASELINE,
+            "priority: 1".to_owned(),
+            "spec.priority: unknown field: the fields here are egress, ingress, subject",
+        ),
+        (ADMIN, format!("ingress: [{}]", many(101, rule)), "spec.ingress: 101 entries: at most 100 are allowed"),
+        (CLUSTER, format!("ingress: [{}]", many(26, rule)), "spec.ingress: 26 entries: at most 25 are allowed"),
+        (BASELINE, peers(101), "spec.ingress[0].from: 101 entries: at most 100 are allowed"),
+        (CLUSTER, peers(26), "spec.ingress[0].from: 26 entries: at most 25 are allowed"),
         (CLUSTER, peers(0), "spec.ingress[0].from: an empty list matches nothing: write at least one entry"),
         (
             ADMIN,
@@ -176,54 +180,54 @@ fn what_is_refused_is_named_by_its_field_with_the_mend() {
         (
             ADMIN,
             "ingress: [{action: Accept, from: [{namespaces: {}}]}]".to_owned(),
-            "spec.ingress[0].action: \"Accept\" is no action that AdminNetworkPolicy knows: write Allow, Deny or Pass",
+            "spec.ingress[0].action: \"Accept\" is not an action of AdminNetworkPolicy: write Allow, Deny or Pass",
         ),
         (
             BASELINE,
             "ingress: [{action: Pass, from: [{namespaces: {}}]}]".to_owned(),
-            "spec.ingress[0].action: \"Pass\" is no action that BaselineAdminNetworkPolicy knows: write Allow or Deny",
+            "spec.ingress[0].action: \"Pass\" is not an action of BaselineAdminNetworkPolicy: write Allow or Deny",
         ),
         (
             CLUSTER,
             "egress: [{action: Allow, to: [{namespaces: {}}]}]".to_owned(),
-            "spec.egress[0].action: \"Allow\" is no action that ClusterNetworkPolicy knows: write Accept, Deny or Pass",
+            "spec.egress[0].action: \"Allow\" is not an action of ClusterNetworkPolicy: write Accept, Deny or Pass",
         ),
-        (ADMIN, "ingress: [{from: [{namespaces: {}}]}]".to_owned(), "spec.ingress[0].action: required, and missing"),
-        (ADMIN, "ingress: [{action: Deny}]".to_owned(), "spec.ingress[0].from: required, and missing"),
+        (ADMIN, "ingress: [{from: [{namespaces: {}}]}]".to_owned(), "spec.ingress[0].action: required but missing"),
+        (ADMIN, "ingress: [{action: Deny}]".to_owned(), "spec.ingress[0].from: required but missing"),
         (
             ADMIN,
             "ingress: [{action: Deny, from: [{}]}]".to_owned(),
-            "spec.ingress[0].from[0]: names nobody: write namespaces, pods, or, of an egress rule, nodes or networks",
+            "spec.ingress[0].from[0]: selects no peer: write namespaces or pods, or in an egress rule nodes or networks",
         ),
         (
             ADMIN,
             "ingress: [{action: Deny, from: [{networks: [10.0.0.0/8]}]}]".to_owned(),
-            "spec.ingress[0].from[0].networks: unknown field: here may stand namespaces, pods",
+            "spec.ingress[0].from[0].networks: unknown field: the fields here are namespaces, pods",
         ),
         (
             CLUSTER,
             "egress: [{action: Deny, to: [{namespaces: {}, nodes: {}}]}]".to_owned(),
-            "spec.egress[0].to[0]: names peers in several ways: write each as a peer of its own",
+            "spec.egress[0].to[0]: combines several kinds of selectors: write each as a separate peer",
         ),
         (
             ADMIN,
             "egress: [{action: Deny, to: [{pods: {podSelector: {}}}]}]".to_owned(),
-            "spec.egress[0].to[0].pods.namespaceSelector: required, and missing: {} selects all namespaces",
+            "spec.egress[0].to[0].pods.namespaceSelector: required but missing: {} selects all namespaces",
         ),
         (
             CLUSTER,
             "egress: [{action: Deny, to: [{pods: {namespaceSelector: {}}}]}]".to_owned(),
-            "spec.egress[0].to[0].pods.podSelector: required, and missing",
+            "spec.egress[0].to[0].pods.podSelector: required but missing",
         ),
         (
             BASELINE,
             "egress: [{action: Deny, to: [{domainNames: [example.com]}]}]".to_owned(),
-            "spec.egress[0].to[0].domainNames: unknown field: a BaselineAdminNetworkPolicy names no domains",
+            "spec.egress[0].to[0].domainNames: unknown field: a BaselineAdminNetworkPolicy has no domainNames",
         ),
         (
             ADMIN,
             "ingress: [{action: Deny, from: [{namespaces: {matchLabels: {a: 'b c'}}}]}]".to_owned(),
-            "spec.ingress[0].from[0].namespaces.matchLabels.a: \"b c\": write nothing, or letters, digits, '-', '_' and '.', with a letter or digit at both ends",
+            "spec.ingress[0].from[0].namespaces.matchLabels.a: \"b c\": write an empty value, or letters, digits, '-', '_' and '.', with a letter or digit at both ends",
         ),
     ] {
         assert!(
@@ -235,11 +239,16 @@ fn what_is_refused_is_named_by_its_field_with_the_mend() {
 }
 
 #[test]
-fn heads_are_held_to_their_bounds() {
+fn tier_priority_and_subject_are_checked() {
     for (kind, pointer, value, fault) in [
-        (ADMIN, "/spec/priority", json!(-1), "spec.priority: -1 is no priority: write a number from 0 to 1000"),
-        (CLUSTER, "/spec/priority", json!(1001), "spec.priority: 1001 is no priority: write a number from 0 to 1000"),
-        (CLUSTER, "/spec/tier", json!("admin"), "spec.tier: \"admin\" is no tier: write Admin or Baseline"),
+        (ADMIN, "/spec/priority", json!(-1), "spec.priority: -1 is not a priority: write a number from 0 to 1000"),
+        (
+            CLUSTER,
+            "/spec/priority",
+            json!(1001),
+            "spec.priority: 1001 is not a priority: write a number from 0 to 1000",
+        ),
+        (CLUSTER, "/spec/tier", json!("admin"), "spec.tier: \"admin\" is not a tier: write Admin or Baseline"),
         (
             BASELINE,
             "/metadata/name",
@@ -250,7 +259,7 @@ fn heads_are_held_to_their_bounds() {
             ADMIN,
             "/spec/subject",
             json!({}),
-            "spec.subject: selects nobody: write namespaces or pods; namespaces: {} selects all",
+            "spec.subject: selects no pods: write namespaces or pods; namespaces: {} selects all",
         ),
         (
             ADMIN,
@@ -258,8 +267,8 @@ fn heads_are_held_to_their_bounds() {
             json!({"namespaces": {}, "pods": {"namespaceSelector": {}, "podSelector": {}}}),
             "spec.subject: write namespaces or pods, not both",
         ),
-        (ADMIN, "/spec", json!({"subject": {"namespaces": {}}}), "spec.priority: required, and missing"),
-        (CLUSTER, "/spec", json!({"priority": 1, "subject": {"namespaces": {}}}), "spec.tier: required, and missing"),
+        (ADMIN, "/spec", json!({"subject": {"namespaces": {}}}), "spec.priority: required but missing"),
+        (CLUSTER, "/spec", json!({"priority": 1, "subject": {"namespaces": {}}}), "spec.tier: required but missing"),
     ] {
         let mut policy = policy(kind, "");
         *policy.pointer_mut(pointer).unwrap() = value;
@@ -273,7 +282,7 @@ fn heads_are_held_to_their_bounds() {
 }
 
 #[test]
-fn ports_are_held_to_their_shapes() {
+fn ports_are_checked() {
     let pods = "{namespaces: {}}";
     let nodes = "nodes, networks and domainNames have no named ports: write their numbers, or another rule";
     for (kind, to, ports, fault) in [
@@ -288,19 +297,19 @@ fn ports_are_held_to_their_shapes() {
             ADMIN,
             pods,
             "{portNumber: {port: 0}}",
-            "ports[0].portNumber.port: 0 is no port: write a number from 1 to 65535",
+            "ports[0].portNumber.port: 0 is not a port: write a number from 1 to 65535",
         ),
         (
             ADMIN,
             pods,
             "{portNumber: {protocol: tcp, port: 1}}",
-            "ports[0].portNumber.protocol: \"tcp\" is no protocol of a policy: write TCP, UDP or SCTP",
+            "ports[0].portNumber.protocol: \"tcp\" is not a protocol of a policy: write TCP, UDP or SCTP",
         ),
         (
             BASELINE,
             pods,
             "{portRange: {start: 1, end: 65536}}",
-            "ports[0].portRange.end: 65536 is no port: write a number from 1 to 65535",
+            "ports[0].portRange.end: 65536 is not a port: write a number from 1 to 65535",
         ),
         (CLUSTER, pods, "{}", "protocols[0]: write one of tcp, udp, sctp and destinationNamedPort"),
         (CLUSTER, pods, "{tcp: {}}", "protocols[0].tcp: write destinationPort: a protocol without a port is refused"),
@@ -309,7 +318,7 @@ fn ports_are_held_to_their_shapes() {
             CLUSTER,
             pods,
             "{udp: {destinationPort: {number: 70000}}}",
-            "protocols[0].udp.destinationPort.number: 70000 is no port: write a number from 1 to 65535",
+            "protocols[0].udp.destinationPort.number: 70000 is not a port: write a number from 1 to 65535",
         ),
         (
             CLUSTER,
@@ -330,27 +339,27 @@ fn ports_are_held_to_their_shapes() {
 }
 
 #[test]
-fn networks_and_names_are_held_to_their_forms() {
+fn networks_and_domain_names_are_checked() {
     for (peer, fault) in [
         ("{networks: []}", "networks: an empty list matches nothing: write at least one entry".to_owned()),
         ("{networks: [10.0.0.0/33]}", "networks[0]: \"10.0.0.0/33\": prefix length over 32".to_owned()),
         (
             "{networks: [10.0.0.0/8, 10.0.0.0/8]}",
-            "networks[1]: \"10.0.0.0/8\" stands there twice: write it once".to_owned(),
+            "networks[1]: \"10.0.0.0/8\" is listed twice: write it once".to_owned(),
         ),
         (
             "{domainNames: [localhost]}",
-            "domainNames[0]: \"localhost\" is no domain: write a name with a dot, as example.com, or *.example.com"
+            "domainNames[0]: \"localhost\" is not a domain name: write a name with a dot, for example example.com or *.example.com"
                 .to_owned(),
         ),
         (
             "{domainNames: ['a.*.com']}",
-            "domainNames[0]: \"a.*.com\" is no domain: write a name with a dot, as example.com, or *.example.com"
+            "domainNames[0]: \"a.*.com\" is not a domain name: write a name with a dot, for example example.com or *.example.com"
                 .to_owned(),
         ),
         (
             "{domainNames: ['-a.com']}",
-            "domainNames[0]: \"-a.com\" is no domain: write a name with a dot, as example.com, or *.example.com"
+            "domainNames[0]: \"-a.com\" is not a domain name: write a name with a dot, for example example.com or *.example.com"
                 .to_owned(),
         ),
     ] {
@@ -358,31 +367,31 @@ fn networks_and_names_are_held_to_their_forms() {
     }
     let many: Vec<String> = (0..26).map(|n| format!("10.0.{n}.0/24")).collect();
     let value = egress(ADMIN, &format!("{{networks: [{}]}}", many.join(", ")), "");
-    assert_eq!(faults(value, &manifest()), ["spec.egress[0].to[0].networks: 26 entries: at most 25 are taken"]);
+    assert_eq!(faults(value, &manifest()), ["spec.egress[0].to[0].networks: 26 entries: at most 25 are allowed"]);
 }
 
 #[test]
-fn old_forms_of_networks_are_refused_where_the_definition_refuses_them() {
-    let said = |kind: &str, network: &str| -> Vec<String> {
+fn old_forms_of_networks_are_refused_if_the_definition_refuses_them() {
+    let new_faults_of = |kind: &str, network: &str| -> Vec<String> {
         let object = object(egress(kind, &format!("{{networks: ['{network}']}}"), ""));
         new_faults(&object, &BTreeSet::new()).iter().map(ToString::to_string).collect()
     };
     for kind in [ADMIN, BASELINE, CLUSTER] {
-        assert_eq!(said(kind, "10.0.0.0/8").len(), 0);
-        assert_eq!(said(kind, "010.0.0.0/8").len(), 1, "{kind}");
-        assert_eq!(said(kind, "::ffff:10.0.0.0/104").len(), 1, "{kind}");
+        assert_eq!(new_faults_of(kind, "10.0.0.0/8").len(), 0);
+        assert_eq!(new_faults_of(kind, "010.0.0.0/8").len(), 1, "{kind}");
+        assert_eq!(new_faults_of(kind, "::ffff:10.0.0.0/104").len(), 1, "{kind}");
     }
-    assert_eq!(said(ADMIN, "10.1.2.3/8").len(), 0, "its definition takes it");
+    assert_eq!(new_faults_of(ADMIN, "10.1.2.3/8").len(), 0, "its definition accepts it");
     assert_eq!(
-        said(CLUSTER, "10.1.2.3/8"),
+        new_faults_of(CLUSTER, "10.1.2.3/8"),
         [
-            "spec.egress[0].to[0].networks[0]: \"10.1.2.3/8\" has bits set beyond the prefix length: write \"10.0.0.0/8\", or \"10.1.2.3/32\" for this one address"
+            "spec.egress[0].to[0].networks[0]: \"10.1.2.3/8\" has bits set beyond the prefix length: write \"10.0.0.0/8\", or \"10.1.2.3/32\" for this single address"
         ]
     );
 }
 
 #[test]
-fn what_a_cluster_has_stored_is_read() {
+fn objects_stored_in_a_cluster_are_read() {
     let stored = egress(ADMIN, "{domainNames: [_dmarc.example.com]}", "{portNumber: {protocol: ICMP, port: 1}}");
     assert_eq!(faults(stored.clone(), &Origin::Cluster), Vec::<String>::new());
     assert_eq!(faults(stored, &manifest()).len(), 2);

@@ -1,4 +1,4 @@
-//! Whatever is put before it, `read` answers.
+//! `read` returns a result for every input, without panicking.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use foretell_policy::resource::read::read;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-/// Names that mean something somewhere, so that trees reach deep.
+/// Names of fields that exist somewhere, so that random trees reach deep into the types.
 const WORDS: &[&str] = &[
     "metadata",
     "name",
@@ -109,7 +109,7 @@ fn tree() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A tree that follows the shape of a policy, with something else in its place now and then.
+/// A tree with the structure of a policy, in which some values are replaced by others.
 fn policy() -> impl Strategy<Value = Value> {
     let mostly = |value: BoxedStrategy<Value>| prop_oneof![12 => value, 1 => tree().boxed()];
     let text = || prop::sample::select(TEXTS).prop_map(Value::from).boxed();
@@ -181,7 +181,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 4_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn read_always_answers(value in prop_oneof![4 => object(), 1 => tree()]) {
+    fn read_never_panics(value in prop_oneof![4 => object(), 1 => tree()]) {
         for origin in [Origin::Cluster, Origin::Manifest { default_namespace: "shop".to_owned() }] {
             match read(value.clone(), &origin) {
                 Ok(None) => {}

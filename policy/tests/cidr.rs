@@ -1,9 +1,9 @@
-//! What a CIDR's text means, in every form that Kubernetes ever took.
+//! The network that a CIDR means, in every form that any version of Kubernetes accepted.
 
 use foretell_policy::model::cidr::{OldForm, parse_cidr};
 
 #[test]
-fn texts_mean_their_network() {
+fn every_form_of_a_cidr_is_parsed_as_its_network() {
     for (text, net, old_form) in [
         ("10.0.0.0/8", "10.0.0.0/8", None),
         ("0.0.0.0/0", "0.0.0.0/0", None),
@@ -29,24 +29,24 @@ fn texts_mean_their_network() {
 }
 
 #[test]
-fn what_is_no_cidr_is_quoted_and_explained() {
+fn an_invalid_cidr_is_quoted_with_the_problem() {
     for (text, problem) in [
         ("10.0.0.0/33", r#""10.0.0.0/33": prefix length over 32"#),
         ("::/129", r#""::/129": prefix length over 128"#),
         ("10.0.0.0/99999999999", r#""10.0.0.0/99999999999": prefix length over 32"#),
-        ("10.0.0.1", r#""10.0.0.1": no prefix length: write "10.0.0.1/32" for this one address"#),
-        ("::1", r#""::1": no prefix length: write "::1/128" for this one address"#),
-        ("", r#""": not a CIDR: write, say, 10.9.8.0/24 or 2001:db8::/64"#),
+        ("10.0.0.1", r#""10.0.0.1": no prefix length: write "10.0.0.1/32" for this single address"#),
+        ("::1", r#""::1": no prefix length: write "::1/128" for this single address"#),
+        ("", r#""": not a CIDR: write, for example, 10.9.8.0/24 or 2001:db8::/64"#),
         ("10.0.0.0/", r#""10.0.0.0/": "" is not a prefix length: write a number from 0 to 32"#),
         ("10.0.0.0/+8", r#""10.0.0.0/+8": "+8" is not a prefix length: write a number from 0 to 32"#),
-        ("10.0.0/8", r#""10.0.0/8": "10.0.0" is not an IP address: write, say, 10.9.8.0/24 or 2001:db8::/64"#),
+        ("10.0.0/8", r#""10.0.0/8": "10.0.0" is not an IP address: write, for example, 10.9.8.0/24 or 2001:db8::/64"#),
         (
             "10.0.0.256/32",
-            r#""10.0.0.256/32": "10.0.0.256" is not an IP address: write, say, 10.9.8.0/24 or 2001:db8::/64"#,
+            r#""10.0.0.256/32": "10.0.0.256" is not an IP address: write, for example, 10.9.8.0/24 or 2001:db8::/64"#,
         ),
         (
             "fe80::1%eth0/64",
-            r#""fe80::1%eth0/64": "fe80::1%eth0" is not an IP address: write, say, 10.9.8.0/24 or 2001:db8::/64"#,
+            r#""fe80::1%eth0/64": "fe80::1%eth0" is not an IP address: write, for example, 10.9.8.0/24 or 2001:db8::/64"#,
         ),
     ] {
         assert_eq!(parse_cidr(text).unwrap_err(), problem);

@@ -1,6 +1,6 @@
-//! The `CustomResourceDefinition`s are what lies in `manifests/crds`, and an API server takes them.
+//! The `CustomResourceDefinition`s equal the files in `manifests/crds`, and an API server accepts them.
 //!
-//! `FORETELL_UPDATE_GOLDEN=1 cargo test -p foretell-policy --test crds` writes the files anew.
+//! `FORETELL_UPDATE_GOLDEN=1 cargo test -p foretell-policy --test crds` rewrites the files.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test panics on what it does not expect")]
 
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ fn file(crd: &Value) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../manifests/crds").join(name)
 }
 
-/// Keys in the order of the alphabet, whatever map `serde_json` was built with.
+/// Sorts keys alphabetically, whatever map `serde_json` was built with.
 fn sorted(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
@@ -32,13 +32,13 @@ fn sorted(value: &Value) -> Value {
 
 fn yaml(crd: &Value) -> String {
     let text = serde_saphyr::to_string(&sorted(crd)).unwrap();
-    // An empty line of a text block needs no indentation.
+    // Empty lines of a text block are not indented.
     let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
     format!("{HEADER}{}\n", lines.join("\n"))
 }
 
 #[test]
-fn the_files_are_what_the_types_say() {
+fn the_files_equal_the_definitions_of_the_types() {
     for crd in crds::all() {
         let (path, text) = (file(&crd), yaml(&crd));
         let read: Value = serde_saphyr::from_str(&text).unwrap();
@@ -52,7 +52,7 @@ fn the_files_are_what_the_types_say() {
     }
 }
 
-/// The rules for structural schemas, and that nothing in them is left open.
+/// Checks the rules for structural schemas, and that no part of the schema accepts arbitrary values.
 fn check_structural(path: &str, schema: &Value) {
     let fields = schema.as_object().unwrap_or_else(|| panic!("{path}: no schema: {schema}"));
     let int_or_string = fields.get("x-kubernetes-int-or-string") == Some(&json!(true));
@@ -114,7 +114,7 @@ fn named(kind: &str) -> Value {
 }
 
 #[test]
-fn schemas_are_structural_and_leave_nothing_open() {
+fn schemas_are_structural_and_accept_no_arbitrary_values() {
     for crd in crds::all() {
         check_structural("", schema(&crd));
         let columns = crd["spec"]["versions"][0]["additionalPrinterColumns"].as_array().unwrap();
@@ -123,7 +123,7 @@ fn schemas_are_structural_and_leave_nothing_open() {
 }
 
 #[test]
-fn names_are_kguardians_where_it_has_them() {
+fn names_are_those_of_kguardian() {
     let names = |kind: &str| named(kind)["spec"]["names"].clone();
     assert_eq!(
         names("AuditNetworkPolicy"),
@@ -147,7 +147,7 @@ fn names_are_kguardians_where_it_has_them() {
     assert_eq!(scopes, ["Namespaced", "Cluster", "Namespaced"]);
 }
 
-/// Less the descriptions.
+/// Removes the descriptions.
 fn without_words(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
@@ -178,7 +178,7 @@ fn both_audit_policies_have_the_spec_of_a_network_policy() {
 }
 
 #[test]
-fn wrong_values_are_refused_where_a_schema_can() {
+fn schemas_refuse_wrong_values() {
     let crd = named("AuditNetworkPolicy");
     let spec = &schema(&crd)["properties"]["spec"]["properties"];
     assert_eq!(spec["policyTypes"]["items"]["enum"], json!(["Ingress", "Egress"]));
@@ -198,7 +198,7 @@ fn wrong_values_are_refused_where_a_schema_can() {
 }
 
 #[test]
-fn a_policy_is_born_with_a_status_that_has_seen_no_generation() {
+fn the_default_status_has_observed_no_generation() {
     for kind in ["AuditNetworkPolicy", "AuditClusterNetworkPolicy"] {
         let crd = named(kind);
         let status = &schema(&crd)["properties"]["status"];

@@ -1,4 +1,4 @@
-//! How two specs differ, in words; and what defaulting makes equal.
+//! Differences between two specs as text, and defaults that make specs equal.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test panics on what it does not expect")]
 
 use foretell_policy::resource::defaults::defaulted;
@@ -11,7 +11,7 @@ fn spec(text: &str) -> NetworkPolicySpec {
 }
 
 #[test]
-fn specs_that_mean_the_same_do_not_differ() {
+fn specs_with_the_same_meaning_have_no_differences() {
     for (audited, here) in [
         ("{}", "{podSelector: {}, policyTypes: [Ingress]}"),
         ("{}", "{ingress: [], egress: [], policyTypes: [], podSelector: {matchLabels: {}, matchExpressions: []}}"),
@@ -30,7 +30,7 @@ fn specs_that_mean_the_same_do_not_differ() {
 }
 
 #[test]
-fn each_difference_is_named_with_both_values() {
+fn each_difference_is_reported_with_both_values() {
     let audited = spec(
         "{podSelector: {matchLabels: {app: web, app.kubernetes.io/name: web}}, ingress: [{}, {ports: [{port: 8080}], from: [{podSelector: {}}]}]}",
     );
@@ -53,7 +53,7 @@ fn each_difference_is_named_with_both_values() {
 }
 
 #[test]
-fn rules_that_are_not_in_force_are_still_compared() {
+fn rules_of_a_direction_without_effect_are_compared_too() {
     let audited = spec("{policyTypes: [Ingress], egress: [{}]}");
     assert_eq!(
         spec_differences(&audited, &spec("{policyTypes: [Ingress]}")),
@@ -62,7 +62,7 @@ fn rules_that_are_not_in_force_are_still_compared() {
 }
 
 #[test]
-fn policy_types_default_to_ingress_and_to_egress_where_there_are_egress_rules() {
+fn policy_types_default_to_ingress_and_also_egress_if_there_are_egress_rules() {
     for (given, types) in [
         ("{}", vec!["Ingress"]),
         ("{policyTypes: []}", vec!["Ingress"]),
@@ -77,7 +77,7 @@ fn policy_types_default_to_ingress_and_to_egress_where_there_are_egress_rules() 
 }
 
 #[test]
-fn an_absent_pod_selector_is_an_empty_one_and_rules_not_in_force_are_kept() {
+fn defaults_add_an_empty_pod_selector_and_keep_rules_without_effect() {
     let policy =
         defaulted(&spec("{policyTypes: [Ingress], egress: [{ports: [{port: 53}, {port: 53, protocol: UDP}]}]}"));
     assert_eq!(policy.pod_selector, Some(LabelSelector::default()));

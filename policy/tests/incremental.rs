@@ -18,8 +18,10 @@ use foretell_policy::cluster::traffic::Traffic;
 use foretell_policy::engine::backends::Backend;
 use foretell_policy::engine::end_decision::Permission;
 use foretell_policy::engine::identities::Identities;
+use foretell_policy::engine::index::batch::{BatchVerdicts, FlowKey};
+use foretell_policy::engine::index::replay::Replay;
+use foretell_policy::engine::index::sizes::IndexSizes;
 use foretell_policy::engine::index::view::View;
-use foretell_policy::engine::index::{BatchVerdicts, FlowKey, IndexSizes, Replay};
 use foretell_policy::engine::live::Live;
 use foretell_policy::engine::pair::{Dialled, Pair};
 use foretell_policy::engine::verdict::Verdict;
@@ -36,23 +38,23 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
-use oracle::edicts::compiled as edicts;
+use oracle::admin_policies::compiled as compiled_admin_policies;
 use oracle::generate::scene;
 use oracle::objects::{compiled, objects};
 use oracle::scene::Scene;
 
-/// What comes, or goes.
+/// A change of the cluster.
 #[derive(Clone, Debug)]
 enum Step {
-    /// A pod of the second scene, in place of its namesake.
+    /// Adds a pod of the second scene, in place of one of the same name.
     Pod(Index),
     PodGoes(Index),
     Policy(Index),
     PolicyGoes(Index),
     Namespace(Index),
     NamespaceGoes(Index),
-    /// The admin policies of the second scene, in place of all that there were.
-    Administrators,
+    /// Replaces all admin policies by those of the second scene.
+    AdminPolicies,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -63,12 +65,12 @@ fn step() -> impl Strategy<Value = Step> {
         2 => any::<Index>().prop_map(Step::PolicyGoes),
         1 => any::<Index>().prop_map(Step::Namespace),
         1 => any::<Index>().prop_map(Step::NamespaceGoes),
-        1 => Just(Step::Administrators),
+        1 => Just(Step::AdminPolicies),
     ]
 }
 
 #[test]
-fn what_changes_one_by_one_answers_as_what_is_compiled_afresh() {
+fn a_cluster_changed_step_by_step_answers_as_one_built_from_the_result() {
     let cases: u32 = from_environment("FORETELL_PROPERTY_CASES").unwrap_or(20_000) / 5;
     let seed: u64 = from_environment("FORETELL_PROPERTY_SEED")
         .unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos().try_into().unwrap_or(0));
@@ -88,7 +90,7 @@ fn from_environment<T: std::str::FromStr>(name: &str) -> Option<T> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name}={text}: not a number")))
 }
 
-/// What stands, in the order in which it came.
+/// The current objects, in the order in which they were added.
 struct CurrentState {
     objects: Vec<Object>,
     policies: Vec<Arc<Policy>>,
@@ -96,7 +98,8 @@ struct CurrentState {
 }
 
 fn run(first: &Scene, second: &Scene, steps: &[Step]) -> Result<(), String> {
-    let mut current = CurrentState { objects: objects(first), policies: Vec::new(), admin_policies: edicts(first) };
+    let mut current =
+        CurrentState { objects: objects(first), policies: Vec::new(), admin_policies: compiled_admin_policies(first) };
     let mut live = Live::build(&current.objects);
     live.set_tiers(current.admin_policies.clone());
     for policy in first.policies.iter().map(|policy| Arc::new(compiled(policy))) {
@@ -164,8 +167,8 @@ fn take(step: &Step, live: &mut Live, current: &mut CurrentState, coming: &[Obje
             live.remove_namespace(object.metadata().name.as_deref().unwrap());
             current.objects.retain(|other| !same(other, &object));
         }
-        Step::Administrators => {
-            current.admin_policies = edicts(second);
+        Step::AdminPolicies => {
+            current.admin_policies = compiled_admin_policies(second);
             live.set_tiers(current.admin_policies.clone());
         }
     }
@@ -176,7 +179,7 @@ fn same(one: &Object, other: &Object) -> bool {
     id(one) == id(other)
 }
 
-/// Two pods never have one UID, nor one hash.
+/// Whether two objects are pods with the same UID or hash, which is impossible.
 fn shares_an_id(one: &Object, other: &Object) -> bool {
     let ids = |object: &Object| {
         let metadata = object.metadata();
@@ -190,7 +193,7 @@ fn shares_an_id(one: &Object, other: &Object) -> bool {
 
 fn compare(live: &Live, current: &CurrentState, flows: &[Flow]) -> Result<(), String> {
     let mut cluster = Cluster::build(&current.objects);
-    // What a pod that has gone told of its node stays known.
+    // An address of a node that is known from a pod stays known when the pod is gone.
     for (node, addresses) in live.view().cluster.nodes().iter() {
         cluster.add_node_addresses(node, &addresses.collect::<Vec<IpAddr>>());
     }
@@ -202,7 +205,7 @@ fn compare(live: &Live, current: &CurrentState, flows: &[Flow]) -> Result<(), St
             return Err(format!("flow {number} {flow:?}\nlive {lives:#?}\nafresh {afresh:#?}"));
         }
     }
-    leaves_nothing(live, current)?;
+    has_no_leaks(live, current)?;
     compare_replay(&world, flows)?;
     compare_dialects(&cluster, current, flows)?;
     let bare: Vec<Flow> = flows.iter().cloned().map(nameless).collect();
@@ -212,30 +215,30 @@ fn compare(live: &Live, current: &CurrentState, flows: &[Flow]) -> Result<(), St
     world.judge(&keys, &mut of_afresh);
     for (number, flow) in bare.iter().enumerate() {
         let expected = of_network_policies(&world, flow);
-        let in_bulk = said(&of_afresh, number, |id| world.policy(id));
-        let in_bulk_live = said(&of_live, number, |id| live.view().index.policy(id));
-        if in_bulk != expected || in_bulk_live != expected {
+        let in_batch = batch_verdicts(&of_afresh, number, |id| world.policy(id));
+        let in_live_batch = batch_verdicts(&of_live, number, |id| live.view().index.policy(id));
+        if in_batch != expected || in_live_batch != expected {
             return Err(format!(
-                "in bulk: flow {number} {flow:?}\nlive {in_bulk_live:#?}\nafresh {in_bulk:#?}\none by one {expected:#?}"
+                "in bulk: flow {number} {flow:?}\nlive {in_live_batch:#?}\nafresh {in_batch:#?}\none by one {expected:#?}"
             ));
         }
     }
     Ok(())
 }
 
-/// What went left nothing: as much is held as of what stands.
-fn leaves_nothing(live: &Live, current: &CurrentState) -> Result<(), String> {
+/// Removed objects leave nothing: the index has the same sizes as one that is built from the current objects.
+fn has_no_leaks(live: &Live, current: &CurrentState) -> Result<(), String> {
     let mut afresh = Live::build(&current.objects);
     for policy in &current.policies {
         afresh.set_policy(policy);
     }
-    // Of the lives of pods at one address that changed hands it depends who came first.
-    let [held, expected] = [live, &afresh].map(|live| IndexSizes { lives: 0, ..live.sizes() });
+    // Which lifetimes of pods at a reused address are listed depends on the order of changes.
+    let [held, expected] = [live, &afresh].map(|live| IndexSizes { lifetimes: 0, ..live.sizes() });
     if held == expected { Ok(()) } else { Err(format!("live {held:#?}\nafresh {expected:#?}")) }
 }
 
-/// Under enforcers that deviate in everything that dialects know: flows in bulk, and a window against one policy at a time,
-/// against flows one by one.
+/// Compares batch verdicts and the replay of a window with verdicts on single flows, under enforcers that together have all
+/// deviations.
 fn compare_dialects(cluster: &Cluster, current: &CurrentState, flows: &[Flow]) -> Result<(), String> {
     let bare: Vec<Flow> = flows.iter().cloned().map(nameless).collect();
     let keys: Vec<FlowKey> = bare.iter().filter_map(FlowKey::of).collect();
@@ -243,20 +246,20 @@ fn compare_dialects(cluster: &Cluster, current: &CurrentState, flows: &[Flow]) -
         let identities = Arc::new(Identities::as_recorded(cluster));
         let world = World::in_dialect(Dialect::of(cni), cluster, identities, current.policies.clone());
         compare_replay(&world, flows).map_err(|what| format!("{cni}: {what}"))?;
-        let mut said_of_all = BatchVerdicts::default();
-        world.judge(&keys, &mut said_of_all);
+        let mut batch = BatchVerdicts::default();
+        world.judge(&keys, &mut batch);
         for (number, flow) in bare.iter().enumerate() {
             let expected = of_network_policies(&world, flow);
-            let in_bulk = said(&said_of_all, number, |id| world.policy(id));
-            if in_bulk != expected {
-                return Err(format!("{cni} in bulk: flow {number} {flow:?}\n{in_bulk:#?}\none by one {expected:#?}"));
+            let in_batch = batch_verdicts(&batch, number, |id| world.policy(id));
+            if in_batch != expected {
+                return Err(format!("{cni} in bulk: flow {number} {flow:?}\n{in_batch:#?}\none by one {expected:#?}"));
             }
         }
     }
     Ok(())
 }
 
-/// A window against one policy at a time, and its flows one by one.
+/// Compares the replay of a window by one policy at a time with verdicts on single flows.
 fn compare_replay(world: &World<'_>, flows: &[Flow]) -> Result<(), String> {
     let (view, at) = (world.view(), flows[0].start);
     let mut traffic = Traffic::default();
@@ -276,65 +279,73 @@ fn compare_replay(world: &World<'_>, flows: &[Flow]) -> Result<(), String> {
         }
     }
     let replay = Replay::of(&view, traffic.keys(), at);
-    let mut told: Vec<(u32, Direction, PolicyId, String)> = Vec::new();
+    let mut verdicts: Vec<(u32, Direction, PolicyId, String)> = Vec::new();
     for (id, _) in world.index().policies() {
         replay.against(world.index(), id, |number, direction, answer| {
-            told.push((number, direction, id, format!("{:?}", answer.verdict())));
+            verdicts.push((number, direction, id, format!("{:?}", answer.verdict())));
         });
     }
     expected.sort();
-    told.sort();
-    if told == expected { Ok(()) } else { Err(format!("replayed {told:#?}\none by one {expected:#?}")) }
+    verdicts.sort();
+    if verdicts == expected { Ok(()) } else { Err(format!("replayed {verdicts:#?}\none by one {expected:#?}")) }
 }
 
-/// A verdict, without what people are told.
-type Told = (Direction, String, String);
+/// A verdict as text, without its message.
+type VerdictText = (Direction, String, String);
 
-/// What each policy says of a flow alone, and what becomes of it at each backend, all tiers together.
-fn answers(view: &View<'_>, flow: &Flow) -> (Vec<Told>, Vec<Permission>) {
+/// The verdict of each policy on a flow, and its permission by all tiers together at each backend.
+fn answers(view: &View<'_>, flow: &Flow) -> (Vec<VerdictText>, Vec<Permission>) {
     let ends = view.cluster.resolve(flow);
     let dialled = Dialled::from(&ends.dst);
     let backends = view.backends(&ends, flow.protocol, flow.port, flow.start);
-    let mut passages: Vec<Permission> = Vec::new();
+    let mut permissions: Vec<Permission> = Vec::new();
     for Backend { end, port } in backends {
         let pair = Pair { src: ends.src, dst: end, protocol: flow.protocol, port, dialled };
-        passages.extend(Direction::BOTH.map(|direction| view.decide(&pair, direction).permission()));
+        permissions.extend(Direction::BOTH.map(|direction| view.decide(&pair, direction).permission()));
     }
-    passages.sort();
-    (told(evaluate_in(view, flow, 0).lines.iter()), passages)
+    permissions.sort();
+    (line_verdicts(evaluate_in(view, flow, 0).lines.iter()), permissions)
 }
 
-fn of_network_policies(world: &World<'_>, flow: &Flow) -> Vec<Told> {
+fn of_network_policies(world: &World<'_>, flow: &Flow) -> Vec<VerdictText> {
     let evaluated = evaluate_in(&world.view(), flow, 0);
-    told(evaluated.lines.iter().filter(|line| line.admin_policies.is_none()))
+    line_verdicts(evaluated.lines.iter().filter(|line| line.admin_policies.is_none()))
 }
 
-fn told<'l, 'p: 'l>(lines: impl Iterator<Item = &'l VerdictLine<'p>>) -> Vec<Told> {
-    let mut told: Vec<Told> = lines
+fn line_verdicts<'l, 'p: 'l>(lines: impl Iterator<Item = &'l VerdictLine<'p>>) -> Vec<VerdictText> {
+    let mut verdicts: Vec<VerdictText> = lines
         .map(|line| {
             let rule = format!("{:?} {:?} {:?} {:?}", line.verdict, line.rule, line.exempt, line.reason);
             (line.direction, line.policy.to_string(), rule)
         })
         .collect();
-    told.sort();
-    told
+    verdicts.sort();
+    verdicts
 }
 
-fn said<'a>(said: &BatchVerdicts, number: usize, policy: impl Fn(PolicyId) -> &'a Policy) -> Vec<Told> {
-    let mut told = Vec::new();
+fn batch_verdicts<'a>(
+    batch: &BatchVerdicts,
+    number: usize,
+    policy: impl Fn(PolicyId) -> &'a Policy,
+) -> Vec<VerdictText> {
+    let mut verdicts = Vec::new();
     for direction in Direction::BOTH {
-        for (id, answer) in said.of(number, direction) {
+        for (id, answer) in batch.of(number, direction) {
             let verdict = answer.verdict();
             let (name, rule, exempt, reason) = match verdict {
                 Verdict::Allow { rule, .. } => ("Allow", Some(rule), None, None),
                 Verdict::Exempt(exemption) => ("Allow", None, Some(exemption), None),
                 Verdict::WouldDeny(reason) => ("WouldDeny", None, None, Some(reason.name())),
             };
-            told.push((direction, policy(*id).reference.to_string(), format!("{name} {rule:?} {exempt:?} {reason:?}")));
+            verdicts.push((
+                direction,
+                policy(*id).reference.to_string(),
+                format!("{name} {rule:?} {exempt:?} {reason:?}"),
+            ));
         }
     }
-    told.sort();
-    told
+    verdicts.sort();
+    verdicts
 }
 
 fn nameless(mut flow: Flow) -> Flow {

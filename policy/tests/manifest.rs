@@ -1,7 +1,8 @@
-//! From text to documents.
+//! Reading the documents of a text.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
-use foretell_policy::manifest::documents::{Document, documents, may_hold_objects, seems_to_hold_policy};
+use foretell_policy::manifest::documents::{Document, documents};
+use foretell_policy::manifest::kinds::{may_hold_objects, seems_to_hold_policy};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -19,7 +20,7 @@ fn error(text: &str) -> String {
 }
 
 #[test]
-fn documents_are_numbered_and_empty_ones_passed_over() {
+fn documents_are_numbered_and_empty_ones_are_skipped() {
     for (text, numbers) in [
         ("", vec![]),
         ("# only a comment\n", vec![]),
@@ -41,7 +42,7 @@ fn documents_are_numbered_and_empty_ones_passed_over() {
 }
 
 #[test]
-fn scalars_mean_what_they_mean_to_kubectl() {
+fn scalars_have_the_meaning_that_kubectl_gives_them() {
     assert_eq!(
         values("[yes, ON, n, 'yes', 0644, 0x10, 1_000, 2026-12-31, 12:30, ~, 1e3, v1, 010.0.0.1]\n"),
         [json!([true, true, false, "yes", 420, 16, 1000, "2026-12-31", "12:30", null, 1000.0, "v1", "010.0.0.1"])]
@@ -51,7 +52,7 @@ fn scalars_mean_what_they_mean_to_kubectl() {
 }
 
 #[test]
-fn lists_are_taken_apart_at_any_depth() {
+fn lists_are_flattened_at_any_depth() {
     let text = "
 kind: List
 apiVersion: v1
@@ -83,7 +84,7 @@ items: null
 }
 
 #[test]
-fn an_error_names_its_document_and_line_and_stays_in_its_document() {
+fn an_error_has_its_document_and_line_and_does_not_affect_other_documents() {
     let text = "a: 1\n---\nb: 1\nc: [1\n---\nd: 1\n";
     assert!(error(text).starts_with("document 2, line "), "{}", error(text));
     assert_eq!(documents(text).iter().filter(|document| document.value.is_ok()).count(), 2);
@@ -106,7 +107,7 @@ fn an_error_names_its_document_and_line_and_stays_in_its_document() {
 }
 
 #[test]
-fn bombs_and_chasms_are_errors() {
+fn alias_bombs_and_deep_nesting_are_errors() {
     let bomb = (1..12).fold("a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned(), |text, n| {
         let alias = format!("*a{}, ", n - 1);
         text + &format!("a{n}: &a{n} [{}]\n", alias.repeat(9))
@@ -131,7 +132,7 @@ fn large_documents_without_aliases_are_read() {
 }
 
 #[test]
-fn a_text_without_a_kind_of_ours_is_not_parsed() {
+fn a_text_without_a_known_kind_is_not_parsed() {
     for (text, worth) in [
         ("apiVersion: v1\nkind: Service\n", true),
         (r#"{"kind":"NetworkPolicyList"}"#, true),
@@ -148,7 +149,7 @@ fn a_text_without_a_kind_of_ours_is_not_parsed() {
 }
 
 #[test]
-fn a_policy_is_seen_in_what_cannot_be_parsed() {
+fn a_policy_is_recognised_in_texts_that_cannot_be_parsed() {
     for text in [
         "kind: NetworkPolicy\nmetadata: {name: {{ .Release.Name }}}\n",
         "  kind :  \"AuditNetworkPolicy\"\n",
@@ -178,7 +179,7 @@ fn a_policy_is_seen_in_what_cannot_be_parsed() {
 }
 
 #[test]
-fn a_policy_is_not_seen_where_none_is() {
+fn a_policy_is_not_recognised_in_texts_without_one() {
     for text in [
         "",
         "# kind: NetworkPolicy\nkind: Deployment\n{{ x }}\n",
@@ -199,14 +200,14 @@ fn a_policy_is_not_seen_where_none_is() {
 }
 
 #[test]
-fn looking_for_a_policy_in_one_long_line_takes_no_time() {
+fn looking_for_a_policy_in_one_long_line_is_fast() {
     let line = "{\"kind\":\"Deployment\",\"a\":\"# {{ x\"},".repeat(100_000);
     let start = std::time::Instant::now();
     assert!(!seems_to_hold_policy(&line));
     assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
 }
 
-/// Text in which what YAML, JSON and templates are made of collides.
+/// Texts of random fragments of YAML, JSON and templates.
 fn snippets() -> impl Strategy<Value = String> {
     let words = [
         "kind",
@@ -269,13 +270,13 @@ proptest! {
     }
 
     #[test]
-    fn reading_what_looks_like_yaml_never_panics(text in snippets()) {
+    fn reading_yaml_like_text_never_panics(text in snippets()) {
         let _ = documents(&text);
         let _ = seems_to_hold_policy(&text);
     }
 
     #[test]
-    fn what_is_written_as_json_is_read_as_it_was(text in "[ -~é]{0,20}", number in any::<i64>()) {
+    fn written_json_is_read_back_equal(text in "[ -~é]{0,20}", number in any::<i64>()) {
         let value = json!({"kind": "Pod", "a": text, "b": [number, null, true]});
         prop_assert_eq!(values(&value.to_string()), vec![value.clone()]);
         prop_assert_eq!(values(&format!("---\n{}", serde_json::to_string_pretty(&value).unwrap())), vec![value]);

@@ -1,4 +1,4 @@
-//! The engine against a slow and obvious evaluation written apart from it, over random clusters, policies and flows.
+//! Compares the engine with a slow and simple evaluation that is implemented separately, over random clusters, policies and flows.
 //!
 //! A case is one random scene: up to five pods, two nodes, two Services, four policies and four flows, all of which are judged.
 //! `FORETELL_PROPERTY_CASES` sets how many (25,000 by default), `FORETELL_PROPERTY_SEED` repeats a run. A failure prints the
@@ -27,8 +27,9 @@ use foretell_policy::engine::world::World;
 use foretell_policy::explain::evaluation::{FlowVerdicts, evaluate};
 use foretell_policy::explain::evaluation::{VerdictLine, VerdictName};
 use foretell_policy::explain::explanation::ends::EndName;
+use foretell_policy::explain::explanation::query::{ExplainQuery, explain};
 use foretell_policy::explain::explanation::walk::walk;
-use foretell_policy::explain::explanation::{ExplainQuery, PolicyOutcome, Reachability, explain};
+use foretell_policy::explain::explanation::{PolicyOutcome, Reachability};
 use foretell_policy::model::dialect::Dialect;
 use foretell_policy::model::flow::{Direction, Flow};
 use foretell_policy::policy::network_policy::Failed;
@@ -37,16 +38,16 @@ use foretell_policy::resource::admin::view::AdminAction;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
-use oracle::edicts::compiled;
+use oracle::admin_policies::compiled;
+use oracle::deviations::Deviations;
 use oracle::generate::scene;
-use oracle::judge::{Judgement, Reason, Said, Together, judge};
+use oracle::judge::{Judgement, PolicyVerdict, Reason, Together, judge};
 use oracle::objects::{cluster, policies, reference};
 use oracle::scene::Scene;
 use oracle::tiers::End as Ending;
-use oracle::ways::Ways;
 
 #[test]
-fn engine_and_oracle_never_disagree() {
+fn engine_and_oracle_always_agree() {
     let cases: u32 = from_environment("FORETELL_PROPERTY_CASES").unwrap_or(25_000);
     let seed: u64 = from_environment("FORETELL_PROPERTY_SEED")
         .unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos().try_into().unwrap_or(0));
@@ -65,7 +66,7 @@ fn engine_and_oracle_never_disagree() {
         }
     }
     println!("{:#?}", tally.0);
-    tally.must_hold_everything(cases);
+    tally.assert_all_outcomes_occur(cases);
 }
 
 fn from_environment<T: std::str::FromStr>(name: &str) -> Option<T> {
@@ -90,7 +91,7 @@ fn run(cases: u32, seed: u64) -> Tally {
     tally.into_inner()
 }
 
-/// How often each outcome was met: a property that never meets one proves nothing of it.
+/// How often each outcome occurred. A run in which an outcome never occurs proves nothing about it.
 #[derive(Debug, Default)]
 struct Tally(BTreeMap<&'static str, u64>);
 
@@ -99,7 +100,7 @@ impl Tally {
         self.0.entry(what).or_default().add_assign(count);
     }
 
-    fn must_hold_everything(&self, cases: u32) {
+    fn assert_all_outcomes_occur(&self, cases: u32) {
         let wanted = [
             "Allow",
             "AllowByBlock",
@@ -131,7 +132,7 @@ impl Tally {
     }
 }
 
-/// The enforcers as which a scene is judged besides, and what is counted of each: flows of which another thing is said there.
+/// Further enforcers as which scenes are judged, each with the name under which flows that it treats differently are counted.
 const ENFORCERS: [(&str, &str); 4] = [
     ("cilium", "otherwise under Cilium"),
     ("cilium,policy-cidr-match-mode=nodes", "otherwise under Cilium with nodes"),
@@ -141,30 +142,32 @@ const ENFORCERS: [(&str, &str); 4] = [
 
 fn compare(scene: &Scene, tally: &mut Tally) -> Result<(), String> {
     compare_as("upstream", scene, tally)?;
-    // Under one of them, by lot: to ask the oracle is what takes time.
-    let lot: usize = scene.flows.iter().map(|flow| usize::from(flow.port) + usize::from(flow.start == flow.end)).sum();
-    let (enforcer, counted) = ENFORCERS[(lot + scene.pods.len()) % ENFORCERS.len()];
+    // One of them is picked at random, because the oracle is slow.
+    let random: usize =
+        scene.flows.iter().map(|flow| usize::from(flow.port) + usize::from(flow.start == flow.end)).sum();
+    let (enforcer, counted) = ENFORCERS[(random + scene.pods.len()) % ENFORCERS.len()];
     let mut there = Tally::default();
     compare_as(enforcer, scene, &mut there).map_err(|what| format!("as {enforcer}: {what}"))?;
     let at_other_end = "allowed at the other end";
     tally.note(at_other_end, there.0.get(at_other_end).copied().unwrap_or_default());
     for flow in &scene.flows {
-        let (upstream, there) = (judge(scene, flow, Ways::default()), judge(scene, flow, Ways::of(enforcer)));
-        tally.note(counted, u64::from(upstream.together != there.together || upstream.said != there.said));
+        let (upstream, there) =
+            (judge(scene, flow, Deviations::default()), judge(scene, flow, Deviations::of(enforcer)));
+        tally.note(counted, u64::from(upstream.together != there.together || upstream.verdicts != there.verdicts));
     }
     Ok(())
 }
 
 fn compare_as(enforcer: &str, scene: &Scene, tally: &mut Tally) -> Result<(), String> {
     let cluster = cluster(scene);
-    let (dialect, ways) = (enforcer.parse().unwrap(), Ways::of(enforcer));
+    let (dialect, deviations) = (enforcer.parse().unwrap(), Deviations::of(enforcer));
     let identities = Arc::new(Identities::as_recorded(&cluster));
     let world = World::in_dialect(dialect, &cluster, identities, policies(scene)).with_admin_policies(compiled(scene));
     if let Some(flow) = scene.flows.first() {
         explanations_are_of_the_worst_pair(&world, flow, tally)?;
     }
     for (index, flow) in scene.flows.iter().enumerate() {
-        let expected = judge(scene, flow, ways);
+        let expected = judge(scene, flow, deviations);
         let evaluated = evaluate(&world, flow, u64::try_from(index).unwrap());
         let explain = |what: String| format!("flow {index}: {what}\nexpected {expected:#?}\ngot {evaluated:#?}");
         compare_lines(scene, &expected, &evaluated, tally).map_err(explain)?;
@@ -189,35 +192,36 @@ fn compare_lines(
     if !evaluated.lines.is_sorted_by_key(order) {
         return Err("lines are out of order".to_owned());
     }
-    let mut missing = expected.said.clone();
+    let mut missing = expected.verdicts.clone();
     for line in &evaluated.lines {
         let Some(policy) = scene.policies.iter().position(|policy| reference(policy) == *line.policy) else {
             compare_ruled(scene, expected, line, tally)?;
             continue;
         };
-        let Some(said) = missing.remove(&(policy, line.direction)) else {
-            return Err(format!("{} says something {}", line.policy, line.direction));
+        let Some(verdict) = missing.remove(&(policy, line.direction)) else {
+            return Err(format!("{} has a verdict on {}", line.policy, line.direction));
         };
-        if !agree(&said, line) {
+        if !agree(&verdict, line) {
             return Err(format!("{} disagrees {}", line.policy, line.direction));
         }
-        tally.note(name(&said), 1);
+        tally.note(name(&verdict), 1);
     }
     let ruled = evaluated.lines.iter().filter(|line| line.admin_policies.is_some()).count();
     if ruled != expected.ruled.len() {
-        return Err(format!("{ruled} lines of administrators"));
+        return Err(format!("{ruled} lines of admin policies"));
     }
     match missing.first_key_value() {
-        Some(((policy, direction), _)) => Err(format!("policy {policy} says nothing {direction}")),
+        Some(((policy, direction), _)) => Err(format!("policy {policy} has no verdict on {direction}")),
         None => Ok(()),
     }
 }
 
-/// What an admin policy says, taken alone.
+/// Compares the verdict of an admin policy in isolation.
 fn compare_ruled(scene: &Scene, expected: &Judgement, line: &VerdictLine<'_>, tally: &mut Tally) -> Result<(), String> {
-    let edict = scene.edicts.iter().position(|edict| edict.name == line.policy.name).unwrap();
-    let Some(ruled) = expected.ruled.get(&(edict, line.direction)) else {
-        return Err(format!("{} says something {}", line.policy, line.direction));
+    let admin_policy =
+        scene.admin_policies.iter().position(|admin_policy| admin_policy.name == line.policy.name).unwrap();
+    let Some(ruled) = expected.ruled.get(&(admin_policy, line.direction)) else {
+        return Err(format!("{} has a verdict on {}", line.policy, line.direction));
     };
     let action = line.admin_policies.unwrap().action;
     let (end, name) = match (line.verdict, action) {
@@ -225,64 +229,66 @@ fn compare_ruled(scene: &Scene, expected: &Judgement, line: &VerdictLine<'_>, ta
         (VerdictName::Unknown, _) => (Ending::Unknown, "unknown alone"),
         (VerdictName::Allow, AdminAction::Pass) => (Ending::PassedOn, "passed on alone"),
         (VerdictName::Allow, AdminAction::Accept) => (Ending::Accepted, "ruled in alone"),
-        other => return Err(format!("{} says {other:?}", line.policy)),
+        other => return Err(format!("{} has the verdict {other:?}", line.policy)),
     };
-    if end != ruled.end || !ruled.clauses.contains(&line.rule.unwrap()) {
+    if end != ruled.end || !ruled.rules.contains(&line.rule.unwrap()) {
         return Err(format!("{} disagrees {}: {ruled:?}", line.policy, line.direction));
     }
     tally.note(name, 1);
     Ok(())
 }
 
-fn name(said: &Said) -> &'static str {
-    match said {
-        Said::Deny { reason: Reason::NoRules, .. } => "NoRules",
-        Said::Deny { reason: Reason::UnresolvedPeer, .. } => "UnresolvedPeer",
-        Said::Deny { reason: Reason::NoRuleMatched, .. } => "NoRuleMatched",
-        Said::AllowByBlock { .. } => "AllowByBlock",
-        Said::Allow { .. } => "Allow",
-        Said::Exempt("self") => "Exempt self",
-        Said::Exempt(_) => "Exempt node",
+fn name(verdict: &PolicyVerdict) -> &'static str {
+    match verdict {
+        PolicyVerdict::Deny { reason: Reason::NoRules, .. } => "NoRules",
+        PolicyVerdict::Deny { reason: Reason::UnresolvedPeer, .. } => "UnresolvedPeer",
+        PolicyVerdict::Deny { reason: Reason::NoRuleMatched, .. } => "NoRuleMatched",
+        PolicyVerdict::AllowByBlock { .. } => "AllowByBlock",
+        PolicyVerdict::Allow { .. } => "Allow",
+        PolicyVerdict::Exempt("self") => "Exempt self",
+        PolicyVerdict::Exempt(_) => "Exempt node",
     }
 }
 
-fn agree(said: &Said, line: &VerdictLine<'_>) -> bool {
+fn agree(verdict: &PolicyVerdict, line: &VerdictLine<'_>) -> bool {
     let message = line.message.as_deref().unwrap_or_default();
-    if !tells_what_failed(line) {
+    if !explains_mismatch(line) {
         return false;
     }
     let allow = line.verdict == VerdictName::Allow && line.reason.is_none();
-    match said {
-        Said::Deny { nearest, .. } => {
+    match verdict {
+        PolicyVerdict::Deny { nearest, .. } => {
             let field = if line.direction == Direction::Ingress { "ingress" } else { "egress" };
             let names = |index: &usize| message.contains(&format!("{field}[{index}]"));
             let names_nearest = nearest.is_empty() || nearest.iter().any(names);
             line.verdict == VerdictName::WouldDeny
                 && line.rule.is_none()
                 && line.exempt.is_none()
-                && line.reason == Some(name(said))
+                && line.reason == Some(name(verdict))
                 && names_nearest
         }
-        Said::AllowByBlock { rules } => {
+        PolicyVerdict::AllowByBlock { rules } => {
             allow && line.rule.is_some_and(|rule| rules.contains(&rule)) && message == BY_BLOCK_ALONE
         }
-        Said::Allow { rules } => allow && line.rule.is_some_and(|rule| rules.contains(&rule)) && line.message.is_none(),
-        Said::Exempt(why) => {
+        PolicyVerdict::Allow { rules } => {
+            allow && line.rule.is_some_and(|rule| rules.contains(&rule)) && line.message.is_none()
+        }
+        PolicyVerdict::Exempt(why) => {
             allow && line.rule.is_none() && line.exempt.is_some_and(|exempt| exempt.to_string() == *why)
         }
     }
 }
 
-/// Whether a denial is laid at who enforces.
-fn has_it_otherwise(message: &str) -> bool {
+/// Whether a message attributes a denial to the enforcer.
+fn names_enforcer(message: &str) -> bool {
     ["for Cilium ", "for Calico ", "for kube-router "].iter().any(|title| message.contains(title))
 }
 
-/// A denial by rules says of the nearest one what failed, and of what failed why.
-fn tells_what_failed(line: &VerdictLine<'_>) -> bool {
-    let is_told_otherwise = || line.message.as_deref().is_some_and(has_it_otherwise);
+/// Whether a denial by rules states the nearest rule and why it does not match.
+fn explains_mismatch(line: &VerdictLine<'_>) -> bool {
+    let names_an_enforcer = || line.message.as_deref().is_some_and(names_enforcer);
     let Some(mismatch) = &line.nearest else {
-        return !matches!(line.reason, Some("NoRuleMatched" | "UnresolvedPeer")) || is_told_otherwise();
+        return !matches!(line.reason, Some("NoRuleMatched" | "UnresolvedPeer")) || names_an_enforcer();
     };
     let (peer, port) = (!mismatch.peers.is_empty(), !mismatch.ports.is_empty());
     let failed = match mismatch.failed {
@@ -295,7 +301,7 @@ fn tells_what_failed(line: &VerdictLine<'_>) -> bool {
         && mismatch.peers.iter().all(|entry| !entry.causes.is_empty())
 }
 
-/// All policies together, at each end: for a Service at the backend that fares worst.
+/// Compares the joint decision of all policies at each end; for a Service that on the backend with the strictest decision.
 fn compare_together(world: &World<'_>, flow: &Flow, expected: &Judgement, tally: &mut Tally) -> Result<(), String> {
     let ends = world.cluster().resolve(flow);
     if matches!(ends.dst, Destination::Service { .. }) {
@@ -303,20 +309,20 @@ fn compare_together(world: &World<'_>, flow: &Flow, expected: &Judgement, tally:
     }
     let backends = world.view().backends(&ends, flow.protocol, flow.port, flow.start);
     for direction in Direction::BOTH {
-        let standings = backends.iter().map(|backend| {
+        let decisions = backends.iter().map(|backend| {
             let dialled = Dialled::from(&ends.dst);
             let pair = Pair { src: ends.src, dst: backend.end, protocol: flow.protocol, port: backend.port, dialled };
             let decision = world.decide(&pair, direction);
             (pair, decision)
         });
-        let standings: Vec<(Pair, EndDecision)> = standings.collect();
-        for (pair, decision) in &standings {
+        let decisions: Vec<(Pair, EndDecision)> = decisions.collect();
+        for (pair, decision) in &decisions {
             if world.dialect() == Dialect::UPSTREAM {
-                misses_are_the_engines(world, pair, direction, decision)?;
+                mismatch_agrees_with_the_verdict(world, pair, direction, decision)?;
             }
-            walk_ends_as_the_engine_says(world, pair, direction, decision)?;
+            walk_agrees_with_the_decision(world, pair, direction, decision)?;
         }
-        let worst = standings.iter().map(|(_, decision)| together(decision)).min().unwrap();
+        let worst = decisions.iter().map(|(_, decision)| together(decision)).min().unwrap();
         if worst != expected.together[&direction] {
             return Err(format!("together {worst:?} {direction}"));
         }
@@ -334,8 +340,8 @@ fn compare_together(world: &World<'_>, flow: &Flow, expected: &Judgement, tally:
     Ok(())
 }
 
-/// What is worked out from the policy's text is what the engine knew from its rows of bits.
-fn misses_are_the_engines(
+/// The mismatch that is computed from the policy agrees with the verdict of the index.
+fn mismatch_agrees_with_the_verdict(
     world: &World<'_>,
     pair: &Pair,
     direction: Direction,
@@ -352,14 +358,17 @@ fn misses_are_the_engines(
             }
         };
         if mismatch != known {
-            return Err(format!("{} missed by {mismatch:?}, not {known:?}", world.policy(*policy).reference));
+            return Err(format!(
+                "{}: the mismatch is {mismatch:?}, the verdict states {known:?}",
+                world.policy(*policy).reference
+            ));
         }
     }
     Ok(())
 }
 
-/// The walk through the tiers comes to the engine's conclusion, and says of every denial by rules what failed.
-fn walk_ends_as_the_engine_says(
+/// The walk through the tiers ends with the decision of the engine, and explains every denial by rules.
+fn walk_agrees_with_the_decision(
     world: &World<'_>,
     pair: &Pair,
     direction: Direction,
@@ -376,22 +385,22 @@ fn walk_ends_as_the_engine_says(
         EndDecision::ByPolicy(ruling) => Some(ruling.tier),
     };
     if (walk.answer, walk.decided_by) != (decision.permission().into(), decided_by) || walk.why.is_empty() {
-        return Err(format!("{walk:#?}\nends otherwise than {decision:?}"));
+        return Err(format!("{walk:#?}\ndoes not end with {decision:?}"));
     }
     let steps = walk.tiers.iter().filter(|tier| tier.tier == TierName::NETWORK_POLICY).flat_map(|tier| &tier.policies);
     for step in steps.filter(|step| step.outcome == PolicyOutcome::Denies) {
-        let says_nothing =
+        let is_empty =
             step.nearest.as_ref().is_some_and(|mismatch| mismatch.peers.is_empty() && mismatch.ports.is_empty());
-        let says_why = step.message.starts_with("it has no ") || has_it_otherwise(&step.message);
-        if says_nothing || (step.nearest.is_none() && !says_why) {
-            return Err(format!("{step:#?}\nsays nothing of what failed"));
+        let has_reason = step.message.starts_with("it has no ") || names_enforcer(&step.message);
+        if is_empty || (step.nearest.is_none() && !has_reason) {
+            return Err(format!("{step:#?}\ndoes not explain the mismatch"));
         }
     }
     Ok(())
 }
 
-/// May pods of one workload reach those of another? That is asked of every pair of them, where an explanation asks one of each kind
-/// that policies can tell apart.
+/// Compares the explanation of a query from one workload to another, which judges one pair of each kind that policies can
+/// distinguish, with the decisions on all pairs.
 fn explanations_are_of_the_worst_pair(world: &World<'_>, flow: &Flow, tally: &mut Tally) -> Result<(), String> {
     let cluster = world.cluster();
     let mut ends: BTreeMap<&Workload, Vec<End>> = BTreeMap::new();
@@ -420,20 +429,20 @@ fn explanations_are_of_the_worst_pair(world: &World<'_>, flow: &Flow, tally: &mu
                 kind: workload.kind.clone(),
                 name: workload.name.clone(),
             };
-            let asked = ExplainQuery {
+            let query = ExplainQuery {
                 from: named(from),
                 to: named(to),
                 protocol: flow.protocol,
                 port: flow.port,
                 at: flow.start,
             };
-            let told = explain(world, &[], &asked).map_err(|error| error.to_string())?;
-            let pairs: u64 = told.cases.iter().map(|case| case.pairs).sum();
-            if told.answer != worst || pairs != answers.len() as u64 {
-                return Err(format!("{from} to {to}: {worst:?} of {answers:?}\ngot {told:#?}"));
+            let explanation = explain(world, &[], &query).map_err(|error| error.to_string())?;
+            let pairs: u64 = explanation.cases.iter().map(|case| case.pairs).sum();
+            if explanation.answer != worst || pairs != answers.len() as u64 {
+                return Err(format!("{from} to {to}: {worst:?} of {answers:?}\ngot {explanation:#?}"));
             }
             tally.note("explained", 1);
-            tally.note("explained, and pods differ", u64::from(told.cases.len() > 1));
+            tally.note("explained, and pods differ", u64::from(explanation.cases.len() > 1));
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! The way in: which objects are read, as what, and what is said of those that are not.
+//! Reading objects: which kinds and versions are read, and the errors for invalid ones.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test panics on what it does not expect")]
 
 use foretell_policy::resource::object::id::ObjectId;
@@ -19,7 +19,7 @@ fn read_manifest(text: &str) -> Object {
     read(yaml(text), &manifest()).unwrap().unwrap()
 }
 
-/// What is said of a manifest that is refused, a line each.
+/// The faults of a refused manifest, one per line.
 fn refusal(text: &str) -> String {
     let error = read(yaml(text), &manifest()).expect_err("it should be refused");
     let faults: Vec<String> = error.faults.iter().map(ToString::to_string).collect();
@@ -27,7 +27,7 @@ fn refusal(text: &str) -> String {
 }
 
 #[test]
-fn what_is_no_object_or_of_another_kind_is_passed_over() {
+fn values_that_are_no_objects_or_of_other_kinds_are_skipped() {
     for value in [
         Value::Null,
         json!(3),
@@ -49,7 +49,7 @@ fn what_is_no_object_or_of_another_kind_is_passed_over() {
 }
 
 #[test]
-fn every_kind_is_read_in_the_version_that_is_served() {
+fn every_kind_is_read_in_each_served_version() {
     for kind in Kind::ALL {
         let spec = match kind {
             Kind::AuditException => json!({
@@ -83,7 +83,7 @@ fn every_kind_is_read_in_the_version_that_is_served() {
 }
 
 #[test]
-fn a_version_that_is_not_served_is_refused_and_the_one_to_write_named() {
+fn a_version_that_is_not_served_is_refused_with_the_served_one() {
     for (api_version, kind, write) in [
         ("extensions/v1beta1", "NetworkPolicy", "networking.k8s.io/v1"),
         ("networking.k8s.io/v1beta1", "NetworkPolicy", "networking.k8s.io/v1"),
@@ -102,7 +102,7 @@ fn a_version_that_is_not_served_is_refused_and_the_one_to_write_named() {
                 json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "web", "namespace": "prod"}});
             assert_eq!(
                 read(value, &origin).unwrap_err().to_string(),
-                format!("{kind} prod/web: apiVersion: no {kind} is served as {api_version}: write {write}")
+                format!("{kind} prod/web: apiVersion: {kind} is not served as {api_version}: write {write}")
             );
         }
     }
@@ -132,29 +132,28 @@ fn a_cluster_scoped_object_drops_its_namespace() {
 
 #[test]
 fn an_object_without_a_name_is_refused() {
-    let without =
-        "NetworkPolicy shop/without a name\nmetadata.name: required: an object without a name cannot be followed";
+    let without = "NetworkPolicy shop/without a name\nmetadata.name: required: an object without a name cannot be compared between revisions";
     assert_eq!(refusal("{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {}, spec: {}}"), without);
     assert_eq!(refusal("{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: ''}}"), without);
     assert_eq!(
         refusal("{apiVersion: apps/v1, kind: Deployment}"),
-        "Deployment shop/without a name\nmetadata.name: required: an object without a name cannot be followed"
+        "Deployment shop/without a name\nmetadata.name: required: an object without a name cannot be compared between revisions"
     );
 }
 
 #[test]
-fn a_policy_with_a_generated_name_is_refused_and_a_job_passed_over() {
+fn a_policy_with_a_generated_name_is_refused_and_a_job_is_skipped() {
     assert_eq!(
         refusal("{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {generateName: web-}}"),
-        "NetworkPolicy shop/web-*\nmetadata.name: required: with generateName alone each apply makes another object, \
-         which no later change can name"
+        "NetworkPolicy shop/web-*\nmetadata.name: required: with generateName each apply creates another object, \
+         which no later change can refer to"
     );
     let job = yaml("{apiVersion: batch/v1, kind: Job, metadata: {generateName: migrate-}}");
     assert_eq!(read(job, &manifest()), Ok(None));
 }
 
 #[test]
-fn a_wrong_type_names_its_path_and_all_of_them_are_found() {
+fn all_wrong_types_are_reported_with_their_paths() {
     let text = r"
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -183,7 +182,7 @@ spec:
 }
 
 #[test]
-fn an_unknown_field_of_a_policy_manifest_is_refused_and_the_near_one_named() {
+fn an_unknown_field_of_a_policy_is_refused_with_a_similar_known_field() {
     let text = r"
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -211,7 +210,7 @@ spec:
          spec.ingress[0].form: unknown field: did you mean from?\n\
          spec.ingress[0].from[0].pod-selector: unknown field: did you mean podSelector?\n\
          spec.ingress[0].from[0].podSelector.matchLabel: unknown field: did you mean matchLabels?\n\
-         spec.ingress[0].from[1].matchLabels: unknown field: here may stand ipBlock, namespaceSelector, podSelector\n\
+         spec.ingress[0].from[1].matchLabels: unknown field: the fields here are ipBlock, namespaceSelector, podSelector\n\
          spec.ingress[0].ports[0].ports: unknown field: did you mean port?\n\
          spec.podSelectors: unknown field: did you mean podSelector?\n\
          spec.policytypes: unknown field: did you mean policyTypes?\n\
@@ -226,7 +225,7 @@ fn unknown_fields_of_audit_policies_and_exceptions_are_refused_too() {
             "{apiVersion: kguardian.dev/v1alpha1, kind: AuditNetworkPolicy, metadata: {name: web}, spec: {namespaceSelector: {}}}"
         ),
         "AuditNetworkPolicy shop/web\n\
-         spec.namespaceSelector: unknown field: here may stand egress, ingress, podSelector, policyTypes"
+         spec.namespaceSelector: unknown field: the fields here are egress, ingress, podSelector, policyTypes"
     );
     assert_eq!(
         refusal(
@@ -250,12 +249,12 @@ spec:
         ),
         "AuditException shop/web\n\
          spec.expires: unknown field: did you mean expiresAt?\n\
-         spec.policyRef.namespace: unknown field: here may stand kind, name"
+         spec.policyRef.namespace: unknown field: the fields here are kind, name"
     );
 }
 
 #[test]
-fn an_exception_says_what_it_lacks() {
+fn missing_fields_of_an_exception_are_reported() {
     let head = "apiVersion: foretell.dev/v1alpha1\nkind: AuditException\nmetadata: {name: web}\n";
     for (spec, fault) in [
         (
@@ -270,23 +269,23 @@ fn an_exception_says_what_it_lacks() {
         ),
         (
             "policyRef: {kind: NetworkPolicy, name: web}, direction: Ingress, reason: known",
-            "spec.peers: required, and missing",
+            "spec.peers: required but missing",
         ),
         (
             "policyRef: {kind: NetworkPolicy, name: web}, direction: Ingress, peers: [], reason: ' '",
-            "spec.peers: required: an exception says whom it is for, as a rule of a NetworkPolicy does\n\
+            "spec.peers: required: an exception needs at least one peer, as in a rule of a NetworkPolicy\n\
              spec.reason: required: say why these denials are accepted",
         ),
         (
             "policyRef: {kind: NetworkPolicy, name: ''}, direction: Ingress, peers: [{}], reason: known, ports: [{port: 0}]",
             "spec.policyRef.name: \"\": write lower-case letters, digits, '-' and '.', with a letter or digit at both ends \
              and around each '.'\n\
-             spec.peers[0]: names nobody: write podSelector, namespaceSelector or ipBlock; {} selects all pods\n\
-             spec.ports[0].port: 0 is no port: write a number from 1 to 65535",
+             spec.peers[0]: selects no peer: write podSelector, namespaceSelector or ipBlock; {} selects all pods\n\
+             spec.ports[0].port: 0 is not a port: write a number from 1 to 65535",
         ),
         (
             "policyRef: {kind: NetworkPolicy, name: web}, direction: Ingress, peers: [{podSelector: {}}], reason: known, expiresAt: '2026-12-31'",
-            "spec.expiresAt: not a time: write it as RFC 3339 does, \"2026-12-31T00:00:00Z\"",
+            "spec.expiresAt: not a time: write it in RFC 3339 form, \"2026-12-31T00:00:00Z\"",
         ),
         (
             "policyRef: {kind: NetworkPolicy, name: web}, direction: Ingress, peers: {podSelector: {}}, reason: 3",
@@ -298,7 +297,7 @@ fn an_exception_says_what_it_lacks() {
 }
 
 #[test]
-fn a_status_and_what_a_server_writes_never_fail_a_read() {
+fn status_and_server_side_fields_are_never_faults() {
     for kind in ["NetworkPolicy", "AuditNetworkPolicy"] {
         let api_version = if kind == "NetworkPolicy" { "networking.k8s.io/v1" } else { "kguardian.dev/v1alpha1" };
         let value = json!({
@@ -321,7 +320,7 @@ fn a_status_and_what_a_server_writes_never_fail_a_read() {
 }
 
 #[test]
-fn what_of_a_pods_status_can_be_read_is_kept() {
+fn valid_fields_of_a_pod_status_are_kept_beside_invalid_ones() {
     let value = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "shop"},
         "status": {"phase": "Running", "podIP": "10.1.0.5", "podIPs": [{"ip": "10.1.0.5"}], "conditions": [{"type": 3}]},
@@ -333,7 +332,7 @@ fn what_of_a_pods_status_can_be_read_is_kept() {
 }
 
 #[test]
-fn a_workload_is_read_whatever_stands_where_the_engine_does_not_look() {
+fn fields_of_a_workload_that_the_engine_ignores_may_have_any_value() {
     let text = r"
 apiVersion: apps/v1
 kind: Deployment
@@ -368,7 +367,7 @@ spec:
 }
 
 #[test]
-fn unknown_fields_of_a_stored_policy_are_let_pass() {
+fn unknown_fields_of_a_stored_policy_are_allowed() {
     let value = json!({
         "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "web", "new": 1},
         "spec": {"newField": {}, "ingress": [{"newField": 1}]},
@@ -377,7 +376,7 @@ fn unknown_fields_of_a_stored_policy_are_let_pass() {
 }
 
 #[test]
-fn nulls_are_taken_as_an_api_server_takes_them() {
+fn nulls_are_read_as_an_api_server_reads_them() {
     let text = r"
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy

@@ -1,4 +1,4 @@
-//! What a change of files does to objects.
+//! The changes of objects between two revisions of files.
 #![allow(clippy::panic, reason = "helpers of tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,8 +13,8 @@ fn borrowed(tree: &[(String, String)]) -> Vec<(&str, &str)> {
     tree.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect()
 }
 
-/// Collates two trees, given as (path, text).
-fn collate(base: Tree<'_>, merged: Tree<'_>) -> Change {
+/// The change between two trees, given as (path, text).
+fn change_between(base: Tree<'_>, merged: Tree<'_>) -> Change {
     let (base, merged): (BTreeMap<_, _>, BTreeMap<_, _>) =
         (base.iter().copied().collect(), merged.iter().copied().collect());
     let mut paths: Vec<_> = base.keys().chain(merged.keys()).copied().collect();
@@ -33,7 +33,7 @@ fn collate(base: Tree<'_>, merged: Tree<'_>) -> Change {
     collation.finish()
 }
 
-/// `changed NetworkPolicy prod/web`, `same …`, `added …`, `removed …`, as the engine will see it.
+/// What happens to each object, as the engine sees it: `changed NetworkPolicy prod/web`, `same …`, `added …`, `removed …`.
 fn effects(change: &Change) -> Vec<String> {
     let by_id = |sourced: &[Sourced]| {
         let map: BTreeMap<_, _> = sourced.iter().map(|s| (s.object.id(), s.object.relevant_fields())).collect();
@@ -82,19 +82,19 @@ fn objects_are_added_changed_and_removed() {
         (vec![("p.yaml", a.as_str())], vec![], "removed NetworkPolicy default/web"),
         (vec![("p.yaml", a.as_str())], vec![("p.yaml", b.as_str())], "changed NetworkPolicy default/web"),
         (vec![("p.yaml", a.as_str())], vec![("p.yaml", a.as_str())], "same NetworkPolicy default/web"),
-        // Helm's values do not look like that.
+        // This is not a file of values for Helm.
         (vec![], vec![("values.yaml", a.as_str())], "added NetworkPolicy default/web"),
-        // A change and a move at once is a change.
+        // An object that is moved and modified counts as changed.
         (vec![("p.yaml", a.as_str())], vec![("q.yaml", b.as_str())], "changed NetworkPolicy default/web"),
     ] {
-        let change = collate(&base, &merged);
+        let change = change_between(&base, &merged);
         assert_eq!(effects(&change), [expected]);
         assert_eq!((undecided(&change), not_judged(&change)), (vec![], vec![]));
     }
 }
 
 #[test]
-fn what_the_engine_does_not_read_is_no_change() {
+fn a_change_of_fields_that_the_engine_ignores_is_no_change() {
     let (web, bare) = (policy("web", "a"), deployment("web", "a", "nginx:1"));
     let commented = format!("# why\n{web}");
     let bumped = deployment("web", "a", "nginx:2");
@@ -109,7 +109,7 @@ fn what_the_engine_does_not_read_is_no_change() {
         ("a copy gone", vec![("a.yaml", &web), ("b.yaml", &web)], vec![("a.yaml", &web)]),
         ("a copy more", vec![("a.yaml", &web)], vec![("a.yaml", &web), ("b.yaml", &web)]),
     ] {
-        let change = collate(&base, &merged);
+        let change = change_between(&base, &merged);
         assert!(effects(&change).iter().all(|effect| effect.starts_with("same ")), "{what}: {:?}", effects(&change));
         assert!(!change.before.is_empty(), "{what}");
         assert_eq!((undecided(&change), not_judged(&change)), (vec![], vec![]), "{what}");
@@ -117,8 +117,8 @@ fn what_the_engine_does_not_read_is_no_change() {
 }
 
 #[test]
-fn what_is_no_manifest_is_passed_over() {
-    let change = collate(
+fn files_that_are_not_manifests_are_skipped() {
+    let change = change_between(
         &[("a.yaml", "on: push\n"), ("p.json", "{\"name\": \"kind of a package\"}"), ("b.yaml", "a: [\n")],
         &[
             ("a.yaml", "on: [push]\njobs: {x: {run: \"${{ kind }}\"}}\n"),
@@ -136,7 +136,7 @@ fn what_is_no_manifest_is_passed_over() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_matters_where_the_change_touches_it() {
+fn an_unreadable_file_matters_only_if_the_change_touches_it() {
     let template = "kind: NetworkPolicy\nmetadata: {name: {{ .Release.Name }}}\n";
     let quiet = "apiVersion: v1\nkind: Service\nmetadata: {name: {{ .Release.Name }}}\n";
     let quoted = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: \"{{ .Release.Name }}-x\"}\nspec: {}\n";
@@ -164,7 +164,7 @@ fn a_file_that_cannot_be_read_matters_where_the_change_touches_it() {
         let (base, merged) = (one(base), one(merged));
         let refs = |tree: &[(String, String)]| tree.iter().map(|(p, t)| (p.clone(), t.clone())).collect::<Vec<_>>();
         let (base, merged) = (refs(&base), refs(&merged));
-        let change = collate(&borrowed(&base), &borrowed(&merged));
+        let change = change_between(&borrowed(&base), &borrowed(&merged));
         assert_eq!(effects(&change), Vec::<String>::new(), "{what}");
         assert_eq!(!change.undecided.is_empty(), blocks, "{what}: {:?}", undecided(&change));
         assert_eq!(!change.not_judged.is_empty(), seen && !blocks, "{what}: {:?}", not_judged(&change));
@@ -174,14 +174,14 @@ fn a_file_that_cannot_be_read_matters_where_the_change_touches_it() {
             assert!(undecided.contains(fix), "{what}: {undecided}");
         }
     }
-    let change = collate(&[], &[("p.yaml", &broken)]);
+    let change = change_between(&[], &[("p.yaml", &broken)]);
     assert!(undecided(&change)[0].contains("document 2, line "), "{:?}", undecided(&change));
-    let change = collate(&[], &[("policy.tpl", "{{ define \"x\" }}\nkind: NetworkPolicy\n{{ end }}")]);
+    let change = change_between(&[], &[("policy.tpl", "{{ define \"x\" }}\nkind: NetworkPolicy\n{{ end }}")]);
     assert_eq!(change.undecided.len(), 1);
 }
 
 #[test]
-fn files_that_make_manifests_are_named() {
+fn changed_generators_of_manifests_are_reported() {
     let kustomization = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [a.yaml]\n";
     let more = format!("{kustomization}namespace: prod\n");
     let bumped = format!("{kustomization}images: [{{name: a, newTag: v2}}]\n# bumped\n");
@@ -212,14 +212,14 @@ fn files_that_make_manifests_are_named() {
             base.push(("c/Chart.yaml", chart));
             merged.push(("c/Chart.yaml", chart));
         }
-        let change = collate(&base, &merged);
+        let change = change_between(&base, &merged);
         assert_eq!(change.undecided.len(), undecided_count, "{what}: {:?}", undecided(&change));
         assert_eq!(change.not_judged.len(), not_judged_count, "{what}: {:?}", not_judged(&change));
     }
 }
 
 #[test]
-fn policies_of_other_engines_are_named() {
+fn changed_policies_of_other_engines_are_reported() {
     let of = |version: &str, kind: &str, spec: &str| {
         format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: x}}\nspec: {{a: {spec}}}\n")
     };
@@ -231,9 +231,11 @@ fn policies_of_other_engines_are_named() {
         ("crd.antrea.io/v1beta1", "ClusterNetworkPolicy"),
     ] {
         let (old, new) = (of(version, kind, "1"), of(version, kind, "2"));
-        let untouched = collate(&[("p.yaml", &old)], &[("p.yaml", &format!("# moved\n{old}"))]);
+        let untouched = change_between(&[("p.yaml", &old)], &[("p.yaml", &format!("# moved\n{old}"))]);
         assert_eq!(untouched, Change::default(), "{kind}");
-        for change in [collate(&[("p.yaml", &old)], &[("p.yaml", &new)]), collate(&[("p.yaml", &old)], &[])] {
+        for change in
+            [change_between(&[("p.yaml", &old)], &[("p.yaml", &new)]), change_between(&[("p.yaml", &old)], &[])]
+        {
             assert_eq!((change.undecided.len(), change.not_judged.len()), (0, 1));
             assert!(not_judged(&change).concat().contains(kind));
         }
@@ -241,52 +243,55 @@ fn policies_of_other_engines_are_named() {
 }
 
 #[test]
-fn an_invalid_object_is_undecided_where_the_change_touches_it() {
+fn an_invalid_object_is_undecided_only_if_the_change_touches_it() {
     let good = policy("web", "a");
     let bad = good.replace("policyTypes: [Ingress]", "policyTypes: [Ingres], ingres: []");
     let other = policy("db", "db");
     let (both, both_changed) = (format!("{bad}---\n{other}"), format!("{bad}---\n{}", policy("db", "c")));
 
-    let added = collate(&[], &[("p.yaml", &format!("{other}---\n{bad}"))]);
+    let added = change_between(&[], &[("p.yaml", &format!("{other}---\n{bad}"))]);
     let [undecided_one] = &undecided(&added)[..] else { panic!("{added:?}") };
     for part in ["p.yaml, document 2", "NetworkPolicy default/web", "spec.ingres", "fix"] {
         assert!(undecided_one.contains(part), "{part}: {undecided_one}");
     }
     assert_eq!(effects(&added), ["added NetworkPolicy default/db"]);
 
-    let untouched = collate(&[("p.yaml", &both)], &[("p.yaml", &both_changed)]);
+    let untouched = change_between(&[("p.yaml", &both)], &[("p.yaml", &both_changed)]);
     assert_eq!((untouched.undecided.len(), untouched.not_judged.len()), (0, 1), "{untouched:?}");
     assert_eq!(effects(&untouched), ["changed NetworkPolicy default/db"]);
 
-    let fixed = collate(&[("p.yaml", &bad)], &[("p.yaml", &good)]);
+    let fixed = change_between(&[("p.yaml", &bad)], &[("p.yaml", &good)]);
     assert_eq!((fixed.undecided.len(), fixed.not_judged.len()), (0, 1), "{fixed:?}");
     assert_eq!(effects(&fixed), ["added NetworkPolicy default/web"]);
 
-    assert_eq!(collate(&[("p.yaml", &bad)], &[]).undecided.len(), 1);
-    assert_eq!(collate(&[("p.yaml", &good)], &[("p.yaml", &bad)]).undecided.len(), 1);
+    assert_eq!(change_between(&[("p.yaml", &bad)], &[]).undecided.len(), 1);
+    assert_eq!(change_between(&[("p.yaml", &good)], &[("p.yaml", &bad)]).undecided.len(), 1);
 
-    let unversioned = collate(&[], &[("p.yaml", &good.replace("apiVersion: networking.k8s.io/v1\n", ""))]);
+    let unversioned = change_between(&[], &[("p.yaml", &good.replace("apiVersion: networking.k8s.io/v1\n", ""))]);
     assert_eq!(unversioned.undecided.len(), 1, "{unversioned:?}");
-    let old = collate(&[], &[("p.yaml", &good.replace("networking.k8s.io/v1", "extensions/v1beta1"))]);
+    let old = change_between(&[], &[("p.yaml", &good.replace("networking.k8s.io/v1", "extensions/v1beta1"))]);
     assert_eq!(old.undecided.len(), 1, "{old:?}");
 }
 
 #[test]
-fn old_forms_of_cidrs_stand_only_where_they_stood() {
+fn old_forms_of_cidrs_are_accepted_only_where_they_were_before() {
     let with = |cidr: &str, app: &str| {
         policy("web", app)
             .replace("policyTypes: [Ingress]", &format!("ingress: [{{from: [{{ipBlock: {{cidr: {cidr}}}}}]}}]"))
     };
     let (stored, kept, new) = (with("10.0.0.1/8", "a"), with("10.0.0.1/8", "b"), with("10.0.0.2/8", "a"));
-    assert_eq!(effects(&collate(&[("p.yaml", &stored)], &[("p.yaml", &kept)])), ["changed NetworkPolicy default/web"]);
+    assert_eq!(
+        effects(&change_between(&[("p.yaml", &stored)], &[("p.yaml", &kept)])),
+        ["changed NetworkPolicy default/web"]
+    );
     for base in [vec![], vec![("p.yaml", stored.as_str())]] {
-        let change = collate(&base, &[("p.yaml", &new)]);
+        let change = change_between(&base, &[("p.yaml", &new)]);
         assert!(undecided(&change)[0].contains("spec.ingress[0].from[0].ipBlock.cidr"), "{:?}", undecided(&change));
     }
 }
 
 #[test]
-fn one_identity_in_several_files_matters_where_the_change_touches_it() {
+fn an_identity_in_several_files_is_undecided_only_if_the_change_touches_it() {
     let (a, b, c) = (policy("web", "a"), policy("web", "b"), policy("web", "c"));
     let commented = format!("# why\n{a}");
     let twice = format!("{a}---\n{b}");
@@ -307,7 +312,7 @@ fn one_identity_in_several_files_matters_where_the_change_touches_it() {
             tree.iter().map(|(path, text)| (format!("{path}.yaml"), (*text).clone())).collect()
         };
         let (base, merged) = (named(&base), named(&merged));
-        let change = collate(&borrowed(&base), &borrowed(&merged));
+        let change = change_between(&borrowed(&base), &borrowed(&merged));
         match expected {
             None => assert_eq!(change, Change::default(), "{what}"),
             Some(effect) if effect.is_empty() => {
@@ -322,12 +327,13 @@ fn one_identity_in_several_files_matters_where_the_change_touches_it() {
             }
         }
     }
-    let untouched_and_equal = collate(&[("x.yaml", &a), ("y.yaml", &a)], &[("x.yaml", &a), ("y.yaml", &commented)]);
+    let untouched_and_equal =
+        change_between(&[("x.yaml", &a), ("y.yaml", &a)], &[("x.yaml", &a), ("y.yaml", &commented)]);
     assert_eq!(effects(&untouched_and_equal), ["same NetworkPolicy default/web"]);
 }
 
 #[test]
-fn a_patch_beside_its_base_is_undecided_where_either_changes() {
+fn a_patch_and_its_base_are_undecided_if_either_changes() {
     let base = deployment("web", "a", "x");
     let patch = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {replicas: 3}\n";
     let relabelling = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {template: {metadata: {labels: {tier: x}}}}\n";
@@ -335,14 +341,14 @@ fn a_patch_beside_its_base_is_undecided_where_either_changes() {
     let trees = |patch: &str| [("base/d.yaml".to_owned(), base.clone()), ("prod/d.yaml".to_owned(), patch.to_owned())];
     for (merged, blocks) in [(scaled.as_str(), false), (relabelling, true)] {
         let (before, after) = (trees(patch), trees(merged));
-        let change = collate(&borrowed(&before), &borrowed(&after));
+        let change = change_between(&borrowed(&before), &borrowed(&after));
         assert_eq!(!change.undecided.is_empty(), blocks, "{:?}", undecided(&change));
         assert_eq!(effects(&change), Vec::<String>::new());
     }
 }
 
 #[test]
-fn what_is_rendered_must_be_readable_as_a_whole() {
+fn every_rendered_document_must_be_readable() {
     let (a, b) = (policy("web", "a"), policy("web", "b"));
     let rendered = |base: &str, merged: &str| {
         let mut collation = ChangeBuilder::new("prod");
@@ -352,9 +358,15 @@ fn what_is_rendered_must_be_readable_as_a_whole() {
     let change = rendered(&a, &b);
     assert_eq!(effects(&change), ["changed NetworkPolicy prod/web"]);
     assert_eq!(change.after[0].place.to_string(), "(rendered), document 1");
-    for broken in ["Error: no such file: x\n a: b: [", "kind: Service\nmetadata: {{ x }}\n"] {
+    for (broken, problem) in [
+        ("Error: no such file: x\n a: b: [", "merged revision cannot be read: document 2"),
+        (
+            "kind: Service\nmetadata: {{ x }}\n",
+            "merged revision is a template, which cannot be read before it is rendered",
+        ),
+    ] {
         let change = rendered(&a, &format!("{b}---\nkind: Pod\n{broken}"));
-        assert!(undecided(&change)[0].contains("merged revision cannot be read"), "{change:?}");
+        assert!(undecided(&change)[0].contains(problem), "{change:?}");
     }
 }
 
@@ -373,7 +385,7 @@ fn the_answer_does_not_depend_on_the_order_of_files() {
     assert_eq!(finish(&[0, 1, 2, 3]), finish(&[2, 0, 3, 1]));
 }
 
-/// Files `0.yaml` to `2.yaml`, each with documents (name, app) out of a space in which they collide.
+/// Files `0.yaml` to `2.yaml`, each with documents (name, app). There are few names and apps, so that they collide.
 type Model = Vec<Vec<(u8, u8)>>;
 
 fn models() -> impl Strategy<Value = Model> {
@@ -396,8 +408,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_change_of_what_stands_in_the_files_is_missed(base in models(), merged in models()) {
-        let change = collate(&borrowed(&written(&base)), &borrowed(&written(&merged)));
+    fn every_change_of_an_object_is_found(base in models(), merged in models()) {
+        let change = change_between(&borrowed(&written(&base)), &borrowed(&written(&merged)));
         let effects = effects(&change);
         for name in 0..2 {
             let named = format!(" NetworkPolicy default/p{name}");
@@ -409,7 +421,7 @@ proptest! {
                 (0, 1) => (false, Some("added")),
                 (1, 0) => (false, Some("removed")),
                 (1, 1) => (false, Some(if before == after { "same" } else { "changed" })),
-                // Unequal places: undecided, or not touched and left out.
+                // The places disagree: the object is undecided, or untouched and left out.
                 _ if before != after => (true, None),
                 _ => (is_undecided, None),
             };
@@ -418,11 +430,11 @@ proptest! {
     }
 
     #[test]
-    fn equal_trees_are_no_change(tree in models()) {
+    fn equal_trees_have_no_change(tree in models()) {
         let tree = written(&tree);
         let commented: Vec<_> = tree.iter().map(|(path, text)| (path.clone(), format!("# why\n{text}"))).collect();
         for merged in [&tree, &commented] {
-            let change = collate(&borrowed(&tree), &borrowed(merged));
+            let change = change_between(&borrowed(&tree), &borrowed(merged));
             prop_assert!(effects(&change).iter().all(|effect| effect.starts_with("same ")));
             prop_assert_eq!((change.undecided.len(), change.not_judged.len()), (0, 0));
         }

@@ -1,4 +1,4 @@
-//! What an API server refuses of a policy's spec is refused here, by field; what it takes is taken.
+//! Validation of a policy's spec: what an API server refuses is refused with the field; what it accepts is accepted.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test panics on what it does not expect")]
 
 use std::collections::BTreeSet;
@@ -36,7 +36,7 @@ const KINDS: [(&str, &str); 3] = [
     ("kguardian.dev/v1alpha1", "AuditClusterNetworkPolicy"),
 ];
 
-/// Each spec has exactly the one fault, in every kind of policy.
+/// Each spec has exactly the given fault, in every kind of policy.
 fn assert_refused(rows: &[(&str, &str)]) {
     for (spec, expected) in rows {
         for (api_version, kind) in KINDS {
@@ -50,32 +50,32 @@ fn ports_that_upstream_refuses_are_refused() {
     assert_refused(&[
         (
             "{ingress: [{ports: [{port: 0}]}]}",
-            "spec.ingress[0].ports[0].port: 0 is no port: write a number from 1 to 65535",
+            "spec.ingress[0].ports[0].port: 0 is not a port: write a number from 1 to 65535",
         ),
         (
             "{egress: [{ports: [{port: 65536}]}]}",
-            "spec.egress[0].ports[0].port: 65536 is no port: write a number from 1 to 65535",
+            "spec.egress[0].ports[0].port: 65536 is not a port: write a number from 1 to 65535",
         ),
         (
             "{ingress: [{ports: [{port: -1}]}]}",
-            "spec.ingress[0].ports[0].port: -1 is no port: write a number from 1 to 65535",
+            "spec.ingress[0].ports[0].port: -1 is not a port: write a number from 1 to 65535",
         ),
         (
             "{ingress: [{ports: [{port: '80'}]}]}",
-            "spec.ingress[0].ports[0].port: \"80\" is text, and a port's name needs a letter: write the number without quotes",
+            "spec.ingress[0].ports[0].port: \"80\" is text, and a port name needs a letter: write the number without quotes",
         ),
         (
             "{ingress: [{ports: [{port: Http}]}]}",
-            "spec.ingress[0].ports[0].port: \"Http\" is no port's name: write at most 15 lower-case letters, digits and single \
-             '-', with at least one letter and no '-' at an end",
+            "spec.ingress[0].ports[0].port: \"Http\" is not a port name: write at most 15 lower-case letters, digits and single \
+             '-', with at least one letter and no '-' at either end",
         ),
         (
             "{ingress: [{ports: [{protocol: HTTP}]}]}",
-            "spec.ingress[0].ports[0].protocol: \"HTTP\" is no protocol of a policy: write TCP, UDP or SCTP",
+            "spec.ingress[0].ports[0].protocol: \"HTTP\" is not a protocol of a policy: write TCP, UDP or SCTP",
         ),
         (
             "{ingress: [{ports: [{protocol: tcp, port: 80}]}]}",
-            "spec.ingress[0].ports[0].protocol: \"tcp\" is no protocol of a policy: write TCP, UDP or SCTP",
+            "spec.ingress[0].ports[0].protocol: \"tcp\" is not a protocol of a policy: write TCP, UDP or SCTP",
         ),
         (
             "{ingress: [{ports: [{port: 9090, endPort: 8080}]}]}",
@@ -83,7 +83,7 @@ fn ports_that_upstream_refuses_are_refused() {
         ),
         (
             "{ingress: [{ports: [{port: 9090, endPort: 70000}]}]}",
-            "spec.ingress[0].ports[0].endPort: 70000 is no port: write a number from 1 to 65535",
+            "spec.ingress[0].ports[0].endPort: 70000 is not a port: write a number from 1 to 65535",
         ),
         (
             "{ingress: [{ports: [{port: http, endPort: 8080}]}]}",
@@ -91,7 +91,7 @@ fn ports_that_upstream_refuses_are_refused() {
         ),
         (
             "{ingress: [{ports: [{endPort: 8080}]}]}",
-            "spec.ingress[0].ports[0].endPort: a range needs its first port: write port too, or leave endPort out",
+            "spec.ingress[0].ports[0].endPort: a range needs a first port: write port as well, or leave endPort out",
         ),
     ]);
 }
@@ -101,15 +101,15 @@ fn peers_that_upstream_refuses_are_refused() {
     assert_refused(&[
         (
             "{ingress: [{from: [{}]}]}",
-            "spec.ingress[0].from[0]: names nobody: write podSelector, namespaceSelector or ipBlock; {} selects all pods",
+            "spec.ingress[0].from[0]: selects no peer: write podSelector, namespaceSelector or ipBlock; {} selects all pods",
         ),
         (
             "{egress: [{to: [{podSelector: {}}, {ipBlock: {cidr: 10.0.0.0/8}, podSelector: {}}]}]}",
-            "spec.egress[0].to[1]: ipBlock stands alone: write the selectors as a peer of their own",
+            "spec.egress[0].to[1]: ipBlock cannot be combined with selectors: write the selectors as a separate peer",
         ),
         (
             "{egress: [{to: [{ipBlock: {}}]}]}",
-            "spec.egress[0].to[0].ipBlock.cidr: required: write, say, 10.9.8.0/24 or 2001:db8::/64",
+            "spec.egress[0].to[0].ipBlock.cidr: required: write, for example, 10.9.8.0/24 or 2001:db8::/64",
         ),
         (
             "{egress: [{to: [{ipBlock: {cidr: 10.0.0.0/33}}]}]}",
@@ -117,7 +117,7 @@ fn peers_that_upstream_refuses_are_refused() {
         ),
         (
             "{egress: [{to: [{ipBlock: {cidr: 10.0.0.1}}]}]}",
-            "spec.egress[0].to[0].ipBlock.cidr: \"10.0.0.1\": no prefix length: write \"10.0.0.1/32\" for this one address",
+            "spec.egress[0].to[0].ipBlock.cidr: \"10.0.0.1\": no prefix length: write \"10.0.0.1/32\" for this single address",
         ),
         (
             "{egress: [{to: [{ipBlock: {cidr: 10.0.0.0/8, except: [10.0.0.0/33]}}]}]}",
@@ -125,15 +125,15 @@ fn peers_that_upstream_refuses_are_refused() {
         ),
         (
             "{egress: [{to: [{ipBlock: {cidr: 10.0.0.0/8, except: [10.0.0.0/8]}}]}]}",
-            "spec.egress[0].to[0].ipBlock.except[0]: \"10.0.0.0/8\" is not a part of \"10.0.0.0/8\": write a smaller range within it",
+            "spec.egress[0].to[0].ipBlock.except[0]: \"10.0.0.0/8\" is not within \"10.0.0.0/8\": write a smaller range",
         ),
         (
             "{egress: [{to: [{ipBlock: {cidr: 10.0.0.0/8, except: [10.1.0.0/16, 11.0.0.0/16]}}]}]}",
-            "spec.egress[0].to[0].ipBlock.except[1]: \"11.0.0.0/16\" is not a part of \"10.0.0.0/8\": write a smaller range within it",
+            "spec.egress[0].to[0].ipBlock.except[1]: \"11.0.0.0/16\" is not within \"10.0.0.0/8\": write a smaller range",
         ),
         (
             "{egress: [{to: [{ipBlock: {cidr: '0.0.0.0/0', except: ['2001:db8::/32']}}]}]}",
-            "spec.egress[0].to[0].ipBlock.except[0]: \"2001:db8::/32\" is not a part of \"0.0.0.0/0\": write a smaller range within it",
+            "spec.egress[0].to[0].ipBlock.except[0]: \"2001:db8::/32\" is not within \"0.0.0.0/0\": write a smaller range",
         ),
     ]);
 }
@@ -143,7 +143,7 @@ fn policy_types_that_upstream_refuses_are_refused() {
     assert_refused(&[
         (
             "{policyTypes: [ingress]}",
-            "spec.policyTypes[0]: \"ingress\" is no direction of a policy: write Ingress or Egress",
+            "spec.policyTypes[0]: \"ingress\" is not a direction of a policy: write Ingress or Egress",
         ),
         (
             "{policyTypes: [Ingress, Egress, Ingress]}",
@@ -165,20 +165,20 @@ fn selectors_that_upstream_refuses_are_refused() {
         ),
         (
             "{podSelector: {matchExpressions: [{key: app, operator: Exists, values: [web]}]}}",
-            "spec.podSelector.matchExpressions[0].values: Exists compares with no value: leave values out, or write In or NotIn",
+            "spec.podSelector.matchExpressions[0].values: Exists does not compare with values: leave values out, or write In or NotIn",
         ),
         (
             "{podSelector: {matchExpressions: [{key: app, operator: Equals, values: [web]}]}}",
-            "spec.podSelector.matchExpressions[0].operator: \"Equals\" is no operator: write In, NotIn, Exists or DoesNotExist",
+            "spec.podSelector.matchExpressions[0].operator: \"Equals\" is not an operator: write In, NotIn, Exists or DoesNotExist",
         ),
         (
             "{podSelector: {matchExpressions: [{operator: Exists}]}}",
             "spec.podSelector.matchExpressions[0].key: \"\": write letters, digits, '-', '_' and '.', with a letter or digit at \
-             both ends, perhaps after a prefix as in example.com/name",
+             both ends, optionally after a prefix as in example.com/name",
         ),
         (
             "{ingress: [{from: [{podSelector: {matchLabels: {app: 'my web'}}}]}]}",
-            "spec.ingress[0].from[0].podSelector.matchLabels.app: \"my web\": write nothing, or letters, digits, '-', '_' and \
+            "spec.ingress[0].from[0].podSelector.matchLabels.app: \"my web\": write an empty value, or letters, digits, '-', '_' and \
              '.', with a letter or digit at both ends",
         ),
         (
@@ -193,7 +193,7 @@ fn selectors_that_upstream_refuses_are_refused() {
         ),
         (
             "{podSelector: {matchExpressions: [{key: app, operator: In, values: [web, -x]}]}}",
-            "spec.podSelector.matchExpressions[0].values[1]: \"-x\": write nothing, or letters, digits, '-', '_' and '.', with \
+            "spec.podSelector.matchExpressions[0].values[1]: \"-x\": write an empty value, or letters, digits, '-', '_' and '.', with \
              a letter or digit at both ends",
         ),
     ]);
@@ -205,16 +205,16 @@ fn long_names_are_refused_by_their_length() {
     let spec = format!(
         "{{podSelector: {{matchLabels: {{{long}: {long}}}}}, ingress: [{{ports: [{{port: abcdefghij-abcde}}]}}]}}"
     );
-    let said = faults(read(policy("networking.k8s.io/v1", "NetworkPolicy", &spec), &manifest()));
-    assert_eq!(said.len(), 3, "{said:?}");
-    assert!(said[0].ends_with("has 64 characters: write at most 63"), "{said:?}");
+    let found = faults(read(policy("networking.k8s.io/v1", "NetworkPolicy", &spec), &manifest()));
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert!(found[0].ends_with("has 64 characters: write at most 63"), "{found:?}");
 }
 
 #[test]
 fn all_faults_of_a_spec_are_found_at_once() {
     let spec = "{policyTypes: [in], podSelector: {matchLabels: {app: '-'}}, ingress: [{from: [{}, {ipBlock: {cidr: x}}], ports: [{port: 0, endPort: -1}]}]}";
-    let said = faults(read(policy("networking.k8s.io/v1", "NetworkPolicy", spec), &manifest()));
-    let paths: Vec<&str> = said.iter().map(|fault| fault.split(": ").next().unwrap()).collect();
+    let found = faults(read(policy("networking.k8s.io/v1", "NetworkPolicy", spec), &manifest()));
+    let paths: Vec<&str> = found.iter().map(|fault| fault.split(": ").next().unwrap()).collect();
     assert_eq!(
         paths,
         [
@@ -230,7 +230,7 @@ fn all_faults_of_a_spec_are_found_at_once() {
 }
 
 #[test]
-fn the_selector_of_namespaces_is_checked_too() {
+fn the_namespace_selector_of_a_cluster_policy_is_checked_too() {
     let spec = "{namespaceSelector: {matchExpressions: [{key: team, operator: In}]}}";
     assert_eq!(
         faults(read(policy("kguardian.dev/v1alpha1", "AuditClusterNetworkPolicy", spec), &manifest())),
@@ -239,7 +239,7 @@ fn the_selector_of_namespaces_is_checked_too() {
 }
 
 #[test]
-fn what_upstream_takes_is_taken() {
+fn specs_that_upstream_accepts_are_accepted() {
     for spec in [
         "{}",
         "{podSelector: {}}",
@@ -268,7 +268,7 @@ fn what_upstream_takes_is_taken() {
 }
 
 #[test]
-fn manifests_written_for_kguardian_are_taken_as_they_are() {
+fn manifests_written_for_kguardian_are_accepted_unchanged() {
     for text in [
         r"
 apiVersion: kguardian.dev/v1alpha1
@@ -315,7 +315,7 @@ spec:
 }
 
 #[test]
-fn names_of_policies_follow_dns_and_labels_and_annotations_their_grammar() {
+fn names_labels_and_annotations_of_policies_follow_their_grammars() {
     let value = json!({
         "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "spec": {},
         "metadata": {
@@ -323,8 +323,8 @@ fn names_of_policies_follow_dns_and_labels_and_annotations_their_grammar() {
             "annotations": {"Example.com/Note": "any text at all", "bad key": ""},
         },
     });
-    let said = faults(read(value, &manifest()));
-    let paths: Vec<&str> = said.iter().map(|fault| fault.split(": ").next().unwrap()).collect();
+    let found = faults(read(value, &manifest()));
+    let paths: Vec<&str> = found.iter().map(|fault| fault.split(": ").next().unwrap()).collect();
     assert_eq!(
         paths,
         ["metadata.name", "metadata.namespace", "metadata.labels[bad key]", "metadata.annotations[bad key]"]
@@ -334,19 +334,19 @@ fn names_of_policies_follow_dns_and_labels_and_annotations_their_grammar() {
 const OLD_CIDRS: &str = "{egress: [{to: [{ipBlock: {cidr: 10.1.2.3/8, except: [010.1.0.0/16]}}, {ipBlock: {cidr: '::ffff:10.0.0.0/104'}}]}]}";
 
 #[test]
-fn old_forms_of_cidrs_are_read_but_a_new_object_may_not_hold_them() {
+fn old_forms_of_cidrs_are_read_but_refused_in_new_objects() {
     let value = policy("networking.k8s.io/v1", "NetworkPolicy", OLD_CIDRS);
     for origin in [Origin::Cluster, manifest()] {
         let object = read(value.clone(), &origin).unwrap().unwrap();
-        let said: Vec<String> = new_faults(&object, &BTreeSet::new()).iter().map(ToString::to_string).collect();
+        let found: Vec<String> = new_faults(&object, &BTreeSet::new()).iter().map(ToString::to_string).collect();
         assert_eq!(
-            said,
+            found,
             [
                 "spec.egress[0].to[0].ipBlock.cidr: \"10.1.2.3/8\" has bits set beyond the prefix length: write \"10.0.0.0/8\", \
-                 or \"10.1.2.3/32\" for this one address",
+                 or \"10.1.2.3/32\" for this single address",
                 "spec.egress[0].to[0].ipBlock.except[0]: \"010.1.0.0/16\" has leading zeros in the address or the prefix \
                  length: write \"10.1.0.0/16\"",
-                "spec.egress[0].to[1].ipBlock.cidr: \"::ffff:10.0.0.0/104\" has an IPv4 address mapped into IPv6: write \
+                "spec.egress[0].to[1].ipBlock.cidr: \"::ffff:10.0.0.0/104\" has an IPv4-mapped IPv6 address: write \
                  \"10.0.0.0/8\"",
             ]
         );
@@ -354,12 +354,12 @@ fn old_forms_of_cidrs_are_read_but_a_new_object_may_not_hold_them() {
 }
 
 #[test]
-fn old_forms_of_cidrs_are_complained_of_in_an_api_servers_words() {
+fn old_forms_of_cidrs_have_the_api_servers_error_messages() {
     let object = read(policy("networking.k8s.io/v1", "NetworkPolicy", OLD_CIDRS), &manifest()).unwrap().unwrap();
     let api_errors = new_faults(&object, &BTreeSet::new()).into_iter().flat_map(|fault| fault.api_errors());
-    let said: Vec<String> = api_errors.map(|api_error| api_error.to_string()).collect();
+    let found: Vec<String> = api_errors.map(|api_error| api_error.to_string()).collect();
     assert_eq!(
-        said,
+        found,
         [
             "spec.egress[0].to[0].ipBlock.cidr: Invalid value: \"10.1.2.3/8\": must not have bits set beyond the prefix length",
             "spec.egress[0].to[0].ipBlock.except[0]: Invalid value: \"010.1.0.0/16\": must not have leading 0s in IP or prefix \
@@ -370,7 +370,7 @@ fn old_forms_of_cidrs_are_complained_of_in_an_api_servers_words() {
 }
 
 #[test]
-fn a_cidr_that_stood_there_already_may_stay() {
+fn an_old_form_of_a_cidr_is_accepted_if_the_previous_version_had_it() {
     let object = read(policy("networking.k8s.io/v1", "NetworkPolicy", OLD_CIDRS), &manifest()).unwrap().unwrap();
     let mut stored = texts(&object);
     assert_eq!(stored.len(), 3);
@@ -381,7 +381,7 @@ fn a_cidr_that_stood_there_already_may_stay() {
 }
 
 #[test]
-fn a_stored_selector_may_hold_values_that_were_taken_once() {
+fn a_stored_selector_may_have_values_that_older_api_servers_accepted() {
     let spec = "{podSelector: {matchExpressions: [{key: app, operator: In, values: ['my web']}]}}";
     let value = policy("networking.k8s.io/v1", "NetworkPolicy", spec);
     assert_eq!(faults(read(value.clone(), &Origin::Cluster)), Vec::<String>::new());
@@ -394,7 +394,7 @@ fn an_invalid_object_of_a_cluster_is_refused_too() {
     let error = read(value, &Origin::Cluster).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "AuditNetworkPolicy default/web: spec.ingress[0].from[0]: names nobody: write podSelector, namespaceSelector or \
+        "AuditNetworkPolicy default/web: spec.ingress[0].from[0]: selects no peer: write podSelector, namespaceSelector or \
          ipBlock; {} selects all pods"
     );
 }

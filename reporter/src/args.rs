@@ -7,7 +7,9 @@ use std::time::Duration;
 use clap::{Args as Group, Parser};
 use foretell_service::evaluator::EvaluatorArgs;
 use foretell_service::log::LogArgs;
+use foretell_service::span::{self, SpanError};
 use foretell_service::tls::TlsArgs;
+use jiff::SignedDuration;
 
 use crate::github::GitHubArgs;
 
@@ -87,16 +89,10 @@ pub struct JudgingArgs {
     pub min_window: Option<Duration>,
 }
 
-fn parse_span(text: &str) -> Result<Duration, String> {
-    let wrong = |error: String| format!("{error}; write it like 7d or 12h");
-    // Days are not of one length everywhere; here they are.
-    let span: jiff::Span = text.parse().map_err(|error: jiff::Error| wrong(error.to_string()))?;
-    let relative = jiff::SpanRelativeTo::days_are_24_hours();
-    let span = span.to_duration(relative).map_err(|error| wrong(error.to_string()))?;
-    match Duration::try_from(span) {
-        Ok(span) if !span.is_zero() && u32::try_from(span.as_secs()).is_ok() => Ok(span),
-        _ => Err(wrong("is no span".to_owned())),
-    }
+/// The evaluator's API has spans in whole seconds, as a `u32`.
+fn parse_span(text: &str) -> Result<Duration, SpanError> {
+    let bounds = SignedDuration::from_secs(1)..=SignedDuration::from_secs(u32::MAX.into());
+    Ok(span::parse_within(text, bounds)?.unsigned_abs())
 }
 
 /// The context is also part of an HTML comment, the marker in the pull request comment.
@@ -123,7 +119,8 @@ mod tests {
     fn spans_are_read_with_their_units() {
         assert_eq!(parse_span("7d"), Ok(Duration::from_hours(168)));
         assert_eq!(parse_span("90m"), Ok(Duration::from_mins(90)));
-        for bad in ["", "7", "-1d", "0s", "soon"] {
+        assert_eq!(parse_span("1w 12h"), Ok(Duration::from_hours(180)));
+        for bad in ["", "7", "-1d", "0s", "500ms", "soon", "200y", "60000d"] {
             assert!(parse_span(bad).is_err(), "{bad}");
         }
     }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
+use foretell_service::errors::chain;
 use foretell_service::files;
 use http::Method;
 use http_body_util::BodyExt as _;
@@ -18,7 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use self::error::{ApiMessage, GitHubError, chain, from_octocrab, retry_after};
+use self::error::{ApiMessage, GitHubError, from_octocrab, retry_after};
 use crate::metrics::Metrics;
 
 pub mod error;

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use foretell_service::access::Access;
-use foretell_service::authority::{Authority, names_of};
-use foretell_service::certificate::{self, Nobody, Own};
+use foretell_service::authority::{Authority, service_names};
+use foretell_service::certificate::{NoPublisher, Source};
 use foretell_service::evaluator::Evaluator;
 use foretell_service::health::Health;
+use foretell_service::serve::Server;
 use foretell_service::tasks::Tasks;
-use foretell_service::{files, kubernetes, metrics, serve};
+use foretell_service::{files, kubernetes, metrics};
 
 use crate::answer::Reporter;
 use crate::args::{Args, WebhookArgs};
@@ -54,37 +55,20 @@ pub async fn run(args: Args, mut tasks: Tasks) -> anyhow::Result<()> {
     let reporter = Arc::new(Reporter::new(github, Evaluator::new(evaluator), judging, metrics.clone()));
     let stop = tasks.stop();
 
-    let client =
-        if access_token_file.is_some() && tls.files().is_some() { None } else { Some(kubernetes::client().await?) };
-    let access = match (access_token_file, &client) {
-        (None, Some(client)) => Access::by_cluster(client.clone(), AUDIENCE),
-        (Some(file), _) => Access::by_token_file(file),
-        (None, None) => {
-            anyhow::bail!("without a cluster, --access-token-file is required to control access to metrics")
-        }
+    let access = Access::new(access_token_file, AUDIENCE).await?;
+    let certificate = if let Some(files) = tls.files() {
+        Source::Files(files)
+    } else {
+        let namespace = kubernetes::own_namespace().unwrap_or_else(|| "foretell".to_owned());
+        let names = service_names("foretell-reporter", &namespace);
+        let authority = Authority::new(kubernetes::client().await?, &namespace, SECRET, names);
+        Source::SelfIssued { authority, publisher: NoPublisher }
     };
-    let namespace = kubernetes::own_namespace().unwrap_or_else(|| "foretell".to_owned());
-    let names = names_of("foretell-reporter", &namespace);
-    let shown = certificate::until_there_is_one(&names, &health)?;
-    match (tls.files(), client) {
-        (Some(files), _) => {
-            tasks.spawn("the certificate", certificate::of_files(files, shown.clone(), health.clone(), stop.clone()));
-        }
-        (None, Some(client)) => {
-            let authority = Authority::new(client, &namespace, SECRET, names);
-            let own = Own { authority, trusting: Nobody, health: health.clone() };
-            tasks.spawn("the certificate", own.keep(shown.clone(), stop.clone()));
-        }
-        (None, None) => anyhow::bail!("without a cluster, --tls-cert-file is required"),
-    }
+    let tls = certificate.start(&health, &mut tasks)?;
 
     let hook = Webhook { secret_file, queue: Arc::clone(&queue), metrics: metrics.clone() };
-    let routes = serve::health_routes(&health).merge(webhook::routes(Arc::new(hook))).merge(serve::guarded(
-        axum::Router::new(),
-        registered,
-        access,
-    ));
-    tasks.spawn("serving", serve::serve("reporter", listen, shown, routes, stop.clone()));
+    let server = Server { name: "reporter", listen, tls, health, metrics: registered, access };
+    server.start(webhook::routes(Arc::new(hook)), axum::Router::new(), &mut tasks);
     for _ in 0..work::WORKERS {
         let (reporter, queue) = (Arc::clone(&reporter), Arc::clone(&queue));
         tasks.spawn("answering", work::work(reporter, queue, metrics.clone(), stop.clone()));

@@ -1,5 +1,7 @@
-//! The certificate that a service shows from its first moment on: a stopgap that nobody trusts, so that its health can be asked;
-//! then its own, which all replicas keep in one Secret, or one of files.
+//! The certificate of a running service.
+//!
+//! A service starts with a bootstrap certificate that no client trusts, so that its health can be probed at once. Then it uses the
+//! certificate of files, or one that it issues for itself and that all its replicas share in a Secret.
 
 use std::time::Duration;
 
@@ -8,92 +10,119 @@ use axum_server::tls_rustls::RustlsConfig;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::authority::{Authority, Identity, LOOK_AGAIN, stopgap};
+use crate::authority::identity::Identity;
+use crate::authority::{Authority, RECHECK};
 use crate::health::Health;
+use crate::tasks::Tasks;
 use crate::tls::{CertificateFiles, server_config};
 
-/// What a service waits for, as health says it.
-pub const PART: &str = "its certificate";
+/// The certificate's name in [`Health`].
+const PART: &str = "the certificate";
 
-/// How soon what has failed is tried again.
-const TRY_AGAIN: Duration = Duration::from_secs(2);
-/// How long the API server may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Pause after a failure.
+const RETRY: Duration = Duration::from_secs(2);
+/// How long the API server may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Who has to trust a certificate before it is shown.
+/// Publishes the authorities of a certificate to the clients that must trust it, before the certificate is used.
 pub trait Publish: Send + Sync {
-    /// Tells them; these are the authorities, PEM.
+    /// Publishes these authorities, PEM.
     ///
     /// # Errors
-    /// Where they cannot be told; it is tried again, and the former certificate is shown on.
-    fn publish(&self, authorities: &str) -> impl Future<Output = anyhow::Result<Told>> + Send;
+    /// They cannot be published. The service keeps its previous certificate and tries again.
+    fn publish(&self, authorities: &str) -> impl Future<Output = anyhow::Result<Published>> + Send;
 }
 
-/// Whether all were told.
+/// How far authorities are published. In both cases the certificate can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Told {
-    /// All.
-    All,
-    /// Some are not there yet, which the teller has said. The certificate can be shown.
-    NotAll,
+pub enum Published {
+    /// Every client has them.
+    Everywhere,
+    /// Some objects that clients read do not exist yet. The publisher has reported that.
+    Partly,
 }
 
-/// There is nobody to be told: who asks finds the authorities in the Secret.
+/// Publishes nothing: clients find the authorities in the Secret.
 #[derive(Debug, Clone, Copy)]
-pub struct Nobody;
+pub struct NoPublisher;
 
-impl Publish for Nobody {
-    async fn publish(&self, _authorities: &str) -> anyhow::Result<Told> {
-        Ok(Told::All)
+impl Publish for NoPublisher {
+    async fn publish(&self, _authorities: &str) -> anyhow::Result<Published> {
+        Ok(Published::Everywhere)
     }
 }
 
-/// What is shown until there is a certificate; health waits for one.
-///
-/// # Errors
-/// Where none can be made.
-pub fn until_there_is_one(names: &[String], health: &Health) -> anyhow::Result<RustlsConfig> {
-    health.waits_for(PART, "it is being looked for");
-    let first = stopgap(names)?;
-    let config = server_config(first.certificate.as_bytes(), first.key.as_bytes(), "the first certificate")?;
+/// Where a service's certificate comes from.
+pub enum Source<P> {
+    /// Files that somebody else renews, and whose authorities somebody else publishes.
+    Files(CertificateFiles),
+    /// The service itself.
+    SelfIssued {
+        /// Issues and stores the certificate.
+        authority: Authority,
+        /// Publishes its authorities.
+        publisher: P,
+    },
+}
+
+impl<P: Publish + 'static> Source<P> {
+    /// Starts the task that keeps the certificate current. The server can use the result at once, with a bootstrap
+    /// certificate; health waits for the real one.
+    ///
+    /// # Errors
+    /// No bootstrap certificate can be issued.
+    pub fn start(self, health: &Health, tasks: &mut Tasks) -> anyhow::Result<RustlsConfig> {
+        health.set_waiting(PART, "not read yet");
+        let stop = tasks.stop();
+        Ok(match self {
+            Self::Files(files) => {
+                let tls = bootstrap(&["localhost".to_owned()])?;
+                tasks.spawn("the certificate", follow_files(files, tls.clone(), health.clone(), stop));
+                tls
+            }
+            Self::SelfIssued { authority, publisher } => {
+                let tls = bootstrap(authority.names())?;
+                let own = SelfIssued { authority, publisher, health: health.clone() };
+                tasks.spawn("the certificate", own.keep(tls.clone(), stop));
+                tls
+            }
+        })
+    }
+}
+
+fn bootstrap(names: &[String]) -> anyhow::Result<RustlsConfig> {
+    let first = Identity::bootstrap(names)?;
+    let config = server_config(first.certificate.as_bytes(), first.key.as_bytes(), "the bootstrap certificate")?;
     Ok(RustlsConfig::from_config(config))
 }
 
-/// A certificate of the service's own.
-#[derive(Clone)]
-pub struct Own<P> {
-    /// Makes it and keeps it.
-    pub authority: Authority,
-    /// Who has to trust it.
-    pub trusting: P,
-    /// Is told what is missing.
-    pub health: Health,
+struct SelfIssued<P> {
+    authority: Authority,
+    publisher: P,
+    health: Health,
 }
 
-impl<P: Publish> Own<P> {
-    /// Looks at the Secret again and again, and shows the certificate as it is kept.
-    ///
-    /// # Errors
-    /// Never: what fails is said and tried again, and what was shown before is shown on.
-    pub async fn keep(self, shown: RustlsConfig, stop: CancellationToken) -> anyhow::Result<()> {
+impl<P: Publish> SelfIssued<P> {
+    /// Reads the Secret again and again and uses its certificate. After a failure the previous certificate stays in use.
+    async fn keep(self, tls: RustlsConfig, stop: CancellationToken) -> anyhow::Result<()> {
         let mut last = None;
         loop {
-            let looked = async { tokio::time::timeout(PATIENCE, self.look(&shown, &mut last)).await };
-            let looked = tokio::select! {
+            let update = async { tokio::time::timeout(TIMEOUT, self.update(&tls, &mut last)).await };
+            let updated = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                looked = looked => looked.context("the API server does not answer").flatten(),
+                updated = update => updated.context("the API server does not answer").flatten(),
             };
-            let pause = match looked {
-                Ok(Told::All) => LOOK_AGAIN,
-                Ok(Told::NotAll) => TRY_AGAIN,
+            let pause = match updated {
+                Ok(Published::Everywhere) => RECHECK,
+                Ok(Published::Partly) => RETRY,
                 Err(error) if last.is_none() => {
-                    self.health.waits_for(PART, format!("{error:#}"));
-                    TRY_AGAIN
+                    self.health.set_waiting(PART, format!("{error:#}"));
+                    RETRY
                 }
-                // An API server that is away for a while does not make it unready.
+                // A service with a certificate stays ready while the API server is unavailable.
                 Err(error) => {
-                    warn!("Shows the former certificate on: {error:#}");
-                    TRY_AGAIN
+                    warn!("Keeps the previous certificate: {error:#}");
+                    RETRY
                 }
             };
             tokio::select! {
@@ -103,43 +132,40 @@ impl<P: Publish> Own<P> {
         }
     }
 
-    async fn look(&self, shown: &RustlsConfig, last: &mut Option<Identity>) -> anyhow::Result<Told> {
+    async fn update(&self, tls: &RustlsConfig, last: &mut Option<Identity>) -> anyhow::Result<Published> {
         let identity = self.authority.current().await?;
-        // Trusted before it is shown: the bundle holds the former authority too.
-        let told = self.trusting.publish(&identity.authorities).await?;
+        // Clients must trust a certificate before it is used. The bundle holds the former authority as well.
+        let published = self.publisher.publish(&identity.authorities).await?;
         if last.as_ref() != Some(&identity) {
             let (certificate, key) = (identity.certificate.as_bytes(), identity.key.as_bytes());
-            shown.reload_from_config(server_config(certificate, key, "the Secret")?);
-            info!("Shows the certificate of the Secret");
+            tls.reload_from_config(server_config(certificate, key, "the Secret")?);
+            info!("Uses the certificate of the Secret");
             *last = Some(identity);
         }
-        self.health.has(PART);
-        Ok(told)
+        self.health.set_ready(PART);
+        Ok(published)
     }
 }
 
-/// Shows the certificate of files, once it is there, and follows them. Who renews them tells who is to trust it too.
-///
-/// # Errors
-/// Never: what cannot be used is said and tried again.
-pub async fn of_files(
+/// Uses the certificate of files once they exist, and follows their changes.
+async fn follow_files(
     files: CertificateFiles,
-    shown: RustlsConfig,
+    tls: RustlsConfig,
     health: Health,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     loop {
         match files.load() {
             Ok(loaded) => {
-                shown.reload_from_config(loaded.get_inner());
-                health.has(PART);
-                return files.follow(shown, stop).await;
+                tls.reload_from_config(loaded.get_inner());
+                health.set_ready(PART);
+                return files.follow(tls, stop).await;
             }
-            Err(error) => health.waits_for(PART, error.to_string()),
+            Err(error) => health.set_waiting(PART, error.to_string()),
         }
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            () = tokio::time::sleep(TRY_AGAIN) => {}
+            () = tokio::time::sleep(RETRY) => {}
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the evaluator's HTTP API takes and gives, beside what `foretell-policy` defines: flows, previews and reports.
+//! Wire types of the evaluator's HTTP API. `foretell-policy` defines the rest: flows, previews and reports.
 
 use foretell_policy::model::flow::{Direction, Protocol};
 use foretell_policy::report::data::{Denial, Evidence, NodeEvidence};
@@ -6,61 +6,61 @@ use foretell_policy::report::policies::Verdicts;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The audience of tokens for the evaluator.
+/// Audience of tokens for the evaluator.
 pub const AUDIENCE: &str = "foretell-evaluator";
 
-/// Header: which agent sends, which is its node's name.
+/// Header: the agent that sends a batch, by its node's name.
 pub const AGENT: &str = "foretell-agent";
-/// Header: which run of it, so that a number means one batch.
+/// Header: the run of the agent. A sequence number identifies one batch of a run.
 pub const BOOT: &str = "foretell-boot";
-/// Header: the batch's number in this run, from 1. Batches come in order; one that comes again counts once.
+/// Header: the batch's number in this run, from 1. Batches arrive in order; a repeated one counts once.
 pub const SEQUENCE: &str = "foretell-sequence";
 
-/// Answer to `POST /v1/flows`: the batch is in the database.
+/// Answer to `POST /v1/flows`. The batch is in the database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Accepted {
-    /// Flows in it.
+    /// Number of flows in the batch.
     pub flows: u64,
-    /// Reports in it.
+    /// Number of node reports in the batch.
     pub reports: u64,
-    /// Whether it had been counted before, and was not now.
+    /// Whether the batch was counted before; it is not counted again.
     pub duplicate: bool,
 }
 
-/// `GET /v1/policies`: an audit policy, judged alone over what is enforced.
+/// `GET /v1/policies`: an audit policy, judged as if it alone were added to the enforced policies.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicySummary {
     /// `AuditNetworkPolicy` or `AuditClusterNetworkPolicy`.
     pub kind: String,
-    /// Its namespace; empty for a cluster policy.
+    /// Namespace; empty for a cluster policy.
     pub namespace: String,
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// Its UID.
+    /// UID.
     pub uid: String,
     /// The generation that was judged.
     pub generation: i64,
-    /// When.
+    /// When it was judged.
     pub evaluated_at: Timestamp,
-    /// Running pods that it selects.
+    /// Number of running pods that it selects.
     pub selected_pods: u64,
-    /// Relations in use, by what it says of them.
+    /// Connections in use, by the policy's verdict.
     pub verdicts: Verdicts,
     /// What enforcing it would newly deny.
     pub denials: Vec<Denial>,
-    /// What else is to be said.
+    /// Further remarks, each a sentence.
     pub notes: Vec<String>,
 }
 
-/// `GET /v1/denials`: a page.
+/// `GET /v1/denials`: a page of denials.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DenialPage {
     /// Ordered by id.
     pub denials: Vec<Denial>,
-    /// What to ask for with `cursor` for the next page; absent: there is none.
+    /// Value of `cursor` for the next page; absent: this is the last page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
@@ -69,15 +69,15 @@ pub struct DenialPage {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EvidenceAnswer {
-    /// How far answers can be trusted.
+    /// How long and how completely traffic was watched.
     pub evidence: Evidence,
-    /// The nodes.
+    /// The same for each node.
     pub nodes: Vec<NodeEvidence>,
 }
 
 /// A row of `GET /audit/verdicts`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "kguardian's names, of which each says what it is")]
+#[expect(missing_docs, reason = "column names of kguardian's table")]
 pub struct VerdictRow {
     pub id: i64,
     pub policy_uid: String,
@@ -96,10 +96,10 @@ pub struct VerdictRow {
     pub reason: String,
     /// `Allow` or `WouldDeny`.
     pub verdict: String,
-    /// When it was seen last.
+    /// When the traffic was last seen.
     pub observed_at: Timestamp,
-    /// When it was seen first.
+    /// When the traffic was first seen.
     pub first_seen: Timestamp,
-    /// Connections.
+    /// Number of connections.
     pub count: u64,
 }

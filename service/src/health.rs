@@ -1,4 +1,4 @@
-//! Whether a service is ready, and what it waits for where it is not.
+//! Whether a service is ready, and what it is waiting for if not.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,38 +8,38 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use tracing::{info, warn};
 
-/// What a service needs before it can do its work, each by name with what is missing of it.
+/// The parts that a service needs before it is ready, each with the reason why it is missing. `None`: the part is there.
 #[derive(Debug, Clone, Default)]
 pub struct Health(Arc<Mutex<BTreeMap<&'static str, Option<String>>>>);
 
 impl Health {
-    /// A part is needed and is not there yet. Said once, and again when the reason changes.
-    pub fn waits_for(&self, part: &'static str, reason: impl Into<String>) {
+    /// A part is needed and is missing. It is logged once, and again whenever the reason changes.
+    pub fn set_waiting(&self, part: &'static str, reason: impl Into<String>) {
         let reason = reason.into();
         let mut parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if parts.get(part).and_then(Option::as_ref) != Some(&reason) {
-            warn!(health.part = part, "Waits for {part}: {reason}");
+            warn!(health.part = part, "Waiting for {part}: {reason}");
             parts.insert(part, Some(reason));
         }
     }
 
     /// A part is there.
-    pub fn has(&self, part: &'static str) {
+    pub fn set_ready(&self, part: &'static str) {
         let mut parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if parts.insert(part, None) != Some(None) {
-            info!(health.part = part, "Has {part}");
+            info!(health.part = part, "No longer waiting for {part}");
         }
     }
 
-    /// What it waits for, as sentences. Empty: it is ready.
+    /// The missing parts, each as a clause. Empty if the service is ready.
     #[must_use]
     pub fn waiting(&self) -> Vec<String> {
         let parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let missing = parts.iter().filter_map(|(part, reason)| Some((part, reason.as_ref()?)));
-        missing.map(|(part, reason)| format!("waits for {part}: {reason}")).collect()
+        missing.map(|(part, reason)| format!("waiting for {part}: {reason}")).collect()
     }
 
-    /// `/readyz`: 200 or 503, with the reasons.
+    /// The answer to `/readyz`: 200, or 503 with the missing parts.
     #[must_use]
     pub fn readyz(&self) -> Response {
         let waiting = self.waiting();
@@ -51,5 +51,27 @@ impl Health {
             let _ = writeln!(text, "{reason}");
         }
         (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_is_ready_once_every_part_is_there() {
+        let health = Health::default();
+        assert_eq!(health.readyz().status(), 200, "no part is needed");
+        health.set_waiting("pods", "not listed yet");
+        health.set_waiting("Postgres", "connection refused");
+        assert_eq!(health.readyz().status(), 503);
+        assert_eq!(health.waiting(), ["waiting for Postgres: connection refused", "waiting for pods: not listed yet"]);
+        health.set_waiting("pods", "forbidden");
+        health.set_ready("Postgres");
+        assert_eq!(health.waiting(), ["waiting for pods: forbidden"]);
+        health.set_ready("pods");
+        assert_eq!(health.readyz().status(), 200);
+        health.set_waiting("pods", "forbidden");
+        assert_eq!(health.readyz().status(), 503, "a part can go missing again");
     }
 }

@@ -3,24 +3,24 @@
 use anyhow::Context as _;
 use kube::{Client, Config};
 
-/// Makes TLS of one provider, for everything in this process. To be called before anything connects.
+/// Sets the process's TLS provider. Call it before anything connects.
 pub fn use_one_tls_provider() {
-    // Whoever came first has chosen the same: there is no other in the tree.
+    // A second call fails, which does no harm: this is the only provider in the dependency tree.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
-/// A client by the service account of the pod, or by the kubeconfig. It does not ask anything yet: the API server need not
-/// be there.
+/// A client by the service account of the pod, or by the kubeconfig. It does not connect yet: the API server need not be
+/// reachable.
 ///
 /// # Errors
-/// Where there is neither, or what there is cannot be used.
+/// Neither exists, or it cannot be used.
 pub async fn client() -> anyhow::Result<Client> {
     use_one_tls_provider();
-    let config = Config::infer().await.context("neither a pod's service account nor a kubeconfig can be used")?;
-    Client::try_from(config).context("no client of the API server can be made")
+    let config = Config::infer().await.context("cannot use a pod's service account nor a kubeconfig")?;
+    Client::try_from(config).context("cannot create a client of the API server")
 }
 
-/// The namespace of this pod, where it is one.
+/// The namespace of this pod; `None` outside a pod.
 #[must_use]
 pub fn own_namespace() -> Option<String> {
     let text = std::fs::read_to_string("/var/run/secrets/kubernetes.io/serviceaccount/namespace").ok()?;

@@ -1,12 +1,14 @@
-//! What every service of Foretell shares, once: arguments, logging, metrics, TLS, health, who may ask what, shutdown, and the
-//! evaluator's client with the forms that it speaks.
+//! Code that all services of Foretell share: arguments, logging, metrics, TLS, health, authentication, shutdown, and the evaluator's
+//! client with its wire types.
 //!
-//! It knows nothing of any one service. [`serve`] puts a router behind TLS with health and metrics beside it; [`access`]
-//! tells who asks and whether they may; [`tasks`] ends the process when a part of it ends unasked.
+//! It knows no particular service. [`serve`] runs a router behind TLS together with health and metrics; [`access`] authenticates
+//! and authorises callers; [`certificate`] keeps the server's certificate current; [`tasks`] ends the process when one of its tasks
+//! fails.
 pub mod access;
 pub mod authority;
 pub mod certificate;
 pub mod contract;
+pub mod errors;
 pub mod evaluator;
 pub mod files;
 pub mod health;
@@ -16,5 +18,6 @@ pub mod metrics;
 pub mod query;
 pub mod refusal;
 pub mod serve;
+pub mod span;
 pub mod tasks;
 pub mod tls;

@@ -1,22 +1,22 @@
-//! What a service says of itself, on standard error.
+//! The log of a service, on standard error.
 
 use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
-/// What is logged, and how.
+/// Arguments of the log.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Log")]
 pub struct LogArgs {
-    /// What is logged: a level, or tracing's filter syntax.
+    /// What to log: a level, or a filter in tracing's syntax.
     #[arg(long, env = "FORETELL_LOG", value_name = "FILTER", default_value = "info")]
     pub log: String,
 
-    /// Form of the log's lines.
+    /// Format of the log lines.
     #[arg(long, env = "FORETELL_LOG_FORMAT", value_name = "FORM", default_value = "text")]
     pub log_format: LogFormat,
 }
 
-/// Form of the log's lines.
+/// Format of the log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// For people.
@@ -25,7 +25,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// The filter cannot be read.
+/// The filter is not valid.
 #[derive(Debug, thiserror::Error)]
 #[error("--log {filter}: {problem}; write a level (error, warn, info, debug, trace) or TARGET=LEVEL,...")]
 pub struct LogError {
@@ -34,15 +34,15 @@ pub struct LogError {
 }
 
 impl LogArgs {
-    /// Begins to log.
+    /// Starts logging.
     ///
     /// # Errors
-    /// Where the filter cannot be read.
+    /// The filter is not valid.
     pub fn begin(&self) -> Result<(), LogError> {
         let wrong = |error: &dyn std::error::Error| LogError { filter: self.log.clone(), problem: error.to_string() };
         let filter = EnvFilter::try_new(&self.log).map_err(|error| wrong(&error))?;
         let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-        // A second call, as tests make it, leaves the first one's log as it is.
+        // A second call fails and leaves the first one's log in place; tests start several services in one process.
         let _ = match self.log_format {
             LogFormat::Text => log.with_ansi(false).try_init(),
             LogFormat::Json => log.json().flatten_event(true).try_init(),

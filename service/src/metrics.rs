@@ -1,4 +1,4 @@
-//! Metrics in the text form of `OpenMetrics`.
+//! Metrics in the text format of `OpenMetrics`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,18 +9,18 @@ use prometheus_client::registry::Registry;
 
 use crate::refusal::Refusal;
 
-/// The metrics of a process. Each part registers its own, under its own prefix.
+/// The metrics of a process. Each part registers its own under its own prefix.
 #[derive(Debug, Clone, Default)]
 pub struct Metrics(Arc<Mutex<Registry>>);
 
 impl Metrics {
-    /// Lets a part register what it counts, below `foretell_PREFIX_`.
+    /// Registers the metrics of a part under `foretell_PREFIX_`.
     pub fn register(&self, prefix: &str, register: impl FnOnce(&mut Registry)) {
         let mut registry = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         register(registry.sub_registry_with_prefix(format!("foretell_{prefix}")));
     }
 
-    /// All of them as they stand.
+    /// The answer to `/metrics`.
     pub fn render(&self) -> Response {
         let mut text = String::new();
         let encoded = encode(&mut text, &self.0.lock().unwrap_or_else(PoisonError::into_inner));

@@ -1,4 +1,4 @@
-//! A router behind TLS, with health beside it.
+//! An HTTPS server with health, metrics and a service's own routes.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,14 +17,42 @@ use tracing::info;
 use crate::access::{Access, guard};
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::tasks::Tasks;
 
 /// How long a request may take.
 const TIMEOUT: Duration = Duration::from_mins(1);
-/// How long requests that are under way may take once the service was asked to stop.
+/// How long running requests may take after the service was asked to stop.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// What anybody may ask: whether it lives, and whether it is ready.
-pub fn health_routes(health: &Health) -> Router {
+/// A service's HTTPS server.
+pub struct Server {
+    /// Name of the service, for the log.
+    pub name: &'static str,
+    /// Address that it listens on.
+    pub listen: SocketAddr,
+    /// Certificate that it uses.
+    pub tls: RustlsConfig,
+    /// Health, which everyone may read.
+    pub health: Health,
+    /// Metrics, which callers with permission may read.
+    pub metrics: Metrics,
+    /// Who has permission.
+    pub access: Access,
+}
+
+impl Server {
+    /// Starts the server with the service's routes: those that are open to everyone and those that need permission.
+    pub fn start(self, open: Router, guarded: Router, tasks: &mut Tasks) {
+        let Self { name, listen, tls, health, metrics, access } = self;
+        let guarded = guarded
+            .route("/metrics", get(async move || metrics.render()))
+            .layer(axum::middleware::from_fn_with_state(access, guard));
+        let routes = health_routes(&health).merge(open).merge(guarded);
+        tasks.spawn("the server", serve(name, listen, tls, routes, tasks.stop()));
+    }
+}
+
+fn health_routes(health: &Health) -> Router {
     let (ready, healthy) = (health.clone(), health.clone());
     Router::new()
         .route("/livez", get(async || "ok\n"))
@@ -32,18 +60,8 @@ pub fn health_routes(health: &Health) -> Router {
         .route("/healthz", get(async move || healthy.readyz()))
 }
 
-/// Everything else: only who may is let in, to metrics too.
-pub fn guarded(routes: Router, metrics: Metrics, access: Access) -> Router {
-    routes
-        .route("/metrics", get(async move || metrics.render()))
-        .layer(axum::middleware::from_fn_with_state(access, guard))
-}
-
-/// Serves until it is told to stop, then answers what is under way.
-///
-/// # Errors
-/// Where the address cannot be listened at.
-pub async fn serve(
+/// Serves until it is asked to stop, then completes the requests that are running.
+async fn serve(
     name: &'static str,
     address: SocketAddr,
     tls: RustlsConfig,

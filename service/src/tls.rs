@@ -1,4 +1,4 @@
-//! The certificate that a service shows, from files or from a Secret, and its renewal while the service runs.
+//! Certificates of files, and their renewal while the service runs.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,15 +14,15 @@ use tracing::{info, warn};
 
 use crate::files::{self, FileError};
 
-/// How often files are looked at again.
-const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// How often the files are read again.
+const RECHECK: Duration = Duration::from_secs(10);
 
-/// A certificate by files. Without them a service makes its own.
+/// Files of a certificate. Without them a service issues its own.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "TLS")]
 pub struct TlsArgs {
-    /// Certificate with its chain, PEM; it is read again when it changes. Without it the service makes its own, and keeps it in
-    /// a Secret.
+    /// Certificate with its chain, PEM; it is read again when it changes [default: the service issues its own and stores it
+    /// in a Secret]
     #[arg(long, env = "FORETELL_TLS_CERT_FILE", value_name = "FILE", requires = "tls_key_file")]
     pub tls_cert_file: Option<PathBuf>,
 
@@ -34,9 +34,9 @@ pub struct TlsArgs {
 /// Files of a certificate and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateFiles {
-    /// The chain.
+    /// The certificate with its chain.
     pub certificate: PathBuf,
-    /// The key.
+    /// The private key.
     pub key: PathBuf,
 }
 
@@ -46,34 +46,34 @@ pub enum TlsError {
     /// A file cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// It is no PEM of a certificate.
+    /// There is no certificate in PEM.
     #[error("{place}: no certificate in PEM: {problem}")]
     Certificate {
-        /// Where it is from.
+        /// The file or Secret.
         place: String,
-        /// What is wrong.
+        /// Cause.
         problem: String,
     },
-    /// It is no PEM of a key.
+    /// There is no private key in PEM.
     #[error("{place}: no private key in PEM: {problem}")]
     Key {
-        /// Where it is from.
+        /// The file or Secret.
         place: String,
-        /// What is wrong.
+        /// Cause.
         problem: String,
     },
-    /// The two do not belong together.
+    /// The key is not the certificate's.
     #[error("{place}: certificate and key cannot be used together: {problem}")]
     Pair {
-        /// Where they are from.
+        /// The files or Secret.
         place: String,
-        /// What is wrong.
+        /// Cause.
         problem: String,
     },
 }
 
 impl TlsArgs {
-    /// The files, where they are named.
+    /// The files, if they are given.
     #[must_use]
     pub fn files(&self) -> Option<CertificateFiles> {
         let (certificate, key) = (self.tls_cert_file.clone()?, self.tls_key_file.clone()?);
@@ -81,16 +81,18 @@ impl TlsArgs {
     }
 }
 
-/// What a server needs to show a certificate; `place` is for messages.
+/// The TLS settings of a server with this certificate and key, both PEM. `place` says in errors where they are from.
 ///
 /// # Errors
-/// [`TlsError`] where it cannot be used.
+/// [`TlsError`] if they cannot be used.
 pub fn server_config(certificate: &[u8], key: &[u8], place: &str) -> Result<Arc<ServerConfig>, TlsError> {
     let place = place.to_owned();
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate).collect();
     let chain = match chain {
         Ok(chain) if !chain.is_empty() => chain,
-        Ok(_) => return Err(TlsError::Certificate { place, problem: "there is none".to_owned() }),
+        Ok(_) => {
+            return Err(TlsError::Certificate { place, problem: "the file is empty or has other content".to_owned() });
+        }
         Err(error) => return Err(TlsError::Certificate { place, problem: error.to_string() }),
     };
     let key = match PrivateKeyDer::from_pem_slice(key) {
@@ -104,10 +106,10 @@ pub fn server_config(certificate: &[u8], key: &[u8], place: &str) -> Result<Arc<
 }
 
 impl CertificateFiles {
-    /// Reads them once.
+    /// Reads the files once.
     ///
     /// # Errors
-    /// [`TlsError`] where they cannot be used.
+    /// [`TlsError`] if they cannot be used.
     pub fn load(&self) -> Result<RustlsConfig, TlsError> {
         let (certificate, key) = self.read()?;
         Ok(RustlsConfig::from_config(server_config(&certificate, &key, &self.place())?))
@@ -121,17 +123,18 @@ impl CertificateFiles {
         format!("{} and {}", self.certificate.display(), self.key.display())
     }
 
-    /// Reads them again and again, and shows what is new once both belong together.
+    /// Reads the files again and again and uses a new certificate once it matches its key. Until then the previous one
+    /// stays in use.
     ///
     /// # Errors
-    /// Never: what cannot be used is said, and what was shown before is shown on.
-    pub async fn follow(self, shown: RustlsConfig, stop: CancellationToken) -> anyhow::Result<()> {
+    /// None: files that cannot be used are logged.
+    pub async fn follow(self, tls: RustlsConfig, stop: CancellationToken) -> anyhow::Result<()> {
         let mut last = self.read().ok();
-        let mut said = String::new();
+        let mut logged = String::new();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                () = tokio::time::sleep(LOOK_AGAIN) => {}
+                () = tokio::time::sleep(RECHECK) => {}
             }
             let renewed = match self.read() {
                 Ok(now) if last.as_ref() == Some(&now) => continue,
@@ -140,16 +143,61 @@ impl CertificateFiles {
             };
             match renewed {
                 Ok((config, now)) => {
-                    shown.reload_from_config(config);
-                    (last, said) = (Some(now), String::new());
-                    info!(tls.certificate = %self.certificate.display(), "Shows a new certificate");
+                    tls.reload_from_config(config);
+                    (last, logged) = (Some(now), String::new());
+                    info!(tls.certificate = %self.certificate.display(), "Uses the renewed certificate");
                 }
-                Err(error) if error.to_string() != said => {
-                    said = error.to_string();
-                    warn!(%error, "Shows the former certificate on: {error}");
+                Err(error) if error.to_string() != logged => {
+                    logged = error.to_string();
+                    warn!(%error, "Keeps the previous certificate: {error}");
                 }
                 Err(_) => {}
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair() -> (String, String) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate =
+            rcgen::CertificateParams::new(vec!["it.example".to_owned()]).unwrap().self_signed(&key).unwrap();
+        (certificate.pem(), key.serialize_pem())
+    }
+
+    #[test]
+    fn a_certificate_is_used_only_with_its_own_key() {
+        crate::kubernetes::use_one_tls_provider();
+        let ((certificate, key), (_, other_key)) = (pair(), pair());
+        for (case, certificate, key, error) in [
+            ("its own", certificate.as_str(), key.as_str(), None),
+            ("another's", &certificate, &other_key, Some("it: certificate and key cannot be used together: ")),
+            ("no key", &certificate, "", Some("it: no private key in PEM: ")),
+            ("a certificate for the key", &certificate, &certificate, Some("it: no private key in PEM: ")),
+            ("no certificate", "", &key, Some("it: no certificate in PEM: ")),
+            ("a key for the certificate", &key, &key, Some("it: no certificate in PEM: ")),
+        ] {
+            match (server_config(certificate.as_bytes(), key.as_bytes(), "it"), error) {
+                (Ok(config), None) => assert_eq!(config.alpn_protocols, [&b"h2"[..], b"http/1.1"]),
+                (Err(found), Some(error)) => assert!(found.to_string().starts_with(error), "{case}: {found}"),
+                (found, _) => panic!("{case}: {found:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_names_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (certificate, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
+        let files = CertificateFiles { certificate: certificate.clone(), key: key.clone() };
+        let error = files.load().unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{}: ", certificate.display())), "{error}");
+        std::fs::write(&certificate, "").unwrap();
+        std::fs::write(&key, "").unwrap();
+        let error = files.load().unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{} and {}: ", certificate.display(), key.display())), "{error}");
     }
 }

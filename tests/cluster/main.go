@@ -1,6 +1,6 @@
-// The cluster in a box: one program that is every part of a Kubernetes cluster, and what starts them.
+// The cluster in a box: one program that contains every component of a Kubernetes cluster, and starts them.
 //
-// Which part it is comes from the name by which it is called (a link named kubectl is kubectl) or from its first argument.
+// Its name (a link named kubectl runs kubectl) or its first argument selects the component.
 package main
 
 import (
@@ -20,7 +20,7 @@ const usage = `usage: foretell-box up --dir DIR [--size control-plane|node] [--n
                                                 run a command in the network of node-1, node-2 or outside
        foretell-box kubectl|kubelet|...         a part of Kubernetes, with its own arguments`
 
-// A child asks to be killed when the thread that started it ends, so that thread has to be the process's own.
+// A child is killed when the thread that started it ends, so that has to be the main thread of the process.
 func init() { runtime.LockOSThread() }
 
 func main() {

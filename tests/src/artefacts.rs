@@ -1,4 +1,4 @@
-//! What is kept of a cluster where a test failed.
+//! Logs and objects of a cluster that are kept when a test fails.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::thread;
 use crate::kubectl::Kubectl;
 use crate::machine;
 
-/// A folder for what is kept of this test.
+/// The folder for the artefacts of this test.
 fn folder() -> PathBuf {
     let current = thread::current();
     let test = current.name().unwrap_or("test").replace("::", "-");
@@ -16,7 +16,7 @@ fn folder() -> PathBuf {
     folder
 }
 
-/// Copies the logs of a cluster's parts. Best effort: the test has failed already, and its own words matter more.
+/// Copies the logs of a cluster's components. Errors are ignored: the test has already failed, and its message matters more.
 pub(crate) fn keep_logs(logs: &Path) {
     let folder = folder().join("logs");
     let _ = fs::create_dir_all(&folder);
@@ -26,11 +26,11 @@ pub(crate) fn keep_logs(logs: &Path) {
     eprintln!("The logs of the cluster are kept in {}", folder.display());
 }
 
-/// Writes down what there is in a namespace, and its pods' logs.
+/// Saves the objects of a namespace and the logs of its pods.
 pub(crate) fn keep_namespace(kubectl: &Kubectl, namespace: &str) {
     let folder = folder();
     let listed = kubectl.attempt(&["api-resources", "--verbs=list", "--namespaced", "--output=name"]).stdout;
-    // Secrets have no place in a folder that a CI uploads.
+    // No Secrets: CI uploads this folder.
     let kinds = listed.lines().filter(|kind| *kind != "secrets").collect::<Vec<_>>().join(",");
     let objects = kubectl.attempt(&["get", &kinds, "--namespace", namespace, "--output=yaml", "--ignore-not-found"]);
     let _ = fs::write(folder.join(format!("{namespace}.yaml")), objects.stdout);
@@ -39,5 +39,5 @@ pub(crate) fn keep_namespace(kubectl: &Kubectl, namespace: &str) {
         let log = kubectl.attempt(&["logs", "--namespace", namespace, pod, "--all-containers", "--prefix"]).stdout;
         let _ = fs::write(folder.join(format!("{namespace}-{}.log", pod.replace("pod/", ""))), log);
     }
-    eprintln!("What there was in namespace {namespace} is kept in {}", folder.display());
+    eprintln!("The objects of namespace {namespace} are kept in {}", folder.display());
 }

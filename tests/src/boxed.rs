@@ -1,4 +1,4 @@
-//! A cluster in a box as a child of the test.
+//! A cluster in a box, as a child process of the test.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,49 +14,49 @@ use tempfile::TempDir;
 use crate::kubectl::Kubectl;
 use crate::{artefacts, machine};
 
-/// What a box prints once it is up.
+/// The line that a box prints when it is ready.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Summary {
     pub(crate) kubeconfig: PathBuf,
     pub(crate) logs: PathBuf,
-    /// The first process of each node, and of `site`, the network outside of the cluster.
+    /// The first process of each node, and of `site`, the network outside the cluster.
     pub(crate) places: BTreeMap<String, i32>,
 }
 
-/// A box that stops, and takes everything with it, when the value goes or the process ends in whatever way.
+/// A box that stops, with everything in it, when the value is dropped or the process ends for any reason.
 #[derive(Debug)]
-pub(crate) struct Running {
+pub(crate) struct RunningBox {
     pub(crate) summary: Summary,
     child: Child,
-    /// The box stops when this closes, which the kernel does if nobody else does.
+    /// The box stops when this closes. The kernel closes it when this process ends.
     stdin: Option<ChildStdin>,
     dir: TempDir,
 }
 
-impl Running {
+impl RunningBox {
     /// Starts a box and returns once it is ready.
     ///
     /// # Panics
-    /// If it does not come up: with what it said.
+    /// If it does not start: with its messages.
     pub(crate) fn start(programs: &Path, arguments: &[String]) -> Self {
         let dir = tempfile::Builder::new().prefix("foretell-").tempdir().unwrap();
-        let said = dir.path().join("said");
+        let messages = dir.path().join("messages");
         let mut child = Command::new(programs.join("foretell-box"))
             .args(["up", "--attached", "--dir"])
             .arg(dir.path().join("box"))
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(fs::File::create(&said).unwrap())
+            .stderr(fs::File::create(&messages).unwrap())
             .spawn()
             .unwrap();
         let stdin = child.stdin.take();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let phases = fs::read_to_string(&said).unwrap();
+        let phases = fs::read_to_string(&messages).unwrap();
         if line.is_empty() {
             let status = child.wait().unwrap();
-            panic!("no cluster with {arguments:?}: {status}\n{phases}");
+            panic!("the cluster did not start with {arguments:?}: {status}\n{phases}");
         }
         println!("{phases}");
         Self { summary: serde_json::from_str(&line).unwrap(), child, stdin, dir }
@@ -71,7 +71,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningBox {
     fn drop(&mut self) {
         if thread::panicking() {
             artefacts::keep_logs(&self.summary.logs);
@@ -87,7 +87,7 @@ impl Drop for Running {
     }
 }
 
-/// The programs for it. Where there are none, why not was said aloud.
+/// The folder of the programs of a box. `None` if this machine cannot run one, which is then reported as skipped.
 pub(crate) fn programs_for(part: &str, obstacle: Option<String>) -> Option<&'static Path> {
     let found = obstacle.map_or_else(|| machine::programs().map_err(str::to_owned), Err);
     found.map_err(|reason| machine::skip(part, &reason)).ok()

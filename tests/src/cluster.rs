@@ -1,5 +1,6 @@
-//! A cluster with nodes on which pods run.
+//! A cluster with nodes that run pods.
 
+use std::ops::Deref;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,68 +10,48 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::boxed::{Running, programs_for};
-use crate::kubectl::Kubectl;
+use crate::boxed::{RunningBox, programs_for};
+use crate::control_plane::ControlPlane;
 use crate::machine;
-use crate::namespace::Namespace;
 
-/// A whole cluster of the test's own.
+/// A cluster that the test starts: a control plane, and nodes with real pods.
 #[derive(Debug)]
 pub struct Cluster {
-    kubectl: Kubectl,
-    running: Running,
+    control_plane: ControlPlane,
     programs: &'static Path,
 }
 
 impl Cluster {
-    /// Starts one of one node, in about ten seconds. `None` where this machine cannot, which was said then.
+    /// Starts one with one node, in about ten seconds. `None` if this machine cannot, which is then reported as skipped.
     ///
     /// # Panics
-    /// If it could and does not come up.
+    /// If it does not start.
     #[must_use]
     pub fn start() -> Option<Self> {
         Self::with_nodes(1)
     }
 
-    /// Starts one of that many nodes, `node-1` and so on.
+    /// Starts one with this number of nodes: `node-1`, `node-2`, and so on.
     ///
     /// # Panics
-    /// If it could and does not come up.
+    /// If it does not start.
     #[must_use]
     pub fn with_nodes(count: u8) -> Option<Self> {
         let programs = programs_for("cluster with real pods", machine::obstacle_to_nodes())?;
-        let running = Running::start(programs, &[format!("--nodes={count}")]);
-        Some(Self { kubectl: running.kubectl(), running, programs })
+        let running = RunningBox::start(programs, &[format!("--nodes={count}")]);
+        Some(Self { control_plane: ControlPlane::of(running), programs })
     }
 
-    /// kubectl for it, with every right.
-    #[must_use]
-    pub fn kubectl(&self) -> &Kubectl {
-        &self.kubectl
-    }
-
-    /// The configuration to reach it by, with every right.
-    #[must_use]
-    pub fn kubeconfig(&self) -> &Path {
-        self.kubectl.kubeconfig()
-    }
-
-    /// A new namespace.
-    #[must_use]
-    pub fn namespace(&self, purpose: &str) -> Namespace {
-        Namespace::create(&self.kubectl, purpose)
-    }
-
-    /// Gives container images to every node.
+    /// Loads container images into every node.
     ///
     /// # Panics
-    /// If one is no image.
+    /// If a file is not an image.
     pub fn load(&self, archives: &[&Path]) {
         let loaded = self.command("load").args(archives).output().unwrap();
         assert!(loaded.status.success(), "{}", String::from_utf8_lossy(&loaded.stderr));
     }
 
-    /// A command that will run in the network of a place: `node-1`, or `outside` of the cluster.
+    /// A command that runs in another network: that of a node, such as `node-1`, or `outside` the cluster.
     #[must_use]
     pub fn exec(&self, place: &str) -> Command {
         let mut command = self.command("exec");
@@ -78,29 +59,29 @@ impl Cluster {
         command
     }
 
-    /// A runtime whose threads are in the network outside of the cluster: what is spawned on it is reached by pods, and reaches
-    /// them. What is blocked on runs on the caller's own thread, which stays where it is.
+    /// A runtime whose threads are in the network outside the cluster. Pods can reach tasks that are spawned on it, and the other
+    /// way round. `block_on` runs on the thread of the caller, which stays in its own network.
     ///
     /// # Panics
-    /// If its network cannot be entered.
+    /// If that network cannot be entered.
     #[must_use]
     pub fn runtime_outside(&self) -> Runtime {
-        let pid = self.running.summary.places["site"];
+        let pid = self.running().summary.places["site"];
         let network = fs::File::open(format!("/proc/{pid}/ns/net")).unwrap();
         let made = thread::spawn(move || {
-            // Threads are in the network of the thread that made them.
+            // A new thread is in the network of the thread that started it.
             move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
             Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
         });
         made.join().unwrap()
     }
 
-    /// Kills the API server. It is started again, as clusters do, and has forgotten nothing.
+    /// Kills the API server. The box starts it again, with the same objects.
     ///
     /// # Panics
-    /// If there is none.
+    /// If it is not running.
     pub fn kill_api_server(&self) {
-        let dir = self.running.dir().into_os_string().into_string().unwrap();
+        let dir = self.running().dir().into_os_string().into_string().unwrap();
         let processes =
             fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
         let is_ours = |pid: &i32| {
@@ -111,19 +92,31 @@ impl Cluster {
         kill_process(pid, Signal::KILL).unwrap();
     }
 
-    /// A file or folder of a node, as this process sees it.
+    /// The path of a node's file or folder, for this process.
     ///
     /// # Panics
-    /// If there is no such node.
+    /// If there is no node of this name.
     #[must_use]
     pub fn file_of(&self, node: &str, path: &str) -> PathBuf {
-        let pid = self.running.summary.places[node];
+        let pid = self.running().summary.places[node];
         PathBuf::from(format!("/proc/{pid}/root{path}"))
     }
 
     fn command(&self, name: &str) -> Command {
         let mut command = Command::new(self.programs.join("foretell-box"));
-        command.arg(name).arg("--dir").arg(self.running.dir());
+        command.arg(name).arg("--dir").arg(self.running().dir());
         command
+    }
+
+    fn running(&self) -> &RunningBox {
+        self.control_plane.running().expect("a cluster with nodes is a box of the test")
+    }
+}
+
+impl Deref for Cluster {
+    type Target = ControlPlane;
+
+    fn deref(&self) -> &ControlPlane {
+        &self.control_plane
     }
 }

@@ -1,47 +1,54 @@
-//! An API server with etcd and the controllers; no node that runs anything.
+//! An API server with etcd and the controllers, without nodes.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use crate::boxed::{Running, programs_for};
+use crate::boxed::{RunningBox, programs_for};
 use crate::kubectl::Kubectl;
 use crate::machine;
 use crate::namespace::Namespace;
 
-/// A control plane of the test's own, or the cluster that `FORETELL_TEST_KUBECONFIG` names.
+/// A control plane that the test starts, or the cluster of `FORETELL_TEST_KUBECONFIG`.
 #[derive(Debug)]
 pub struct ControlPlane {
     kubectl: Kubectl,
-    running: Option<Running>,
+    running: Option<RunningBox>,
 }
 
 impl ControlPlane {
-    /// Starts one, in about four seconds. `None` where this machine cannot, which was said then.
+    /// Starts one, in about four seconds. `None` if this machine cannot, which is then reported as skipped.
     ///
     /// # Panics
-    /// If it could and does not come up.
+    /// If it does not start.
     #[must_use]
     pub fn start() -> Option<Self> {
         Self::with_simulated_nodes(0)
     }
 
-    /// Starts one in which kwok plays that many nodes, and any number of pods on them.
+    /// Starts one in which kwok simulates this number of nodes, and any number of pods on them.
     ///
     /// # Panics
-    /// If it could and does not come up.
+    /// If it does not start.
     #[must_use]
     pub fn with_simulated_nodes(count: u16) -> Option<Self> {
         let programs = programs_for("control plane", None)?;
         let arguments = ["--size=control-plane".to_owned(), format!("--simulated-nodes={count}")];
-        let running = Running::start(programs, &arguments);
-        Some(Self { kubectl: running.kubectl(), running: Some(running) })
+        Some(Self::of(RunningBox::start(programs, &arguments)))
     }
 
-    /// The cluster of `FORETELL_TEST_KUBECONFIG`, or else one that all tests of this process use which run at the same time.
-    /// For tests that mind their own namespace, and change nothing else that another test could trip over.
+    pub(crate) fn of(running: RunningBox) -> Self {
+        Self { kubectl: running.kubectl(), running: Some(running) }
+    }
+
+    pub(crate) fn running(&self) -> Option<&RunningBox> {
+        self.running.as_ref()
+    }
+
+    /// The cluster of `FORETELL_TEST_KUBECONFIG`, or else one control plane for all tests of this process that run at the same
+    /// time. A test that uses it keeps to its own namespaces and changes nothing else that matters to other tests.
     ///
     /// # Panics
-    /// If it could and does not come up.
+    /// If it does not start.
     #[must_use]
     pub fn shared() -> Option<Arc<Self>> {
         static SHARED: Mutex<Weak<ControlPlane>> = Mutex::new(Weak::new());
@@ -60,25 +67,25 @@ impl ControlPlane {
         Some(started)
     }
 
-    /// kubectl for it, with every right.
+    /// kubectl for this cluster, with all rights.
     #[must_use]
     pub fn kubectl(&self) -> &Kubectl {
         &self.kubectl
     }
 
-    /// The configuration to reach it by, with every right.
+    /// The kubeconfig of this cluster, with all rights.
     #[must_use]
     pub fn kubeconfig(&self) -> &Path {
         self.kubectl.kubeconfig()
     }
 
-    /// A new namespace.
+    /// Creates a namespace; the purpose is part of its name.
     #[must_use]
     pub fn namespace(&self, purpose: &str) -> Namespace {
         Namespace::create(&self.kubectl, purpose)
     }
 
-    /// Whether it was started for the test, and may be changed throughout.
+    /// Whether the test started it and may change everything in it.
     #[must_use]
     pub fn is_own(&self) -> bool {
         self.running.is_some()

@@ -1,8 +1,8 @@
-//! A double of GitHub: what the reporter asks of it, with a state that tests set up and read.
+//! A mock GitHub server with the part of the API that the reporter uses. Tests set up its state and read it.
 //!
-//! It holds who asks to the contract. Bodies and query parameters are checked against GitHub's own description of its API
-//! (`tests/github-api`); by hand what that does not say: the App's and its installations' tokens, the lengths of a status and of
-//! a comment. What breaks the contract is answered as GitHub would and remembered: [`GitHub::assert_clean`] fails then.
+//! It checks every request. Bodies and query parameters are compared with GitHub's description of its API (`tests/github-api`).
+//! Rules that are not in that description are written here: tokens of the App and its installations, lengths of a status and of a
+//! comment. An invalid request gets GitHub's error and is recorded; [`GitHub::assert_clean`] fails then.
 
 mod contract;
 mod deliver;
@@ -21,24 +21,24 @@ use history::History;
 
 pub use deliver::{Delivery, Signature};
 
-/// Number of the App.
+/// The number of the App.
 pub const APP_ID: u64 = 4711;
-/// Number of its one installation.
+/// The number of its only installation.
 pub const INSTALLATION: u64 = 99;
-/// The account that it writes by.
+/// The account that writes its comments.
 pub const LOGIN: &str = "foretell-double[bot]";
-/// What it signs its deliveries by.
+/// The secret that signs webhook deliveries.
 pub const WEBHOOK_SECRET: &str = "It's a Secret to Everybody";
 
-/// The double. Its server ends with the test's runtime.
+/// The mock server. It ends with the runtime of the test.
 pub struct GitHub {
-    /// Its API.
+    /// The URL of its API.
     pub url: String,
     private_key: String,
     state: Arc<Shared>,
 }
 
-/// What the server and the test both see.
+/// State that the server and the test share.
 pub(crate) struct Shared {
     contract: Contract,
     public_key: jsonwebtoken::DecodingKey,
@@ -56,7 +56,7 @@ struct State {
     next_id: u64,
 }
 
-/// A request that is to fail.
+/// A failure for the next request of an operation.
 struct Failure {
     operation: String,
     status: StatusCode,
@@ -76,35 +76,35 @@ struct Pull {
     head: String,
     base: String,
     is_open: bool,
-    /// The tips of base and head that were merged for a test, and what came of it.
+    /// The tips of base and head of the last test merge, and the merge commit; no commit if they conflict.
     merged: Option<(String, String, Option<String>)>,
 }
 
-/// A comment.
+/// A comment of a pull request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Comment {
-    /// Its number.
+    /// The number of the comment.
     pub id: u64,
-    /// Who wrote it.
+    /// The account that wrote it.
     pub login: String,
-    /// Its text.
+    /// The text.
     pub body: String,
-    /// How often it was edited.
+    /// The number of edits.
     pub edits: u64,
 }
 
 /// A commit status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
-    /// State.
+    /// The state, such as `success`.
     pub state: String,
-    /// Name.
+    /// The name of the status.
     pub context: String,
-    /// The line beside it.
+    /// The line that GitHub shows beside the name.
     pub description: String,
 }
 
-/// A repository of the double's.
+/// A repository of the mock server.
 pub struct RepositoryHandle {
     owner: String,
     name: String,
@@ -112,12 +112,12 @@ pub struct RepositoryHandle {
 }
 
 impl GitHub {
-    /// Starts one, at a port of its own.
+    /// Starts a server on a free port.
     pub async fn start() -> Self {
         Self::start_at("127.0.0.1:0").await
     }
 
-    /// Starts one at an address, in the network of the runtime's threads.
+    /// Starts a server at an address, in the network of the runtime's threads.
     pub async fn start_at(address: &str) -> Self {
         let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
         let public_key = jsonwebtoken::DecodingKey::from_rsa_pem(key.public_key_pem().as_bytes()).unwrap();
@@ -129,13 +129,13 @@ impl GitHub {
         Self { url, private_key: key.serialize_pem(), state }
     }
 
-    /// The App's private key, PEM.
+    /// The App's private key, as PEM.
     #[must_use]
     pub fn private_key(&self) -> &str {
         &self.private_key
     }
 
-    /// Makes an empty repository, in which the App is installed.
+    /// Creates an empty repository with the App installed.
     #[must_use]
     pub fn repository(&self, owner: &str, name: &str) -> RepositoryHandle {
         let (owner, name) = (owner.to_owned(), name.to_owned());
@@ -143,34 +143,34 @@ impl GitHub {
         RepositoryHandle { owner, name, state: Arc::clone(&self.state) }
     }
 
-    /// Lets the next request of an operation, such as `POST /repos/{owner}/{repo}/statuses/{sha}`, fail.
+    /// Makes the next request of an operation fail, for example of `POST /repos/{owner}/{repo}/statuses/{sha}`.
     pub fn fail_next(&self, operation: &str, status: u16, headers: &[(&'static str, &str)]) {
         let status = StatusCode::from_u16(status).unwrap();
         let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
         self.state.lock().failures.push_back(Failure { operation: operation.to_owned(), status, headers });
     }
 
-    /// Lets all tokens of installations end now.
+    /// Expires all tokens of installations.
     pub fn expire_tokens(&self) {
         self.state.lock().tokens.clear();
     }
 
-    /// How many requests of an operation came.
+    /// The number of requests of an operation.
     #[must_use]
     pub fn requests(&self, operation: &str) -> usize {
-        self.state.lock().requests.iter().filter(|asked| *asked == operation).count()
+        self.state.lock().requests.iter().filter(|request| *request == operation).count()
     }
 
-    /// What broke the contract so far.
+    /// Invalid requests so far.
     #[must_use]
     pub fn breaches(&self) -> Vec<String> {
         self.state.lock().breaches.clone()
     }
 
-    /// Fails the test if anything broke the contract.
+    /// Fails the test if a request was invalid.
     pub fn assert_clean(&self) {
         let breaches = self.breaches();
-        assert!(breaches.is_empty(), "what was sent breaks GitHub's contract:\n{}", breaches.join("\n"));
+        assert!(breaches.is_empty(), "requests that GitHub does not accept:\n{}", breaches.join("\n"));
     }
 }
 
@@ -188,13 +188,12 @@ impl State {
 }
 
 impl RepositoryHandle {
-    /// Commits onto a branch: files with their new text, or `None` where they go. A branch that is not there yet begins at
-    /// `from`, or from nothing.
+    /// Commits files to a branch, with their new text or `None` to delete them. A new branch starts at `from`, or empty.
     pub fn commit(&self, branch: &str, from: Option<&str>, files: &[(&str, Option<&str>)]) {
         self.with(|repository| repository.history.commit(branch, from, files));
     }
 
-    /// Opens a pull request.
+    /// Opens a pull request and returns its number.
     #[must_use]
     pub fn open(&self, head: &str, base: &str) -> u64 {
         self.with(|repository| {
@@ -222,25 +221,25 @@ impl RepositoryHandle {
         });
     }
 
-    /// From now on trees are listed in part only, as those of very large repositories are.
+    /// From now on trees are truncated, as GitHub does for very large repositories.
     pub fn hide_files(&self) {
         self.with(|repository| repository.hides_files = true);
     }
 
-    /// Where a branch stands.
+    /// The commit of a branch.
     #[must_use]
     pub fn tip(&self, branch: &str) -> String {
         self.with(|repository| repository.history.tip(branch))
     }
 
-    /// Writes a comment as somebody.
+    /// Writes a comment as another account.
     pub fn write_comment(&self, number: u64, login: &str, body: &str) {
         let id = self.state.lock().new_id();
         let comment = Comment { id, login: login.to_owned(), body: body.to_owned(), edits: 0 };
         self.with(|repository| repository.comments.push((number, comment)));
     }
 
-    /// The comments of a pull request, the oldest first.
+    /// The comments of a pull request, oldest first.
     #[must_use]
     pub fn comments(&self, number: u64) -> Vec<Comment> {
         self.with(|repository| {
@@ -249,7 +248,7 @@ impl RepositoryHandle {
         })
     }
 
-    /// The statuses of a commit, the oldest first.
+    /// The statuses of a commit, oldest first.
     #[must_use]
     pub fn statuses(&self, sha: &str) -> Vec<Status> {
         self.with(|repository| {
@@ -258,7 +257,7 @@ impl RepositoryHandle {
         })
     }
 
-    /// A `pull_request` delivery's body.
+    /// The body of a `pull_request` delivery.
     #[must_use]
     pub fn payload(&self, number: u64, action: &str) -> Value {
         json!({

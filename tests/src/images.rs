@@ -1,4 +1,4 @@
-//! Container images of what is in this checkout.
+//! Container images, built from this checkout.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -6,10 +6,10 @@ use std::sync::OnceLock;
 
 use crate::machine;
 
-/// The archive of an image, `foretell-capture` for example; made now, of the sources as they are.
+/// The archive of an image, for example `foretell-capture`. It is built now, from the sources as they are.
 ///
 /// # Panics
-/// If it cannot be made.
+/// If it cannot be built.
 #[must_use]
 pub fn archive(name: &str) -> PathBuf {
     static BUILT: OnceLock<()> = OnceLock::new();
@@ -19,6 +19,6 @@ pub fn archive(name: &str) -> PathBuf {
         assert!(built.status.success(), "{} failed:\n{}", script.display(), String::from_utf8_lossy(&built.stderr));
     });
     let archive = machine::root().join("target/images").join(format!("{name}.tar"));
-    assert!(archive.is_file(), "{} was not made", archive.display());
+    assert!(archive.is_file(), "{} was not built", archive.display());
     archive
 }

@@ -1,4 +1,4 @@
-//! The cluster as a user handles it.
+//! kubectl, the way in which tests work with a cluster.
 
 use std::fs;
 use std::io::Write as _;
@@ -14,19 +14,19 @@ pub struct Kubectl {
     pub(crate) kubeconfig: PathBuf,
 }
 
-/// How a command ended.
+/// The result of a command.
 #[derive(Debug)]
 pub struct Ended {
     /// Whether its exit status was 0.
     pub is_success: bool,
     /// What it printed.
     pub stdout: String,
-    /// What it complained of.
+    /// What it printed on standard error.
     pub stderr: String,
 }
 
 impl Kubectl {
-    /// The configuration that it uses.
+    /// The kubeconfig that it uses.
     #[must_use]
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
@@ -40,10 +40,10 @@ impl Kubectl {
         command
     }
 
-    /// A configuration of a service account, in a file of this folder.
+    /// Writes a kubeconfig of a service account into this folder, and returns its path.
     ///
     /// # Panics
-    /// If there is no such account.
+    /// If the account does not exist.
     #[must_use]
     pub fn as_account(&self, namespace: &str, account: &str, folder: &Path) -> PathBuf {
         let token = self.run(&["create", "token", "--namespace", namespace, account]);
@@ -54,7 +54,7 @@ impl Kubectl {
         path
     }
 
-    /// Runs it, however it ends.
+    /// Runs it; it may fail.
     #[must_use]
     pub fn attempt(&self, arguments: &[&str]) -> Ended {
         ended(&self.command(arguments).output().unwrap())
@@ -64,7 +64,7 @@ impl Kubectl {
     ///
     /// # Panics
     /// If it fails.
-    #[expect(clippy::must_use_candidate, reason = "called as often for what it does as for what it says")]
+    #[expect(clippy::must_use_candidate, reason = "often called for its effect only")]
     pub fn run(&self, arguments: &[&str]) -> String {
         let ended = self.attempt(arguments);
         assert!(ended.is_success, "kubectl {}: {}", arguments.join(" "), ended.stderr);
@@ -80,7 +80,7 @@ impl Kubectl {
         serde_json::from_str(&self.run(&[arguments, &["--output", "json"]].concat())).unwrap()
     }
 
-    /// Runs it with text on its standard input, however it ends.
+    /// Runs it with text on its standard input; it may fail.
     #[must_use]
     pub fn attempt_with(&self, arguments: &[&str], input: &str) -> Ended {
         let mut command = self.command(arguments);
@@ -92,10 +92,10 @@ impl Kubectl {
     /// Applies manifests.
     ///
     /// # Panics
-    /// If one is refused.
+    /// If one is rejected.
     pub fn apply(&self, manifests: &str) {
         let ended = self.attempt_with(&["apply", "--filename", "-"], manifests);
-        assert!(ended.is_success, "{}\nof\n{manifests}", ended.stderr);
+        assert!(ended.is_success, "{}\nfor\n{manifests}", ended.stderr);
     }
 }
 

@@ -1,8 +1,9 @@
-//! What this machine can run, and how it is said where it cannot.
+//! What this machine can run, and reports of tests that it cannot run.
 
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::io::Write as _;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -13,20 +14,20 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// A program of this workspace, which lies beside the test's: `cargo test --workspace` builds both.
+/// A program of this workspace, in the folder of the test programs: `cargo test --workspace` builds both.
 ///
 /// # Panics
-/// If it was not built.
+/// If it is missing.
 #[must_use]
 pub fn built(name: &str) -> Command {
     let test = std::env::current_exe().unwrap();
     let program = test.ancestors().nth(2).unwrap().join(name);
-    assert!(program.exists(), "{} is missing: cargo build --workspace", program.display());
+    assert!(program.exists(), "{} is missing: run scripts/debug-programs", program.display());
     Command::new(program)
 }
 
-/// Says that a part is not tested here, and why: on standard error past the test harness, and in the file that `make test`
-/// prints at its end.
+/// Reports that a part is not tested here, and why: on standard error, past the test harness, and in the file that `make test` prints
+/// at its end.
 pub fn skip(part: &str, reason: &str) {
     let line = format!("SKIPPED {part}: {reason}\n");
     std::io::stderr().write_all(line.as_bytes()).unwrap();
@@ -36,22 +37,28 @@ pub fn skip(part: &str, reason: &str) {
     }
 }
 
-/// A kubeconfig of a cluster that tests of the API server alone are to use instead of one of their own.
+/// A port of the loopback interface that is free now.
+#[must_use]
+pub fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// The kubeconfig of a cluster that tests of the API server use instead of starting one.
 #[must_use]
 pub fn given_kubeconfig() -> Option<PathBuf> {
     std::env::var_os("FORETELL_TEST_KUBECONFIG").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
-/// What `scripts/box` ends with where the machine lacks something to build with.
+/// The exit status of `scripts/box` if this machine lacks something for the build.
 const LACKING: i32 = 3;
 
-/// The folder of the programs that a cluster is made of; built now, if they were not.
+/// The folder of the programs of a cluster. They are built now, unless that is done already.
 ///
 /// # Errors
-/// What the machine lacks to build them.
+/// What this machine lacks to build them.
 ///
 /// # Panics
-/// If they could be built and fail to.
+/// If the build fails.
 pub fn programs() -> Result<&'static Path, &'static str> {
     static PROGRAMS: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     PROGRAMS.get_or_init(build).as_deref().map_err(String::as_str)
@@ -63,12 +70,12 @@ fn build() -> Result<PathBuf, String> {
     if built.status.success() {
         return Ok(String::from_utf8(built.stdout).unwrap().trim().into());
     }
-    let said = String::from_utf8_lossy(&built.stderr);
-    assert_eq!(built.status.code(), Some(LACKING), "{} failed:\n{said}", script.display());
-    Err(said.lines().last().unwrap_or("scripts/box does not say why").to_owned())
+    let messages = String::from_utf8_lossy(&built.stderr);
+    assert_eq!(built.status.code(), Some(LACKING), "{} failed:\n{messages}", script.display());
+    Err(messages.lines().last().unwrap_or("scripts/box gave no reason").to_owned())
 }
 
-/// Why no pod can run here, if that is so.
+/// Why pods cannot run here; `None` if they can.
 pub(crate) fn obstacle_to_nodes() -> Option<String> {
     if !rustix::process::geteuid().is_root() {
         return Some("needs root for namespaces, cgroups and mounts".to_owned());
@@ -76,7 +83,7 @@ pub(crate) fn obstacle_to_nodes() -> Option<String> {
     if !std::fs::read_to_string("/proc/mounts").unwrap().lines().any(|line| line.split(' ').nth(2) == Some("cgroup2")) {
         return Some("no cgroup2 is mounted".to_owned());
     }
-    // kubelet wants ip6tables too.
+    // kubelet needs ip6tables as well.
     ["iptables", "ip6tables", "nsenter"]
         .into_iter()
         .find(|program| !on_path(program))

@@ -6,7 +6,7 @@ use std::thread;
 use crate::artefacts;
 use crate::kubectl::Kubectl;
 
-/// A namespace that goes with the value.
+/// A namespace that is deleted when the value is dropped.
 #[derive(Debug)]
 pub struct Namespace {
     name: String,
@@ -16,7 +16,7 @@ pub struct Namespace {
 impl Namespace {
     pub(crate) fn create(kubectl: &Kubectl, purpose: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        // Unique on a cluster that several people's tests use.
+        // Unique, as several people may run tests in one cluster.
         let name = format!("foretell-{purpose}-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         kubectl.run(&["create", "namespace", &name]);
         Self { name, kubectl: kubectl.clone() }

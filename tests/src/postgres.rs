@@ -1,4 +1,4 @@
-//! A real Postgres of the test's own, by the machine's programs: on this machine, or outside of a cluster in its network.
+//! A real Postgres that a test starts with the programs of this machine: on this machine, or outside a cluster in its network.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
@@ -12,38 +12,38 @@ use crate::cluster::Cluster;
 use crate::machine;
 use crate::patience::until;
 
-/// A server that goes with the value; it can be stopped and started in between, and keeps what it holds.
+/// A server that stops when the value is dropped. A test can stop and start it in between; it keeps its data.
 #[derive(Debug)]
 pub struct Database {
     programs: PathBuf,
     dir: TempDir,
     address: SocketAddr,
-    /// What a command begins with to run in the network where it is: a program and its arguments.
+    /// The program and arguments that run a command in the server's network; empty for this machine's.
     entrance: Vec<String>,
     running: Option<Child>,
 }
 
-/// It does not run as root.
+/// The user `nobody`: Postgres refuses to run as root.
 const NOBODY: &str = "65534";
 
-/// Where it is outside of a cluster.
+/// Its address outside a cluster.
 const OUTSIDE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 10)), 5432);
 
 impl Database {
-    /// One on this machine, which does not run yet. `None` where there is no Postgres, which was said then.
+    /// A stopped server on this machine. `None` if Postgres is not installed, which is then reported as skipped.
     ///
     /// # Panics
-    /// If there is one, and no database can be made.
+    /// If the database cannot be created.
     #[must_use]
     pub fn here() -> Option<Self> {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         Self::make(free.local_addr().unwrap(), Vec::new())
     }
 
-    /// One that pods reach outside of their cluster, which does not run yet.
+    /// A stopped server outside a cluster, which its pods can reach.
     ///
     /// # Panics
-    /// If there is a Postgres, and no database can be made.
+    /// If the database cannot be created.
     #[must_use]
     pub fn outside(cluster: &Cluster) -> Option<Self> {
         let exec = cluster.exec("outside");
@@ -57,7 +57,7 @@ impl Database {
             return None;
         };
         let dir = tempfile::Builder::new().prefix("foretell-").tempdir().unwrap();
-        // A folder of root's that another user must get through.
+        // The folder belongs to root, and another user has to pass through it.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let data = dir.path().join("data");
         fs::create_dir(&data).unwrap();
@@ -74,12 +74,12 @@ impl Database {
             .output()
             .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        // Nobody else is in its network.
+        // Only this test can reach it.
         fs::write(data.join("pg_hba.conf"), "host all all all trust\n").unwrap();
         Some(database)
     }
 
-    /// How it is reached.
+    /// The URL of the database.
     #[must_use]
     pub fn url(&self) -> String {
         format!("postgres://foretell@{}/postgres", self.address)
@@ -102,38 +102,38 @@ impl Database {
             .unwrap();
         self.running = Some(child);
         until("Postgres answers", || {
-            let asked = self.command("pg_isready").arg("--dbname").arg(self.url()).output().unwrap();
-            let said = || format!("{asked:?}\n{}", fs::read_to_string(&log).unwrap_or_default());
-            if asked.status.success() { Ok(()) } else { Err(said()) }
+            let ended = self.command("pg_isready").arg("--dbname").arg(self.url()).output().unwrap();
+            let reason = || format!("{ended:?}\n{}", fs::read_to_string(&log).unwrap_or_default());
+            if ended.status.success() { Ok(()) } else { Err(reason()) }
         });
     }
 
-    /// Stops it at once, as a machine that loses its power would.
+    /// Stops it at once, as in a power failure.
     ///
     /// # Panics
-    /// If it does not run.
+    /// If it is not running.
     pub fn stop(&mut self) {
         let mut child = self.running.take().unwrap();
         let pid = rustix::process::Pid::from_child(&child);
-        // Immediate shutdown: what was committed is there at the next start, and nothing else.
+        // Immediate shutdown: only committed data is there at the next start.
         rustix::process::kill_process(pid, rustix::process::Signal::QUIT).unwrap();
         child.wait().unwrap();
     }
 
-    /// Rows of a query, each as its columns with `|` between them.
+    /// The rows of a query, each as its columns with `|` between them.
     ///
     /// # Panics
-    /// If it fails.
+    /// If the query fails.
     #[must_use]
     pub fn query(&self, sql: &str) -> Vec<String> {
         let url = self.url();
         let mut psql = self.command("psql");
-        let asked = psql.args(["--no-psqlrc", "--tuples-only", "--no-align", "--command", sql, &url]).output().unwrap();
-        assert!(asked.status.success(), "{sql}: {}", String::from_utf8_lossy(&asked.stderr));
-        String::from_utf8(asked.stdout).unwrap().lines().map(str::to_owned).collect()
+        let ended = psql.args(["--no-psqlrc", "--tuples-only", "--no-align", "--command", sql, &url]).output().unwrap();
+        assert!(ended.status.success(), "{sql}: {}", String::from_utf8_lossy(&ended.stderr));
+        String::from_utf8(ended.stdout).unwrap().lines().map(str::to_owned).collect()
     }
 
-    /// One of its programs, as a user that is not root, where it is.
+    /// A command with one of its programs, in its network, and not as root.
     fn command(&self, program: &str) -> Command {
         let program = self.programs.join(program).into_os_string().into_string().unwrap();
         let mut words = self.entrance.clone();
@@ -156,7 +156,7 @@ impl Drop for Database {
     }
 }
 
-/// The folder of its programs: the newest of Debian's versions, or what PATH offers.
+/// The folder of its programs: the newest version of Debian's, or the first on PATH.
 #[must_use]
 pub fn programs() -> Option<PathBuf> {
     let folders = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();

@@ -1,11 +1,11 @@
-//! Whose flow it was: what the agents on two real nodes write, held against what the API server says of pods.
+//! Attribution of flows to pods: the output of the agents on two real nodes, compared with the pods of the API server.
 //!
-//! What no agent can tell apart, and nobody below it could:
-//! - a hostNetwork pod, the kubelet and any other process of a node, as seen by the pod that they call: all have the node's
-//!   address. Leaving the node, a hostNetwork pod is known by its cgroup;
-//! - containers of one pod: a flow is the pod's, as it is for NetworkPolicy;
-//! - a pod that calls itself through its Service, as seen arriving: the node masquerades it, so it comes from the host. Leaving, it
-//!   is the pod's own.
+//! Ends that an agent cannot distinguish:
+//! - a hostNetwork pod, the kubelet and any other process of a node, observed by the pod that they call: all have the node's
+//!   address. When its connections leave the node, a hostNetwork pod is identified by its cgroup;
+//! - containers of one pod: a flow belongs to the pod, as for NetworkPolicy;
+//! - a pod that calls itself through its Service, observed on arrival: the node masquerades the connection, so it comes from the
+//!   host. When it leaves, it belongs to the pod.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,21 +20,21 @@ use serde_json::{Value, json};
 
 const IMAGE: &str = "ghcr.io/foretell-dev/foretell-demo:0.1.0";
 
-/// Outside of the cluster.
+/// An address outside the cluster.
 const WORLD: &str = "203.0.113.200";
 
 /// One end of an expected flow.
 #[derive(Debug, Clone)]
 enum End {
-    /// Known as the pod of this UID.
+    /// A pod, identified by its UID.
     Pod(String),
-    /// Known by its address alone.
+    /// An address without a pod.
     Address(IpAddr),
-    /// Known by its address alone, one of those that the agent of this node says are its host's.
+    /// An address without a pod, which the agent of this node reports as its host's.
     Node(&'static str),
 }
 
-/// The addresses of each node's own, by what its agent has reported so far. A bridge comes with the first pod.
+/// The addresses of each node's host, as its agent has reported them so far. The address of the bridge appears with the first pod.
 type Hosts = BTreeMap<String, BTreeSet<IpAddr>>;
 
 impl End {
@@ -71,7 +71,7 @@ impl Expected {
     }
 }
 
-/// A pod on a given node, whose containers have these arguments each.
+/// A pod on a node, with one container for each list of arguments.
 fn pod(namespace: &str, name: &str, node: &str, containers: &[&[&str]]) -> Value {
     let containers: Vec<Value> = containers
         .iter()
@@ -97,7 +97,7 @@ fn service(namespace: &str, name: &str, port: u16, target: u16) -> Value {
     })
 }
 
-/// What the API server says of a pod once it has an address.
+/// A pod that has an address, from the API server.
 struct Known {
     uid: String,
     ip: IpAddr,
@@ -111,7 +111,7 @@ fn known(cluster: &Cluster, namespace: &str, name: &str) -> Known {
     })
 }
 
-/// Everything that the agents of all nodes have written.
+/// The flows and reports of all agents so far.
 fn written(cluster: &Cluster) -> (Vec<Flow>, Vec<NodeReport>) {
     let agents = cluster.kubectl().run(&["get", "pods", "--namespace=foretell", "--output=name"]);
     let (mut flows, mut reports) = (Vec::new(), Vec::new());
@@ -127,13 +127,13 @@ fn written(cluster: &Cluster) -> (Vec<Flow>, Vec<NodeReport>) {
     (flows, reports)
 }
 
-/// A listener outside of the cluster, for as long as the value lives.
+/// A listener outside the cluster, until the value is dropped.
 struct Outside(Child);
 
 impl Outside {
     fn listen(cluster: &Cluster) -> Self {
         let demo = machine::root().join("target/images/foretell-demo");
-        // The child is a program that has become this one, so that it is the one to be killed.
+        // `exec` replaces its process by the demo program, so killing the child kills that.
         let mut command: Command = cluster.exec("outside");
         Self(command.arg(demo).args(["--from", WORLD, "--listen", "9443"]).stdout(Stdio::null()).spawn().unwrap())
     }
@@ -147,10 +147,7 @@ impl Drop for Outside {
 }
 
 #[test]
-#[allow(
-    clippy::too_many_lines,
-    reason = "one cluster, one table: what each pod does stands beside what must be seen of it"
-)]
+#[allow(clippy::too_many_lines, reason = "one cluster and one table: each pod's calls are beside the expected flows")]
 fn flows_are_attributed_to_the_pods_that_the_api_server_knows() {
     let Some(cluster) = Cluster::with_nodes(2) else { return };
     cluster.load(&[&images::archive("foretell-capture"), &images::archive("foretell-demo")]);
@@ -164,7 +161,7 @@ fn flows_are_attributed_to_the_pods_that_the_api_server_knows() {
         kubectl.apply(&objects.iter().map(Value::to_string).collect::<Vec<_>>().join("\n---\n"));
     };
 
-    // A port for each case, so that no case is taken for another.
+    // Each case has its own port, so that cases cannot be confused.
     let listens: Vec<String> = ["8080", "8081", "8082", "8083", "8084", "8085", "8086", "8087", "5353/UDP"]
         .map(|port| format!("--listen={port}"))
         .into();
@@ -207,7 +204,7 @@ fn flows_are_attributed_to_the_pods_that_the_api_server_knows() {
         brief,
         pod(ns, "twin", "node-1", &[&[&one], &[&two]]),
     ]);
-    // kubelet runs it of its own accord, and shows it to the API server under another UID than it has.
+    // A static pod: kubelet runs it from a file. Its UID in the API server is not the one that kubelet uses.
     let mut of_kubelet = pod(ns, "static", "node-1", &[&[&format!("--call={}:8086", near.ip), "--listen=8088"]]);
     of_kubelet["spec"].as_object_mut().unwrap().remove("nodeName");
     std::fs::write(cluster.file_of("node-1", "/run/kubernetes/manifests/static.json"), of_kubelet.to_string()).unwrap();
@@ -225,7 +222,7 @@ fn flows_are_attributed_to_the_pods_that_the_api_server_knows() {
         ns,
         r"--output=jsonpath={.metadata.annotations.kubernetes\.io/config\.hash}",
     ]);
-    assert_ne!(shown.uid, hash, "a static pod that has the API server's UID needs no hash");
+    assert_ne!(shown.uid, hash, "if a static pod had the API server's UID, the hash would not be needed");
     let brief = until("the brief pod has ended", || {
         let pod = kubectl.json(&["get", "pod", "brief", "--namespace", ns]);
         let is_over = pod["status"]["phase"] == "Succeeded";
@@ -296,7 +293,7 @@ fn flows_are_attributed_to_the_pods_that_the_api_server_knows() {
         row("one container of a pod, leaving", leaving, "node-1", uid(&twin), at(&near), tcp, 8084),
         row("the other container of it, leaving", leaving, "node-1", uid(&twin), at(&near), tcp, 8085),
     ];
-    let (flows, hosts) = until("all flows are written", || {
+    let (flows, hosts) = until("the agents have written all flows", || {
         let (flows, reports) = written(&cluster);
         let mut hosts = Hosts::new();
         for report in reports {
@@ -308,7 +305,7 @@ fn flows_are_attributed_to_the_pods_that_the_api_server_knows() {
         if missing.is_empty() { Ok((flows, hosts)) } else { Err(format!("{missing:#?} among {flows:#?}")) }
     });
 
-    // No flow of anybody that the API server does not know, and none of a case's port by anybody else.
+    // No flow has an unknown pod, and on the port of a case there is no other flow.
     let pods = kubectl.json(&["get", "pods", "--all-namespaces"]);
     let known: BTreeSet<&str> = pods["items"]
         .as_array()
@@ -320,7 +317,7 @@ fn flows_are_attributed_to_the_pods_that_the_api_server_knows() {
     for flow in &flows {
         for end in [&flow.src, &flow.dst] {
             let is_known = end.pod_uid.as_deref().is_none_or(|uid| known.contains(uid));
-            assert!(is_known, "nobody knows the pod of {flow:#?}");
+            assert!(is_known, "the API server does not know the pod of {flow:#?}");
         }
         let cases: Vec<&Expected> = expected
             .iter()

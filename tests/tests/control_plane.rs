@@ -1,4 +1,4 @@
-//! An API server takes what Foretell defines, and kwok plays pods.
+//! The control plane for tests: it accepts Foretell's CRDs, and kwok simulates pods.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::collections::BTreeSet;
@@ -18,7 +18,7 @@ spec:
 ";
 
 #[test]
-fn the_definitions_are_served_and_their_objects_kept_as_written() {
+fn audit_policies_are_stored_as_written_and_invalid_ones_rejected() {
     let Some(control_plane) = ControlPlane::shared() else { return };
     let kubectl = control_plane.kubectl();
     let definitions = machine::root().join("manifests/crds");
@@ -32,10 +32,10 @@ fn the_definitions_are_served_and_their_objects_kept_as_written() {
     let created = create(POLICY);
     assert!(created.is_success, "{}", created.stderr);
     let kept = kubectl.json(&["get", "auditnetworkpolicies.kguardian.dev", "web", "--namespace", namespace.name()]);
-    // Defaults within lists would make GitOps tools see a difference for ever, so the definition has none.
+    // With defaults inside lists, GitOps tools would always see a difference, so the CRD has none.
     assert_eq!(kept["spec"]["ingress"][0]["ports"][0], serde_json::json!({"port": 8080}));
 
-    for (what, manifest, said) in [
+    for (what, manifest, message) in [
         (
             "a field that no NetworkPolicy has",
             POLICY.replace("ports:", "port:"),
@@ -45,7 +45,7 @@ fn the_definitions_are_served_and_their_objects_kept_as_written() {
         ("no spec", POLICY.split("spec:").next().unwrap().replace("web", "other"), "spec: Required value"),
     ] {
         let refused = create(&manifest.replace("name: web}", "name: other}"));
-        assert!(!refused.is_success && refused.stderr.contains(said), "{what}: {}", refused.stderr);
+        assert!(!refused.is_success && refused.stderr.contains(message), "{what}: {}", refused.stderr);
     }
 }
 

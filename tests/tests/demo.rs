@@ -1,4 +1,4 @@
-//! The demo's story, on traffic that is made and captured now in a cluster, is the story that was recorded.
+//! The report of the demo on traffic that is captured now in a cluster is the same as on the recorded traffic.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::path::Path;
@@ -8,10 +8,10 @@ use std::{env, fs};
 use foretell_tests::{images, machine, needs_nodes};
 use serde_json::Value;
 
-/// What differs from one recording to the next, by the name of its field: when, and how much.
+/// Fields that differ between recordings: times and commits.
 const TIMES: [&str; 9] = ["at", "from", "to", "since", "until", "firstSeen", "lastSeen", "base", "head"];
 
-/// The report with how much made into whether, and without times.
+/// The report without times, and with numbers replaced by whether they are zero.
 fn comparable(value: &Value, field: &str) -> Value {
     match value {
         Value::Object(fields) => fields
@@ -27,7 +27,7 @@ fn comparable(value: &Value, field: &str) -> Value {
     }
 }
 
-/// The answer about the demo's pull request, on a recording: exit status and report.
+/// Exit status and report of `foretell check` for the demo's pull request, on a recording.
 fn check(recording: &Path, head: &Path) -> (Option<i32>, Value) {
     let shop = machine::root().join("demo/shop/repository/base");
     let flows = recording.join("flows.ndjson");
@@ -72,7 +72,7 @@ fn the_report_on_live_traffic_is_the_recorded_one_up_to_counts_and_times() {
     let scratch = tempfile::Builder::new().prefix("foretell-").tempdir().unwrap();
     let live = scratch.path().join("live");
     fs::create_dir(&live).unwrap();
-    // Images first, as `record` takes them as they are.
+    // Images first, because `record` does not build them.
     let folder = images::archive("foretell-capture").parent().unwrap().to_owned();
     let recorded = Command::new(demo.join("record"))
         .arg("--output")
@@ -83,9 +83,9 @@ fn the_report_on_live_traffic_is_the_recorded_one_up_to_counts_and_times() {
         .env("TMPDIR", env::temp_dir())
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&recorded.stdout);
-    assert!(recorded.status.success(), "{said}{}", String::from_utf8_lossy(&recorded.stderr));
-    println!("{said}");
+    let output = String::from_utf8_lossy(&recorded.stdout);
+    assert!(recorded.status.success(), "{output}{}", String::from_utf8_lossy(&recorded.stderr));
+    println!("{output}");
 
     for (steps, status) in [(&["promote"][..], 1), (&["promote", "fixed"][..], 0)] {
         let head = scratch.path().join(steps.join("-"));

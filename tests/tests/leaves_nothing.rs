@@ -1,4 +1,4 @@
-//! A cluster in a box leaves nothing behind: neither one that was stopped, nor one that was killed at any moment.
+//! A cluster in a box leaves nothing behind, whether it is stopped or killed at any moment.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::collections::BTreeSet;
@@ -14,7 +14,7 @@ use foretell_tests::patience::until;
 use foretell_tests::{machine, needs_nodes};
 use rustix::fs::{FlockOperation, flock};
 
-/// What of this machine a box could leave behind, beside its own folder.
+/// Traces that a box could leave on this machine, in addition to its folder.
 #[derive(Debug, PartialEq, Eq)]
 struct Traces {
     processes: BTreeSet<String>,
@@ -26,8 +26,8 @@ struct Traces {
 }
 
 impl Traces {
-    /// Those of the box in this folder, and of boxes that nobody holds any more. Links, networks and rules are all that there are:
-    /// nothing else on a machine that runs tests makes any outside of namespaces of its own.
+    /// Traces of the box in this folder and of dead boxes. Links, networks and rules are all those of the machine: during tests
+    /// nothing else creates any outside its own namespaces.
     fn now(dir: &Path) -> Self {
         let cgroups = dead_cgroups();
         Self {
@@ -56,7 +56,7 @@ fn output(program: &str, arguments: &[&str]) -> String {
     String::from_utf8(ended.stdout).unwrap()
 }
 
-/// Folders of boxes that are not running: a running one holds a lock on its folder of the unified hierarchy.
+/// Folders of boxes that are not running: a running box has a lock on its folder of the unified hierarchy.
 fn dead_cgroups() -> BTreeSet<PathBuf> {
     let mounts = fs::read_to_string("/proc/mounts").unwrap();
     let hierarchies: BTreeSet<(&str, bool)> = mounts
@@ -71,15 +71,15 @@ fn dead_cgroups() -> BTreeSet<PathBuf> {
         .flat_map(|(mount, _)| fs::read_dir(mount).unwrap().flatten())
         .filter(|entry| {
             let name = entry.file_name();
-            let is_held = File::open(unified.join(&name))
+            let is_locked = File::open(unified.join(&name))
                 .is_ok_and(|folder| flock(&folder, FlockOperation::NonBlockingLockExclusive).is_err());
-            name.to_str().unwrap().starts_with("foretell-box-") && !is_held
+            name.to_str().unwrap().starts_with("foretell-box-") && !is_locked
         })
         .map(|entry| entry.path())
         .collect()
 }
 
-/// Command lines of processes that were started for the box of this folder, or are in the cgroup of a dead one.
+/// Command lines of processes of the box in this folder, and of processes in the cgroup of a dead box.
 fn processes(dir: &Path, dead: &BTreeSet<PathBuf>) -> BTreeSet<String> {
     let dir = dir.to_str().unwrap();
     let dead: BTreeSet<&str> = dead.iter().map(|folder| folder.file_name().unwrap().to_str().unwrap()).collect();
@@ -141,7 +141,7 @@ impl Started {
 }
 
 #[test]
-fn twenty_boxes_stopped_and_killed_leave_nothing() {
+fn twenty_boxes_that_are_stopped_or_killed_leave_nothing() {
     if !needs_nodes() {
         return;
     }
@@ -155,11 +155,11 @@ fn twenty_boxes_stopped_and_killed_leave_nothing() {
         let mut started = Started::new(&dir);
         let is_killed = round % 2 == 1;
         if is_killed {
-            // Spread over the nine seconds in which it comes up, and a little more: 0.0 to 9.9 s.
+            // At a random moment of its start, which takes nine seconds: 0.0 to 9.9 s.
             let tenths = seed.wrapping_mul(2_654_435_761).wrapping_add(round.wrapping_mul(40_503)) / 7 % 100;
             let moment = Duration::from_millis(u64::from(tenths) * 100);
             println!("round {round}: killed after {moment:?}");
-            // The moment itself is what is tested; nothing is waited for.
+            // This sleep is the test, not a wait for something.
             thread::sleep(moment);
             started.kill();
         } else {
@@ -170,7 +170,7 @@ fn twenty_boxes_stopped_and_killed_leave_nothing() {
             started.stop();
             println!("round {round}: up in {ready:.1?}, down in {:.1?}", stopping.elapsed());
         }
-        // The kernel takes a moment to take a dead network apart. Of a killed box its folder and cgroups stay until the next start.
+        // The kernel needs a moment to remove a dead network. Folder and cgroups of a killed box stay until the next start.
         until("nothing is left", || {
             let mut left = Traces::now(&dir);
             if is_killed {
@@ -181,7 +181,7 @@ fn twenty_boxes_stopped_and_killed_leave_nothing() {
                 .ok_or_else(|| format!("round {round} left {left:#?} where there was {none:#?}"))
         });
     }
-    // The last one was killed: its cgroups are what `down` removes, whichever folder it is given.
+    // The last box was killed: `down` removes its cgroups, for any folder.
     let down = Command::new(machine::programs().unwrap().join("foretell-box"))
         .args(["down", "--dir"])
         .arg(&dir)
@@ -190,11 +190,11 @@ fn twenty_boxes_stopped_and_killed_leave_nothing() {
     assert!(down.success());
     assert_eq!(Traces::now(&dir), none);
     assert!(!dir.exists());
-    two_boxes_at_once_know_nothing_of_each_other();
+    two_boxes_at_once_are_independent();
 }
 
-/// Beside the other test they would disturb it, as what it looks for is the whole machine's.
-fn two_boxes_at_once_know_nothing_of_each_other() {
+/// Not a test of its own: the test above looks at traces of the whole machine, and boxes of another test would disturb it.
+fn two_boxes_at_once_are_independent() {
     let start = || thread::spawn(Cluster::start);
     let (one, other) = (start(), start());
     let [one, other] = [one, other].map(|thread| thread.join().unwrap().unwrap());

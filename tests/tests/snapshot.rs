@@ -1,4 +1,4 @@
-//! `foretell snapshot` of a real API server, with the rights that `manifests/snapshot` gives and no others.
+//! `foretell snapshot` of a real API server, with the rights of `manifests/snapshot` only.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::fs;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 const ACCOUNT: &str = "system:serviceaccount:foretell:foretell-snapshot";
 
-/// Whatever must not leave the cluster holds this word.
+/// Every value that a snapshot must not contain has this word.
 const SECRET: &str = "hunter2";
 
 const SHOP: &str = r"
@@ -54,13 +54,13 @@ fn of_kind<'s>(snapshot: &'s Snapshot, kind: &str) -> Vec<&'s Value> {
     snapshot.objects.iter().filter(|object| object["kind"] == kind).collect()
 }
 
-/// A kubeconfig of the account that `manifests/snapshot` makes.
+/// A kubeconfig of the account in `manifests/snapshot`.
 fn as_account(kubectl: &Kubectl, folder: &Path) -> PathBuf {
     kubectl.run(&["apply", "--kustomize", root().join("manifests/snapshot").to_str().unwrap()]);
     kubectl.as_account("foretell", "foretell-snapshot", folder)
 }
 
-/// Until the three pods of the Deployment `web` run, each with an address.
+/// Waits until the three pods of the Deployment `web` run, each with an address, and returns them.
 fn wait_for_web(kubectl: &Kubectl) -> Vec<Value> {
     until("three pods of web run", || {
         let pods = kubectl.json(&["get", "pods", "--namespace=shop", "--selector=app=web"]);
@@ -71,17 +71,17 @@ fn wait_for_web(kubectl: &Kubectl) -> Vec<Value> {
 }
 
 #[test]
-fn a_snapshot_holds_the_cluster_and_keeps_what_goes() {
+fn a_snapshot_has_the_objects_of_a_cluster_and_keeps_pods_that_are_gone() {
     let Some(cluster) = ControlPlane::with_simulated_nodes(2) else { return };
     let (kubectl, folder) = (cluster.kubectl(), tempfile::tempdir().unwrap());
     let account = as_account(kubectl, folder.path());
     let file = folder.path().join("snapshot.yaml");
     let append = ["--append", file.to_str().unwrap()];
 
-    // Before the definitions are installed: none of their objects, said and no error.
+    // Before the CRDs are installed: there are no audit policies, which is reported and not an error.
     let output = foretell(&account, &append);
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success() && said.contains("has none: AuditNetworkPolicy, "), "{said}");
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && message.contains("has none: AuditNetworkPolicy, "), "{message}");
 
     kubectl.run(&["apply", "--filename", root().join("manifests/crds").to_str().unwrap()]);
     kubectl.run(&["wait", "--for=condition=Established", "crd", "--all"]);
@@ -96,7 +96,7 @@ fn a_snapshot_holds_the_cluster_and_keeps_what_goes() {
     assert_eq!((of_kind(&before, "NetworkPolicy").len(), of_kind(&before, "AuditNetworkPolicy").len()), (1, 1));
     let [set] = of_kind(&before, "ReplicaSet")[..] else { panic!("{text}") };
     assert_eq!(set["metadata"]["ownerReferences"][0]["name"], "web");
-    assert_eq!(set["spec"], Value::Null, "only metadata is asked for");
+    assert_eq!(set["spec"], Value::Null, "only metadata is requested");
 
     kubectl.run(&["rollout", "restart", "--namespace=shop", "deployment/web"]);
     kubectl.run(&["delete", "pods", "--namespace=shop", "--selector=app=web", "--force", "--grace-period=0"]);
@@ -111,7 +111,7 @@ fn a_snapshot_holds_the_cluster_and_keeps_what_goes() {
     for pod in &first {
         let kept = after.objects.iter().find(|object| object["metadata"]["uid"] == pod["metadata"]["uid"]).unwrap();
         let gone_at = &kept["metadata"]["annotations"]["foretell.dev/gone-at"];
-        assert_eq!(gone_at, &before.taken.to_string(), "the last time it is known to have lived");
+        assert_eq!(gone_at, &before.taken.to_string(), "the time of the last snapshot that had it");
         assert_eq!(kept["status"]["podIP"], pod["status"]["podIP"]);
     }
     assert!(after.taken >= before.taken);
@@ -119,7 +119,7 @@ fn a_snapshot_holds_the_cluster_and_keeps_what_goes() {
 }
 
 #[test]
-fn the_rights_are_enough_and_no_more() {
+fn the_rights_are_sufficient_and_minimal() {
     let Some(cluster) = ControlPlane::start() else { return };
     let (kubectl, folder) = (cluster.kubectl(), tempfile::tempdir().unwrap());
     let account = as_account(kubectl, folder.path());
@@ -139,18 +139,21 @@ fn the_rights_are_enough_and_no_more() {
 
     let patch = r#"[{"op": "remove", "path": "/rules/2/resources/2"}]"#;
     kubectl.run(&["patch", "clusterrole", "foretell-snapshot", "--type=json", "--patch", patch]);
-    let said = until("the right is gone", || {
+    let refused = until("the right is gone", || {
         let output = foretell(&account, &[]);
         if output.status.success() { Err("it is still there".to_owned()) } else { Ok(output) }
     });
-    assert_eq!(said.status.code(), Some(2));
-    assert_eq!(said.stdout, b"");
-    let said = String::from_utf8(said.stderr).unwrap();
-    assert!(said.contains("may not list replicasets.apps of all namespaces") && said.contains(ACCOUNT), "{said}");
+    assert_eq!(refused.status.code(), Some(2));
+    assert_eq!(refused.stdout, b"");
+    let message = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        message.contains("may not list replicasets.apps of all namespaces") && message.contains(ACCOUNT),
+        "{message}"
+    );
 }
 
 #[test]
-fn more_objects_than_a_page_holds_are_all_there() {
+fn lists_of_several_pages_are_complete() {
     let Some(cluster) = ControlPlane::start() else { return };
     let (kubectl, folder) = (cluster.kubectl(), tempfile::tempdir().unwrap());
     let policy = |number: usize| {

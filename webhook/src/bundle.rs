@@ -1,7 +1,7 @@
 //! Sets `caBundle` of the webhook configurations, so that the API server trusts the webhook's certificate.
 
 use anyhow::Context as _;
-use foretell_service::certificate::{Publish, Told};
+use foretell_service::certificate::{Publish, Published};
 use foretell_service::health::Health;
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation, TestOperation};
@@ -57,7 +57,7 @@ const PART: &str = "its webhook configurations";
 
 impl Publish for Configurations {
     /// Sets the `caBundle` of both configurations. An entry that has this bundle is not changed.
-    async fn publish(&self, authorities: &str) -> anyhow::Result<Told> {
+    async fn publish(&self, authorities: &str) -> anyhow::Result<Published> {
         let mut has_entry = false;
         for kind in [
             ApiResource::erase::<ValidatingWebhookConfiguration>(&()),
@@ -75,15 +75,15 @@ impl Publish for Configurations {
             }
         }
         if has_entry {
-            self.health.has(PART);
-            return Ok(Told::All);
+            self.health.set_ready(PART);
+            return Ok(Published::Everywhere);
         }
         let reason = format!(
             "no webhook configuration named {} calls this Service, so the API server sends no requests",
             self.name
         );
-        self.health.waits_for(PART, reason);
-        Ok(Told::NotAll)
+        self.health.set_waiting(PART, reason);
+        Ok(Published::Partly)
     }
 }
 

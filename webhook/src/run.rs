@@ -2,12 +2,12 @@
 
 use axum::Router;
 use foretell_service::access::Access;
-use foretell_service::authority::{Authority, names_of};
-use foretell_service::certificate::{self, Own};
+use foretell_service::authority::{Authority, service_names};
+use foretell_service::certificate::Source;
 use foretell_service::health::Health;
 use foretell_service::kubernetes::{client, own_namespace, use_one_tls_provider};
 use foretell_service::metrics::Metrics;
-use foretell_service::serve::{guarded, health_routes, serve};
+use foretell_service::serve::Server;
 use foretell_service::tasks::Tasks;
 
 use crate::args::{Args, PlaceArgs};
@@ -31,34 +31,26 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     use_one_tls_provider();
 
     let namespace = namespace.or_else(own_namespace).unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
-    let names = names_of(&service, &namespace);
+    let names = service_names(&service, &namespace);
     let service = ServiceName { namespace: namespace.clone(), name: service };
     let (health, metrics) = (Health::default(), Metrics::default());
     let reviews = Reviews::default();
     metrics.register("webhook", |registry| reviews.register(registry));
 
-    let access = match metrics_token_file {
-        Some(file) => Access::by_token_file(file),
-        None => Access::by_cluster(client().await?, AUDIENCE),
-    };
+    let access = Access::new(metrics_token_file, AUDIENCE).await?;
     let mut tasks = Tasks::new()?;
-    let shown = certificate::until_there_is_one(&names, &health)?;
-    if let Some(files) = tls.files() {
-        let keep = certificate::of_files(files, shown.clone(), health.clone(), tasks.stop());
-        tasks.spawn("certificate files", keep);
+    let certificate = if let Some(files) = tls.files() {
+        Source::Files(files)
     } else {
         let client = client().await?;
-        let own = Own {
+        Source::SelfIssued {
             authority: Authority::new(client.clone(), &namespace, &tls_secret, names),
-            trusting: Configurations { client, name: webhook_configuration, service, health: health.clone() },
-            health: health.clone(),
-        };
-        tasks.spawn("certificate", own.keep(shown.clone(), tasks.stop()));
-    }
-
+            publisher: Configurations { client, name: webhook_configuration, service, health: health.clone() },
+        }
+    };
+    let tls = certificate.start(&health, &mut tasks)?;
     let evaluator = Evaluator { namespace, name: evaluator_name };
-    let routes =
-        health_routes(&health).merge(server::routes(evaluator, reviews)).merge(guarded(Router::new(), metrics, access));
-    tasks.spawn("server", serve("webhook", listen, shown, routes, tasks.stop()));
+    let server = Server { name: "webhook", listen, tls, health, metrics, access };
+    server.start(server::routes(evaluator, reviews), Router::new(), &mut tasks);
     tasks.run().await
 }

@@ -1,16 +1,15 @@
-//! An explanation for a terminal: the answer first, then the walk at both ends, then what audit policies would add.
+//! An explanation for a terminal: the answer, then what each tier decides at both ends, then what audit policies would change.
 
 use std::fmt::Write as _;
 
 use foretell_policy::explain::explanation::{
     AuditStep, Explanation, PolicyOutcome, PolicyStep, Reachability, TierOutcome, TierStep, Walk,
 };
-use foretell_policy::model::flow::Direction;
 use foretell_policy::model::words::count;
 
 use crate::table::{of_terminal, printable};
 
-/// Renders it.
+/// The explanation as text.
 pub(super) fn render(explanation: &Explanation) -> String {
     let mut page = format!("{}\n", printable(&explanation.sentence));
     // Writing into a String cannot fail.
@@ -24,8 +23,8 @@ pub(super) fn render(explanation: &Explanation) -> String {
         if explanation.cases.len() > 1 {
             let answer = match case.answer {
                 Reachability::No => "Denied",
-                Reachability::Unknown => "Not known",
-                Reachability::Yes => "Passes",
+                Reachability::Unknown => "Unknown",
+                Reachability::Yes => "Allowed",
             };
             let such_as = if case.pairs == 1 { "" } else { ", such as this one" };
             let pairs = count(case.pairs, "pair of addresses", "pairs of addresses");
@@ -41,42 +40,42 @@ pub(super) fn render(explanation: &Explanation) -> String {
     page
 }
 
-/// The walk at one end; where there is nothing to walk through, in a line.
-fn end(way: &str, end: &str, walk: &Walk) -> String {
+/// What happens at one end: a table of the tiers, or one line if no policy selects the end.
+fn end(title: &str, end: &str, walk: &Walk) -> String {
     let (end, why) = (printable(end), printable(&walk.why));
     if walk.tiers.iter().all(|tier| tier.policies.is_empty()) {
-        return format!("\n{way} {end}: {}: {why}.\n", answer(walk.answer));
+        return format!("\n{title} {end}: {}: {why}.\n", answer(walk.answer));
     }
     let by = match (walk.answer, walk.decided_by) {
         (Reachability::Unknown, _) => String::new(),
         (_, Some(tier)) => format!(", by the {tier} tier"),
         (_, None) => ", by default: no tier decides".to_owned(),
     };
-    format!("\n{way} {end}: {}{by}.\n{}\n", answer(walk.answer), tiers(walk))
+    format!("\n{title} {end}: {}{by}.\n{}\n", answer(walk.answer), tiers(walk))
 }
 
 fn answer(answer: Reachability) -> &'static str {
     match answer {
         Reachability::No => "denied",
-        Reachability::Unknown => "not known",
-        Reachability::Yes => "passes",
+        Reachability::Unknown => "unknown",
+        Reachability::Yes => "allowed",
     }
 }
 
 fn tiers(walk: &Walk) -> String {
     let mut table = of_terminal();
-    table.set_header(["TIER", "POLICY", "SAYS", "WHY"]);
+    table.set_header(["TIER", "POLICY", "OUTCOME", "WHY"]);
     for TierStep { tier, outcome, policies, note } in &walk.tiers {
         let tier = tier.to_string();
         for step in policies {
-            table.add_row([tier.clone(), title(step), said(step.outcome).to_owned(), printable(&step.message)]);
+            table.add_row([tier.clone(), title(step), outcome_word(step.outcome).to_owned(), printable(&step.message)]);
         }
         if let Some(note) = note {
             table.add_row([tier.clone(), String::new(), String::new(), printable(note)]);
         }
         if policies.is_empty() {
             let (policy, why) = match outcome {
-                TierOutcome::NotAsked => ("", "not asked: it is decided already"),
+                TierOutcome::NotReached => ("", "not evaluated: an earlier tier decides"),
                 _ => ("none", "no policy of this tier selects it"),
             };
             table.add_row([tier.as_str(), policy, "", why]);
@@ -90,35 +89,31 @@ fn title(step: &PolicyStep) -> String {
     printable(&format!("{}{priority}", step.policy))
 }
 
-fn said(says: PolicyOutcome) -> &'static str {
-    match says {
+fn outcome_word(outcome: PolicyOutcome) -> &'static str {
+    match outcome {
         PolicyOutcome::Allows => "allows",
         PolicyOutcome::Denies => "denies",
         PolicyOutcome::PassesOn => "passes on",
-        PolicyOutcome::NoMatch => "nothing",
-        PolicyOutcome::Unknown => "not known",
+        PolicyOutcome::NoMatch => "no match",
+        PolicyOutcome::Unknown => "unknown",
         PolicyOutcome::Exempt => "exempt",
     }
 }
 
 fn audits(explanation: &Explanation) -> String {
     let mut table = of_terminal();
-    table.set_header(["POLICY", "OF WHAT", "SAYS", "THE ANSWER", "WHY"]);
+    table.set_header(["POLICY", "DIRECTION", "OUTCOME", "ANSWER", "WHY"]);
     for AuditStep { direction, step, answer_if_promoted, changes_answer } in &explanation.audits {
-        let of_what = match direction {
-            Direction::Egress => "leaves",
-            Direction::Ingress => "arrives",
-        };
         let becomes = match (changes_answer, answer_if_promoted) {
-            (false, _) => "stays",
+            (false, _) => "unchanged",
             (true, Reachability::No) => "becomes No",
-            (true, Reachability::Unknown) => "becomes not known",
+            (true, Reachability::Unknown) => "becomes Unknown",
             (true, Reachability::Yes) => "becomes Yes",
         };
         table.add_row([
             title(step),
-            of_what.to_owned(),
-            said(step.outcome).to_owned(),
+            direction.to_string(),
+            outcome_word(step.outcome).to_owned(),
             becomes.to_owned(),
             printable(&step.message),
         ]);

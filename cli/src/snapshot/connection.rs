@@ -1,9 +1,10 @@
-//! The way to an API server: kubeconfig as kubectl finds it, or a pod's service account.
+//! Connects to an API server: with the kubeconfig that kubectl would use, or with a pod's service account.
 
 use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use foretell_service::errors;
 use http::Uri;
 use kube::client::AuthError;
 use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
@@ -11,79 +12,79 @@ use kube::{Client, Config};
 
 use super::proxy;
 
-/// An API server that does not even take a connection is not waited for any longer.
+/// How long to wait for the TCP connection. `--request-timeout` limits the answers.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// There is no way to an API server.
+/// Why there is no connection to an API server.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
-    /// Neither a kubeconfig nor a pod's environment.
+    /// There is neither a kubeconfig nor the environment of a pod.
     #[error(
-        "no cluster is named: there is no kubeconfig at {} and this is no pod; name a file with --kubeconfig or KUBECONFIG",
+        "no cluster is named: there is no kubeconfig at {} and this is not a pod; name a file with --kubeconfig or KUBECONFIG",
         default.display()
     )]
     NoKubeconfig {
-        /// Where it would be.
+        /// Path of the default kubeconfig.
         default: PathBuf,
     },
     /// The kubeconfig cannot be used.
     #[error("{source_name}: {}", problem(.error))]
     Kubeconfig {
-        /// Which one.
+        /// Path of the kubeconfig.
         source_name: String,
-        /// Why.
+        /// Problem with it.
         error: KubeconfigError,
     },
     /// The context does not exist.
-    #[error("{source_name}: there is no context {name:?}: it holds {}", contexts.join(", "))]
+    #[error("{source_name}: there is no context {name:?}; choose one of {}", contexts.join(", "))]
     NoSuchContext {
-        /// Which kubeconfig.
+        /// Path of the kubeconfig.
         source_name: String,
-        /// What was asked for.
+        /// Name of the context.
         name: String,
-        /// What there is.
+        /// Names of the contexts in the kubeconfig.
         contexts: Vec<String>,
     },
     /// The kubeconfig names no context.
-    #[error("{source_name}: no context is current: choose one with --context or kubectl config use-context; it holds {}", contexts.join(", "))]
+    #[error("{source_name}: there is no current context; choose one with --context or kubectl config use-context: {}", contexts.join(", "))]
     NoContext {
-        /// Which kubeconfig.
+        /// Path of the kubeconfig.
         source_name: String,
-        /// What there is.
+        /// Names of the contexts in the kubeconfig.
         contexts: Vec<String>,
     },
-    /// A pod without what the kubelet gives to pods.
+    /// The pod has no service account token.
     #[error(
         "this pod's service account cannot be used: {0}; mount its token (automountServiceAccountToken), or name a file with --kubeconfig"
     )]
     InCluster(#[from] InClusterError),
-    /// The proxy's address is none.
-    #[error("HTTPS_PROXY is no URL: write it as http://proxy.example:3128")]
+    /// The proxy's address is invalid.
+    #[error("HTTPS_PROXY or HTTP_PROXY is not a URL; write it as http://proxy.example:3128")]
     Proxy,
-    /// The credentials could not be had.
+    /// The credentials cannot be obtained.
     #[error("{source_name}: {problem}")]
     Credentials {
-        /// Where they are named.
+        /// Path of the kubeconfig.
         source_name: String,
-        /// Why not.
+        /// Problem with them.
         problem: String,
     },
 }
 
-/// A client and what it talks to.
+/// A client and the API server to which it leads.
 pub struct Connection {
     /// The client.
     pub client: Client,
-    /// URL of the API server, without anybody's name or password.
+    /// URL of the API server, without user name and password.
     pub server: String,
-    /// The program that gives credentials, where one does.
+    /// Credential plugin of the kubeconfig, if it has one.
     pub plugin: Option<String>,
 }
 
-/// Finds the cluster as kubectl does: the named kubeconfig, those in `KUBECONFIG`, `~/.kube/config`, the pod's own.
+/// Finds the cluster as kubectl does: the named kubeconfig, those in `KUBECONFIG`, `~/.kube/config`, the pod's service account.
 ///
 /// # Errors
-/// [`ConnectionError`]. Nothing is sent yet, but a credential plugin may be run.
+/// [`ConnectionError`]. No request is sent yet, but a credential plugin may run.
 pub async fn connect(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Connection, ConnectionError> {
     let (mut config, source_name) = match read(kubeconfig)? {
         Some((kubeconfig, source_name)) => (with_context(kubeconfig, context, &source_name).await?, source_name),
@@ -99,14 +100,14 @@ pub async fn connect(kubeconfig: Option<&Path>, context: Option<&str>) -> Result
     Ok(Connection { client, server, plugin })
 }
 
-/// `None`: this is a pod, and nothing else is named.
+/// `None`: this is a pod, and no kubeconfig is named.
 fn read(named: Option<&Path>) -> Result<Option<(Kubeconfig, String)>, ConnectionError> {
     let failed = |source_name: String| move |error| ConnectionError::Kubeconfig { source_name, error };
     if let Some(path) = named {
         let source_name = path.display().to_string();
         return Ok(Some((Kubeconfig::read_from(path).map_err(failed(source_name.clone()))?, source_name)));
     }
-    // As kubectl does: of several files those that do not exist are passed over.
+    // As in kubectl, files in KUBECONFIG that do not exist are skipped.
     let listed = env::var_os("KUBECONFIG").filter(|value| !value.is_empty());
     let paths: Vec<PathBuf> = match &listed {
         Some(value) => env::split_paths(value).filter(|path| !path.as_os_str().is_empty()).collect(),
@@ -175,36 +176,38 @@ fn url(url: &Uri) -> String {
     format!("{}://{host}{port}{path}", url.scheme_str().unwrap_or("https"))
 }
 
-/// What is wrong with a kubeconfig, on one line. A parser shows the lines around a fault, and there may be secrets in them.
+/// Problem with a kubeconfig, on one line. A parser's own message shows lines of the file, and they may have secrets.
 fn problem(error: &KubeconfigError) -> String {
     match error {
         KubeconfigError::Parse(_) => "is not a kubeconfig: its YAML cannot be read".to_owned(),
         KubeconfigError::ReadConfig(error, _) => format!("cannot be read: {error}; check the path"),
         KubeconfigError::ParseProxyUrl(_) => {
-            "the proxy's address is no URL: write it as http://proxy.example:3128".to_owned()
+            "the proxy's address is not a URL; write it as http://proxy.example:3128".to_owned()
         }
-        KubeconfigError::LoadContext(name) => format!("context {name:?} is not in it"),
+        KubeconfigError::LoadContext(name) => format!("there is no context {name:?}"),
         KubeconfigError::LoadClusterOfContext(name) => {
-            format!("the cluster {name:?} that the context names is not in it")
+            format!("there is no cluster {name:?}, which the context names")
         }
         other => other.to_string().replace('\n', " "),
     }
 }
 
-/// Why there are no credentials. What a plugin printed on its standard output may be one, and its environment too.
+/// Why there are no credentials. The output and the environment of a plugin are not shown: they may have secrets.
 pub(super) fn credentials_problem(error: &kube::Error, plugin: Option<&str>) -> String {
-    let kube::Error::Auth(error) = error else { return super::request::one_line(error) };
+    let kube::Error::Auth(error) = error else { return errors::root(error) };
     let plugin = plugin.unwrap_or("of the kubeconfig");
     match error {
         AuthError::AuthExecStart(error) => {
-            format!("the credential plugin {plugin} cannot be started: {error}; install it, and see that it is on PATH")
+            format!(
+                "the credential plugin {plugin} cannot be started: {error}; install it, and check that it is on PATH"
+            )
         }
         AuthError::AuthExecRun { out, .. } => {
-            let said = String::from_utf8_lossy(&out.stderr);
-            let last = said.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it said nothing");
+            let stderr = String::from_utf8_lossy(&out.stderr);
+            let last = stderr.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("no error message");
             format!("the credential plugin {plugin} failed ({}): {last}; log in again", out.status)
         }
-        AuthError::AuthExecParse(_) => format!("what the credential plugin {plugin} printed is no ExecCredential"),
+        AuthError::AuthExecParse(_) => format!("the credential plugin {plugin} did not print an ExecCredential"),
         other => format!("{}; log in again", other.to_string().replace('\n', " ")),
     }
 }

@@ -1,4 +1,4 @@
-//! The file that a snapshot is written to and read from again: it holds the former one or the new one, never half of either.
+//! The file of a snapshot. A write replaces it as a whole, so that it has the previous snapshot or the new one, never a part.
 
 use std::fs::{self, Permissions};
 use std::io::{self, Write as _};
@@ -9,37 +9,37 @@ use foretell_policy::snapshot::text::{Snapshot, SnapshotError};
 
 use crate::messages;
 
-/// A file could not be read or written.
+/// Why the file of a snapshot cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// What is to be added to cannot be read.
-    #[error("{}: cannot read the former snapshot: {error}; {}", path.display(), messages::mend(.error))]
+    /// The previous snapshot cannot be read.
+    #[error("{}: cannot read the previous snapshot: {error}; {}", path.display(), messages::how_to_fix(.error))]
     Read {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// Error of the operating system.
         error: io::Error,
     },
-    /// What is to be added to is something else.
-    #[error("{}: {error}; it is left as it is: name another file, and a new snapshot is made", path.display())]
-    Former {
-        /// Which file.
+    /// The file is not a snapshot that can be renewed.
+    #[error("{}: {error}; the file was not changed: choose another one", path.display())]
+    Previous {
+        /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Problem with it.
         error: SnapshotError,
     },
-    /// It cannot be replaced by a file.
-    #[error("{}: is no file that can be replaced", path.display())]
+    /// The path is a folder, a pipe or a device.
+    #[error("{}: is not a regular file; choose another one", path.display())]
     NotAFile {
-        /// Which.
+        /// The file.
         path: PathBuf,
     },
-    /// It cannot be written.
-    #[error("{}: cannot write the snapshot: {error}; what was there before is still there", path.display())]
+    /// The file cannot be written.
+    #[error("{}: cannot write the snapshot: {error}; an existing file was not changed", path.display())]
     Write {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// Error of the operating system.
         error: io::Error,
     },
 }
@@ -47,7 +47,7 @@ pub enum FileError {
 /// The snapshot in a file. `None`: there is no such file yet.
 ///
 /// # Errors
-/// [`FileError`] where it cannot be read or is none that can be added to.
+/// [`FileError`] if it cannot be read, or is not a snapshot that can be renewed.
 pub fn read(path: &Path) -> Result<Option<Snapshot>, FileError> {
     if path.exists() && !path.is_file() {
         return Err(FileError::NotAFile { path: path.to_owned() });
@@ -57,14 +57,14 @@ pub fn read(path: &Path) -> Result<Option<Snapshot>, FileError> {
         text => text.map_err(|error| FileError::Read { path: path.to_owned(), error })?,
     };
     let snapshot = Snapshot::from_documents(manifest::documents(&text));
-    snapshot.map(Some).map_err(|error| FileError::Former { path: path.to_owned(), error })
+    snapshot.map(Some).map_err(|error| FileError::Previous { path: path.to_owned(), error })
 }
 
-/// Writes a file beside the one of this name and puts it in its place, with the permissions of the former one. A pipe or a
-/// device is written to.
+/// Writes a new file in the same folder and renames it to `path`, with the permissions of the previous file. A pipe or a device
+/// is written to directly.
 ///
 /// # Errors
-/// [`FileError::Write`]: what was there before is there still.
+/// [`FileError::Write`]. An existing file is unchanged then.
 pub fn replace(path: &Path, text: &str) -> Result<(), FileError> {
     put(path, text).map_err(|error| FileError::Write { path: path.to_owned(), error })
 }
@@ -72,17 +72,17 @@ pub fn replace(path: &Path, text: &str) -> Result<(), FileError> {
 fn put(path: &Path, text: &str) -> io::Result<()> {
     // The file that a link leads to is replaced, not the link.
     let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let former = match fs::metadata(path) {
+    let permissions = match fs::metadata(path) {
         Ok(metadata) if !metadata.is_file() => return fs::write(path, text),
         Ok(metadata) => Some(metadata.permissions()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error),
     };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // It tells who runs where: it is for its owner until that one decides otherwise.
+    // A snapshot shows what runs where: a new file is readable by its owner only.
     let mut file = tempfile::Builder::new().prefix(".foretell-snapshot-").tempfile_in(folder)?;
     file.write_all(text.as_bytes())?;
-    set(&file, former)?;
+    set(&file, permissions)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())

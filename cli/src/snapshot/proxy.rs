@@ -1,4 +1,6 @@
-//! Through which proxy an API server is reached, by the environment variables that Go programs heed, kubectl among them.
+//! Which proxy leads to an API server, by the environment variables that kubectl and other Go programs read.
+//!
+//! kube's client reads them too, but compares `NO_PROXY` with the URL of the proxy in place of the server's.
 
 use std::env;
 use std::net::IpAddr;
@@ -7,7 +9,7 @@ use http::Uri;
 use http::uri::InvalidUri;
 use ipnet::IpNet;
 
-/// The proxy for a server that the kubeconfig names none for.
+/// The proxy for a server, if the kubeconfig names none.
 pub(super) fn of(server: &Uri) -> Result<Option<Uri>, InvalidUri> {
     let variable = |name: &str| {
         let value = env::var(name).or_else(|_| env::var(name.to_ascii_lowercase())).unwrap_or_default();
@@ -23,7 +25,7 @@ pub(super) fn of(server: &Uri) -> Result<Option<Uri>, InvalidUri> {
     proxy.parse().map(Some)
 }
 
-/// Whether a host is reached without a proxy: one of this machine, or one that `NO_PROXY` names.
+/// Whether a host is reached without a proxy: it is this machine, or `NO_PROXY` names it.
 fn is_direct(host: &str, exceptions: &str) -> bool {
     let host = host.trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase();
     let ip: Option<IpAddr> = host.parse().ok();
@@ -52,7 +54,7 @@ mod tests {
     use super::is_direct;
 
     #[test]
-    fn no_proxy_is_heeded_as_go_heeds_it() {
+    fn no_proxy_is_read_as_go_reads_it() {
         for (host, exceptions, direct) in [
             ("api.example.com", "", false),
             ("localhost", "", true),

@@ -1,8 +1,9 @@
-//! One request to an API server, and what can come of it.
+//! One request to an API server, and how it can fail.
 
 use std::error::Error as StdError;
 use std::time::Duration;
 
+use foretell_service::errors;
 use http::header::{ACCEPT, DATE};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
@@ -13,123 +14,123 @@ use serde_json::Value;
 
 use super::connection::{Connection, credentials_problem};
 
-/// A request that was not answered as it should be.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// No answer, or half of one.
-    #[error("{server}: cannot be reached: {problem}; see that the cluster runs and that this machine may reach it")]
+    /// No answer, or a part of one.
+    #[error("{server}: cannot be reached: {problem}; check that the cluster runs and that this machine can reach it")]
     Unreachable {
-        /// Which API server.
+        /// URL of the API server.
         server: String,
-        /// What the system says.
+        /// Root of the error.
         problem: String,
     },
     /// Its certificate is not the expected one.
     #[error(
-        "{server}: its certificate is not trusted: {problem}; see certificate-authority and tls-server-name in the kubeconfig"
+        "{server}: its certificate is not trusted: {problem}; check certificate-authority and tls-server-name in the kubeconfig"
     )]
     Untrusted {
-        /// Which API server.
+        /// URL of the API server.
         server: String,
-        /// What is wrong with it.
+        /// Problem with the certificate.
         problem: String,
     },
     /// No whole answer in time.
-    #[error("{server}: no answer to GET {path} in {} s; try again, or give it longer with --request-timeout", after.as_secs())]
+    #[error("{server}: no answer to GET {path} in {} s; try again, or raise --request-timeout", after.as_secs())]
     Timeout {
-        /// Which API server.
+        /// URL of the API server.
         server: String,
-        /// What was asked for.
+        /// Path of the request.
         path: String,
-        /// How long it was waited for.
+        /// The timeout.
         after: Duration,
     },
     /// The credentials could not be renewed.
     #[error("{server}: {problem}")]
     Credentials {
-        /// For which API server.
+        /// URL of the API server.
         server: String,
-        /// Why not.
+        /// Problem with them.
         problem: String,
     },
-    /// 401
+    /// Status 401.
     #[error(
-        "{server}: it does not accept these credentials (401): they have expired or are another cluster's; log in again"
+        "{server}: the credentials were not accepted (401): they have expired or are for another cluster; log in again"
     )]
     Unauthorized {
-        /// Which API server.
+        /// URL of the API server.
         server: String,
     },
-    /// 403
+    /// Status 403.
     #[error("{server}: forbidden (403): {message}")]
     Forbidden {
-        /// Which API server.
+        /// URL of the API server.
         server: String,
-        /// What it says.
+        /// The server's message.
         message: String,
     },
-    /// 404
-    #[error("{server}: GET {path}: there is no such thing (404); is this the URL of an API server?")]
+    /// Status 404.
+    #[error("{server}: GET {path}: not found (404); check that this is the URL of an API server")]
     NotFound {
-        /// Which API server.
+        /// URL of the API server.
         server: String,
-        /// What was asked for.
+        /// Path of the request.
         path: String,
     },
-    /// 410: the list changed too much since its first page.
+    /// Status 410: the list changed too much since its first page.
     #[error("{server}: GET {path}: the list expired while it was read (410)")]
     Expired {
-        /// Which API server.
+        /// URL of the API server.
         server: String,
-        /// What was asked for.
+        /// Path of the request.
         path: String,
     },
     /// Any other status.
     #[error("{server}: GET {path}: {status}: {message}; try again")]
     Refused {
-        /// Which API server.
+        /// URL of the API server.
         server: String,
-        /// What was asked for.
+        /// Path of the request.
         path: String,
         /// The status.
         status: StatusCode,
-        /// What it says.
+        /// The server's message.
         message: String,
     },
-    /// The answer is no JSON.
-    #[error("{server}: GET {path}: the answer is not what an API server answers: {problem}")]
+    /// The answer is not JSON.
+    #[error("{server}: GET {path}: the answer is not JSON: {problem}; check that this is the URL of an API server")]
     NotJson {
-        /// Which API server.
+        /// URL of the API server.
         server: String,
-        /// What was asked for.
+        /// Path of the request.
         path: String,
-        /// What is wrong.
+        /// Problem with the answer.
         problem: String,
     },
 }
 
 /// An answer.
 pub(super) struct Answer {
-    /// When it was given, by the server's clock.
+    /// Time of the answer, by the server's clock.
     pub(super) date: Option<Timestamp>,
-    /// What it says.
+    /// The body.
     pub(super) body: Value,
 }
 
-/// Asks for `path`. What a server refuses for the moment (429, 503, 504) the client has tried again by itself.
+/// Requests `path`. The client has repeated the request already if the server was busy (429, 503, 504).
 pub(super) async fn get(
     connection: &Connection,
     path: &str,
     accept: &str,
     timeout: Duration,
 ) -> Result<Answer, RequestError> {
-    // What follows the `?` is a token that says nothing to anybody.
+    // The query has nothing but limits and an opaque token.
     let shown = || path.split('?').next().unwrap_or_default().to_owned();
-    let answered = tokio::time::timeout(timeout, send(connection, path, accept)).await;
-    let Ok(answered) = answered else {
+    let sent = tokio::time::timeout(timeout, send(connection, path, accept)).await;
+    let Ok(sent) = sent else {
         return Err(RequestError::Timeout { server: connection.server.clone(), path: shown(), after: timeout });
     };
-    let (status, date, bytes) = answered?;
+    let (status, date, bytes) = sent?;
     let (server, path) = (connection.server.clone(), shown());
     if !status.is_success() {
         return Err(refusal(status, &bytes, server, path));
@@ -149,7 +150,7 @@ async fn send(
 ) -> Result<(StatusCode, Option<Timestamp>, Vec<u8>), RequestError> {
     let server = &connection.server;
     let unusable =
-        |error: &dyn StdError| RequestError::Unreachable { server: server.clone(), problem: one_line(error) };
+        |error: &dyn StdError| RequestError::Unreachable { server: server.clone(), problem: errors::root(error) };
     let request = Request::get(path).header(ACCEPT, accept).body(Body::empty()).map_err(|error| unusable(&error))?;
     let response = connection.client.send(request).await.map_err(|error| unsent(connection, &error))?;
     let status = response.status();
@@ -164,8 +165,8 @@ fn unsent(connection: &Connection, error: &kube::Error) -> RequestError {
     if matches!(error, kube::Error::Auth(_)) {
         return RequestError::Credentials { server, problem: credentials_problem(error, connection.plugin.as_deref()) };
     }
-    let problem = one_line(error);
-    // The TLS library's errors come through three layers that do not show their types.
+    let problem = errors::root(error);
+    // The error of the TLS library is wrapped in three layers that do not show its type.
     if problem.contains("certificate") && !problem.contains("received fatal alert") {
         return RequestError::Untrusted { server, problem };
     }
@@ -173,8 +174,8 @@ fn unsent(connection: &Connection, error: &kube::Error) -> RequestError {
 }
 
 fn refusal(status: StatusCode, body: &[u8], server: String, path: String) -> RequestError {
-    let said: Value = serde_json::from_slice(body).unwrap_or_default();
-    let message = said["message"].as_str().unwrap_or("it does not say why").replace('\n', " ");
+    let status_object: Value = serde_json::from_slice(body).unwrap_or_default();
+    let message = status_object["message"].as_str().unwrap_or("no reason given").replace('\n', " ");
     match status {
         StatusCode::UNAUTHORIZED => RequestError::Unauthorized { server },
         StatusCode::FORBIDDEN => RequestError::Forbidden { server, message },
@@ -182,13 +183,4 @@ fn refusal(status: StatusCode, body: &[u8], server: String, path: String) -> Req
         StatusCode::GONE => RequestError::Expired { server, path },
         _ => RequestError::Refused { server, path, status, message },
     }
-}
-
-/// What lies at the root of an error, on one line: the layers above say only that something is wrong.
-pub(super) fn one_line(error: &dyn StdError) -> String {
-    let mut root = error;
-    while let Some(source) = root.source() {
-        root = source;
-    }
-    root.to_string().replace('\n', " ")
 }

@@ -1,4 +1,4 @@
-//! `foretell snapshot`: a live cluster's objects, in the form that the other commands read.
+//! `foretell snapshot`: the objects of a live cluster, in the form that the other commands read.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
@@ -13,22 +13,22 @@ use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::connection::{Connection, ConnectionError, connect};
+use super::discovery::{Discovery, discover};
 use super::file::{self, FileError};
 use super::list::{ListError, list};
 use super::request::RequestError;
-use super::served::{Served, served};
-use crate::args;
+use crate::args::snapshot as args;
+use crate::error::CommandError;
 use crate::messages::say;
 use crate::progress::Progress;
-use crate::run::Outcome;
 
-/// Why there is no snapshot.
+/// Why no snapshot was taken.
 #[derive(Debug, thiserror::Error)]
 pub enum TakeError {
-    /// There is no way to an API server.
+    /// There is no connection to an API server.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
-    /// A request was not answered.
+    /// A request failed.
     #[error(transparent)]
     Request(#[from] RequestError),
     /// A list could not be read.
@@ -38,54 +38,54 @@ pub enum TakeError {
     #[error(transparent)]
     File(#[from] FileError),
     /// The file is of another cluster.
-    #[error("{}: is a snapshot of another cluster ({was}), and would lose it to {is}; name another file or --context", path.display())]
+    #[error("{}: is a snapshot of another cluster ({was}, not {is}); choose another file or another --context", path.display())]
     OtherCluster {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// The API server that it was taken of.
+        /// API server of the snapshot in the file.
         was: String,
-        /// The one that is asked now.
+        /// API server of the new snapshot.
         is: String,
     },
-    /// The system gives no runtime or signals.
-    #[error("cannot begin: {0}")]
+    /// The runtime or the handling of signals cannot start.
+    #[error("cannot start: {0}")]
     Runtime(io::Error),
     /// The snapshot could not be printed.
     #[error("standard output: {0}")]
     Print(io::Error),
-    /// It was told to stop.
+    /// A signal stopped the command.
     #[error("interrupted; nothing was written")]
     Interrupted,
 }
 
-impl Outcome for TakeError {
+impl CommandError for TakeError {
     fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Print(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 }
 
-/// Runs the command and gives back its exit status.
+/// Runs the command and returns its exit status.
 ///
 /// # Errors
-/// [`TakeError`]: nothing is written then.
+/// [`TakeError`]. Nothing is written then.
 pub fn run(args: args::Snapshot) -> Result<u8, TakeError> {
     let args::Snapshot { kubeconfig, context, output, append, keep, request_timeout } = args;
-    // Before the cluster is asked for anything: a file that cannot be added to is found at once.
-    let former = append.as_deref().map(file::read).transpose()?.flatten();
+    // Before any request, so that a file that cannot be renewed is reported at once.
+    let previous = append.as_deref().map(file::read).transpose()?.flatten();
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(TakeError::Runtime)?;
-    // A credential plugin may ask something: nothing else is shown while it does.
+    // A credential plugin may prompt the user: no progress is shown meanwhile.
     let connection = runtime.block_on(connect(kubeconfig.as_deref(), context.as_deref()))?;
-    let progress = Progress::begin("Asking what there is");
+    let progress = Progress::begin("Discovering resources");
     let taken = runtime.block_on(interruptible(take(&connection, request_timeout, &progress)));
-    // A name that is still being looked up is not waited for.
+    // Do not wait for a DNS lookup that has not ended.
     runtime.shutdown_background();
     let mut snapshot = taken?;
-    if let (Some(path), Some(former)) = (&append, former) {
-        progress.next("Adding what has gone");
-        add(&mut snapshot, former, path, keep)?;
+    if let (Some(path), Some(previous)) = (&append, previous) {
+        progress.next("Adding pods that have gone");
+        add(&mut snapshot, previous, path, keep)?;
     }
     progress.next("Writing");
-    let told = Told::of(&snapshot);
+    let summary = Summary::of(&snapshot);
     let text = snapshot.into_text();
     match append.as_ref().unwrap_or(&output) {
         path if path.as_os_str() == "-" => {
@@ -98,11 +98,11 @@ pub fn run(args: args::Snapshot) -> Result<u8, TakeError> {
             drop(progress);
         }
     }
-    told.say();
+    summary.print();
     Ok(0)
 }
 
-/// Runs until the work is done or somebody has had enough of it. From then on nothing interrupts: the file is written whole.
+/// Runs until the work is done or a signal interrupts it. After that no signal is handled, so that the file is written whole.
 async fn interruptible(work: impl Future<Output = Result<Snapshot, TakeError>>) -> Result<Snapshot, TakeError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(TakeError::Runtime)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(TakeError::Runtime)?;
@@ -117,8 +117,8 @@ async fn interruptible(work: impl Future<Output = Result<Snapshot, TakeError>>) 
 }
 
 async fn take(connection: &Connection, timeout: Duration, progress: &Progress) -> Result<Snapshot, TakeError> {
-    let Served { at, mut resources, missing } = served(connection, timeout).await?;
-    // Pods first: what they refer to was there before them.
+    let Discovery { at, mut resources, missing } = discover(connection, timeout).await?;
+    // Pods first: the objects to which they refer existed before them.
     resources.sort_by_key(|(resource, _)| resource.kind != "Pod");
     let mut objects = Vec::new();
     let mut cluster = None;
@@ -131,23 +131,23 @@ async fn take(connection: &Connection, timeout: Duration, progress: &Progress) -
     Ok(Snapshot { taken: at, cluster, server: connection.server.clone(), not_served: missing, objects })
 }
 
-fn add(now: &mut Snapshot, former: Snapshot, path: &Path, keep: SignedDuration) -> Result<(), TakeError> {
-    if former.cluster != now.cluster {
-        return Err(TakeError::OtherCluster { path: path.to_owned(), was: former.server, is: now.server.clone() });
+fn add(now: &mut Snapshot, previous: Snapshot, path: &Path, keep: SignedDuration) -> Result<(), TakeError> {
+    if previous.cluster != now.cluster {
+        return Err(TakeError::OtherCluster { path: path.to_owned(), was: previous.server, is: now.server.clone() });
     }
-    add_gone(now, former, keep);
+    add_gone(now, previous, keep);
     Ok(())
 }
 
-/// What is said of a snapshot, on standard error: standard output holds it and nothing else.
-struct Told {
+/// The summary on standard error: standard output has nothing but the snapshot.
+struct Summary {
     server: String,
     counts: BTreeMap<String, u64>,
     gone: u64,
     not_served: Vec<String>,
 }
 
-impl Told {
+impl Summary {
     fn of(snapshot: &Snapshot) -> Self {
         Self {
             server: snapshot.server.clone(),
@@ -157,14 +157,14 @@ impl Told {
         }
     }
 
-    fn say(&self) {
+    fn print(&self) {
         let counts: Vec<String> = self.counts.iter().map(|(kind, number)| format!("{number} {kind}")).collect();
         say(format_args!("Snapshot of {}: {}.", self.server, counts.join(", ")));
         if self.gone > 0 {
             say(format_args!("{} kept.", count(self.gone, "pod that has gone is", "pods that have gone are")));
         }
         if !self.not_served.is_empty() {
-            say(format_args!("Not defined in this cluster, so it has none: {}.", self.not_served.join(", ")));
+            say(format_args!("Kinds that this cluster does not define: {}.", self.not_served.join(", ")));
         }
     }
 }

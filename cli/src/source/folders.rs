@@ -1,4 +1,4 @@
-//! The files of two folders.
+//! Reads the files of two folders.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,16 +8,16 @@ use std::path::Path;
 use foretell_policy::change::revisions::{ChangeBuilder, MOST_READ, Versions};
 use foretell_policy::change::settings::{FILE, Settings};
 
-use super::SourceError;
+use super::error::SourceError;
 use super::paths::PathFilter;
 use super::settings;
 
-/// Gives the files of two folders to a collation.
-pub(super) fn collate(
+/// Adds the files of two folders to a change.
+pub(super) fn add_files(
     base: &Path,
     head: &Path,
     filter: &mut PathFilter,
-    collation: &mut ChangeBuilder,
+    change: &mut ChangeBuilder,
 ) -> Result<(), SourceError> {
     let (mut at_base, mut at_head) = (BTreeSet::new(), BTreeSet::new());
     walk(base, "", filter, &mut at_base)?;
@@ -26,9 +26,9 @@ pub(super) fn collate(
         let base = at_base.contains(path).then(|| read(&base.join(path))).transpose()?;
         let merged = at_head.contains(path).then(|| read(&head.join(path))).transpose()?;
         match (&base, &merged) {
-            (Some(None), _) | (_, Some(None)) => collation.file(path, Versions::TooLarge),
-            (Some(Some(base)), Some(Some(merged))) if base == merged => collation.file(path, Versions::Same(base)),
-            (base, merged) => collation.file(
+            (Some(None), _) | (_, Some(None)) => change.file(path, Versions::TooLarge),
+            (Some(Some(base)), Some(Some(merged))) if base == merged => change.file(path, Versions::Same(base)),
+            (base, merged) => change.file(
                 path,
                 Versions::Changed {
                     base: base.as_ref().and_then(|text| text.as_deref()),
@@ -40,7 +40,7 @@ pub(super) fn collate(
     Ok(())
 }
 
-/// The settings in a folder.
+/// The settings of the base folder.
 pub(super) fn settings(base: &Path) -> Result<Settings, SourceError> {
     let path = base.join(FILE);
     match fs::read(&path) {
@@ -50,13 +50,13 @@ pub(super) fn settings(base: &Path) -> Result<Settings, SourceError> {
     }
 }
 
-/// Finds files below a folder. Symbolic links are not followed: they may lead out, or round in circles.
+/// Finds files below a folder. Symbolic links are not followed: they may lead out of the folder, or form a loop.
 fn walk(root: &Path, folder: &str, filter: &mut PathFilter, found: &mut BTreeSet<String>) -> Result<(), SourceError> {
     let path = root.join(folder);
     let unreadable = |source| SourceError::Unreadable { path: path.clone(), source };
     for entry in fs::read_dir(&path).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
-        // A name that is no UTF-8 cannot be named in a report, and no tool of Kubernetes makes one.
+        // A report cannot show a name that is not UTF-8, and no tool of Kubernetes creates one.
         let Ok(name) = entry.file_name().into_string() else { continue };
         let name = if folder.is_empty() { name } else { format!("{folder}/{name}") };
         let kind = entry.file_type().map_err(unreadable)?;
@@ -69,7 +69,7 @@ fn walk(root: &Path, folder: &str, filter: &mut PathFilter, found: &mut BTreeSet
     Ok(())
 }
 
-/// `None`: too large.
+/// `None`: the file is too large.
 fn read(path: &Path) -> Result<Option<Vec<u8>>, SourceError> {
     let unreadable = |source| SourceError::Unreadable { path: path.to_owned(), source };
     if fs::metadata(path).map_err(unreadable)?.len() > MOST_READ {

@@ -1,13 +1,13 @@
-//! A Git repository, read through the `git` command: it knows every format, attribute and configuration there is.
+//! Reads a Git repository through the `git` command, which supports every format, attribute and configuration.
 //!
-//! Nothing here writes to the work tree, the index or a ref. `git merge-tree` writes loose objects, as each fetch does.
+//! Nothing here writes to the work tree, the index or a ref. `git merge-tree` writes loose objects, as every fetch does.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use foretell_policy::change::settings::{FILE, Settings};
 
-use super::SourceError;
+use super::error::SourceError;
 use super::settings;
 
 /// A repository that git can read.
@@ -18,9 +18,9 @@ pub(super) struct Repository {
 
 /// A commit.
 pub(super) struct Commit {
-    /// In full.
+    /// The full hash.
     pub(super) id: String,
-    /// As a person names it.
+    /// The abbreviated hash.
     pub(super) short: String,
 }
 
@@ -29,16 +29,16 @@ impl Repository {
         let found = Self { repo: repo.to_owned(), git_dir: PathBuf::new() };
         let output = found.output(&["rev-parse", "--absolute-git-dir"])?;
         if !output.status.success() {
-            return Err(SourceError::NotARepository { repo: repo.to_owned(), why: complaint(&output) });
+            return Err(SourceError::NotARepository { repo: repo.to_owned(), why: message(&output) });
         }
         Ok(Self { git_dir: PathBuf::from(line(&output)), ..found })
     }
 
-    /// Resolves what `option` was given.
+    /// Resolves the revision that `option` names.
     pub(super) fn commit(&self, option: &'static str, revision: &str) -> Result<Commit, SourceError> {
         let missing =
             || SourceError::MissingRevision { option, revision: revision.to_owned(), repo: self.repo.clone() };
-        // No revision begins with a dash, and an option must not come in as one.
+        // No revision begins with a dash. git would read it as an option.
         if revision.is_empty() || revision.starts_with('-') {
             return Err(missing());
         }
@@ -52,7 +52,7 @@ impl Repository {
         Ok(Commit { id, short })
     }
 
-    /// The tree that merging makes: what is judged is what the base becomes, not what the branch would be alone.
+    /// The tree of the merge. The base as it becomes is judged, not the branch alone.
     pub(super) fn merged_tree(&self, base: &Commit, head: &Commit) -> Result<String, SourceError> {
         let (short_base, short_head) = (base.short.clone(), head.short.clone());
         let common = self.output(&["merge-base", &base.id, &head.id])?;
@@ -65,7 +65,7 @@ impl Repository {
             });
         }
         if !common.status.success() {
-            return Err(SourceError::Git { command: "merge-base".to_owned(), why: complaint(&common) });
+            return Err(SourceError::Git { command: "merge-base".to_owned(), why: message(&common) });
         }
         let tip = match line(&common) {
             common if common == base.id => Some(head),
@@ -91,15 +91,15 @@ impl Repository {
     fn merge_failure(&self, merge: &Output) -> Result<SourceError, SourceError> {
         let version = line(&self.checked(&["version"])?);
         Ok(if can_merge_trees(&version) {
-            SourceError::Git { command: "merge-tree".to_owned(), why: complaint(merge) }
+            SourceError::Git { command: "merge-tree".to_owned(), why: message(merge) }
         } else {
             SourceError::OldGit { version }
         })
     }
 
-    /// Writes a tree into a folder, through an index of its own.
+    /// Checks a tree out into a folder, with an index of its own.
     pub(super) fn materialise(&self, tree: &str, index: &Path, folder: &Path) -> Result<(), SourceError> {
-        // Large files are no manifests: the pointers that LFS keeps in their stead will do.
+        // Files in LFS are not manifests: their pointers are enough.
         let plain = ["-c", "filter.lfs.process=", "-c", "filter.lfs.smudge=", "-c", "filter.lfs.required=false"];
         let checkout = [&plain[..], &["checkout-index", "--all", "--force"]].concat();
         for args in [&["read-tree", tree][..], &checkout] {
@@ -112,7 +112,7 @@ impl Repository {
         Ok(())
     }
 
-    /// Runs git to its end; a failure is an error.
+    /// Runs git. A failure is an error.
     pub(super) fn checked(&self, args: &[&str]) -> Result<Output, SourceError> {
         checked(self.output(args)?, args)
     }
@@ -121,15 +121,15 @@ impl Repository {
         self.command(args).output().map_err(SourceError::NoGit)
     }
 
-    /// The same for everyone: no pager, no prompt, no hook, no optional lock, English messages, names as they are. Where it
-    /// is run from a hook, that hook's repository is not taken for the one that was named.
+    /// A git command that does not depend on the user: no pager, no prompt, no hook, no optional lock, English messages, names
+    /// without quotes. In a hook, git's environment names the hook's repository: it is removed.
     pub(super) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new("git");
         command.arg("--no-pager").arg("--no-optional-locks");
         if self.git_dir.as_os_str().is_empty() {
             command.arg("-C").arg(&self.repo);
         } else {
-            // Away from any work tree: its attributes would decide how files are merged, and GitHub does not know them.
+            // Outside of the work tree: its attributes would change how files are merged, and GitHub ignores them.
             command.current_dir(&self.git_dir).env("GIT_DIR", &self.git_dir);
         }
         for setting in ["core.quotePath=false", "core.hooksPath=/dev/null", "core.fsmonitor=false", "gc.auto=0"] {
@@ -147,7 +147,7 @@ impl Repository {
     }
 }
 
-/// The settings of a commit.
+/// Settings of a commit.
 pub(super) fn settings(repository: &Repository, commit: &Commit) -> Result<Settings, SourceError> {
     let listed = repository.checked(&["ls-tree", "-z", "--full-tree", &commit.id, "--", FILE])?.stdout;
     if listed.is_empty() {
@@ -165,7 +165,7 @@ fn checked(output: Output, args: &[&str]) -> Result<Output, SourceError> {
     if output.status.success() {
         return Ok(output);
     }
-    Err(SourceError::Git { command: args.first().copied().unwrap_or_default().to_owned(), why: complaint(&output) })
+    Err(SourceError::Git { command: args.first().copied().unwrap_or_default().to_owned(), why: message(&output) })
 }
 
 /// The first line of what a command printed.
@@ -173,8 +173,8 @@ fn line(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned()
 }
 
-/// What git says of its failure, in one line.
-fn complaint(output: &Output) -> String {
+/// Git's error message, in one line.
+fn message(output: &Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr);
     let lines: Vec<_> =
         stderr.lines().map(|line| line.trim_start_matches("fatal: ").trim()).filter(|l| !l.is_empty()).collect();
@@ -193,7 +193,7 @@ mod tests {
     use super::can_merge_trees;
 
     #[test]
-    fn versions_of_git_are_told_apart() {
+    fn merging_trees_needs_git_2_38() {
         for (version, can) in [
             ("git version 2.39.5", true),
             ("git version 2.38.0-rc1", true),

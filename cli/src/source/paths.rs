@@ -1,9 +1,9 @@
-//! Which files of a tree are read: by their names, and by `--path`.
+//! Which files of a tree are read, by their names and by `--path`.
 
 use foretell_policy::change::revisions::may_hold_manifests;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-use super::SourceError;
+use super::error::SourceError;
 
 /// The globs of `--path`, and which of them have matched a file.
 pub(super) struct PathFilter {
@@ -17,23 +17,23 @@ struct Pattern {
 }
 
 impl PathFilter {
-    /// None: every path passes.
+    /// Without globs every path matches.
     pub(super) fn new(paths: &[String]) -> Result<Self, SourceError> {
         let patterns = paths.iter().map(|path| Pattern::new(path)).collect::<Result<_, _>>()?;
         Ok(Self { patterns })
     }
 
-    /// Whether a file is to be read. Each pattern takes note, so that one that matches nothing can be told.
+    /// Whether a file is to be read. Each pattern records its first match, so that one without a match can be reported.
     pub(super) fn wants(&mut self, path: &str) -> bool {
-        let mut passes = self.patterns.is_empty();
+        let mut matches = self.patterns.is_empty();
         for pattern in &mut self.patterns {
-            // Matching is what costs: a pattern that need not be asked any more is not.
-            if (!passes || !pattern.matched) && pattern.globs.is_match(path) {
+            // Matching is expensive: it is skipped once it cannot change the result.
+            if (!matches || !pattern.matched) && pattern.globs.is_match(path) {
                 pattern.matched = true;
-                passes = true;
+                matches = true;
             }
         }
-        passes && may_hold_manifests(path)
+        matches && may_hold_manifests(path)
     }
 
     pub(super) fn check_all_matched(&self) -> Result<(), SourceError> {
@@ -45,8 +45,8 @@ impl PathFilter {
 }
 
 impl Pattern {
-    /// As in `.gitignore`: a folder stands for all below it, `*` matches no slash, a glob without a slash matches anywhere.
-    /// A plain name does not: `policies` is the one at the root.
+    /// As in `.gitignore`: a folder matches everything below it, `*` does not match a slash, and a glob without a slash matches
+    /// at any depth. Unlike there, a plain name matches at the root only.
     fn new(given: &str) -> Result<Self, SourceError> {
         let bad = |why: String| SourceError::BadPath { path: given.to_owned(), why };
         let path = given.trim_start_matches("./").trim_matches('/');

@@ -1,19 +1,19 @@
-//! Manifests as a command prints them: `kustomize build`, `helm template`, anything.
+//! Runs the command that renders manifests, such as `kustomize build` or `helm template`.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{ChildStderr, Command, Stdio};
 
-use super::SourceError;
+use super::error::SourceError;
 use super::git::Repository;
 
-/// How much a command may print: the manifests of the largest clusters, several times over.
+/// The most that a command may print: several times the manifests of the largest clusters.
 const MAX_OUTPUT_MIB: usize = 256;
 
-/// How many lines of its complaint are shown.
+/// How many lines of the command's standard error an error shows.
 const SHOWN_LINES: usize = 20;
 
-/// Runs a command in a checkout of a tree, in a folder that is gone afterwards.
+/// Runs a command in a checkout of a tree, in a temporary folder.
 pub(super) fn tree(
     repository: &Repository,
     tree: &str,
@@ -27,7 +27,7 @@ pub(super) fn tree(
     folder(&checkout, command, revision)
 }
 
-/// Runs a command in a folder. What it writes to its standard error passes through, and its end is kept.
+/// Runs a command in a folder. Its standard error is passed on, and the last lines are kept.
 pub(super) fn folder(folder: &Path, command: &str, revision: &'static str) -> Result<Vec<u8>, SourceError> {
     let unreadable = |source| SourceError::Unreadable { path: folder.to_owned(), source };
     // A missing folder would otherwise be reported as a missing shell.
@@ -40,7 +40,7 @@ pub(super) fn folder(folder: &Path, command: &str, revision: &'static str) -> Re
         .stderr(Stdio::piped())
         .spawn()
         .map_err(unreadable)?;
-    let complaint = process.stderr.take().map(|stderr| std::thread::spawn(move || last_lines(stderr)));
+    let last_lines = process.stderr.take().map(|stderr| std::thread::spawn(move || pass_on(stderr)));
 
     let mut printed = Vec::new();
     let limit = MAX_OUTPUT_MIB << 20;
@@ -50,11 +50,11 @@ pub(super) fn folder(folder: &Path, command: &str, revision: &'static str) -> Re
     };
     let is_too_large = printed.len() > limit;
     if is_too_large || read.is_err() {
-        // Nothing more can be said where it has ended by itself.
+        // An error means that it has ended already.
         let _ = process.kill();
     }
     let status = process.wait().map_err(unreadable)?;
-    let stderr = complaint.and_then(|lines| lines.join().ok()).unwrap_or_default();
+    let stderr = last_lines.and_then(|lines| lines.join().ok()).unwrap_or_default();
     read.map_err(unreadable)?;
     let command = command.to_owned();
     if is_too_large {
@@ -66,13 +66,13 @@ pub(super) fn folder(folder: &Path, command: &str, revision: &'static str) -> Re
     Ok(printed)
 }
 
-/// Passes a command's complaints on and keeps the last of them.
-fn last_lines(stderr: ChildStderr) -> String {
+/// Passes the standard error of a command on and returns its last lines.
+fn pass_on(stderr: ChildStderr) -> String {
     let mut kept = std::collections::VecDeque::new();
     let mut reader = BufReader::new(stderr);
     let mut line = Vec::new();
     while matches!(reader.read_until(b'\n', &mut line), Ok(1..)) {
-        // Whether anybody reads our standard error changes nothing.
+        // A closed standard error does not change the result.
         let _ = io::stderr().write_all(&line);
         if kept.len() == SHOWN_LINES {
             kept.pop_front();
@@ -81,9 +81,4 @@ fn last_lines(stderr: ChildStderr) -> String {
         line.clear();
     }
     Vec::from(kept).join("\n")
-}
-
-/// Below the message, each line indented; nothing where nothing was said.
-pub(super) fn indented(lines: &str) -> String {
-    if lines.is_empty() { String::new() } else { format!(":\n  {}", lines.replace('\n', "\n  ")) }
 }

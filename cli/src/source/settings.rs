@@ -1,10 +1,10 @@
-//! `.foretell.yaml` at the root of the base revision.
+//! Reads `.foretell.yaml` at the root of the base revision.
 
 use foretell_policy::change::settings::{FILE, Settings};
 
-use super::SourceError;
+use super::error::SourceError;
 
-/// Reads the text of the file.
+/// The settings in the text of the file.
 pub(super) fn read(text: &[u8]) -> Result<Settings, SourceError> {
     Settings::read(text).map_err(|error| SourceError::Settings { file: FILE, why: error.to_string() })
 }

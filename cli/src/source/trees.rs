@@ -1,4 +1,4 @@
-//! The files of two Git trees: listed by name, blobs read through one process, equal ones once.
+//! Reads the files of two Git trees. One process reads the blobs, and reads equal ones once.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use foretell_policy::change::revisions::{ChangeBuilder, MOST_READ, Versions};
 
-use super::SourceError;
+use super::error::SourceError;
 use super::git::Repository;
 use super::paths::PathFilter;
 
@@ -19,13 +19,13 @@ struct Blobs {
     merged: Option<Rc<str>>,
 }
 
-/// Gives the files of two trees to a collation.
-pub(super) fn collate(
+/// Adds the files of two trees to a change.
+pub(super) fn add_files(
     repository: &Repository,
     base: &str,
     merged: &str,
     filter: &mut PathFilter,
-    collation: &mut ChangeBuilder,
+    change: &mut ChangeBuilder,
 ) -> Result<(), SourceError> {
     let mut files: BTreeMap<String, Blobs> = BTreeMap::new();
     list(repository, base, filter, |path, blob| files.entry(path).or_default().base = Some(blob))?;
@@ -44,7 +44,7 @@ pub(super) fn collate(
         }
     }
     let mut reader = BlobReader::start(repository, &wanted)?;
-    // Contents that a later path needs as well.
+    // Contents that a later path needs too.
     let mut kept: HashMap<Rc<str>, Content> = HashMap::new();
     let mut content = |blob: &Rc<str>| -> Result<Content, SourceError> {
         let content = match kept.remove(blob) {
@@ -63,7 +63,7 @@ pub(super) fn collate(
         if base == merged {
             let content = base.as_ref().map(&mut content).transpose()?;
             if let Some(Content::Text(text)) = content {
-                collation.file(path, Versions::Same(&text));
+                change.file(path, Versions::Same(&text));
             }
             continue;
         }
@@ -76,12 +76,12 @@ pub(super) fn collate(
                 merged: merged.as_ref().and_then(Content::text),
             },
         };
-        collation.file(path, versions);
+        change.file(path, versions);
     }
     Ok(())
 }
 
-/// Each plain file of a tree that is to be read. Symbolic links and submodules are none.
+/// Finds the plain files of a tree that are to be read. Symbolic links and submodules are skipped.
 fn list(
     repository: &Repository,
     tree: &str,
@@ -117,11 +117,11 @@ impl Content {
     }
 }
 
-/// One `git cat-file --batch`, asked for all blobs ahead so that nobody waits for a round trip.
+/// One `git cat-file --batch`. All blobs are requested ahead, so that there is no round trip for each.
 struct BlobReader {
     process: Child,
     output: BufReader<ChildStdout>,
-    asking: Option<JoinHandle<()>>,
+    requests: Option<JoinHandle<()>>,
 }
 
 impl BlobReader {
@@ -132,15 +132,15 @@ impl BlobReader {
         let (Some(input), Some(output)) = (process.stdin.take(), process.stdout.take()) else {
             return Err(failed("its pipes are gone".to_owned()));
         };
-        let questions: String = wanted.iter().flat_map(|blob| [&**blob, "\n"]).collect();
-        let asking = std::thread::spawn(move || {
-            // Where git ends early the reader notices: nothing more is to be said of it here.
-            let _ = BufWriter::new(input).write_all(questions.as_bytes());
+        let wanted: String = wanted.iter().flat_map(|blob| [&**blob, "\n"]).collect();
+        let requests = std::thread::spawn(move || {
+            // If git ends early, reading its output fails and reports it.
+            let _ = BufWriter::new(input).write_all(wanted.as_bytes());
         });
-        Ok(Self { process, output: BufReader::with_capacity(1 << 16, output), asking: Some(asking) })
+        Ok(Self { process, output: BufReader::with_capacity(1 << 16, output), requests: Some(requests) })
     }
 
-    /// The next of the wanted blobs, which is `blob`.
+    /// Content of the next wanted blob, which must be `blob`.
     fn next(&mut self, blob: &str) -> Result<Content, SourceError> {
         let lost = |error: io::Error| failed(format!("{blob} cannot be read: {error}"));
         let mut header = String::new();
@@ -154,7 +154,7 @@ impl BlobReader {
             return Err(failed(why));
         };
         if id != blob {
-            return Err(failed(format!("asked for {blob} it answered with {id}")));
+            return Err(failed(format!("it returned {id} in place of {blob}")));
         }
         let content = if size > MOST_READ {
             io::copy(&mut (&mut self.output).take(size), &mut io::sink()).map_err(lost)?;
@@ -171,11 +171,11 @@ impl BlobReader {
 
 impl Drop for BlobReader {
     fn drop(&mut self) {
-        // It has ended unless reading broke off; then nobody wants the rest.
+        // Git has ended, unless reading failed. The rest of its output is not needed then.
         let _ = self.process.kill();
         let _ = self.process.wait();
-        if let Some(asking) = self.asking.take() {
-            let _ = asking.join();
+        if let Some(requests) = self.requests.take() {
+            let _ = requests.join();
         }
     }
 }

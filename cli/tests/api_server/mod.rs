@@ -1,4 +1,4 @@
-//! As much of an API server as a snapshot asks for, over plain HTTP on this machine.
+//! The part of an API server that a snapshot needs, over plain HTTP on this machine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// When the server says that it answered.
+/// Date of the server's answers.
 pub(crate) const DATE: &str = "Sat, 21 Nov 2026 12:00:00 GMT";
 
-/// An answer other than the usual one.
+/// Status and body of an answer.
 pub(crate) type Answer = (u16, Value);
 
 #[derive(Default)]
@@ -21,15 +21,15 @@ struct State {
     groups: Value,
     group_resources: BTreeMap<String, Vec<String>>,
     date: String,
-    instead: Vec<(String, Answer)>,
+    replaced: Vec<(String, Answer)>,
     silent: BTreeSet<String>,
-    asked: Vec<Asked>,
+    requests: Vec<Request>,
     ended: bool,
 }
 
-/// A request.
+/// A request that the server received.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Asked {
+pub(crate) struct Request {
     pub(crate) path: String,
     pub(crate) query: String,
     pub(crate) headers: BTreeMap<String, String>,
@@ -42,7 +42,7 @@ pub(crate) struct ApiServer {
 }
 
 impl ApiServer {
-    /// A cluster of nothing but its own Namespace.
+    /// Starts a cluster without objects but the Namespace kube-system.
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -80,12 +80,12 @@ impl ApiServer {
         self.state.0.lock().unwrap()
     }
 
-    /// What a list holds from now on.
+    /// Sets the objects of a list.
     pub(crate) fn list(&self, path: &str, objects: &[Value]) {
         self.state().lists.insert(path.to_owned(), objects.to_vec());
     }
 
-    /// Definitions that are installed: a group's versions, the preferred one first, and the resources of each.
+    /// Defines a group: its versions, the preferred one first, and the resources of each.
     pub(crate) fn define(&self, group: &str, versions: &[(&str, &[&str])]) {
         let mut state = self.state();
         let named: Vec<Value> = versions
@@ -103,14 +103,14 @@ impl ApiServer {
         }
     }
 
-    /// The clock from now on.
+    /// Sets the clock.
     pub(crate) fn at(&self, date: &str) {
         date.clone_into(&mut self.state().date);
     }
 
-    /// Answers the next request whose path and query begin so with a status, once.
+    /// Answers the next request whose path and query begin with `path` with an error, once.
     pub(crate) fn once(&self, path: &str, status: u16, message: &str) {
-        self.state().instead.push((path.to_owned(), refusal(status, message)));
+        self.state().replaced.push((path.to_owned(), refusal(status, message)));
     }
 
     /// Never answers a request for this path.
@@ -118,20 +118,20 @@ impl ApiServer {
         self.state().silent.insert(path.to_owned());
     }
 
-    /// Waits until a path has been asked for so often.
+    /// Waits until there were so many requests for a path.
     pub(crate) fn wait_for(&self, path: &str, times: usize) {
-        let too_few = |state: &mut State| state.asked.iter().filter(|asked| asked.path == path).count() < times;
+        let too_few = |state: &mut State| state.requests.iter().filter(|request| request.path == path).count() < times;
         let limit = Duration::from_mins(1);
         let (_guard, waited) = self.state.1.wait_timeout_while(self.state(), limit, too_few).unwrap();
-        assert!(!waited.timed_out(), "nobody asked for {path}");
+        assert!(!waited.timed_out(), "no request for {path}");
     }
 
     /// Every request so far.
-    pub(crate) fn asked(&self) -> Vec<Asked> {
-        self.state().asked.clone()
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.state().requests.clone()
     }
 
-    /// A kubeconfig that leads here.
+    /// A kubeconfig for this server.
     pub(crate) fn kubeconfig(&self) -> String {
         format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: here\n\
@@ -146,7 +146,7 @@ impl ApiServer {
 impl Drop for ApiServer {
     fn drop(&mut self) {
         self.state().ended = true;
-        // One more connection, so that the listener looks.
+        // One more connection, so that the listener sees that it has ended.
         let _ = TcpStream::connect(self.url.trim_start_matches("http://"));
     }
 }
@@ -169,7 +169,7 @@ fn serve(stream: &TcpStream, shared: &(Mutex<State>, Condvar)) {
     }
     let (answer, date) = {
         let mut state = shared.0.lock().unwrap();
-        state.asked.push(Asked { path: path.to_owned(), query: query.to_owned(), headers });
+        state.requests.push(Request { path: path.to_owned(), query: query.to_owned(), headers });
         shared.1.notify_all();
         if state.silent.contains(path) {
             drop(shared.1.wait_while(state, |state| !state.ended).unwrap());
@@ -187,8 +187,8 @@ fn serve(stream: &TcpStream, shared: &(Mutex<State>, Condvar)) {
 
 impl State {
     fn answer(&mut self, target: &str, path: &str, query: &str) -> Answer {
-        if let Some(place) = self.instead.iter().position(|(prefix, _)| target.starts_with(prefix)) {
-            return self.instead.remove(place).1;
+        if let Some(place) = self.replaced.iter().position(|(prefix, _)| target.starts_with(prefix)) {
+            return self.replaced.remove(place).1;
         }
         if path == "/apis" {
             return (200, json!({"kind": "APIGroupList", "groups": self.groups}));

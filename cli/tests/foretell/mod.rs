@@ -1,4 +1,4 @@
-//! The real command, run as a user runs it, in a folder of its own.
+//! Runs the command as a user does, in a temporary folder.
 
 use std::ffi::OsStr;
 use std::io::Write as _;
@@ -8,7 +8,7 @@ use std::{fs, thread};
 
 use tempfile::TempDir;
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) status: Option<i32>,
@@ -26,7 +26,7 @@ impl From<Output> for Ended {
     }
 }
 
-/// A folder to run in, gone with its value.
+/// A folder to run in, deleted when its value is dropped.
 pub(crate) struct Place(TempDir);
 
 impl Place {
@@ -59,7 +59,7 @@ impl Place {
         command
     }
 
-    /// Runs to the end, with words that white space parts.
+    /// Runs the command with arguments that are separated by white space.
     pub(crate) fn run(&self, words: &str) -> Ended {
         self.command(words.split_whitespace()).output().unwrap().into()
     }
@@ -89,8 +89,8 @@ pub(crate) fn report(addresses: &str) -> String {
     )
 }
 
-/// `prod` with the pods web (10.1.0.5), client (10.1.0.6) and db (10.1.0.7) on the node n1; an audit policy denies web all
-/// ingress, an enforced one lets db be reached by client alone.
+/// `prod` with the pods web (10.1.0.5), client (10.1.0.6) and db (10.1.0.7) on the node n1; an audit policy denies all
+/// ingress to web, and an enforced one allows only client to reach db.
 pub(crate) const SNAPSHOT: &str = r"apiVersion: v1
 kind: Namespace
 metadata: {name: prod}

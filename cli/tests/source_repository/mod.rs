@@ -1,4 +1,4 @@
-//! Git repositories made on the spot.
+//! Git repositories that tests create.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -8,14 +8,14 @@ use std::{env, fs};
 
 use tempfile::TempDir;
 
-/// A repository that is gone with its value.
+/// A repository, deleted when its value is dropped.
 pub(crate) struct Repository {
     folder: TempDir,
     root: PathBuf,
 }
 
 impl Repository {
-    /// Empty, on a branch that is called `main` whatever the user calls it.
+    /// An empty repository on the branch `main`, whatever the user's default is.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("repository");
@@ -47,7 +47,7 @@ impl Repository {
         fs::remove_file(self.root.join(path)).unwrap();
     }
 
-    /// Commits everything and tells its id.
+    /// Commits everything and returns the commit's id.
     pub(crate) fn commit(&self) -> String {
         self.git(&["add", "--all"]);
         self.git(&["commit", "--quiet", "--message", "a commit"]);
@@ -62,7 +62,7 @@ impl Repository {
         self.git(&["checkout", "--quiet", name]);
     }
 
-    /// A branch without history.
+    /// Switches to a new branch without history.
     pub(crate) fn orphan(&self, name: &str) {
         self.git(&["checkout", "--quiet", "--orphan", name]);
     }
@@ -78,7 +78,7 @@ impl Repository {
         self.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{head},{path}")]);
     }
 
-    /// The tips of all branches and nothing before them.
+    /// A clone that has only the tips of all branches.
     pub(crate) fn shallow_clone(&self) -> Self {
         self.clone_with("shallow", &["--depth=1", "--no-single-branch"])
     }

@@ -1,4 +1,4 @@
-//! Who lives where and who calls whom, before it is written as objects.
+//! Namespaces, apps, pods and calls, before they are written as objects.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -43,7 +43,7 @@ pub(super) struct App {
     pub(super) service: Addresses,
 }
 
-/// Where a pod lives.
+/// The place of a pod.
 pub(super) struct Site {
     pub(super) node: usize,
     pub(super) addresses: Addresses,

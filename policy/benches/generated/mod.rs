@@ -1,7 +1,7 @@
 //! A generated cluster with its policies and its traffic, for benchmarks and tests: the same for one size and seed on every
 //! machine.
 //!
-//! What it is like:
+//! Its properties:
 //! - *Nodes* hold a hundred pods each and have a /24 for them. Every fifth namespace is of a dual stack: its pods and nodes have
 //!   IPv6 addresses too, and half of the flows between such pods use them.
 //! - *Namespaces* have a team, an environment and sometimes a compliance label. The first three are the cluster's own: DNS in
@@ -12,11 +12,10 @@
 //! - *Policies* of a namespace: denied by default, DNS, scrapes, what an app's callers may reach and what an app may call,
 //!   by labels, named and numbered ports, ranges and blocks with exceptions. Cluster-scoped: some for everyone, one a team
 //!   and direction, some an environment, the others for one tier of a few teams.
-//! - *Admin policies*, where they are asked for: in both tiers the same sorts by turns, for everyone, an environment, a team,
-//!   a tier of apps.
+//! - *Admin policies*, if requested: in both tiers the same kinds in turn, for everyone, an environment, a team, a tier of apps.
 //! - *Flows* name their ends by address alone and are all different: calls between apps (two of three), some of them by a
 //!   Service's address, DNS queries, scrapes, the ingress controller's, kubelets' probes, from and to outside addresses, and
-//!   strangers: pods that have no business with each other.
+//!   flows between unrelated pods.
 #![allow(dead_code, reason = "shared by several programs, of which each uses a part")]
 #![expect(clippy::unwrap_used, reason = "the data is made here")]
 
@@ -29,7 +28,7 @@ use foretell_policy::resource::object::Object;
 use foretell_policy::resource::object::origin::Origin;
 use foretell_policy::resource::read::read;
 
-mod edicts;
+mod admin_policies;
 mod flows;
 mod landscape;
 mod numbers;
@@ -42,7 +41,7 @@ use numbers::Numbers;
 /// The seed of every published figure.
 pub(crate) const SEED: u64 = 20_261_121;
 
-/// How much of everything.
+/// The size of a generated cluster.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Size {
     /// Its name in tables.
@@ -103,14 +102,15 @@ impl Generated {
         Self { landscape, seed, objects, policies }
     }
 
-    /// So many distinct flows.
+    /// This many distinct flows.
     pub(crate) fn flows(&self, count: usize) -> Vec<Flow> {
         flows::of(&self.landscape, count, &mut Numbers::new(self.seed ^ 2))
     }
 
-    /// So many admin policies, compiled.
+    /// This many admin policies, compiled.
     pub(crate) fn admin_policies(count: usize) -> Vec<Arc<AdminPolicy>> {
-        let objects = edicts::of(count).into_iter().map(|value| read(value, &Origin::Cluster).unwrap().unwrap());
+        let objects =
+            admin_policies::of(count).into_iter().map(|value| read(value, &Origin::Cluster).unwrap().unwrap());
         objects.map(|object| Arc::new(AdminPolicy::of(&object).unwrap())).collect()
     }
 

@@ -1,4 +1,4 @@
-//! What a change does: to policies, to exceptions, and to what selectors see of workloads.
+//! What a change does to policies, to exceptions, and to the fields of workloads that selectors look at.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::resource::difference::spec_differences;
 use crate::resource::object::id::ObjectId;
 use crate::resource::object::{Kind, Object};
 
-/// What became of an object between two revisions.
+/// What happened to an object between two revisions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names are the meaning")]
@@ -29,27 +29,27 @@ pub enum ChangeAction {
     Removed,
 }
 
-/// A policy that the change touches.
+/// A policy that the change adds, modifies or removes.
 #[derive(Clone, Debug)]
 pub struct PolicyChange {
-    /// Which.
+    /// Kind, namespace and name of the policy.
     pub reference: PolicyRef,
-    /// What becomes of it.
+    /// What the change does to it.
     pub action: ChangeAction,
-    /// Where it stands.
+    /// Its place in the files, as text.
     pub place: String,
-    /// The audit policy that it enforces from now on.
+    /// The promotion, if the policy comes from an audit policy.
     pub promotion: Option<Promotion>,
-    /// Its compiled form after the change; before it, where it is removed.
+    /// Its compiled form after the change, or before the change if the policy is removed.
     pub compiled: Compiled,
-    /// What it was compiled from.
+    /// The object that `compiled` was compiled from.
     pub object: Object,
 }
 
 /// A compiled policy.
 #[derive(Clone, Debug)]
 pub enum Compiled {
-    /// One that adds up with others: a NetworkPolicy, or an audit policy.
+    /// A NetworkPolicy or an audit policy.
     Policy(Arc<Policy>),
     /// An admin policy.
     AdminPolicy(Arc<AdminPolicy>),
@@ -61,7 +61,7 @@ impl Compiled {
         Policy::of(object).map(Arc::new).map(Self::Policy).or_else(admin_policies)
     }
 
-    /// Which.
+    /// Kind, namespace and name of the policy.
     #[must_use]
     pub fn reference(&self) -> &PolicyRef {
         match self {
@@ -70,7 +70,7 @@ impl Compiled {
         }
     }
 
-    /// Whether it selects a pod with these labels in a namespace with those.
+    /// Whether it selects a pod with these labels in `namespace`, which has `namespace_labels`.
     #[must_use]
     pub fn selects(&self, namespace: &str, namespace_labels: &Labels, labels: &Labels) -> bool {
         match self {
@@ -80,35 +80,35 @@ impl Compiled {
     }
 }
 
-/// How an enforced policy comes from an audited one.
+/// The promotion of an audit policy to an enforced one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Promotion {
-    /// The audited one.
+    /// The audit policy.
     pub from: PolicyRef,
-    /// Where the specs differ. Empty: they are identical. `None`: the audited spec is not known any more.
+    /// The differences between the specs. Empty: none. `None`: the spec of the audit policy is unknown.
     pub differences: Option<Vec<String>>,
 }
 
-/// An object that the change touches and that selectors, rules or Services look at.
+/// A change of an object that selectors, rules or Services look at.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IdentityChange {
-    /// `Deployment`, `Namespace`, `Service`, ...
+    /// Kind of the object: `Deployment`, `Namespace`, `Service`, ...
     pub kind: String,
-    /// Its namespace; empty for a Namespace.
+    /// Namespace of the object; empty for a Namespace.
     pub namespace: String,
-    /// Its name.
+    /// Name of the object.
     pub name: String,
-    /// What becomes of it.
+    /// What the change does to it.
     pub action: ChangeAction,
-    /// Where it stands.
+    /// Its place in the files, as text.
     pub place: String,
-    /// What is different: `labels.app: "web" becomes "shop"`.
+    /// Each field that differs: `labels.app: "web" becomes "shop"`.
     pub differences: Vec<String>,
 }
 
 impl IdentityChange {
-    /// `Deployment shop/web`.
+    /// Kind, namespace and name: `Deployment shop/web`.
     #[must_use]
     pub fn title(&self) -> String {
         let Self { kind, namespace, name, .. } = self;
@@ -116,28 +116,29 @@ impl IdentityChange {
     }
 }
 
-/// Everything that is to be judged.
+/// Everything in a change that is judged.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
-    /// Enforced policies that change.
+    /// Changes of enforced policies.
     pub enforced: Vec<PolicyChange>,
-    /// Audit policies that change and are not promoted by the same change.
+    /// Changes of audit policies, except those that the same change promotes.
     pub audited: Vec<PolicyChange>,
     /// Changes of workloads, Namespaces and Services.
     pub identities: Vec<IdentityChange>,
-    /// Nodes whose manifests change: they are judged as they stand in the cluster.
+    /// Names of Nodes whose manifests change. Judgement uses these Nodes as recorded in the cluster.
     pub nodes: Vec<String>,
-    /// Exceptions in force after the change.
+    /// Exceptions that exist after the change.
     pub exceptions: Vec<Exception>,
-    /// Enforced policies before.
+    /// Enforced policies before the change.
     pub before: Enforced,
-    /// Enforced policies after.
+    /// Enforced policies after the change.
     pub after: Enforced,
-    /// What the base says of identities.
+    /// Workloads, Namespaces and Services at the base revision.
     pub base: Overlay,
-    /// What the merged tree says of them.
+    /// Workloads, Namespaces and Services in the merged tree.
     pub head: Overlay,
-    /// The audit policy that an enforced one says it was promoted from, by namespace and name.
+    /// The audit policies that NetworkPolicies were promoted from according to their annotations, by namespace and name of the
+    /// NetworkPolicy.
     pub promoted_from: BTreeMap<(String, String), PolicyRef>,
 }
 
@@ -164,7 +165,7 @@ impl ObjectDifference<'_> {
 }
 
 impl Plan {
-    /// Lays out what a change of the cluster in `snapshot` does.
+    /// The plan of a change to the cluster in `snapshot`.
     #[must_use]
     pub fn of(snapshot: &[Object], change: &Change) -> Self {
         let live: BTreeMap<ObjectId, &Object> = snapshot.iter().map(|object| (object.id(), object)).collect();
@@ -231,12 +232,12 @@ impl Plan {
                 name: difference.id.name.clone(),
                 action: difference.action,
                 place: difference.place(),
-                differences: substance_differences(difference),
+                differences: relevant_differences(difference),
             }),
         }
     }
 
-    /// Whether it changes anything that is enforced, or that enforced policies look at.
+    /// Whether it changes an enforced policy, or an object that enforced policies look at.
     #[must_use]
     pub fn is_enforced(&self) -> bool {
         !self.enforced.is_empty() || !self.identities.is_empty()
@@ -250,7 +251,7 @@ struct ObjectsById<'a> {
 }
 
 impl ObjectsById<'_> {
-    /// A NetworkPolicy is a promotion if an audit policy has or had its namespace and name, or if it says so itself.
+    /// A NetworkPolicy is a promotion if it has the annotation, or if an audit policy has or had its namespace and name.
     fn promotion(&self, object: &Object) -> Option<Promotion> {
         let Object::NetworkPolicy(policy) = object else { return None };
         let own = object.id();
@@ -259,7 +260,7 @@ impl ObjectsById<'_> {
             Some(text) => annotated_origin(text, &own.namespace),
             None => ObjectId { kind: Kind::AuditNetworkPolicy, ..own },
         };
-        // What was judged in the cluster counts first, then what the base says, then what the change itself says.
+        // The audit policy in the cluster takes precedence, then that of the base, then that of the merged tree.
         let audited = [self.live, self.before, self.after].into_iter().find_map(|world| world.get(&from));
         let audited_spec = match audited {
             Some(Object::AuditNetworkPolicy(audited)) => Some(audited.spec.policy.clone()),
@@ -277,8 +278,8 @@ impl ObjectsById<'_> {
     }
 }
 
-/// Reads `foretell.dev/promoted-from`: `AuditClusterNetworkPolicy/NAME`, `AuditNetworkPolicy/NAME` (of the same namespace),
-/// or a bare name, which is a cluster policy's.
+/// Reads `foretell.dev/promoted-from`: `AuditClusterNetworkPolicy/NAME`, `AuditNetworkPolicy/NAME` (of the same namespace), or
+/// a bare name, which means an AuditClusterNetworkPolicy.
 fn annotated_origin(text: &str, namespace: &str) -> ObjectId {
     match text.rsplit_once('/') {
         Some((kind, name)) if kind.starts_with("AuditNetworkPolicy") => {
@@ -343,7 +344,7 @@ fn exceptions(objects: &BTreeMap<ObjectId, &Object>, changed: &BTreeSet<&ObjectI
     exceptions.collect()
 }
 
-fn substance_differences(difference: &ObjectDifference<'_>) -> Vec<String> {
+fn relevant_differences(difference: &ObjectDifference<'_>) -> Vec<String> {
     let relevant_fields = |side: Option<&Sourced>| side.map_or(Value::Null, |sourced| sourced.object.relevant_fields());
     let mut found = Vec::new();
     if difference.action == ChangeAction::Changed {
@@ -352,7 +353,7 @@ fn substance_differences(difference: &ObjectDifference<'_>) -> Vec<String> {
     found
 }
 
-/// Lists where two values differ, by path.
+/// Lists the differences between two values, by path.
 fn compare(path: &str, before: &Value, after: &Value, found: &mut Vec<String>) {
     let (Value::Object(old), Value::Object(new)) = (before, after) else {
         if before != after {

@@ -1,7 +1,7 @@
-//! What a change does to the objects that the engine reads, out of the files of two revisions.
+//! Finds what a change does to the objects that the engine reads, from the files of two revisions.
 //!
-//! It never guesses: what cannot be told is named, and either makes the answer "could not decide" ([`Undecided`]) or is said
-//! to be outside the answer ([`NotJudged`]).
+//! It never guesses. What it cannot determine is reported: either the answer becomes "could not decide" ([`Undecided`]), or the
+//! answer states what it does not cover ([`NotJudged`]).
 
 mod files;
 mod identities;
@@ -15,32 +15,32 @@ use crate::change::revisions::files::DocumentEntry;
 use crate::resource::object::Object;
 use crate::resource::object::origin::Origin;
 
-/// The objects of two revisions, as far as their files hold them.
+/// The objects in the files of two revisions.
 ///
-/// `before` and `after` hold at most one object an identity, in the order of their identities. An object that both hold with
-/// an equal [`Object::relevant_fields`] is not changed.
+/// `before` and `after` contain at most one object for each [`ObjectId`](crate::resource::object::id::ObjectId), sorted by it.
+/// An object with equal [`Object::relevant_fields`] in both is unchanged.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Change {
-    /// Objects at the base.
+    /// Objects at the base revision.
     pub before: Vec<Sourced>,
     /// Objects of the merged tree.
     pub after: Vec<Sourced>,
-    /// What the change touches and nobody can judge: any of these makes the answer "could not decide".
+    /// Parts of the change that cannot be judged. Each of them makes the answer "could not decide".
     pub undecided: Vec<Undecided>,
-    /// What the answer does not speak of: it is named and blocks nothing.
+    /// Files that the answer does not cover. They are reported and do not block.
     pub not_judged: Vec<NotJudged>,
 }
 
-/// An object and where it was read.
+/// An object and its place in the files.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sourced {
     /// The object.
     pub object: Object,
-    /// Where it stands; the first place in order of files where several hold it alike.
+    /// Its place. If several files contain the same object, the first of them.
     pub place: Place,
 }
 
-/// Where an object stands.
+/// The place of an object in the files.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Place {
@@ -63,11 +63,11 @@ impl fmt::Display for Place {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Undecided {
-    /// Where, in order: `policies/web.yaml`, `policies/web.yaml, document 2`, `policies/web.yaml, document 2 (base)`.
+    /// The places, in order: `policies/web.yaml`, `policies/web.yaml, document 2`, `policies/web.yaml, document 2 (base)`.
     pub places: Vec<String>,
-    /// What could not be judged and why, as a sentence without its end.
+    /// What could not be judged and why, as a sentence without a full stop.
     pub what: String,
-    /// How to fix it, likewise.
+    /// How to fix it, as a sentence without a full stop.
     pub fix: String,
 }
 
@@ -77,13 +77,13 @@ impl fmt::Display for Undecided {
     }
 }
 
-/// A file that the answer does not speak of.
+/// A file that the answer does not cover.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NotJudged {
     /// Path of the file from the root of the tree.
     pub file: String,
-    /// Why, as a sentence without its end.
+    /// The reason, as a sentence without a full stop.
     pub why: String,
 }
 
@@ -93,10 +93,11 @@ impl fmt::Display for NotJudged {
     }
 }
 
-/// Larger files are not read into memory: [`Versions::TooLarge`] where the change touches one, and passed over where not.
+/// Largest size in bytes of a file that callers read into memory. Pass [`Versions::TooLarge`] for a larger file that the change
+/// touches, and skip other larger files.
 pub const MOST_READ: u64 = 64 << 20;
 
-/// Whether a file is to be read at all, by its name alone: YAML, JSON, and templates that make them.
+/// Whether a file should be read, judged by its name: YAML, JSON, and templates of these.
 #[must_use]
 pub fn may_hold_manifests(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default();
@@ -105,8 +106,8 @@ pub fn may_hold_manifests(path: &str) -> bool {
 }
 
 impl Change {
-    /// Whether it leaves every object as it is, and nothing of it is undecided: then no policy is changed by it, and nothing
-    /// that policies look at.
+    /// Whether the change modifies no object and has no undecided part. Then it changes no policy and no object that policies
+    /// look at.
     #[must_use]
     pub fn leaves_objects_alone(&self) -> bool {
         let same = |(before, after): (&Sourced, &Sourced)| {
@@ -121,20 +122,36 @@ impl Change {
 /// A file at the two revisions.
 #[derive(Clone, Copy, Debug)]
 pub enum Versions<'a> {
-    /// The change leaves it as it is.
+    /// The change does not touch the file.
     Same(&'a [u8]),
-    /// The change adds, removes or modifies it.
+    /// The change adds, removes or modifies the file.
     Changed {
-        /// At the base.
+        /// The content at the base; `None`: the file does not exist there.
         base: Option<&'a [u8]>,
-        /// In the merged tree.
+        /// The content in the merged tree; `None`: the file does not exist there.
         merged: Option<&'a [u8]>,
     },
-    /// The change touches it, and it was too large to be read.
+    /// The change touches the file, which is larger than [`MOST_READ`].
     TooLarge,
 }
 
-/// Gathers the files of two revisions, one after another, and tells in the end what changes.
+/// Collects the files of two revisions and computes the [`Change`] between them.
+///
+/// ```
+/// use foretell_policy::change::revisions::{ChangeBuilder, Versions};
+///
+/// let base = b"apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n";
+/// let merged = b"apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {team: a}}\n";
+///
+/// let mut builder = ChangeBuilder::new("default");
+/// builder.file("shop.yaml", Versions::Changed { base: Some(base), merged: Some(merged) });
+/// let change = builder.finish();
+///
+/// assert!(!change.leaves_objects_alone());
+/// assert_eq!(change.after[0].object.id().to_string(), "Namespace shop");
+/// assert_eq!(change.after[0].place.to_string(), "shop.yaml, document 1");
+/// assert!(change.undecided.is_empty());
+/// ```
 #[derive(Debug)]
 pub struct ChangeBuilder {
     origin: Origin,
@@ -145,7 +162,7 @@ pub struct ChangeBuilder {
     not_judged: Vec<NotJudged>,
 }
 
-/// A file that may belong to a Helm chart, which is known when all files have been seen.
+/// A file that may belong to a Helm chart. Whether it does is known when all files have been added.
 #[derive(Debug)]
 struct ChartFile {
     path: String,
@@ -153,7 +170,7 @@ struct ChartFile {
 }
 
 impl ChangeBuilder {
-    /// With no file yet; objects that name no namespace are in `default_namespace`.
+    /// A builder without files. Namespaced objects without `metadata.namespace` are in `default_namespace`.
     #[must_use]
     pub fn new(default_namespace: &str) -> Self {
         Self {
@@ -166,7 +183,7 @@ impl ChangeBuilder {
         }
     }
 
-    /// What the change does to the objects of the files seen, in an order that does not depend on theirs.
+    /// The change to the objects of all added files. The result does not depend on the order of the files.
     #[must_use]
     pub fn finish(mut self) -> Change {
         self.judge_chart_files();
@@ -180,16 +197,16 @@ impl ChangeBuilder {
         change
     }
 
-    /// Values decide what a chart renders, so a change of them is named; elsewhere a file of that name is nobody's business,
-    /// unless it holds a policy: charts are also fed from afar.
+    /// Reports changes of a chart's values, which decide what the chart renders. Outside of a chart such a file is reported
+    /// only if it contains a policy, because it may be passed to a chart stored elsewhere.
     fn judge_chart_files(&mut self) {
         for ChartFile { path, names_policy } in std::mem::take(&mut self.chart_files) {
             let chart = self.charts.iter().rev().find(|chart| files::is_below(&path, chart));
             if names_policy {
                 self.undecided.push(Undecided {
                     places: vec![path],
-                    what: "the change touches values of a Helm chart that hold a policy".to_owned(),
-                    fix: files::render_mend(&format!(
+                    what: "the change touches values of a Helm chart that contain a policy".to_owned(),
+                    fix: files::render_fix(&format!(
                         "helm template {}",
                         chart.map_or("CHART", |chart| files::shown(chart))
                     )),
@@ -202,4 +219,4 @@ impl ChangeBuilder {
     }
 }
 
-const RENDER_TO_JUDGE: &str = "what it renders is judged with --render";
+const RENDER_TO_JUDGE: &str = "use --render to judge what it renders";

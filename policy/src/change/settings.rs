@@ -1,42 +1,42 @@
-//! `.foretell.yaml` at the root of a repository: how it wants its changes judged.
+//! The settings of a repository, in `.foretell.yaml` at its root.
 //!
-//! It is read from the base, so that a change cannot weaken its own gate.
+//! They are read from the base revision, so that a change cannot weaken its own gate.
 
 use serde::Deserialize;
 
 use crate::model::dialect::Dialect;
 
-/// Name of the file.
+/// Name of the settings file, at the root of the repository.
 pub const FILE: &str = ".foretell.yaml";
 
-/// How a repository wants its changes judged.
+/// The settings of a repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Settings {
-    /// What enforces the policies, as `--cni` takes it, which goes before.
+    /// The enforcer, in the syntax of `--cni`. The option takes precedence.
     pub cni: Option<Dialect>,
-    /// On exceptions.
+    /// Settings for exceptions.
     pub exceptions: ExceptionSettings,
 }
 
-/// Which exceptions count.
+/// Settings that decide which exceptions are effective.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ExceptionSettings {
-    /// Only those that stand at the base already: a change cannot accept its own denials.
+    /// Ignore exceptions that the change adds or modifies, so that a change cannot accept its own denials.
     pub require_on_base: bool,
 }
 
-/// The settings cannot be read: what is wrong, and where.
+/// The settings file is invalid. The text says what is wrong, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct SettingsError(pub String);
 
 impl Settings {
-    /// Reads the text of the file; an empty one holds the defaults.
+    /// Reads the text of the settings file. An empty file means the defaults.
     ///
     /// # Errors
-    /// [`SettingsError`] where it is not what is described here.
+    /// [`SettingsError`] if the text is not UTF-8 or not YAML, or has an unknown field or an invalid value.
     pub fn read(text: &[u8]) -> Result<Self, SettingsError> {
         let text = str::from_utf8(text).map_err(|_| SettingsError("is not UTF-8".to_owned()))?;
         let settings: Option<Self> = serde_saphyr::from_str(text).map_err(|error| {

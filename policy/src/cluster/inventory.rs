@@ -5,9 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
+use crate::resource::kubernetes as core;
 use ipnet::IpNet;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1 as core;
 
 use crate::cluster::node::{NodeId, Nodes};
 use crate::cluster::pod::{Pod, PodId};

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
+use crate::resource::kubernetes as core;
 use ipnet::IpNet;
-use k8s_openapi::api::core::v1 as core;
 
 use crate::model::labels::Labels;
 use crate::resource::reads::node::NodeFields;

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
+use crate::resource::kubernetes as core;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::cluster::node::{NodeId, Nodes};

@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use k8s_openapi::api::core::v1 as core;
-use k8s_openapi::api::discovery::v1::EndpointSlice;
+use crate::resource::kubernetes as core;
+use crate::resource::kubernetes::EndpointSlice;
 
 use crate::model::flow::Protocol;
 use crate::model::labels::Labels;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use k8s_openapi::api::core::v1 as core;
+use crate::resource::kubernetes as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
 use crate::resource::object::Object;

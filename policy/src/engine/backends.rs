@@ -1,4 +1,4 @@
-//! The backends that answer at a destination. Behind the address of a Service there may be several.
+//! The backends of a destination. A Service may have several.
 
 use std::net::IpAddr;
 
@@ -13,29 +13,29 @@ use crate::engine::identities::{Identities, ServiceTargets};
 use crate::model::flow::Protocol;
 use crate::resource::reads::service::ServicePort;
 
-/// An end that answers at a destination, and its port.
+/// An end that accepts connections to a destination, and its port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backend {
-    /// The end.
+    /// The end that accepts connections.
     pub end: End,
     /// The port at the end. Behind a Service it may differ from the port that the client connects to.
     pub port: u16,
 }
 
-/// A connection of which the backends are wanted.
+/// A connection, for which backends are looked up.
 #[derive(Clone, Copy, Debug)]
 pub struct BackendQuery<'a> {
-    /// Who connects. A client that is a backend itself is always among the answers.
+    /// The client. If it is a backend itself, it is always in the result.
     pub client: &'a End,
-    /// What it connects to.
+    /// The destination of the connection.
     pub destination: &'a Destination,
     /// Transport protocol.
     pub protocol: Protocol,
     /// The port that the client connects to.
     pub port: u16,
-    /// When: only pods that run and are ready at this time are backends.
+    /// The time: only pods that run and are ready at this time are backends.
     pub at: Timestamp,
-    /// The blocks by which policies distinguish addresses.
+    /// The blocks by which policies distinguish the addresses of backends.
     pub blocks: &'a [IpNet],
 }
 
@@ -46,8 +46,8 @@ fn serves(cluster: &Cluster, pod: PodId, at: Timestamp) -> bool {
 }
 
 impl Identities {
-    /// The backends of a connection. Of the pods of a Service one of each kind that policies can distinguish is listed, and the
-    /// client if it is among them. If no backend is ready, or one is outside the cluster, it is the address itself.
+    /// The backends of a connection. For a Service, one pod of each kind that policies can distinguish is listed, and the client if
+    /// it is a backend. If no backend is ready, the address of the Service is the only backend.
     #[must_use]
     pub fn backends(&self, cluster: &Cluster, query: &BackendQuery<'_>) -> Vec<Backend> {
         let BackendQuery { protocol, port, at, .. } = *query;
@@ -90,7 +90,7 @@ impl Identities {
                     continue;
                 };
                 let Some(port) = port.target.on(port.protocol, &self.identity(id).ports) else { continue };
-                // All that is seen of a hostNetwork pod is its address, which may be the client's own node's.
+                // Policies see only the address of a hostNetwork pod, which may be that of the client's own node.
                 let host = pod.host_network.then_some(ip);
                 let kind = (is_client(id), host, blocks.iter().map(|block| block.contains(&ip)).collect());
                 if kinds.contains(&kind) {
@@ -122,7 +122,7 @@ fn listed_backends(
 
 fn end_at(cluster: &Cluster, listed: &ListedEndpoint, at: Timestamp) -> End {
     let owners = cluster.pods_by_address(listed.ip).iter().copied();
-    let living = owners.filter(|id| cluster.pod(*id).life.contains(at));
-    let owner = living.max_by_key(|id| cluster.pod(*id).life.start.unwrap_or(Timestamp::MIN));
+    let alive = owners.filter(|id| cluster.pod(*id).life.contains(at));
+    let owner = alive.max_by_key(|id| cluster.pod(*id).life.start.unwrap_or(Timestamp::MIN));
     owner.map_or(End::Address { ip: listed.ip }, |pod| End::Pod { pod, ip: listed.ip })
 }

@@ -1,4 +1,4 @@
-//! What a change of worlds does to flows: each is asked in the world before and in the world after, at both of its ends.
+//! The effect of a change on flows: each flow is judged in the world before and in the world after, at both of its ends.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -10,9 +10,9 @@ use crate::engine::end_decision::{EndDecision, Permission, Undecidable};
 use crate::engine::pair::{Dialled, Pair};
 use crate::engine::world::World;
 use crate::model::flow::Direction;
-use crate::policy::admin_policy::Rule;
+use crate::policy::admin_policy::AdminRule;
 
-/// What enforcing changes, all policies together.
+/// The effect of a change on a flow, by all policies together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "the names are the meaning")]
@@ -21,18 +21,18 @@ pub enum Effect {
     NewlyAllowed,
     StillAllowed,
     StillDenied,
-    /// It cannot be told, after the change as before it and for the same reason.
+    /// It is unknown whether the flow is allowed, before and after the change and for the same reason.
     StillUnknown,
-    /// It may be newly denied: that cannot be told.
+    /// It is unknown whether the flow is newly denied.
     Unknown,
 }
 
 impl Effect {
-    /// `same`: where neither can be told, it depends on the same.
+    /// `same` is called if both permissions are unknown: whether both depend on the same rules.
     fn of(before: Permission, after: Permission, same: impl FnOnce() -> bool) -> Self {
         match (before, after) {
             (Permission::Denied, Permission::Allowed) => Self::NewlyAllowed,
-            // Whether it passed before matters no more.
+            // Whether it was allowed before no longer matters.
             (Permission::Allowed | Permission::Unknown, Permission::Allowed) => Self::StillAllowed,
             (Permission::Allowed, Permission::Denied) => Self::NewlyDenied,
             (Permission::Denied, Permission::Denied | Permission::Unknown) => Self::StillDenied,
@@ -46,38 +46,38 @@ impl Effect {
 /// The world before a change and the world after it, over one cluster.
 #[derive(Clone, Copy, Debug)]
 pub struct Worlds<'w, 'c> {
-    /// Before.
+    /// The world before the change.
     pub before: &'w World<'c>,
-    /// After.
+    /// The world after the change.
     pub after: &'w World<'c>,
-    /// The time at which Services are asked for their backends.
+    /// The time for which backends of Services are looked up.
     pub at: Timestamp,
 }
 
-/// What becomes of a flow to one backend.
+/// The effect of a change on a flow to one backend.
 #[derive(Clone, Debug)]
 pub struct FlowEffect {
     /// The flow as it is after the change.
     pub pair: Pair,
-    /// What becomes of it.
+    /// The effect on the whole flow.
     pub effect: Effect,
-    /// How it stands at its source.
+    /// The decisions at its source.
     pub egress: DecisionChange,
-    /// How it stands at its destination.
+    /// The decisions at its destination.
     pub ingress: DecisionChange,
 }
 
-/// How a flow stands at one of its ends.
+/// The decisions about a flow at one of its ends, before and after a change.
 #[derive(Clone, Debug)]
 pub struct DecisionChange {
-    /// Before; for a backend that a Service has only since the change, as for the Service's backends before.
+    /// The decision before. For a backend that the Service has only since the change: that on a former backend of the Service.
     pub before: EndDecision,
-    /// After.
+    /// The decision after.
     pub after: EndDecision,
 }
 
 impl DecisionChange {
-    /// Whether this end lets the flow pass no more.
+    /// Whether this end allowed the flow before and denies it after.
     #[must_use]
     pub fn closes(&self) -> bool {
         self.before.permission() == Permission::Allowed && self.after.permission() == Permission::Denied
@@ -85,7 +85,7 @@ impl DecisionChange {
 }
 
 impl FlowEffect {
-    /// The end of a direction's subject.
+    /// The decisions at the end that policies of a direction select.
     #[must_use]
     pub fn at(&self, direction: Direction) -> &DecisionChange {
         match direction {
@@ -96,7 +96,7 @@ impl FlowEffect {
 }
 
 impl Worlds<'_, '_> {
-    /// What becomes of a key's flows: one outcome for each backend after the change that policies can tell apart.
+    /// The effects on a key's flows: one for each backend after the change that policies can distinguish.
     #[must_use]
     pub fn outcomes(&self, key: &TrafficKey) -> Vec<FlowEffect> {
         let blocks = [self.before.blocks(&key.src), self.after.blocks(&key.src)].concat();
@@ -124,7 +124,7 @@ impl Worlds<'_, '_> {
             .iter()
             .map(pair)
             .filter_map(|pair| {
-                // A backend that was not there before takes over from the one that fared worst.
+                // A new backend is compared with the former backend that had the least permission.
                 let old = before
                     .iter()
                     .find(|(old, _, _)| old.dst == pair.dst)
@@ -144,8 +144,8 @@ impl Worlds<'_, '_> {
             .collect()
     }
 
-    /// Whether an end stands after as it did before, whatever of it traffic does not tell: the same rules in doubt, with the
-    /// same ends.
+    /// Whether the decision at an end is the same before and after, whichever undecidable rules match: the same rules may match,
+    /// with the same consequences.
     fn depends_on_the_same(&self, change: &DecisionChange, direction: Direction) -> bool {
         let (EndDecision::Unknown(before), EndDecision::Unknown(after)) = (&change.before, &change.after) else {
             return change.before.permission() == change.after.permission();
@@ -154,9 +154,9 @@ impl Worlds<'_, '_> {
             let doubts = undecidable.doubts.iter();
             doubts
                 .map(|(_, doubt, permission)| {
-                    let by = doubt.taken.by;
+                    let by = doubt.matched.by;
                     let rule = world.tiers().policy(by.policy).rules(direction).get(by.rule).cloned();
-                    (rule.map(Rule::unnamed), *permission)
+                    (rule.map(AdminRule::unnamed), *permission)
                 })
                 .collect()
         };

@@ -1,4 +1,4 @@
-//! What all policies of a world together decide about a flow at one of its ends.
+//! The joint decision of all policies of a world about a flow at one of its ends.
 
 use crate::engine::verdict::{Exemption, Reason};
 use crate::model::policy_id::PolicyId;
@@ -7,41 +7,41 @@ use crate::policy::admin_peer::Unknown;
 use crate::policy::tier::{MatchedRule, TierName};
 use crate::resource::admin::view::AdminAction;
 
-/// What all policies of a world together make of a flow, at one of its ends.
+/// The joint decision of all policies of a world about a flow at one of its ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EndDecision {
-    /// No pod that policies select stands there, or none restricts it.
+    /// The end is not a pod, or no policy restricts it.
     Open,
-    /// No policy can deny it.
+    /// No NetworkPolicy can deny the flow.
     Exempt(Exemption),
-    /// This policy allows it.
+    /// A NetworkPolicy allows the flow.
     Allowed {
-        /// Which.
+        /// The policy.
         policy: PolicyId,
-        /// By which of its rules.
+        /// Index of the rule that allows it.
         rule: usize,
-        /// No policy allows it but by an `ipBlock` that takes in a pod or a node.
+        /// All policies that allow it do so only by an `ipBlock` that contains the address of a pod or node.
         by_block_alone: bool,
     },
-    /// Policies restrict it here and none allows it; but this one allows it at the other end, which is enough for the enforcer.
+    /// Policies restrict the flow here and none allows it, but a policy allows it at the other end, which the enforcer accepts.
     AllowedAtOtherEnd {
-        /// Which.
+        /// The policy that allows it at the other end.
         policy: PolicyId,
-        /// By which of its rules.
+        /// Index of the rule that allows it.
         rule: usize,
     },
-    /// Policies restrict it and none allows it.
+    /// NetworkPolicies restrict the flow and none allows it. The reason of each.
     Denied(Vec<(PolicyId, Reason)>),
-    /// A rule of an admin policy accepts or denies it.
+    /// A rule of an admin policy accepts or denies the flow.
     Ruled(Ruling),
-    /// A policy of another tier accepts or denies it.
+    /// A policy of another tier accepts or denies the flow.
     ByPolicy(Box<PolicyRuling>),
-    /// It cannot be told: that depends on whether a rule takes the flow, which traffic does not tell.
+    /// Unknown: the decision depends on whether a rule matches the flow, which recorded traffic does not show.
     Unknown(Box<Undecidable>),
 }
 
 impl EndDecision {
-    /// Whether the flow passes this end.
+    /// Whether the flow is allowed at this end.
     #[must_use]
     pub fn permission(&self) -> Permission {
         match self {
@@ -53,44 +53,44 @@ impl EndDecision {
         }
     }
 
-    /// Whether the flow surely passes this end.
+    /// Whether the flow is certainly allowed at this end.
     #[must_use]
     pub fn passes(&self) -> bool {
         self.permission() == Permission::Allowed
     }
 }
 
-/// Whether a flow passes.
+/// Whether a flow is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Permission {
-    /// It does not.
+    /// The flow is denied.
     Denied,
-    /// That cannot be told.
+    /// Recorded traffic does not show whether the flow is allowed.
     Unknown,
-    /// It does.
+    /// The flow is allowed.
     Allowed,
 }
 
 impl Permission {
-    /// Whether a flow passes that has to pass both of two ends.
+    /// The permission of a flow that has to be allowed at both ends.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         self.min(other)
     }
 }
 
-/// A flow of which it cannot be told whether it passes.
+/// Why it is unknown whether a flow is allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undecidable {
-    /// Rules that may take it, in the order in which they are asked, each with what becomes of the flow if it is the first
-    /// that does. At least one ends otherwise than the rest.
+    /// Rules that may match the flow, in the order in which they are evaluated, each with the permission that follows if it is
+    /// the first rule that matches. At least one permission differs from that of `otherwise`.
     pub doubts: Vec<(TierName, Doubt, Permission)>,
-    /// How the flow stands if none of them takes it.
+    /// The decision if none of the rules matches.
     pub otherwise: EndDecision,
 }
 
 impl Undecidable {
-    /// The first doubt on which it depends.
+    /// The first rule that changes the decision if it matches, with its tier.
     #[must_use]
     pub fn first(&self) -> Option<(TierName, Doubt)> {
         let differs = |(_, _, permission): &&(TierName, Doubt, Permission)| *permission != self.otherwise.permission();
@@ -98,23 +98,23 @@ impl Undecidable {
     }
 }
 
-/// A rule that decides about a flow.
+/// A rule of an admin policy that decides about a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ruling {
-    /// In which tier.
+    /// The tier of the policy.
     pub tier: TierName,
     /// The rule, and whether it accepts or denies.
-    pub taken: MatchedRule,
-    /// A rule that says something else and might as well have been asked first.
+    pub matched: MatchedRule,
+    /// A rule of equal precedence with a different action. The order of the two is undefined.
     pub tied: Option<MatchedRule>,
 }
 
-/// A rule that may take a flow.
+/// A rule that may match a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Doubt {
-    /// The rule, and what would be done with the flow.
-    pub taken: MatchedRule,
-    /// Why it is not known whether it does.
+    /// The rule, and its action.
+    pub matched: MatchedRule,
+    /// Why it is unknown whether the rule matches.
     pub why: Unknown,
 }
 
@@ -126,21 +126,21 @@ pub struct PolicyRuling {
     pub tier: TierName,
     /// The policy that decides.
     pub policy: PolicyRef,
-    /// What it decides.
+    /// Its decision.
     pub permission: Permission,
     /// Why, as a clause that follows the name of the policy: `10.0.0.0/8 is on its list`.
     pub reason: String,
 }
 
 impl Ruling {
-    /// Whether the flow passes.
+    /// Whether the rule allows the flow.
     #[must_use]
     pub fn permission(&self) -> Permission {
-        permission(self.taken.action)
+        permission(self.matched.action)
     }
 }
 
-/// What becomes of a flow where nothing comes after an action.
+/// The permission that follows from an action if no later tier decides.
 #[must_use]
 pub fn permission(action: AdminAction) -> Permission {
     match action {

@@ -1,7 +1,7 @@
 //! What policies can see of a world: the identity of every pod, the labels of namespaces, the backends of each Service.
 //!
-//! A cluster is what was recorded; identities are what selectors see of it in one world. A world before a change and a world after
-//! it share the cluster and differ in their identities.
+//! A cluster is what was recorded; identities are what selectors see of it in one world. The worlds before and after a change share
+//! the cluster and differ in their identities.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -14,11 +14,12 @@ use crate::cluster::workload::Workload;
 use crate::engine::overlay::{Overlay, replaced};
 use crate::model::labels::Labels;
 use crate::model::port::NamedPort;
+use crate::resource::reads;
 use crate::resource::reads::service::ServicePort;
 
 mod overlaid;
 
-/// What selectors can see of a pod. Many pods share one.
+/// What selectors can see of a pod. Many pods share one identity.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// Namespace.
@@ -30,19 +31,19 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The identity that a pod has by itself.
+    /// The identity of a pod as it was recorded.
     #[must_use]
     pub fn of(pod: &Pod) -> Self {
         Self { namespace: pod.namespace.clone(), labels: pod.labels.clone(), ports: pod.ports.clone() }
     }
 }
 
-/// Index of an identity.
+/// The id of an identity in one [`Identities`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IdentityId(u32);
 
 impl IdentityId {
-    /// Its place in a list with one entry an identity.
+    /// Its place in lists with one entry for each identity.
     #[must_use]
     pub fn index(self) -> usize {
         self.0 as usize
@@ -55,11 +56,11 @@ impl IdentityId {
     }
 }
 
-/// The identities of all pods, with what else of a world policies can see.
+/// The identities of all pods, the labels of namespaces and the backends of Services.
 #[derive(Clone, Debug, Default)]
 pub struct Identities {
     namespaces: BTreeMap<String, Labels>,
-    identities: Vec<Arc<Identity>>,
+    all: Vec<Arc<Identity>>,
     identity_of: Vec<IdentityId>,
     /// By Service.
     targets: Vec<ServiceTargets>,
@@ -69,7 +70,7 @@ pub struct Identities {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceTargets {
     pub(crate) ports: Vec<ServicePort>,
-    /// The pods that its selector matches, in groups whose members no policy can tell apart.
+    /// The pods that its selector matches, in groups whose members no policy can distinguish.
     pub(crate) groups: Vec<Vec<PodId>>,
     pub(crate) listed: Vec<ListedEndpoint>,
 }
@@ -82,7 +83,7 @@ impl ServiceTargets {
 }
 
 impl Identities {
-    /// The pods of a cluster with these identities, given in the pods' order.
+    /// The pods of a cluster with these identities, which are in the order of the pods.
     #[must_use]
     pub fn of(
         cluster: &Cluster,
@@ -101,18 +102,16 @@ impl Identities {
             .collect();
         for identity in &identities {
             let name = &identity.namespace;
-            // A snapshot may lack the Namespace object; its name label is there all the same.
-            namespaces
-                .entry(name.clone())
-                .or_insert_with(|| crate::resource::reads::namespace::with_name(name, Labels::new()));
+            // A snapshot may lack the Namespace object, but every namespace has its name as a label.
+            namespaces.entry(name.clone()).or_insert_with(|| reads::namespace::with_name(name, Labels::new()));
         }
-        let mut all = Self { namespaces, identities, identity_of, targets: Vec::new() };
+        let mut all = Self { namespaces, all: identities, identity_of, targets: Vec::new() };
         let nothing = Overlay::default();
         all.replace_services(cluster, &nothing, &nothing);
         all
     }
 
-    /// Finds the backends of each Service, with what the revision `base` says of Services replaced by what `head` says.
+    /// Finds the backends of each Service, with the Services of the revision `base` replaced by those of `head`.
     pub fn replace_services(&mut self, cluster: &Cluster, base: &Overlay, head: &Overlay) {
         let targets = cluster.services().map(|(_, service)| self.targets_of(cluster, service, base, head));
         self.targets = targets.collect();
@@ -141,22 +140,22 @@ impl Identities {
         self.namespaces.insert(name.to_owned(), labels);
     }
 
-    /// The number that a new identity gets where none is free.
+    /// The next id, for a new identity if no id is free.
     pub(crate) fn next_identity(&self) -> IdentityId {
-        IdentityId(u32::try_from(self.identities.len()).unwrap_or(u32::MAX))
+        IdentityId(u32::try_from(self.all.len()).unwrap_or(u32::MAX))
     }
 
-    /// Gives an identity a number.
+    /// Stores an identity under an id.
     pub(crate) fn put_identity(&mut self, number: IdentityId, identity: Arc<Identity>) {
         let name = &identity.namespace;
         if !self.namespaces.contains_key(name) {
-            let labels = crate::resource::reads::namespace::with_name(name, Labels::new());
+            let labels = reads::namespace::with_name(name, Labels::new());
             self.namespaces.insert(name.clone(), labels);
         }
-        if number.index() == self.identities.len() {
-            self.identities.push(identity);
+        if number.index() == self.all.len() {
+            self.all.push(identity);
         } else {
-            self.identities[number.index()] = identity;
+            self.all[number.index()] = identity;
         }
     }
 
@@ -183,36 +182,36 @@ impl Identities {
         groups.into_values().collect()
     }
 
-    /// A pod's identity in this world.
+    /// The identity of a pod in this world.
     #[must_use]
     pub fn identity(&self, pod: PodId) -> &Identity {
-        &self.identities[self.identity_of[pod.index()].index()]
+        &self.all[self.identity_of[pod.index()].index()]
     }
 
-    /// The index of a pod's identity in this world.
+    /// The id of a pod's identity in this world.
     #[must_use]
     pub fn identity_id(&self, pod: PodId) -> IdentityId {
         self.identity_of[pod.index()]
     }
 
-    /// All identities, by index.
+    /// All identities, in the order of their ids.
     #[must_use]
     pub fn all(&self) -> &[Arc<Identity>] {
-        &self.identities
+        &self.all
     }
 
-    /// The indices of all identities.
+    /// The ids of all identities.
     pub fn identity_ids(&self) -> impl Iterator<Item = IdentityId> + use<> {
         (0..self.next_identity().0).map(IdentityId)
     }
 
-    /// The labels of every namespace of some pod, or that a revision defines.
+    /// The labels of all namespaces that have pods or that a revision defines.
     #[must_use]
     pub fn namespaces(&self) -> &BTreeMap<String, Labels> {
         &self.namespaces
     }
 
-    /// The labels of a namespace of some pod, or one that a revision defines.
+    /// The labels of a namespace; none if it has no pods and no revision defines it.
     #[must_use]
     pub fn namespace_labels(&self, namespace: &str) -> &Labels {
         static NONE: Labels = Labels::new();

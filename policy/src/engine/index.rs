@@ -1,12 +1,11 @@
-//! The policies of a world, resolved against who lives in it, so that a flow costs a few lookups and no allocation.
+//! The policies of a world, resolved against its identities, so that a verdict costs a few lookups and no allocation.
 //!
 //! Everything that a rule names is looked up once: its selectors become a bit in a row of each identity, its blocks a bit in a
-//! row of each interval of addresses, its ports a bit in a row of each range of ports. The rules that restrict a pod stand in
-//! sections that pods share. What remains for a flow is to find four rows and to test the bits that the subject's
-//! sections name.
+//! row of each interval of addresses, its ports a bit in a row of each range of ports. The rules that restrict a pod are in
+//! sections that pods share. Judging a flow then means finding four rows and testing the bits that the subject's sections name.
 //!
-//! Namespaces, identities and policies come and go one at a time; what that makes stale is told apart and brought up to date by
-//! [`Index::settle`], which has to be called before the next question.
+//! Namespaces, identities and policies can be added and removed one at a time. [`Index::settle`] recomputes what such a change made
+//! stale and has to be called before the next query.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -16,47 +15,41 @@ use ipnet::IpNet;
 use crate::engine::identities::Identity;
 use crate::engine::index::interned::Interned;
 use crate::engine::index::peers::{OwnSet, PodSet, Sets};
+use crate::engine::index::resolved_dialect::ResolvedDialect;
 use crate::engine::index::rules::{NumberedPolicy, NumberedScope, place};
 use crate::engine::index::section::Section;
 use crate::engine::index::selectors::Selectors;
-use crate::engine::index::terms::ResolvedDialect;
 use crate::model::flow::Direction;
 use crate::model::labels::{Labels, Selector};
 use crate::model::policy_id::PolicyId;
 use crate::policy::network_policy::Policy;
+use crate::resource::reads;
 
-mod answer;
-mod answers;
-mod batch;
+pub mod batch;
 mod bits;
 mod blocks;
 pub(crate) mod directory;
+pub mod flow_query;
 mod interned;
+pub mod packed_verdict;
 mod pages;
 mod peers;
 mod policies;
 mod ports;
-mod replay;
+pub mod replay;
+pub(crate) mod resolved_dialect;
 mod rules;
 mod section;
 mod selectors;
 mod services;
-mod sizes;
-pub(crate) mod terms;
+pub mod sizes;
 pub mod view;
-
-pub use crate::engine::index::answer::PackedVerdict;
-pub use crate::engine::index::answers::{PackedVerdicts, PeerView, PortRow};
-pub use crate::engine::index::batch::{BatchVerdicts, FlowKey};
-pub use crate::engine::index::replay::Replay;
-pub use crate::engine::index::sizes::IndexSizes;
-pub use crate::policy::end_kind::EndKind;
 
 /// The resolved policies.
 #[derive(Clone, Debug, Default)]
 pub struct Index {
-    /// How the text of rules is read.
-    terms: ResolvedDialect,
+    /// How rules are read.
+    resolved_dialect: ResolvedDialect,
     namespaces: Vec<Namespace>,
     namespace_numbers: HashMap<String, u32>,
     namespace_selectors: Selectors,
@@ -64,7 +57,7 @@ pub struct Index {
     pod_selectors: Selectors,
     policies: Vec<Option<NumberedPolicy>>,
     free_policies: Vec<u32>,
-    /// By the selector of their pods and the namespace, none for cluster policies.
+    /// Policies by the number of their pod selector and by namespace, which is `None` for cluster policies.
     by_selector: HashMap<(u32, Option<u32>), Vec<PolicyId>>,
     pod_sets: Sets<PodSet>,
     cluster_own_sets: Sets<OwnSet>,
@@ -76,7 +69,7 @@ pub struct Index {
     rows_are_stale: bool,
 }
 
-/// A namespace.
+/// A namespace, with the identities in it.
 #[derive(Clone, Debug, Default)]
 struct Namespace {
     labels: Labels,
@@ -84,18 +77,18 @@ struct Namespace {
     own_sets: Sets<OwnSet>,
 }
 
-/// An identity, as flows meet it.
+/// An identity, with what verdicts on flows need.
 #[derive(Clone, Debug)]
 struct IndexedIdentity {
-    /// The sets of pods to which it belongs.
+    /// A bit for each set of pods that contains it.
     row: Box<[u64]>,
-    /// By direction: the cluster policies' and the namespace's policies that restrict it.
+    /// By direction: the section of the cluster policies that restrict it, and that of its namespace's policies.
     sections: [[u32; 2]; 2],
     namespace: u32,
-    /// Its list of named ports.
+    /// The number of its list of named ports.
     ports: u32,
-    /// What flows do not meet.
-    more: Box<IdentityDetails>,
+    /// Data that verdicts do not need.
+    details: Box<IdentityDetails>,
 }
 
 #[derive(Clone, Debug)]
@@ -104,7 +97,7 @@ struct IdentityDetails {
     egress_blocks: OnceLock<Vec<IpNet>>,
 }
 
-/// Policies that together restrict somebody, ordered by reference.
+/// The policies of a section, ordered by reference.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct SectionKey {
     direction: usize,
@@ -113,18 +106,18 @@ struct SectionKey {
 }
 
 impl Index {
-    /// Resolves policies for these identities; their places in the lists are their numbers.
+    /// Resolves policies against identities. The place of an identity in its list is its number.
     pub(crate) fn build<'a>(
-        terms: ResolvedDialect,
+        resolved_dialect: ResolvedDialect,
         namespaces: impl IntoIterator<Item = (&'a String, &'a Labels)>,
         identities: &[Arc<Identity>],
         policies: &[Arc<Policy>],
     ) -> Self {
-        let mut index = Self { terms, ..Self::default() };
+        let mut index = Self { resolved_dialect, ..Self::default() };
         for (name, labels) in namespaces {
             index.set_namespace(name, labels);
         }
-        // Nothing is written into rows before all policies are known.
+        // Rows are written once, after all policies are known.
         index.rows_are_stale = true;
         for (number, identity) in (0..).zip(identities) {
             index.set_identity(number, Arc::clone(identity));
@@ -136,13 +129,13 @@ impl Index {
         index
     }
 
-    /// How the text of rules is read.
+    /// How rules are read.
     #[inline]
-    pub(crate) fn terms(&self) -> &ResolvedDialect {
-        &self.terms
+    pub(crate) fn resolved_dialect(&self) -> &ResolvedDialect {
+        &self.resolved_dialect
     }
 
-    /// Adds a namespace, or gives one other labels.
+    /// Adds a namespace, or replaces the labels of one.
     pub fn set_namespace(&mut self, name: &str, labels: &Labels) {
         let number = self.namespace(name);
         if self.namespaces[number as usize].labels == *labels {
@@ -169,31 +162,31 @@ impl Index {
             }
             if !self.rows_are_stale {
                 let row = self.row_of(identity, number);
-                if let Some(resident) = &mut self.identities[identity as usize] {
-                    resident.row = row;
+                if let Some(indexed) = &mut self.identities[identity as usize] {
+                    indexed.row = row;
                 }
             }
         }
     }
 
-    /// The cluster policies that hold in a namespace.
+    /// The cluster policies that apply to a namespace.
     fn in_scope(&self, namespace: u32) -> Vec<PolicyId> {
-        let holds = |numbered: &NumberedPolicy| match numbered.scope {
+        let applies = |numbered: &NumberedPolicy| match numbered.scope {
             NumberedScope::Namespaces(selector) => self.namespace_selectors.matches(selector, namespace),
             NumberedScope::Namespace(_) => false,
         };
         let policies = (0..).map(PolicyId).zip(&self.policies);
-        policies.filter(|(_, numbered)| numbered.as_ref().is_some_and(holds)).map(|(id, _)| id).collect()
+        policies.filter(|(_, numbered)| numbered.as_ref().is_some_and(applies)).map(|(id, _)| id).collect()
     }
 
-    /// The number of a namespace, known from now on, with the label that every namespace has.
+    /// The number of a namespace. An unknown namespace is added, with the label that every namespace has.
     fn namespace(&mut self, name: &str) -> u32 {
         if let Some(number) = self.namespace_numbers.get(name) {
             return *number;
         }
         let number = u32::try_from(self.namespaces.len()).unwrap_or(u32::MAX);
         self.namespace_numbers.insert(name.to_owned(), number);
-        let labels = crate::resource::reads::namespace::with_name(name, Labels::new());
+        let labels = reads::namespace::with_name(name, Labels::new());
         self.namespace_selectors.insert(number, &labels);
         self.namespaces.push(Namespace { labels, ..Namespace::default() });
         number
@@ -205,12 +198,13 @@ impl Index {
     }
 
     fn acquire_pods(&mut self, selector: &Selector) -> u32 {
-        let pods =
-            (0..).zip(&self.identities).filter_map(|(number, it)| Some((number, &it.as_ref()?.more.identity.labels)));
+        let pods = (0..)
+            .zip(&self.identities)
+            .filter_map(|(number, it)| Some((number, &it.as_ref()?.details.identity.labels)));
         self.pod_selectors.acquire(selector, pods)
     }
 
-    /// Adds an identity under a number that is free.
+    /// Adds an identity under a free number.
     pub fn set_identity(&mut self, number: u32, identity: Arc<Identity>) {
         let namespace = self.namespace(&identity.namespace);
         self.namespaces[namespace as usize].identities.push(number);
@@ -218,21 +212,21 @@ impl Index {
         let row = if self.rows_are_stale { Box::default() } else { self.row_of(number, namespace) };
         let ports = self.ports.acquire_list(&identity.ports);
         let sections = self.sections_of(number, namespace);
-        let more = Box::new(IdentityDetails { identity, egress_blocks: OnceLock::new() });
-        let resident = IndexedIdentity { row, sections, namespace, ports, more };
+        let details = Box::new(IdentityDetails { identity, egress_blocks: OnceLock::new() });
+        let indexed = IndexedIdentity { row, sections, namespace, ports, details };
         if number as usize >= self.identities.len() {
             self.identities.resize_with(number as usize + 1, || None);
         }
-        self.identities[number as usize] = Some(resident);
+        self.identities[number as usize] = Some(indexed);
     }
 
-    /// Takes an identity away.
+    /// Removes an identity; its number may be reused.
     pub fn remove_identity(&mut self, number: u32) {
-        let Some(resident) = self.identities.get_mut(number as usize).and_then(Option::take) else { return };
-        self.namespaces[resident.namespace as usize].identities.retain(|other| *other != number);
+        let Some(indexed) = self.identities.get_mut(number as usize).and_then(Option::take) else { return };
+        self.namespaces[indexed.namespace as usize].identities.retain(|other| *other != number);
         self.pod_selectors.remove(number);
-        self.ports.release_list(resident.ports);
-        for section in resident.sections.into_iter().flatten() {
+        self.ports.release_list(indexed.ports);
+        for section in indexed.sections.into_iter().flatten() {
             self.release_section(section);
         }
     }

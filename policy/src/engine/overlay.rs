@@ -1,4 +1,4 @@
-//! What a Git revision says of workloads, namespaces and Services, as far as identities depend on it.
+//! The parts of a Git revision on which identities depend: pod templates, namespaces and Services.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,7 +11,7 @@ use crate::resource::reads;
 use crate::resource::reads::pod::PodFields;
 use crate::resource::reads::service::{ServiceFields, ServicePort};
 
-/// What a revision says. It says nothing of what it does not hold.
+/// The state that a Git revision defines. It leaves objects that it does not contain unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct Overlay {
     /// Pod templates by workload.
@@ -22,26 +22,26 @@ pub struct Overlay {
     pub services: HashMap<(String, String), ServiceTemplate>,
 }
 
-/// What a pod template says of its pods' identity.
+/// The part of a pod template on which the identity of its pods depends.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Template {
-    /// Labels of the template.
+    /// Labels of the pods.
     pub labels: Labels,
-    /// Named ports.
+    /// Named ports of the pods' containers, sorted.
     pub ports: Vec<NamedPort>,
 }
 
-/// What a manifest says of a Service.
+/// The part of a Service manifest on which its backends depend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceTemplate {
-    /// Labels of the pods behind it.
+    /// `spec.selector`.
     pub selector: Labels,
-    /// Its ports.
+    /// `spec.ports`, with defaults.
     pub ports: Vec<ServicePort>,
 }
 
 impl Overlay {
-    /// Collects what objects of a revision say.
+    /// Collects the overlay of a revision's objects.
     #[must_use]
     pub fn of<'a>(objects: impl IntoIterator<Item = &'a Object>) -> Self {
         let mut overlay = Self::default();
@@ -78,8 +78,8 @@ impl Overlay {
     }
 }
 
-/// Live labels with what Git said (`base`) replaced by what it says (`head`). What somebody else added stays: the
-/// pod-template-hash, a mesh's injector, kustomize's common labels. Where Git no longer says anything they stay as they are.
+/// Live labels with those of Git's old state (`base`) replaced by those of its new state (`head`). Labels that others added stay:
+/// the pod-template-hash, those of a mesh's injector, kustomize's common labels. If `head` is `None`, nothing changes.
 #[must_use]
 pub fn replaced(live: &Labels, base: Option<&Labels>, head: Option<&Labels>) -> Labels {
     let Some(head) = head else { return live.clone() };

@@ -6,9 +6,9 @@ use crate::model::flow::{Direction, Protocol};
 /// A flow to one backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pair {
-    /// Who opened it.
+    /// The end that opens the connection.
     pub src: End,
-    /// Who answers.
+    /// The end that accepts the connection.
     pub dst: End,
     /// Transport protocol.
     pub protocol: Protocol,
@@ -18,13 +18,13 @@ pub struct Pair {
     pub dialled: Dialled,
 }
 
-/// What a client spoke to. A pod that reaches itself by its own address is subject to no policy; one that reaches itself through
-/// a Service is subject to admin policies, as upstream has it, and not to NetworkPolicies.
+/// The address that a client connects to. A pod that reaches itself by its own address is subject to no policy. A pod that
+/// reaches itself through a Service is subject to admin policies, by their specification, and not to NetworkPolicies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialled {
-    /// To the backend's own address.
+    /// The backend's own address.
     Backend,
-    /// To a Service's.
+    /// An address of a Service.
     Service,
 }
 
@@ -38,7 +38,7 @@ impl From<&Destination> for Dialled {
 }
 
 impl Pair {
-    /// The end that a policy of this direction would select.
+    /// The end that policies of a direction select: the source for egress, the destination for ingress.
     #[must_use]
     pub fn subject(&self, direction: Direction) -> &End {
         match direction {
@@ -47,7 +47,7 @@ impl Pair {
         }
     }
 
-    /// The other end.
+    /// The end opposite to the subject.
     #[must_use]
     pub fn peer(&self, direction: Direction) -> &End {
         match direction {

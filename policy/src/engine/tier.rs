@@ -1,10 +1,9 @@
-//! Tiers: who is asked first what becomes of a flow, and what is made of their answers.
+//! Tiers: the order in which policies decide about a flow, and how their answers combine.
 //!
-//! Admin policies stand before NetworkPolicies (`Admin`) or behind them (`Baseline`). Each tier accepts, denies or
-//! passes; one without an opinion passes, and what all pass is let through. Where a rule's match cannot be told from traffic, both
-//! are followed: only where they end differently the flow cannot be judged.
+//! Admin policies come before NetworkPolicies (`Admin`) or after them (`Baseline`). Each tier accepts, denies or passes; a tier
+//! without an opinion passes, and a flow that all tiers pass is allowed. If recorded traffic does not show whether a rule matches,
+//! both branches are followed, and the flow is undecidable only if they end differently.
 
+pub mod admin_index;
 pub mod chain;
-pub mod index;
-
 pub mod ruling;

@@ -1,4 +1,4 @@
-//! What one policy says of one flow, with its reason, and the words for it.
+//! The verdict of one policy on one flow, with its reason.
 
 use std::cmp::Reverse;
 use std::fmt;
@@ -9,29 +9,29 @@ use crate::policy::flow_question::Question;
 use crate::policy::network_policy::{Failed, Policy, Rule};
 use crate::policy::peer::PeerMatch;
 
-/// What one policy says of one flow in one direction, where it applies.
+/// The verdict of one policy that applies to a flow, in one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// A rule allows it.
+    /// A rule allows the flow.
     Allow {
         /// Index of the rule.
         rule: usize,
-        /// It rests on an `ipBlock` that takes in a pod or a node: enforcers differ.
+        /// The rule matches only by an `ipBlock` that contains the address of a pod or node. Enforcers differ on this.
         by_block_alone: bool,
     },
-    /// No policy can deny it.
+    /// No NetworkPolicy can deny the flow.
     Exempt(Exemption),
-    /// Enforcing the policy would deny it, were it alone.
+    /// The policy would deny the flow if it were enforced, whatever other policies allow.
     WouldDeny(Reason),
 }
 
-/// Why no policy can deny a flow.
+/// Why no NetworkPolicy can deny a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Exemption {
-    /// Between a pod and its own node.
+    /// The flow is between a pod and its own node.
     Node,
-    /// Between a pod and itself.
+    /// The flow is between a pod and itself.
     #[serde(rename = "self")]
     Itself,
 }
@@ -45,29 +45,29 @@ impl fmt::Display for Exemption {
     }
 }
 
-/// Why a flow would be denied. In this order of precedence.
+/// Why a policy denies a flow. If several reasons apply, the first of this list is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
-    /// The direction is in force and has no rules.
+    /// The policy restricts the direction and has no rules for it.
     NoRules,
-    /// The peer has an address of the pods' ranges, but which pod it was is not known: no selector can match.
+    /// The peer has an address in a pod range, but it is unknown which pod had it, so no selector can match.
     UnresolvedPeer {
-        /// The rule that came nearest.
+        /// Index of the rule that is nearest to a match.
         nearest: usize,
-        /// What of it did not match.
+        /// The part of the rule that does not match.
         failed: Failed,
     },
-    /// There are rules, and none matches.
+    /// The policy has rules, and none matches.
     NoRuleMatched {
-        /// The rule that came nearest.
+        /// Index of the rule that is nearest to a match.
         nearest: usize,
-        /// What of it did not match.
+        /// The part of the rule that does not match.
         failed: Failed,
     },
 }
 
 impl Reason {
-    /// The reason's name on the wire.
+    /// The name of the reason in JSON output.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -77,7 +77,7 @@ impl Reason {
         }
     }
 
-    /// The rule that came nearest, where there are rules.
+    /// Index of the rule that is nearest to a match; `None` if there are no rules.
     #[must_use]
     pub fn nearest(&self) -> Option<usize> {
         match *self {
@@ -88,23 +88,23 @@ impl Reason {
 }
 
 impl Policy {
-    /// The rule that takes a flow as the policy is written, whoever enforces it: the first of those by which every enforcer allows
-    /// it, else the first by which some do. That the policy selects the subject is the caller's to know.
+    /// Index of the rule that matches a flow by the Kubernetes specification, whatever the enforcer: the first by which every
+    /// enforcer allows the flow, or else the first by which some do. The caller has checked that the policy selects the subject.
     #[must_use]
-    pub fn rule_that_takes(&self, question: &Question<'_>) -> Option<usize> {
-        let takes = |(index, rule): (usize, &Rule)| {
+    pub fn matching_rule(&self, question: &Question<'_>) -> Option<usize> {
+        let matching = |(index, rule): (usize, &Rule)| {
             let by = rule.peers.matches(&question.peer, question.subject_namespace);
             (by != PeerMatch::No && rule.ports.contains(&question.port)).then_some((by, Reverse(index)))
         };
-        let Reverse(rule) = self.rules(question.direction).iter().enumerate().filter_map(takes).max()?.1;
+        let Reverse(rule) = self.rules(question.direction).iter().enumerate().filter_map(matching).max()?.1;
         Some(rule)
     }
 }
 
-/// What is to be said of an allow that not every enforcer gives.
+/// The note on an allow that depends on the enforcer ([`Verdict::Allow`] with `by_block_alone`).
 pub const BY_BLOCK_ALONE: &str =
-    "allowed only by an ipBlock that takes in a pod or node address: enforcers differ there";
+    "allowed only by an ipBlock that contains the address of a pod or node; enforcers differ on this";
 
-/// What is to be said of traffic from a pod to its own node.
+/// The note on traffic from a pod to its own node, which depends on the enforcer.
 pub const TO_OWN_NODE: &str =
-    "from a pod to its own node: most enforcers let it pass whatever the policies say, some do not";
+    "from a pod to its own node: most enforcers always allow this traffic, some apply policies to it";

@@ -1,4 +1,4 @@
-//! A world: who lives in it and which policies hold. It answers what becomes of a flow.
+//! A world: a cluster, the identities of its pods, and the policies in force. It judges flows.
 
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
@@ -9,22 +9,82 @@ use crate::cluster::inventory::Cluster;
 use crate::cluster::ownership::End;
 use crate::engine::end_decision::EndDecision;
 use crate::engine::identities::Identities;
+use crate::engine::index::Index;
+use crate::engine::index::batch::{BatchVerdicts, FlowKey};
 use crate::engine::index::directory::Directory;
-use crate::engine::index::terms::ResolvedDialect;
+use crate::engine::index::resolved_dialect::ResolvedDialect;
 use crate::engine::index::view::View;
-use crate::engine::index::{BatchVerdicts, EndKind, FlowKey, Index};
 use crate::engine::pair::Pair;
-use crate::engine::tier::index::{TierQuery, Tiers};
+use crate::engine::tier::admin_index::{AdminPolicyIndex, AdminQuery};
 use crate::engine::verdict::Verdict;
 use crate::model::dialect::Dialect;
 use crate::model::flow::Direction;
 use crate::model::policy_id::PolicyId;
 use crate::model::policy_ref::PolicyRef;
 use crate::policy::admin_policy::AdminPolicy;
+use crate::policy::end_kind::EndKind;
 use crate::policy::flow_question::Question;
 use crate::policy::network_policy::Policy;
 
-/// A world.
+/// A cluster with identities and policies. There is one before a change and one after it.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use foretell_policy::cluster::inventory::Cluster;
+/// use foretell_policy::engine::end_decision::EndDecision;
+/// use foretell_policy::engine::identities::Identities;
+/// use foretell_policy::engine::pair::{Dialled, Pair};
+/// use foretell_policy::engine::verdict::Verdict;
+/// use foretell_policy::engine::world::World;
+/// use foretell_policy::model::flow::{Direction, Line};
+/// use foretell_policy::policy::network_policy::Policy;
+/// use foretell_policy::resource::object::origin::Origin;
+/// use foretell_policy::resource::read::read;
+/// use serde_json::json;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let pod = |name: &str, ip: &str| {
+///     json!({
+///         "apiVersion": "v1", "kind": "Pod",
+///         "metadata": {"name": name, "namespace": "shop", "labels": {"app": name}},
+///         "spec": {"nodeName": "n1", "containers": [{"name": name, "image": name}]},
+///         "status": {"phase": "Running", "podIP": ip},
+///     })
+/// };
+/// let policy = json!({
+///     "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+///     "metadata": {"name": "db", "namespace": "shop"},
+///     "spec": {
+///         "podSelector": {"matchLabels": {"app": "db"}},
+///         "ingress": [{"from": [{"podSelector": {"matchLabels": {"app": "web"}}}], "ports": [{"port": 5432}]}],
+///     },
+/// });
+/// let mut objects = Vec::new();
+/// for value in [pod("web", "10.1.1.1"), pod("db", "10.1.1.2"), policy] {
+///     objects.extend(read(value, &Origin::Cluster)?);
+/// }
+/// let cluster = Cluster::build(&objects);
+/// let identities = Arc::new(Identities::as_recorded(&cluster));
+/// let policies = objects.iter().filter_map(Policy::of).map(Arc::new).collect();
+/// let world = World::new(&cluster, identities, policies);
+///
+/// let line = r#"{"start": "2026-01-01T12:00:00Z", "end": "2026-01-01T12:00:01Z", "src": {"ip": "10.1.1.1"},
+///     "dst": {"ip": "10.1.1.2"}, "protocol": "TCP", "port": 5432}"#;
+/// let Line::Flow(flow) = Line::parse(line.as_bytes())? else { return Err("not a flow".into()) };
+/// let ends = cluster.resolve(&flow);
+/// let backend = world.view().backends(&ends, flow.protocol, flow.port, flow.start)[0];
+/// let dialled = Dialled::from(&ends.dst);
+/// let pair = Pair { src: ends.src, dst: backend.end, protocol: flow.protocol, port: backend.port, dialled };
+///
+/// // The verdict of the one policy that applies at the destination, and the joint decision at each end.
+/// let verdicts: Vec<Verdict> = world.verdicts(&pair, Direction::Ingress).map(|(_, verdict)| verdict).collect();
+/// assert_eq!(verdicts, [Verdict::Allow { rule: 0, by_block_alone: false }]);
+/// assert!(matches!(world.decide(&pair, Direction::Ingress), EndDecision::Allowed { rule: 0, .. }));
+/// assert_eq!(world.decide(&pair, Direction::Egress), EndDecision::Open);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct World<'c> {
     cluster: &'c Cluster,
@@ -32,19 +92,19 @@ pub struct World<'c> {
     policies: Vec<PolicyId>,
     index: Index,
     /// Admin policies.
-    tiers: Tiers,
-    /// For flows in bulk alone.
+    tiers: AdminPolicyIndex,
+    /// Built when [`World::judge`] is first called.
     directory: OnceLock<Directory>,
 }
 
 impl<'c> World<'c> {
-    /// A world of these identities and policies, which mean what upstream's text says. The policies are ordered by reference.
+    /// A world with these identities and policies, which are read by upstream's text. The policies are ordered by reference.
     #[must_use]
     pub fn new(cluster: &'c Cluster, identities: Arc<Identities>, policies: Vec<Arc<Policy>>) -> Self {
         Self::in_dialect(Dialect::UPSTREAM, cluster, identities, policies)
     }
 
-    /// A world in which policies mean what an enforcer takes them to mean.
+    /// A world in which policies are read as an enforcer reads them.
     #[must_use]
     pub fn in_dialect(
         dialect: Dialect,
@@ -53,10 +113,10 @@ impl<'c> World<'c> {
         mut policies: Vec<Arc<Policy>>,
     ) -> Self {
         policies.sort_by(|a, b| a.reference.order().cmp(&b.reference.order()));
-        let terms = ResolvedDialect::of(dialect, cluster, &identities);
-        let index = Index::build(terms, identities.namespaces(), identities.all(), &policies);
+        let dialect = ResolvedDialect::of(dialect, cluster, &identities);
+        let index = Index::build(dialect, identities.namespaces(), identities.all(), &policies);
         let policies = index.policies().map(|(id, _)| id).collect();
-        Self { cluster, identities, policies, index, tiers: Tiers::default(), directory: OnceLock::new() }
+        Self { cluster, identities, policies, index, tiers: AdminPolicyIndex::default(), directory: OnceLock::new() }
     }
 
     /// The same world in another dialect.
@@ -72,13 +132,13 @@ impl<'c> World<'c> {
     /// The same world with these admin policies.
     #[must_use]
     pub fn with_admin_policies(mut self, policies: Vec<Arc<AdminPolicy>>) -> Self {
-        self.tiers = Tiers::new(&self.identities, policies);
+        self.tiers = AdminPolicyIndex::new(&self.identities, policies);
         self
     }
 
-    /// Adds a policy, or puts it in the place of the one of its name and kind, which is given back.
+    /// Adds a policy. Returns the policy of the same kind, namespace and name that it replaces, if there was one.
     pub fn set(&mut self, policy: &Arc<Policy>) -> Option<Arc<Policy>> {
-        // First the new one: what both name need not be forgotten in between.
+        // The new one is added first, so that what both of them name is not removed in between.
         let id = self.index.add_policy(policy);
         let former = match self.place(&policy.reference) {
             Ok(place) => Some(std::mem::replace(&mut self.policies[place], id)),
@@ -96,7 +156,7 @@ impl<'c> World<'c> {
         former
     }
 
-    /// Takes a policy away.
+    /// Removes a policy; nothing happens if there is none of this reference.
     pub fn remove(&mut self, reference: &PolicyRef) {
         if let Ok(place) = self.place(reference) {
             let id = self.policies.remove(place);
@@ -105,11 +165,11 @@ impl<'c> World<'c> {
         }
     }
 
-    /// What is to be known of this world with this policy in it, in place of the one of its name and kind. A world is long in the
-    /// making, and a policy enters and leaves it in no time.
-    pub fn with_policy<T>(&mut self, policy: &Arc<Policy>, ask: impl FnOnce(&Self) -> T) -> T {
+    /// Calls `query` with this policy in the world, in place of the one of the same kind, namespace and name, and then restores
+    /// the world. Building a world is expensive; adding or removing one policy is cheap.
+    pub fn with_policy<T>(&mut self, policy: &Arc<Policy>, query: impl FnOnce(&Self) -> T) -> T {
         let former = self.set(policy);
-        let answer = ask(self);
+        let answer = query(self);
         match former {
             Some(former) => _ = self.set(&former),
             None => self.remove(&policy.reference),
@@ -117,27 +177,27 @@ impl<'c> World<'c> {
         answer
     }
 
-    /// Where a policy stands among the others, or would.
+    /// The place of a policy in `policies`, or the place at which to insert it.
     fn place(&self, reference: &PolicyRef) -> Result<usize, usize> {
         self.policies.binary_search_by(|id| self.policy(*id).reference.order().cmp(&reference.order()))
     }
 
-    /// What policies see of its pods, namespaces and Services.
+    /// What policies see of the pods, namespaces and Services.
     #[must_use]
     pub fn identities(&self) -> &Identities {
         &self.identities
     }
 
-    /// The cluster beneath.
+    /// The cluster as it was recorded.
     #[must_use]
     pub fn cluster(&self) -> &'c Cluster {
         self.cluster
     }
 
-    /// A policy of this world.
+    /// The policy of an id.
     ///
     /// # Panics
-    /// Where the id is another world's.
+    /// If the id is not of this world, or its policy was removed.
     #[must_use]
     pub fn policy(&self, id: PolicyId) -> &Policy {
         self.index.policy(id)
@@ -150,65 +210,67 @@ impl<'c> World<'c> {
 
     /// The admin policies.
     #[must_use]
-    pub fn tiers(&self) -> &Tiers {
+    pub fn tiers(&self) -> &AdminPolicyIndex {
         &self.tiers
     }
 
-    /// The blocks by which policies tell apart to whom a client speaks.
+    /// The blocks by which policies distinguish the destinations of a client, sorted.
     #[must_use]
     pub fn blocks(&self, client: &End) -> Cow<'_, [IpNet]> {
         self.view().blocks(client)
     }
 
-    /// Its policies, resolved.
+    /// The policies, resolved against the identities.
     #[must_use]
     pub fn index(&self) -> &Index {
         &self.index
     }
 
-    /// What the world is made of.
+    /// The parts of the world, for queries.
     #[must_use]
     pub fn view(&self) -> View<'_> {
         View { cluster: self.cluster, identities: &self.identities, index: &self.index, tiers: &self.tiers }
     }
 
-    /// What each policy that applies says of a flow, taken alone.
+    /// The verdict of each policy that applies to a flow, in isolation.
     pub fn verdicts(&self, pair: &Pair, direction: Direction) -> impl Iterator<Item = (PolicyId, Verdict)> {
         self.view().answers(pair, direction).map(|(policy, answer)| (policy, answer.verdict()))
     }
 
-    /// What each policy that applies says of each of many flows.
-    pub fn judge(&self, flows: &[FlowKey], said: &mut BatchVerdicts) {
+    /// Judges many flows and appends the verdict of each policy that applies to `verdicts`.
+    pub fn judge(&self, flows: &[FlowKey], verdicts: &mut BatchVerdicts) {
         let view = self.view();
         let directory = self.directory.get_or_init(|| Directory::of(view.cluster, view.identities));
-        view.judge(directory, flows, said);
+        view.judge(directory, flows, verdicts);
     }
 
-    /// What all policies together make of a flow at one end: one tier after the other.
+    /// The joint decision of all policies about a flow at one end, by the chain of tiers.
     #[must_use]
     pub fn decide(&self, pair: &Pair, direction: Direction) -> EndDecision {
         self.view().decide(pair, direction)
     }
 
-    /// The flow as admin policies of its subject see it; `None` where none can speak of it.
+    /// The query for the admin policies that select the subject of a flow; `None` if there are none, or if the flow is from a pod
+    /// to itself by its own address.
     #[must_use]
-    pub fn tier_question(&self, pair: &Pair, direction: Direction) -> Option<TierQuery<'_>> {
-        self.view().tier_question(pair, direction)
+    pub fn admin_query(&self, pair: &Pair, direction: Direction) -> Option<AdminQuery<'_>> {
+        self.view().admin_query(pair, direction)
     }
 
-    /// What policies mean here.
+    /// The dialect in which policies are read.
     #[must_use]
     pub fn dialect(&self) -> Dialect {
         self.view().dialect()
     }
 
-    /// The flow as a policy of its subject sees it.
+    /// The flow in the form that rules of a policy are matched against.
     #[must_use]
     pub fn question(&self, pair: &Pair, direction: Direction) -> Question<'_> {
         self.view().question(pair, direction)
     }
 
-    /// Whether an end is a pod, by its address or its observer's word, of which nothing else is known.
+    /// Whether an end is an unknown pod: its address or the observer of the flow shows that it is a pod, and the snapshot does not
+    /// contain it.
     #[must_use]
     pub fn is_unresolved(&self, end: &End) -> bool {
         self.view().kind(end) == EndKind::Unresolved

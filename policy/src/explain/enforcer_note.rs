@@ -1,15 +1,15 @@
-//! What is to be said of a denial that an enforcer gives and upstream's text does not.
+//! The note on a denial that an enforcer gives and upstream's text does not.
 
-use crate::engine::index::EndKind;
 use crate::engine::index::view::View;
 use crate::engine::pair::Pair;
 use crate::model::dialect::deviations::Deviation;
 use crate::model::dialect::{ByBlock, Dialect, Excepts};
 use crate::model::flow::Direction;
 use crate::model::words::rule_name;
+use crate::policy::end_kind::EndKind;
 use crate::policy::network_policy::Policy;
 
-/// `; as upstream has it ingress[0] allows it, but for Cilium an ipBlock takes no pod`. Nothing where the text denies it too.
+/// The note, to append to the message of a denial. `None` if upstream's text denies the flow as well.
 pub(crate) fn on_denial(view: &View<'_>, policy: &Policy, pair: &Pair, direction: Direction) -> Option<String> {
     let dialect = view.dialect();
     let (peer, title) = (pair.peer(direction), dialect.cni.title());
@@ -17,16 +17,16 @@ pub(crate) fn on_denial(view: &View<'_>, policy: &Policy, pair: &Pair, direction
     let is_own_node = |subject| view.is_own_node(subject, peer) && direction == Direction::Egress;
     let is_judged = dialect.deviations().any(|it| it == Deviation::OwnNodeIsJudged)
         && pair.subject(direction).pod().is_some_and(is_own_node);
-    let taking = policy.rule_that_takes(&view.question(pair, direction));
-    let text = taking.map(|rule| (rule, deviation(dialect, view.kind(peer), direction, policy, rule)));
+    let matching = policy.matching_rule(&view.question(pair, direction));
+    let by_text = matching.map(|rule| (rule, deviation(dialect, view.kind(peer), direction, policy, rule)));
     let judged = Deviation::OwnNodeIsJudged;
-    match (is_judged, text) {
+    match (is_judged, by_text) {
         (false, None) => None,
         (true, None) => Some(format!("; for {title} {judged}")),
         (true, Some((_, deviation))) => Some(format!("; for {title} {judged}, and {deviation}")),
         (false, Some((rule, deviation))) => {
             let rule = rule_name(direction, rule);
-            Some(format!("; as upstream has it {rule} allows it, but for {title} {deviation}"))
+            Some(format!("; by the Kubernetes specification {rule} allows it, but for {title} {deviation}"))
         }
     }
 }

@@ -1,43 +1,85 @@
-//! Verdicts, flow by flow: nothing is summed, united or remembered.
+//! The verdict of every policy on a single flow.
 
 use serde::Serialize;
 
 use crate::cluster::ownership::Destination;
 use crate::cluster::party::Party;
 use crate::engine::backends::Backend;
-use crate::engine::index::EndKind;
 use crate::engine::index::view::View;
 use crate::engine::pair::{Dialled, Pair};
 use crate::engine::verdict::{BY_BLOCK_ALONE, Exemption, TO_OWN_NODE, Verdict};
 use crate::engine::world::World;
-use crate::explain::enforcer_note as remark;
+use crate::explain::enforcer_note;
 use crate::explain::nearest::RuleMismatch;
 use crate::model::dialect::ToOwnNode;
 use crate::model::flow::{Direction, Flow};
 use crate::model::policy_id::PolicyId;
 use crate::model::policy_ref::PolicyRef;
+use crate::policy::end_kind::EndKind;
 use crate::policy::tier::TierName;
 use crate::resource::admin::view::AdminAction;
 
 mod tiers;
 
-/// What is said of one flow.
+/// The verdicts on one flow.
 #[derive(Clone, Debug, Default)]
 pub struct FlowVerdicts<'a> {
-    /// A line for each policy and direction that applies, by the policy's namespace and name, direction, and kind.
+    /// A line for each policy that applies, in each direction, ordered by the policy's namespace and name, direction, and kind.
     pub lines: Vec<VerdictLine<'a>>,
-    /// Ends that are pods, by their address or their observer's word, and that the snapshot does not know: what policies
-    /// say of them cannot be told.
+    /// Directions whose subject is an unknown pod: its address or the observer of the flow shows that it is a pod, and the
+    /// snapshot does not contain it. Which policies select it is unknown.
     pub unresolved_subjects: Vec<Direction>,
 }
 
-/// Judges a flow by every policy of a world, each taken alone.
+/// Judges a flow by every policy of a world, each in isolation. `index` is the flow's line in its file, counted from 0.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use foretell_policy::cluster::inventory::Cluster;
+/// use foretell_policy::engine::identities::Identities;
+/// use foretell_policy::engine::world::World;
+/// use foretell_policy::explain::evaluation::evaluate;
+/// use foretell_policy::model::flow::Line;
+/// use foretell_policy::policy::network_policy::Policy;
+/// use foretell_policy::resource::object::origin::Origin;
+/// use foretell_policy::resource::read::read;
+/// use serde_json::json;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let pod = json!({
+///     "apiVersion": "v1", "kind": "Pod",
+///     "metadata": {"name": "db", "namespace": "data", "labels": {"app": "db"}},
+///     "spec": {"nodeName": "n1", "containers": [{"name": "db", "image": "db"}]},
+///     "status": {"phase": "Running", "podIP": "10.1.1.1"},
+/// });
+/// let policy = json!({
+///     "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+///     "metadata": {"name": "deny-all", "namespace": "data"},
+///     "spec": {"podSelector": {}, "policyTypes": ["Ingress"]},
+/// });
+/// let mut objects = Vec::new();
+/// for value in [pod, policy] {
+///     objects.extend(read(value, &Origin::Cluster)?);
+/// }
+/// let cluster = Cluster::build(&objects);
+/// let identities = Arc::new(Identities::as_recorded(&cluster));
+/// let world = World::new(&cluster, identities, objects.iter().filter_map(Policy::of).map(Arc::new).collect());
+///
+/// let line = r#"{"start": "2026-01-01T12:00:00Z", "end": "2026-01-01T12:00:01Z", "src": {"ip": "203.0.113.9"},
+///     "dst": {"ip": "10.1.1.1"}, "protocol": "TCP", "port": 5432}"#;
+/// let Line::Flow(flow) = Line::parse(line.as_bytes())? else { return Err("not a flow".into()) };
+/// let verdicts = evaluate(&world, &flow, 0);
+/// assert_eq!(verdicts.lines[0].message.as_deref(), Some("policy has no ingress rules: every ingress flow is denied"));
+/// # Ok(())
+/// # }
+/// ```
 #[must_use]
 pub fn evaluate<'a>(world: &'a World<'_>, flow: &Flow, index: u64) -> FlowVerdicts<'a> {
     evaluate_in(&world.view(), flow, index)
 }
 
-/// The same, of what a world is made of.
+/// The same as [`evaluate`], for the view of a world.
 #[must_use]
 pub fn evaluate_in<'a>(view: &View<'a>, flow: &Flow, index: u64) -> FlowVerdicts<'a> {
     let ends = view.cluster.resolve(flow);
@@ -52,12 +94,12 @@ pub fn evaluate_in<'a>(view: &View<'a>, flow: &Flow, index: u64) -> FlowVerdicts
             evaluated.unresolved_subjects.push(direction);
         }
     }
-    let mut rulings = tiers::AdminVerdicts::default();
+    let mut admin_verdicts = tiers::AdminVerdicts::default();
     let dialled = Dialled::from(&ends.dst);
     for Backend { end, port } in &backends {
         let pair = Pair { src: ends.src, dst: *end, protocol: flow.protocol, port: *port, dialled };
         for direction in Direction::BOTH {
-            rulings.add(view, &pair, direction);
+            admin_verdicts.add(view, &pair, direction);
         }
     }
     let service = match ends.dst {
@@ -66,20 +108,20 @@ pub fn evaluate_in<'a>(view: &View<'a>, flow: &Flow, index: u64) -> FlowVerdicts
     };
     let backend_of = service.map(|service| format!("Service {}/{}", service.namespace, service.name));
     evaluated.lines = view
-        .said(&ends, &backends, flow.protocol)
+        .verdicts_by_policy(&ends, &backends, flow.protocol)
         .into_iter()
-        .map(|((direction, policy), (answer, pair))| {
-            let about = JudgedPair { verdict: answer.verdict(), pair };
+        .map(|((direction, policy), (verdict, pair))| {
+            let about = JudgedPair { verdict: verdict.verdict(), pair };
             line(view, index, policy, direction, &about, backend_of.as_deref())
         })
-        .chain(rulings.lines(view, index, backend_of.as_deref()))
+        .chain(admin_verdicts.lines(view, index, backend_of.as_deref()))
         .collect();
     let order = |line: &VerdictLine<'a>| (&line.policy.namespace, &line.policy.name, line.direction, line.policy.kind);
     evaluated.lines.sort_by(|a, b| order(a).cmp(&order(b)));
     evaluated
 }
 
-/// A verdict of one policy, and which backend it is about.
+/// The verdict of one policy, and the backend that it is about.
 #[derive(Clone, Copy)]
 struct JudgedPair {
     verdict: Verdict,
@@ -114,8 +156,8 @@ fn line<'a>(
             VerdictLine { rule: Some(rule), message, ..allow }
         }
         Verdict::Exempt(exemption) => {
-            let is_said = view.index.terms().dialect.to_own_node != ToOwnNode::Unsaid;
-            let to_node = exemption == Exemption::Node && direction == Direction::Egress && !is_said;
+            let is_specified = view.index.resolved_dialect().dialect.to_own_node != ToOwnNode::Unspecified;
+            let to_node = exemption == Exemption::Node && direction == Direction::Egress && !is_specified;
             let message = to_node.then(|| TO_OWN_NODE.to_owned());
             VerdictLine { exempt: Some(exemption), message, ..allow }
         }
@@ -123,7 +165,7 @@ fn line<'a>(
             let peer = Party::of(pair.peer(direction), view.cluster).to_string();
             let question = view.question(pair, direction);
             let mut message = policy.explain(&reason, &question, &peer);
-            message.extend(remark::on_denial(view, policy, pair, direction));
+            message.extend(enforcer_note::on_denial(view, policy, pair, direction));
             if let Some(service) = backend_of {
                 let backend = Party::of(&pair.dst, view.cluster);
                 message = format!("{message} (backend {backend} of {service})");
@@ -139,39 +181,40 @@ fn line<'a>(
     }
 }
 
-/// A line of `foretell evaluate --format ndjson`: what one policy says of one flow in one direction.
+/// A line of `foretell evaluate --format ndjson`: the verdict of one policy on one flow in one direction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VerdictLine<'a> {
-    /// The flow's line number in its file, less one.
+    /// The line of the flow in its file, counted from 0.
     pub flow: u64,
     /// The policy.
     pub policy: &'a PolicyRef,
     /// The direction.
     pub direction: Direction,
-    /// `Allow` or `WouldDeny`; of an admin policy also `Unknown`.
+    /// `Allow` or `WouldDeny`; for an admin policy also `Unknown`.
     pub verdict: VerdictName,
-    /// Index of the allowing rule; of an admin policy that of the rule that takes, or may take, the flow.
+    /// Index of the rule that allows the flow; for an admin policy that of the rule that matches, or may match, the flow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<usize>,
-    /// Why no policy can deny it.
+    /// Why no NetworkPolicy can deny the flow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exempt: Option<Exemption>,
-    /// Why it would be denied.
+    /// Why the policy would deny the flow: the name of a [`Reason`](crate::engine::verdict::Reason), `DeniedByRule` or
+    /// `CannotBeJudged`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
-    /// Of a NetworkPolicy's denial: the rule that came nearest, and what of it failed.
+    /// For a denial by a NetworkPolicy: the nearest rule, and why it does not match.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nearest: Option<RuleMismatch>,
-    /// The reason, or what is to be said of an allow, as a sentence.
+    /// The reason of a denial, or a note on an allow, as a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// Of an admin policy: the rule's action, and in which tier and by which priority it is asked.
+    /// For an admin policy: its tier and priority, and the action of the rule.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub admin_policies: Option<AdminLine>,
 }
 
-/// What a line of an admin policy says besides.
+/// The additional fields of a line of an admin policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct AdminLine {
     /// Its tier.
@@ -179,11 +222,11 @@ pub struct AdminLine {
     /// Its priority, if its kind has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<i32>,
-    /// What the rule does: `Accept`, whatever its kind calls it, `Deny`, or `Pass`.
+    /// The action of the rule: `Accept` (called `Allow` by some kinds), `Deny`, or `Pass`.
     pub action: AdminAction,
 }
 
-/// The verdicts on the wire. That a policy does not apply is told by there being no line.
+/// The verdict in JSON output. A policy that does not apply has no line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[expect(missing_docs, reason = "the names are the meaning")]
 pub enum VerdictName {

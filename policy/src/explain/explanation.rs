@@ -1,5 +1,5 @@
-//! Whether one connection may be made, with the walk through the tiers at both of its ends: what `foretell explain` prints as
-//! JSON, and what its text shows.
+//! Whether one connection is allowed, with the walk through the tiers at both of its ends. `foretell explain` prints this as JSON
+//! and renders its text from it. The entry point is [`query::explain`].
 //!
 //! `schemaVersion` is [`SCHEMA_VERSION`]; within a version fields are added, never renamed or removed.
 
@@ -14,65 +14,63 @@ use crate::model::flow::{Direction, Protocol};
 use crate::model::policy_ref::PolicyRef;
 use crate::policy::tier::TierName;
 
-mod asked;
 mod audits;
 pub mod ends;
+pub mod query;
 mod sentence;
 pub mod walk;
-
-pub use crate::explain::explanation::asked::{ExplainQuery, explain};
 
 /// Version of the JSON form.
 pub const SCHEMA_VERSION: u32 = 2;
 
-/// The answer to one question, and why.
+/// The answer to a query, with its reasons.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Explanation {
     /// Version of this form.
     pub schema_version: u32,
-    /// Whether the connection may be made; of pods that differ, of those that fare worst.
+    /// Whether the connection is allowed; if pairs of pods differ, the answer of the worst pair.
     pub answer: Reachability,
-    /// Exit status of `foretell explain`: 0 it may, 1 it may not, 2 that cannot be told.
+    /// Exit status of `foretell explain`: 0 allowed, 1 denied, 2 unknown.
     pub exit_status: u8,
-    /// The answer and why, as one sentence.
+    /// The answer with its reason, as one sentence.
     pub sentence: String,
-    /// Whose meaning of policies it was judged by, as `--cni` takes it: `upstream`, `cilium`, ...
+    /// The enforcer as which policies were read, as `--cni` accepts it: `upstream`, `cilium`, ...
     #[schemars(with = "String")]
     pub cni: Dialect,
-    /// What is to be known of it, each a sentence.
+    /// Remarks on the answer, each a sentence.
     pub notes: Vec<String>,
-    /// Who would open the connection.
+    /// The unambiguous name of the client.
     pub from: String,
-    /// Who would answer.
+    /// The unambiguous name of the server.
     pub to: String,
     /// Transport protocol.
     pub protocol: Protocol,
-    /// The port that is dialled.
+    /// The port that the client connects to.
     pub port: u16,
-    /// When: pods that live then are meant.
+    /// The time: names refer to pods that run at this time.
     #[schemars(with = "String")]
     pub at: Timestamp,
-    /// The pods at both ends, in groups that fare alike; those that fare worst first.
+    /// The pairs of pods, in groups with the same result, the worst first.
     pub cases: Vec<PairGroup>,
-    /// What the audit policies that select one of the ends would say if they were promoted, each by itself.
+    /// What each audit policy that selects one of the ends would decide if it alone were promoted.
     pub audits: Vec<AuditStep>,
 }
 
-/// Whether a connection may be made.
+/// Whether a connection is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Reachability {
-    /// It may not.
+    /// It is denied.
     No,
-    /// That cannot be told.
+    /// It is unknown whether it is allowed.
     Unknown,
-    /// It may.
+    /// It is allowed.
     Yes,
 }
 
 impl Reachability {
-    /// The exit status that tells it.
+    /// The exit status of `foretell explain`.
     #[must_use]
     pub fn exit_status(self) -> u8 {
         match self {
@@ -93,24 +91,23 @@ impl From<Permission> for Reachability {
     }
 }
 
-/// Clients and servers that fare alike.
+/// Pairs of clients and servers with the same result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PairGroup {
-    /// Whether these connections may be made.
+    /// Whether these connections are allowed.
     pub answer: Reachability,
-    /// How many pairs of a client's address and a server's fare so. Of a Service's pods that policies cannot tell apart one
-    /// counts.
+    /// The number of pairs of a client's address and a server's. Pods of a Service that policies cannot distinguish count as one.
     pub pairs: u64,
-    /// One of the clients: `namespace/Pod/name`, or an address.
+    /// An example of the clients: `namespace/Pod/name`, or an address.
     pub client: String,
-    /// One of the servers.
+    /// An example of the servers.
     pub server: String,
-    /// The port at that server: behind a Service it may be another than the one that is dialled.
+    /// The port at that server. Behind a Service it may differ from the port that the client connects to.
     pub port: u16,
-    /// What leaves the client.
+    /// The walk at the client.
     pub egress: Walk,
-    /// What arrives at the server.
+    /// The walk at the server.
     pub ingress: Walk,
 }
 
@@ -118,103 +115,103 @@ pub struct PairGroup {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Walk {
-    /// Whether the connection passes this end.
+    /// Whether this end allows the connection.
     pub answer: Reachability,
-    /// The tier that decides; absent: none does, so that it passes by default, or it cannot be told.
+    /// The tier that decides. Absent if no tier decides, so that the connection is allowed by default, or if the answer is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decided_by: Option<TierName>,
-    /// Why, as part of a sentence.
+    /// The reason, as part of a sentence.
     pub why: String,
-    /// The tiers in their order; none where no policy can select this end.
+    /// The tiers in their order; empty if no policy can select this end.
     pub tiers: Vec<TierStep>,
 }
 
-/// What a tier makes of it.
+/// The answer of a tier.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TierStep {
-    /// Which.
+    /// The name of the tier.
     pub tier: TierName,
-    /// What it says, where no rule takes the connection of which that is not known.
+    /// The tier's answer, assuming that undecidable rules do not match.
     pub outcome: TierOutcome,
-    /// Its policies that select this end, in the order in which they are asked.
+    /// Its policies that select this end, in the order in which they are evaluated.
     pub policies: Vec<PolicyStep>,
-    /// What else is to be said.
+    /// A remark, for example on two rules whose order is undefined.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
 impl TierStep {
-    /// A tier of which no policy selects this end, or that is not asked.
+    /// A tier without policies that select this end, or one that is not reached.
     pub(crate) fn without_policies(tier: TierName, outcome: TierOutcome) -> Self {
         Self { tier, outcome, policies: Vec::new(), note: None }
     }
 }
 
-/// What a tier says.
+/// The answer of a tier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum TierOutcome {
-    /// It passes for good.
+    /// The connection is allowed at this end.
     Accepts,
-    /// It is denied for good.
+    /// The connection is denied.
     Denies,
-    /// The next tier is to say.
+    /// The next tier decides.
     Passes,
-    /// An earlier tier has decided.
-    NotAsked,
+    /// An earlier tier decided.
+    NotReached,
 }
 
-/// What a policy says.
+/// The answer of a policy, in isolation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyStep {
-    /// Which.
+    /// The policy.
     pub policy: PolicyRef,
-    /// Of an admin policy, if its kind has one.
+    /// The priority of an admin policy, if its kind has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<i32>,
-    /// What it says.
+    /// Its answer.
     pub outcome: PolicyOutcome,
-    /// The rule that allows, takes or may take it: `ingress[1]`.
+    /// The rule that allows, matches or may match the connection: `ingress[1]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
-    /// Why, as a sentence.
+    /// The reason, as a sentence.
     pub message: String,
-    /// Where no rule of a NetworkPolicy allows it: the one that came nearest, and what of it failed.
+    /// If no rule of a NetworkPolicy allows the connection: the nearest rule, and why it does not match.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nearest: Option<RuleMismatch>,
 }
 
-/// What a policy says.
+/// The answer of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum PolicyOutcome {
-    /// A rule allows or accepts it.
+    /// A rule allows or accepts the connection.
     Allows,
-    /// A rule of an admin policy denies it, or no rule of a NetworkPolicy allows it.
+    /// A rule of an admin policy denies the connection, or no rule of a NetworkPolicy allows it.
     Denies,
-    /// A rule of an admin policy leaves it to the tiers that follow.
+    /// A rule of an admin policy passes the connection on to the next tier.
     PassesOn,
-    /// No rule of an admin policy takes it.
+    /// No rule of an admin policy matches.
     NoMatch,
-    /// Whether a rule takes it is not known.
+    /// It is unknown whether a rule matches.
     Unknown,
-    /// No NetworkPolicy can deny it.
+    /// No NetworkPolicy can deny the connection.
     Exempt,
 }
 
-/// What an audit policy would say.
+/// What an audit policy would decide if it were promoted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditStep {
-    /// Of which traffic of the end that it selects.
+    /// The direction in which it restricts the end that it selects.
     pub direction: Direction,
-    /// What it says, alone.
+    /// Its answer, in isolation.
     #[serde(flatten)]
     pub step: PolicyStep,
-    /// The answer if this policy were promoted and all else stayed.
+    /// The answer if this policy were promoted and nothing else changed.
     pub answer_if_promoted: Reachability,
-    /// Whether that is another answer.
+    /// Whether that differs from the current answer.
     pub changes_answer: bool,
 }

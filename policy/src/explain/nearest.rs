@@ -1,5 +1,5 @@
-//! Why a rule does not take a flow, entry by entry, as data. It is worked out from the policy's text once somebody reads it: the
-//! engine itself knows no more than which rule came nearest, and whether peer or port failed.
+//! Why a rule does not match a flow, entry by entry, as data. This is computed from the policy when it is needed; a verdict only
+//! contains the index of the nearest rule, and whether peer or port does not match.
 
 use std::net::IpAddr;
 
@@ -18,84 +18,82 @@ use crate::policy::port::Port;
 
 mod peers;
 mod ports;
-mod words;
+pub(crate) mod words;
 
-pub(crate) use crate::explain::nearest::words::describe;
-
-/// The rule that came nearest to a flow, and what of it failed.
+/// The rule that is nearest to matching a flow, and why it does not match.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RuleMismatch {
     /// The rule: `ingress[1]`.
     pub rule: String,
-    /// What of it failed.
+    /// The part of the rule that does not match.
     pub failed: Failed,
-    /// Why its entries do not take the peer, the nearest first and at most ten; empty where the rule takes it.
+    /// Why its entries do not match the peer, the nearest first and at most ten; empty if the rule matches the peer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<PeerMismatch>,
-    /// How many more entries do not take the peer either.
+    /// The number of further entries that do not match the peer.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub more_peers: u64,
-    /// Why its ports are others, the nearest first and at most ten; empty where the rule takes the port.
+    /// Why its entries do not match the port, the nearest first and at most ten; empty if the rule matches the port.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<PortMismatch>,
-    /// How many more ports are others too.
+    /// The number of further entries that do not match the port.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub more_ports: u64,
 }
 
-/// The rule that came nearest, and whose it is.
+/// The nearest rule, with its policy.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub struct NearestRule {
-    /// The policy that denies. Where a change takes away what allowed a flow it is not the one at which the denial is laid.
+    /// The policy that denies. If a change removes what allowed a flow, this is not the policy to which the denial is attributed.
     pub policy: PolicyRef,
-    /// Its rule, and what of it failed.
+    /// Its nearest rule, and why it does not match.
     #[serde(flatten)]
     pub mismatch: RuleMismatch,
 }
 
-/// Why an entry of a rule's `from` or `to` does not take a peer.
+/// Why an entry of a rule's `from` or `to` does not match a peer.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PeerMismatch {
     /// The entry: `from[0]`.
     pub entry: String,
-    /// Whom it takes, in words.
+    /// What the entry matches, as text.
     pub matches: String,
-    /// Each is enough by itself; there is at least one.
+    /// The causes, at least one. Each is sufficient.
     pub causes: Vec<PeerCause>,
 }
 
-/// What keeps an entry from taking a peer.
+/// A reason why an entry does not match a peer.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "type")]
 pub enum PeerCause {
-    /// The entry has no `namespaceSelector`, so it takes pods of the subject's namespace alone.
+    /// The entry has no `namespaceSelector`, so it only matches pods of the subject's namespace.
     OtherNamespace {
-        /// The peer's.
+        /// The peer's namespace.
         namespace: String,
-        /// The subject's.
+        /// The subject's namespace.
         wanted: String,
     },
-    /// The labels of the peer's namespace are others.
+    /// A label of the peer's namespace does not match.
     NamespaceLabel {
         /// The peer's namespace.
         namespace: String,
-        /// The label.
+        /// The key of the label.
         key: String,
-        /// What the selector asks for: `team=data`, `!legacy`.
+        /// What the selector requires: `team=data`, `!legacy`.
         wanted: String,
-        /// What the namespace has; absent: it lacks the label.
+        /// The value that the namespace has; absent if it lacks the label.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         found: Option<String>,
     },
-    /// The pod's labels are others.
+    /// A label of the pod does not match.
     PodLabel {
-        /// The label.
+        /// The key of the label.
         key: String,
-        /// What the selector asks for: `app=web`, `!canary`.
+        /// What the selector requires: `app=web`, `!canary`.
         wanted: String,
-        /// What the pod has; absent: it lacks the label.
+        /// The value that the pod has; absent if it lacks the label.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         found: Option<String>,
     },
@@ -107,7 +105,7 @@ pub enum PeerCause {
         #[schemars(with = "String")]
         cidr: IpNet,
     },
-    /// The address is in the block and in an exception of it.
+    /// The address is in the block, and in one of its exceptions.
     InException {
         /// The peer's address.
         ip: IpAddr,
@@ -115,82 +113,82 @@ pub enum PeerCause {
         #[schemars(with = "String")]
         except: IpNet,
     },
-    /// The peer is outside the cluster: no selector sees it, only an `ipBlock` could take it.
+    /// The peer is outside the cluster: no selector can match it, only an `ipBlock`.
     Outside {
-        /// Its address.
+        /// The peer's address.
         ip: IpAddr,
     },
-    /// The peer is a node, or a pod on its node's network: no selector sees it, only an `ipBlock` could take it.
+    /// The peer is a node or a hostNetwork pod: no selector can match it, only an `ipBlock`.
     Node {
-        /// Its address.
+        /// The peer's address.
         ip: IpAddr,
     },
-    /// The peer is a pod, and no pod is known to have had its address at the time: no selector can match.
+    /// The peer is a pod, and it is unknown which pod had its address at that time, so no selector can match it.
     Unresolved {
-        /// Its address.
+        /// The peer's address.
         ip: IpAddr,
     },
 }
 
-/// Why an entry of a rule's `ports` does not take a port.
+/// Why an entry of a rule's `ports` does not match a port.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PortMismatch {
     /// The entry: `ports[0]`.
     pub entry: String,
-    /// What it takes, in words: `TCP 8080`.
+    /// What the entry matches, as text: `TCP 8080`.
     pub matches: String,
-    /// Why that is not this port.
+    /// The cause.
     pub cause: PortCause,
 }
 
-/// What keeps an entry from taking a port.
+/// A reason why an entry does not match a port.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "type")]
 pub enum PortCause {
-    /// The number would do, the protocol is another.
+    /// The number matches, and the protocol differs.
     OtherProtocol {
-        /// The entry's.
+        /// The protocol of the entry.
         wanted: Protocol,
     },
-    /// The number is another.
+    /// The number differs.
     OtherNumber,
-    /// The protocol and the number are others.
+    /// The protocol and the number differ.
     OtherProtocolAndNumber {
-        /// The entry's.
+        /// The protocol of the entry.
         wanted: Protocol,
     },
     /// The entry names a port, and the destination pod declares it with another number.
     DeclaredWithOtherNumber {
-        /// The name.
+        /// The name of the port.
         name: String,
         /// The number that the pod declares.
         number: u16,
     },
     /// The entry names a port, and the destination pod declares it with another protocol.
     DeclaredWithOtherProtocol {
-        /// The name.
+        /// The name of the port.
         name: String,
         /// The protocol that the pod declares.
         protocol: Protocol,
     },
     /// The entry names a port that the destination pod does not declare.
     NotDeclared {
-        /// The name.
+        /// The name of the port.
         name: String,
     },
-    /// The entry names a port, and the destination is no pod of which ports are known.
+    /// The entry names a port, and the destination is not a known pod, so its named ports are unknown.
     NoNamedPorts {
-        /// The name.
+        /// The name of the port.
         name: String,
     },
 }
 
-/// How many entries are told: more of them nobody reads, and a rule may have thousands.
+/// The number of entries that are listed. A rule may have thousands.
 const MOST_ENTRIES: usize = 10;
 
 impl RuleMismatch {
-    /// Why a rule, by its index, does not take a flow. `None`: it does.
+    /// Why a rule does not match a flow; `None` if it does. `index` is that of the rule in its policy and direction.
     #[must_use]
     pub fn of(rule: &Rule, index: usize, question: &Question<'_>) -> Option<Self> {
         let (peers, more_peers) = nearest(peers::mismatches(&rule.peers, question));
@@ -206,21 +204,18 @@ impl RuleMismatch {
 }
 
 impl Policy {
-    /// The rule that came nearest to a flow which the policy denies, and what of it failed. `None` where it has no rules, and where
-    /// the rule as it is written takes the flow, and who enforces has it otherwise.
+    /// The nearest rule to a flow that the policy denies, and why it does not match. `None` if the policy has no rules, or if the
+    /// rule matches by the Kubernetes specification and the enforcer deviates from it.
     #[must_use]
     pub fn mismatch(&self, reason: &Reason, question: &Question<'_>) -> Option<RuleMismatch> {
         let nearest = reason.nearest()?;
         RuleMismatch::of(self.rules(question.direction).get(nearest)?, nearest, question)
     }
 
-    /// The reason as a sentence for people. `peer` is the name of the other end.
+    /// The reason as a sentence. `peer` is the name of the other end.
     #[must_use]
     pub fn explain(&self, reason: &Reason, question: &Question<'_>, peer: &str) -> String {
-        let field = match question.direction {
-            Direction::Ingress => "ingress",
-            Direction::Egress => "egress",
-        };
+        let field = question.direction.field();
         let Port { protocol, number, .. } = question.port;
         match reason {
             Reason::NoRules => format!("policy has no {field} rules: every {field} flow is denied"),
@@ -232,37 +227,37 @@ impl Policy {
         }
     }
 
-    /// The same for readers who know what is asked: which rule came nearest, and what of it failed.
+    /// The same without peer and port, for output that shows them elsewhere: the nearest rule, and why it does not match.
     #[must_use]
     pub fn explain_nearest(&self, reason: &Reason, question: &Question<'_>) -> String {
         let nearest = reason.nearest().and_then(|index| Some((index, self.rules(question.direction).get(index)?)));
         let Some((index, rule)) = nearest else {
             return match question.direction {
-                Direction::Ingress => "it has no ingress rules, so nothing may arrive".to_owned(),
-                Direction::Egress => "it has no egress rules, so nothing may leave".to_owned(),
+                Direction::Ingress => "it has no ingress rules, so all incoming traffic is denied".to_owned(),
+                Direction::Egress => "it has no egress rules, so all outgoing traffic is denied".to_owned(),
             };
         };
-        let missed = match self.mismatch(reason, question) {
-            Some(mismatch) => describe(&mismatch, rule, question),
-            None => format!("{} came nearest", rule_name(question.direction, index)),
+        let text = match self.mismatch(reason, question) {
+            Some(mismatch) => words::describe(&mismatch, rule, question),
+            None => format!("{} is the nearest rule", rule_name(question.direction, index)),
         };
         match (reason, question.peer) {
             (Reason::UnresolvedPeer { .. }, Peer::Unresolved { ip }) => {
-                format!("no pod is known to have had {ip} at the time, so no selector can match it; {missed}")
+                format!("it is unknown which pod had {ip} at that time, so no selector can match it; {text}")
             }
-            _ => missed,
+            _ => text,
         }
     }
 }
 
-/// The nearest few, and how many more there are. Of equally near ones the first comes first.
+/// The nearest entries, and the number of further ones. Equally near entries keep their order.
 fn nearest<T, R: Ord>(mut mismatches: Vec<(R, T)>) -> (Vec<T>, u64) {
     mismatches.sort_by(|(a, _), (b, _)| a.cmp(b));
     let more = mismatches.len().saturating_sub(MOST_ENTRIES) as u64;
     (mismatches.into_iter().take(MOST_ENTRIES).map(|(_, mismatch)| mismatch).collect(), more)
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde wants")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde requires")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }

@@ -274,9 +274,9 @@ impl AssessmentInputs<'_, '_, '_> {
                 };
                 self.note_verdict(&after.policy(id).reference, said, direction, seen, counted, assessment);
             }
-            let Some(asked) = after.tier_question(pair, direction) else { continue };
+            let Some(asked) = after.admin_query(pair, direction) else { continue };
             for (id, first) in asked.each() {
-                let Some(ruling) = first.said() else { continue };
+                let Some(ruling) = first.rule_match() else { continue };
                 let said = match ruling.permission() {
                     Permission::Allowed => ConnectionVerdict::Allowed,
                     Permission::Unknown => ConnectionVerdict::Unknown,

@@ -14,7 +14,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use crate::cluster::ownership::End;
 use crate::cluster::party::Party;
-use crate::engine::index::EndKind;
 use crate::engine::world::World;
 use crate::judge::fix::rules::{Opening, open};
 use crate::judge::fix::spec::{spec_of, with_rules};
@@ -22,6 +21,7 @@ use crate::judge::fix::stable::selecting;
 use crate::model::dialect::ByBlock;
 use crate::model::flow::{Direction, Protocol};
 use crate::model::labels::{Labels, NAMESPACE_NAME_LABEL};
+use crate::policy::end_kind::EndKind;
 use crate::report::denial::DenialKey;
 use crate::resource::object::Object;
 

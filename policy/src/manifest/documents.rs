@@ -1,23 +1,21 @@
 //! From the text of a file to the Kubernetes objects in it: YAML and JSON, several documents, Lists.
 //!
-//! YAML is read as `kubectl` reads it, which is YAML 1.1 in what matters: `yes`, `on`, `y` and their like are booleans,
-//! `0644` is octal, merge keys are followed, and numbers and booleans as keys of a mapping are taken as text. Stricter
-//! than `kubectl` in one point: a key given twice is an error, because two readers of the file would see two objects.
+//! YAML is read as `kubectl` reads it, which is mostly YAML 1.1: `yes`, `on`, `y` and similar words are booleans, `0644` is
+//! octal, merge keys are followed, and numbers and booleans as keys of a mapping are read as text. One rule is stricter than
+//! `kubectl`'s: a duplicate key is an error, because different parsers of the file would see different objects.
 
 use serde_json::{Map, Value};
 
 use crate::manifest::{json, yaml};
 
-pub use crate::manifest::kinds::{POLICY_KINDS, may_hold_objects, names_policy, seems_to_hold_policy};
-
-/// One object of a file, or the reason why its document cannot be read.
+/// One object of a text, or the reason why its document cannot be read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Document {
     /// Number of the document in its text, from 1. Empty documents count; comments before the first `---` do not.
     pub number: usize,
     /// `items[3]` where the document is a List, `items[3].items[0]` where a List holds a List; `""` otherwise.
     pub item: String,
-    /// The object.
+    /// The object, or the error of its document.
     pub value: Result<Value, DocumentError>,
 }
 
@@ -27,14 +25,25 @@ pub struct Document {
 pub struct DocumentError {
     /// Line in the whole text, from 1.
     pub line: usize,
-    /// What is wrong, without a line.
+    /// What is wrong, without the line.
     pub problem: String,
 }
 
-/// The documents of a text, in order. Lists are taken apart; empty documents and `null` are passed over.
+/// The documents of a text, in order. Each item of a List becomes a document of its own; empty documents and `null` are
+/// skipped.
 ///
-/// A document that cannot be read does not end the reading: YAML's `---` parts documents whatever they hold. In JSON nothing
-/// does, so there the first error is the last document.
+/// In YAML, reading continues after a document with an error, because `---` separates documents whatever they contain. JSON has
+/// no separator, so the first error is the last document.
+///
+/// ```
+/// use foretell_policy::manifest::documents::documents;
+///
+/// let read = documents("kind: Pod\n---\nkind: [\n---\nkind: List\nitems:\n- kind: Service\n");
+/// assert_eq!(read.len(), 3);
+/// assert_eq!(read[0].value.as_ref().unwrap()["kind"], "Pod");
+/// assert!(read[1].value.is_err());
+/// assert_eq!((read[2].number, read[2].item.as_str()), (3, "items[0]"));
+/// ```
 #[must_use]
 pub fn documents(text: &str) -> Vec<Document> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -50,13 +59,14 @@ pub fn documents(text: &str) -> Vec<Document> {
     documents
 }
 
-/// `kubectl` tells JSON from YAML by its first character, and so does this; a Helm template begins with two braces.
+/// Like `kubectl`, distinguishes JSON from YAML by the first character. Two braces begin a Helm template, not JSON.
 fn looks_like_json(text: &str) -> bool {
     let mut characters = text.trim_start().chars();
     matches!((characters.next(), characters.next()), (Some('{'), next) if next != Some('{'))
 }
 
-/// A List's items stand for themselves; those of a typed list (`NetworkPolicyList`) need not repeat their type.
+/// Adds the items of a List, or the object itself if it is not a List. Items of a typed list (`NetworkPolicyList`) need not
+/// repeat its type.
 fn flatten(number: usize, item: String, value: Value, documents: &mut Vec<Document>) {
     let mut object = match value {
         Value::Object(object) if is_list(&object) => object,
@@ -81,7 +91,7 @@ fn is_list(object: &Map<String, Value>) -> bool {
     let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default();
     match object.get("items") {
         Some(Value::Array(_)) => kind.ends_with("List"),
-        // `items: null` is what Go writes for an empty list.
+        // Go writes an empty list as `items: null`.
         Some(Value::Null) | None => kind == "List",
         Some(_) => false,
     }

@@ -1,4 +1,4 @@
-//! JSON documents, one after another. `serde_json` keeps the last of two equal keys; here they are an error.
+//! JSON documents, one after another. A duplicate key is an error here, whereas `serde_json` keeps the last value.
 
 use std::fmt;
 
@@ -9,8 +9,8 @@ use serde_json::{Map, Number, Value};
 use crate::manifest::documents::DocumentError;
 use crate::manifest::yaml;
 
-/// The values of a text, numbered from 1; what is wrong ends the reading. A text that only looks like JSON (`{kind: Pod}`) is
-/// read as YAML.
+/// The values of a text, numbered from 1, up to the first error. A text that only looks like JSON (`{kind: Pod}`) is read as
+/// YAML.
 pub(super) fn documents(text: &str) -> Vec<(usize, Result<Value, DocumentError>)> {
     let mut documents = Vec::new();
     for (n, value) in serde_json::Deserializer::from_str(text).into_iter::<Strict>().enumerate() {
@@ -28,7 +28,7 @@ pub(super) fn documents(text: &str) -> Vec<(usize, Result<Value, DocumentError>)
     documents
 }
 
-/// The message without its place, which stands in [`DocumentError::line`].
+/// The message without its position, which is in [`DocumentError::line`].
 fn problem(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());

@@ -1,4 +1,4 @@
-//! What can be told of a text without parsing it: whether it may hold objects, and whether it seems to hold a policy.
+//! Checks of a text without parsing it: whether it may contain objects, and whether it seems to contain a policy.
 
 use std::cell::LazyCell;
 use std::sync::LazyLock;
@@ -7,7 +7,7 @@ use aho_corasick::AhoCorasick;
 use memchr::memmem;
 use serde_json::Value;
 
-/// The kinds that decide about traffic, by their names alone.
+/// The names of the kinds that decide about traffic, whatever their API group.
 pub const POLICY_KINDS: [&str; 7] = [
     "NetworkPolicy",
     "AuditNetworkPolicy",
@@ -18,7 +18,8 @@ pub const POLICY_KINDS: [&str; 7] = [
     "ClusterNetworkPolicy",
 ];
 
-/// Words of which a text must hold one to hold anything that is read, or named when it changes: each such kind holds one.
+/// A text without any of these words contains no object that is read, and none whose changes are reported: the name of each
+/// such kind contains one of them.
 const WORDS: [&str; 17] = [
     "Policy",
     "AuditException",
@@ -39,22 +40,23 @@ const WORDS: [&str; 17] = [
     "Application",
 ];
 
-/// What can spell a word so that it is not seen in the text: escapes, and a line that a quoted scalar goes on from.
+/// Character sequences that can hide a word from a text search: escapes, and line continuations in quoted scalars.
 const DISGUISES: [&str; 5] = ["\\u", "\\U", "\\x", "\\\n", "\\\r"];
 
 static INTERESTING: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| AhoCorasick::new(WORDS).ok());
 static DISGUISED: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| AhoCorasick::new(DISGUISES).ok());
 
-/// Whether a text is worth parsing: a quick look that passes over what holds no Kubernetes object. It errs towards yes.
+/// Whether a text is worth parsing. A quick check that skips texts without Kubernetes objects. It may return `true` for such a
+/// text, but never `false` for a text with an object.
 #[must_use]
 pub fn may_hold_objects(text: &[u8]) -> bool {
-    let holds_one = |words: &Option<AhoCorasick>| words.as_ref().is_none_or(|words| words.is_match(text));
-    (memmem::find(text, b"kind").is_some() && holds_one(&INTERESTING)) || holds_one(&DISGUISED)
+    let contains_one = |words: &Option<AhoCorasick>| words.as_ref().is_none_or(|words| words.is_match(text));
+    (memmem::find(text, b"kind").is_some() && contains_one(&INTERESTING)) || contains_one(&DISGUISED)
 }
 
-/// Whether a text that cannot be read as it stands (a template, broken YAML, a patch) seems to hold a policy: a policy's kind
-/// in the place of a kind, or a kind (or none) that a template fills in where the text has a policy's fields.
-/// Comments do not count.
+/// Whether a text that cannot be parsed before it is rendered or repaired (a template, broken YAML, a patch) seems to contain a
+/// policy: it has a policy's kind as the value of `kind`, or a template fills in the kind and the text has fields of a policy.
+/// Comments are ignored.
 #[must_use]
 pub fn seems_to_hold_policy(text: &str) -> bool {
     let text = &without_template_comments(text);
@@ -76,7 +78,7 @@ pub fn seems_to_hold_policy(text: &str) -> bool {
     is_templated(text) && (includes_policy(text) || (!has_kind && *has_policy_fields))
 }
 
-/// Whether a value names a policy anywhere: as a `kind`, or in a text that seems to hold one (an inline patch).
+/// Whether a value contains a policy at any depth: as a `kind`, or in a string that seems to contain one (an inline patch).
 #[must_use]
 pub fn names_policy(value: &Value) -> bool {
     match value {
@@ -93,7 +95,7 @@ fn is_policy_kind(word: &str) -> bool {
     POLICY_KINDS.contains(&word)
 }
 
-/// Up to any of `ends`, and no more than a person writes: the text may be one long line.
+/// The text up to the first of `ends`, but at most 200 bytes: the text may be one long line.
 fn beginning<'a>(text: &'a str, ends: &[char]) -> &'a str {
     let text = &text[..text.floor_char_boundary(200)];
     text.split(ends).next().unwrap_or_default()
@@ -103,12 +105,12 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty())
 }
 
-/// Go templates, and what Flux, envsubst, Jinja and ERB put in.
+/// Whether the text contains placeholders of Go templates, Flux, envsubst, Jinja or ERB.
 fn is_templated(text: &str) -> bool {
     ["{{", "${", "{%", "<%"].iter().any(|mark| text.contains(mark))
 }
 
-/// `kind` at `at` begins a word that may be a key: quoted or not, first of its line or not, also in a text within JSON.
+/// Whether the `kind` at `at` may be a key: quoted or not, at the start of a line or not, or in a string within JSON.
 fn is_key(text: &str, at: usize) -> bool {
     let before = &text[..at];
     match before.chars().next_back() {
@@ -118,7 +120,7 @@ fn is_key(text: &str, at: usize) -> bool {
     }
 }
 
-/// What follows the colon, without comments, quotes, tags, anchors and block markers; `None`: no colon follows.
+/// The value after the colon, without comments, quotes, tags, anchors and block markers. `None`: there is no colon.
 fn value_after(text: &str) -> Option<&str> {
     let quotes: &[char] = &['\\', '"', '\''];
     let mut value = text.trim_start_matches(quotes).trim_start().strip_prefix(':')?.trim_start();
@@ -129,8 +131,8 @@ fn value_after(text: &str) -> Option<&str> {
     Some(value.trim_start_matches(quotes))
 }
 
-/// In a line that begins with `#`, or behind a `#` that no open quote precedes. In lines longer than a person writes nothing
-/// is a comment: minified JSON is one line, and looking back over it for each kind would take for ever.
+/// Whether the position is in a line that begins with `#`, or after a `#` outside of quotes. Very long lines count as having no
+/// comments: minified JSON is a single line, and scanning it for each `kind` would take quadratic time.
 fn is_comment(text: &str, at: usize) -> bool {
     const LONGEST_LINE: usize = 4096;
     let start = text.floor_char_boundary(at.saturating_sub(LONGEST_LINE));
@@ -144,12 +146,12 @@ fn is_comment(text: &str, at: usize) -> bool {
     })
 }
 
-/// The fields that only a NetworkPolicy and its like have.
+/// Whether the text has fields that only NetworkPolicy and similar kinds have.
 fn has_policy_fields(text: &str) -> bool {
     ["podSelector", "policyTypes"].iter().any(|field| text.match_indices(field).any(|(at, _)| !is_comment(text, at)))
 }
 
-/// `{{ include "common.networkpolicy" . }}`: a policy out of a library chart.
+/// Whether the text includes a policy from a library chart: `{{ include "common.networkpolicy" . }}`.
 fn includes_policy(text: &str) -> bool {
     ["include ", "template "].iter().any(|call| {
         text.match_indices(call).any(|(at, _)| {
@@ -160,7 +162,7 @@ fn includes_policy(text: &str) -> bool {
     })
 }
 
-/// Takes out `{{/* … */}}`.
+/// Removes comments `{{/* … */}}`.
 fn without_template_comments(text: &str) -> String {
     let (mut kept, mut rest) = (String::with_capacity(text.len()), text);
     while let Some(open) = rest.find("{{") {

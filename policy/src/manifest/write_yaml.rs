@@ -1,13 +1,13 @@
-//! YAML of a JSON value, as people write it: blocks, and quotes only where something else could be meant.
+//! Writes a JSON value as YAML in the style that people use: blocks, and quotes only where they are needed.
 
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-/// What YAML 1.1 or 1.2 takes for something other than text.
+/// Words that YAML 1.1 or 1.2 reads as booleans or null.
 const WORDS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
 
-/// Adds a document and the marker before it.
+/// Appends a document, preceded by the marker `---`.
 pub(crate) fn write(text: &mut String, document: &Value) {
     text.push_str("---\n");
     match document {
@@ -19,17 +19,17 @@ pub(crate) fn write(text: &mut String, document: &Value) {
     }
 }
 
-/// A document by itself.
+/// One document, without a marker.
 pub(crate) fn text(document: &Value) -> String {
     let mut text = String::new();
     write(&mut text, document);
     text.split_off("---\n".len())
 }
 
-/// A mapping, each entry on a line of its own; the first where the text stands, if that is begun already.
-fn block(text: &mut String, entries: &Map<String, Value>, indent: usize, mut begun: bool) {
+/// Writes a mapping, one entry per line. `line_begun`: the first entry continues the current line, after the `- ` of a list.
+fn block(text: &mut String, entries: &Map<String, Value>, indent: usize, mut line_begun: bool) {
     for (key, value) in entries {
-        if !std::mem::take(&mut begun) {
+        if !std::mem::take(&mut line_begun) {
             text.extend(std::iter::repeat_n(' ', indent));
         }
         string(text, key);
@@ -66,7 +66,7 @@ fn list(text: &mut String, items: &[Value], indent: usize) {
     }
 }
 
-/// On the line where it stands.
+/// Writes a value within the current line.
 fn flow(text: &mut String, value: &Value) {
     match value {
         Value::String(value) => string(text, value),
@@ -104,7 +104,7 @@ fn string(text: &mut String, value: &str) {
         match c {
             '"' | '\\' => text.extend(['\\', c]),
             '\n' => text.push_str("\\n"),
-            // What YAML does not print, and what it takes for the end of a line.
+            // Characters that YAML does not allow in text, or reads as line breaks.
             '\0'..=' ' | '\u{7f}'..='\u{a0}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
                 if c != ' ' =>
             {
@@ -116,7 +116,8 @@ fn string(text: &mut String, value: &str) {
     text.push('"');
 }
 
-/// Letters, digits and what stands between them in names, paths and keys of labels.
+/// Whether the text needs no quotes: it begins with a letter, and continues with letters, digits and the punctuation of names,
+/// paths and label keys.
 fn is_plain(value: &str) -> bool {
     value.starts_with(|c: char| c.is_ascii_alphabetic())
         && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte))

@@ -1,15 +1,15 @@
-//! YAML documents. The text is parted before it is parsed, so that an error names its document and stays in it.
+//! YAML documents. The text is split before it is parsed, so that an error affects only its own document.
 
 use serde_json::Value;
 use serde_saphyr::{Options, alias_limits, budget, options};
 
 use crate::manifest::documents::DocumentError;
 
-/// The deepest of Kubernetes' own objects, CRD schemas, have some forty levels. Without optimisation a level takes 20 KiB of
-/// stack, of which a thread may have 2 MiB.
+/// The deepest objects of Kubernetes, CRD schemas, have about forty levels. In an unoptimised build each level uses 20 KiB of
+/// the stack, which may be only 2 MiB.
 const MAX_DEPTH: usize = 64;
 
-/// How much aliases may add to a text. The usual bomb of nine lines would add a thousand million.
+/// Limit of parser events that aliases may add to a text. The usual alias bomb of nine lines would add a billion.
 const MAX_REPLAYED: usize = 100_000;
 
 /// The documents of a text, numbered from 1; empty ones are `null`.
@@ -23,8 +23,8 @@ struct Part<'a> {
     lines_before: usize,
 }
 
-/// Parts a text at its markers. A line that begins with `---` is a marker wherever it stands, even inside of a scalar, so
-/// this needs no parser. What precedes the first marker is a document only if something is in it.
+/// Splits a text at its markers. A line that begins with `---` is always a marker, even inside a scalar, so this needs no
+/// parser. The text before the first marker is a document only if it is not empty.
 fn split(text: &str) -> Vec<Part<'_>> {
     let (mut parts, mut start, mut lines_before) = (Vec::new(), 0, 0);
     let (mut offset, mut lines) = (0, 0);
@@ -43,7 +43,7 @@ fn split(text: &str) -> Vec<Part<'_>> {
     parts
 }
 
-/// Nothing but blank lines, comments and directives.
+/// Whether the text has only blank lines, comments and directives.
 fn is_bare(text: &str) -> bool {
     text.lines().all(|line| line.trim_start().is_empty() || line.trim_start().starts_with('#') || line.starts_with('%'))
 }
@@ -56,17 +56,17 @@ fn read(part: &Part<'_>) -> Result<Value, DocumentError> {
     })
 }
 
-/// The first line of the message without its place, which stands in [`DocumentError::line`].
+/// The first line of the message without its position, which is in [`DocumentError::line`].
 fn problem(message: &str) -> String {
     let first = message.lines().next().unwrap_or_default();
     let end = first.rfind(" at line ").unwrap_or(first.len());
     let problem = first[..end].trim_end_matches([',', ':', ' ']);
-    // Ends with advice for programs.
-    let twice = problem.strip_prefix("duplicate mapping key: ").and_then(|rest| rest.rsplit_once(", set "));
-    twice.map_or_else(|| problem.to_owned(), |(key, _)| format!("key `{key}` is given twice"))
+    // The message ends with a hint about the parser's options.
+    let duplicate = problem.strip_prefix("duplicate mapping key: ").and_then(|rest| rest.rsplit_once(", set "));
+    duplicate.map_or_else(|| problem.to_owned(), |(key, _)| format!("key `{key}` is given twice"))
 }
 
-/// Budgets grow with the text, which is in memory already: only what aliases add to it is limited.
+/// Budgets grow with the size of the text, which is in memory already. Only what aliases add is limited.
 fn settings(size: usize) -> Options {
     let size = size.saturating_add(1_000);
     options! {

@@ -1,8 +1,8 @@
-//! What is kept by address, in one flat list: a look-up is a multiplication and, mostly, one load.
+//! A hash table from addresses to small values, in one flat list. A lookup costs one multiplication and usually one load.
 
 /// An address as a number.
 pub(crate) trait Key: Copy + Default + Eq {
-    /// Well mixed in its upper bits.
+    /// A hash whose upper bits are well mixed.
     fn mixed(self) -> u64;
 }
 
@@ -23,12 +23,12 @@ impl Key for u128 {
     }
 }
 
-/// What a key has.
+/// A value of the table. One value of the type marks an empty place.
 pub(crate) trait Slot: Copy {
-    /// What marks a place that holds nothing.
+    /// Marks an empty place.
     const NOTHING: Self;
 
-    /// Whether it is that mark.
+    /// Whether this is [`Slot::NOTHING`].
     fn is_nothing(&self) -> bool;
 }
 
@@ -44,12 +44,12 @@ impl Slot for u32 {
 #[derive(Clone, Debug)]
 pub(crate) struct Table<K, V> {
     places: Vec<(K, V)>,
-    held: usize,
+    len: usize,
 }
 
 impl<K, V> Default for Table<K, V> {
     fn default() -> Self {
-        Self { places: Vec::new(), held: 0 }
+        Self { places: Vec::new(), len: 0 }
     }
 }
 
@@ -60,7 +60,7 @@ impl<K: Key, V: Slot> Table<K, V> {
         usize::try_from(key.mixed() >> shift).unwrap_or(0)
     }
 
-    /// What a key has.
+    /// The value of a key.
     #[inline]
     pub(crate) fn get(&self, key: K) -> Option<V> {
         if self.places.is_empty() {
@@ -69,25 +69,25 @@ impl<K: Key, V: Slot> Table<K, V> {
         let mask = self.places.len() - 1;
         let mut place = self.home(key);
         loop {
-            let (known, held) = self.places[place & mask];
-            if held.is_nothing() {
+            let (known, value) = self.places[place & mask];
+            if value.is_nothing() {
                 return None;
             }
             if known == key {
-                return Some(held);
+                return Some(value);
             }
             place += 1;
         }
     }
 
-    /// Gives a key something.
-    pub(crate) fn set(&mut self, key: K, held: V) {
-        if (self.held + 1) * 4 > self.places.len() * 3 {
+    /// Sets the value of a key.
+    pub(crate) fn set(&mut self, key: K, value: V) {
+        if (self.len + 1) * 4 > self.places.len() * 3 {
             let larger = vec![(K::default(), V::NOTHING); (self.places.len() * 2).max(16)];
-            self.held = 0;
-            for (key, held) in std::mem::replace(&mut self.places, larger) {
-                if !held.is_nothing() {
-                    self.set(key, held);
+            self.len = 0;
+            for (key, value) in std::mem::replace(&mut self.places, larger) {
+                if !value.is_nothing() {
+                    self.set(key, value);
                 }
             }
         }
@@ -96,11 +96,11 @@ impl<K: Key, V: Slot> Table<K, V> {
         while !self.places[place].1.is_nothing() && self.places[place].0 != key {
             place = (place + 1) & mask;
         }
-        self.held += usize::from(self.places[place].1.is_nothing());
-        self.places[place] = (key, held);
+        self.len += usize::from(self.places[place].1.is_nothing());
+        self.places[place] = (key, value);
     }
 
-    /// Forgets a key. Those behind it that had to give way to it move up.
+    /// Removes a key. Later entries that a collision had displaced move back into the gap.
     pub(crate) fn remove(&mut self, key: K) {
         if self.get(key).is_none() {
             return;
@@ -113,18 +113,18 @@ impl<K: Key, V: Slot> Table<K, V> {
         let mut place = hole;
         loop {
             place = (place + 1) & mask;
-            let (other, held) = self.places[place];
-            if held.is_nothing() {
+            let (other, value) = self.places[place];
+            if value.is_nothing() {
                 break;
             }
             let wanted = self.home(other) & mask;
             if (place.wrapping_sub(wanted) & mask) >= (place.wrapping_sub(hole) & mask) {
-                self.places[hole] = (other, held);
+                self.places[hole] = (other, value);
                 hole = place;
             }
         }
         self.places[hole] = (K::default(), V::NOTHING);
-        self.held -= 1;
+        self.len -= 1;
     }
 }
 
@@ -135,7 +135,7 @@ mod tests {
     use super::Table;
 
     #[test]
-    fn a_table_holds_what_a_map_holds() {
+    fn a_table_gives_the_same_answers_as_a_hash_map() {
         let (mut table, mut map) = (Table::default(), HashMap::new());
         let mut random = 1_u64;
         for step in 0..200_000_u32 {

@@ -1,38 +1,39 @@
-//! CIDRs as NetworkPolicy takes them: what a text means, and whether Kubernetes still takes it from a new object.
+//! CIDRs in policies: which network a text means, and whether Kubernetes still accepts that text in a new object.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-/// What a CIDR's text means.
+/// A parsed CIDR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParsedCidr {
-    /// The network: host bits cleared, IPv4 mapped into IPv6 turned into IPv4.
+    /// The network: host bits are cleared, and an IPv4-mapped IPv6 network is turned into IPv4.
     pub net: IpNet,
-    /// Why Kubernetes takes this text only where it stood already; `None`: it is taken anywhere.
+    /// The reason why Kubernetes accepts this text only in objects that contain it already. `None`: it accepts it in any
+    /// object.
     pub old_form: Option<OldForm>,
-    /// The prefix length as written, which is 96 more than the network's for an address mapped into IPv6. Upstream compares
-    /// these where it asks whether an exception lies within its block.
+    /// The prefix length as written: 96 more than the network's for an IPv4-mapped address. Upstream compares written lengths
+    /// when it checks that an `except` lies within its block.
     pub written_prefix: u8,
 }
 
-/// A form of CIDR that Kubernetes took once and, since 1.36, refuses in new objects (`StrictIPCIDRValidation`).
+/// A form of CIDR that Kubernetes accepted before 1.36 and now refuses in new objects (`StrictIPCIDRValidation`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OldForm {
-    /// An octet, a group or the prefix length starts with a zero too many; some readers take such octets for octal.
+    /// An octet, a group or the prefix length has a leading zero. Some parsers read such octets as octal.
     LeadingZeros,
-    /// An IPv4 address in IPv6's clothes, `::ffff:10.0.0.0/104`.
+    /// An IPv4-mapped IPv6 address, `::ffff:10.0.0.0/104`.
     MappedIpv4,
-    /// Bits are set beyond the prefix length, `10.1.2.3/8`. It means its network; some readers take it for one address.
+    /// Bits are set beyond the prefix length, `10.1.2.3/8`. It means the network; some parsers read it as one address.
     HostBits,
 }
 
-/// What an API server says of a text that is no CIDR.
+/// The API server's message for a text that is not a CIDR.
 pub(crate) const NO_CIDR: &str = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
 
 impl OldForm {
-    /// What an API server says of it.
+    /// The API server's message for this form.
     pub(crate) const fn api_error(self) -> &'static str {
         match self {
             Self::LeadingZeros => "must not have leading 0s in IP or prefix length",
@@ -46,29 +47,42 @@ impl fmt::Display for OldForm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::LeadingZeros => "leading zeros in the address or the prefix length",
-            Self::MappedIpv4 => "an IPv4 address mapped into IPv6",
+            Self::MappedIpv4 => "an IPv4-mapped IPv6 address",
             Self::HostBits => "bits set beyond the prefix length",
         })
     }
 }
 
-/// Reads a CIDR in any form that Kubernetes ever took.
+/// Reads a CIDR in any form that any version of Kubernetes accepted.
+///
+/// ```
+/// use foretell_policy::model::cidr::{OldForm, parse_cidr};
+///
+/// let cidr = parse_cidr("10.1.2.3/8")?;
+/// assert_eq!(cidr.net.to_string(), "10.0.0.0/8");
+/// assert_eq!(cidr.old_form, Some(OldForm::HostBits));
+///
+/// assert_eq!(parse_cidr("10.0.0.0/33").unwrap_err(), "\"10.0.0.0/33\": prefix length over 32");
+/// # Ok::<(), String>(())
+/// ```
 ///
 /// # Errors
-/// A sentence that quotes the text and says what is wrong with it, `"10.0.0.0/33": prefix length over 32`.
+/// A sentence that quotes the text and says what is wrong with it.
 pub fn parse_cidr(text: &str) -> Result<ParsedCidr, String> {
     let Some((address, prefix)) = text.split_once('/') else {
         return Err(without_prefix(text));
     };
     let Some((address, address_zeros)) = parse_address(address) else {
-        return Err(format!("{text:?}: {address:?} is not an IP address: write, say, 10.9.8.0/24 or 2001:db8::/64"));
+        return Err(format!(
+            "{text:?}: {address:?} is not an IP address: write, for example, 10.9.8.0/24 or 2001:db8::/64"
+        ));
     };
     let longest = if address.is_ipv4() { 32 } else { 128 };
     let (prefix, prefix_zeros) = parse_prefix(prefix, longest).map_err(|problem| format!("{text:?}: {problem}"))?;
 
     let net = network(address, prefix);
     let mapped = matches!(address, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some());
-    // The order is upstream's: it names the first of these only.
+    // The order is upstream's, which reports only the first of these.
     let old_form = if address_zeros || prefix_zeros {
         Some(OldForm::LeadingZeros)
     } else if mapped {
@@ -85,9 +99,9 @@ fn without_prefix(text: &str) -> String {
     match parse_address(text) {
         Some((address, _)) => {
             let whole = if address.is_ipv4() { 32 } else { 128 };
-            format!("{text:?}: no prefix length: write \"{address}/{whole}\" for this one address")
+            format!("{text:?}: no prefix length: write \"{address}/{whole}\" for this single address")
         }
-        None => format!("{text:?}: not a CIDR: write, say, 10.9.8.0/24 or 2001:db8::/64"),
+        None => format!("{text:?}: not a CIDR: write, for example, 10.9.8.0/24 or 2001:db8::/64"),
     }
 }
 
@@ -115,7 +129,7 @@ fn parse_prefix(text: &str, longest: u8) -> Result<(u8, bool), String> {
     }
 }
 
-/// The address, and whether it has leading zeros that a strict reader refuses.
+/// The address, and whether it has leading zeros, which strict parsers refuse.
 fn parse_address(text: &str) -> Option<(IpAddr, bool)> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Some((address, false));
@@ -129,7 +143,7 @@ fn parse_address(text: &str) -> Option<(IpAddr, bool)> {
     address.map(|address| (address, true))
 }
 
-/// A colon's piece of an IPv6 address without its leading zeros.
+/// A group of an IPv6 address without its leading zeros.
 fn plain_group(group: &str) -> Option<String> {
     if group.contains('.') {
         return plain_octets(group);

@@ -1,8 +1,8 @@
-//! Dialects: where an enforcer of NetworkPolicy is known to answer otherwise than upstream's text.
+//! Dialects: where an enforcer of NetworkPolicy is known to deviate from the text of the upstream API.
 //!
-//! A dialect is plain data: an enforcer, and what it makes of each question that enforcers answer differently. Whatever is not
-//! named here is judged as upstream has it. Each deviation has its source, in [`deviations`]; where an enforcer's own words say
-//! nothing of a question, the answer is upstream's most usual one, and what rests on it says that enforcers differ.
+//! A dialect is plain data: an enforcer, and its answer to each question that enforcers answer differently. Everything else is
+//! judged by the upstream text. [`deviations`] gives a source for each deviation. Where an enforcer documents nothing about a
+//! question, the most usual upstream answer is used, and results that depend on it carry a note that enforcers differ.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 
 pub mod deviations;
 
-/// What enforces NetworkPolicy in a cluster.
+/// The software that enforces NetworkPolicy in a cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cni {
-    /// Nobody in particular: the text of the API.
+    /// No particular enforcer: the text of the upstream API.
     #[default]
     Upstream,
     /// Antrea.
@@ -23,13 +23,13 @@ pub enum Cni {
     AwsVpcCni,
     /// Azure's Network Policy Manager.
     AzureNpm,
-    /// Calico, also where it enforces beside another network (Canal).
+    /// Calico, including Canal, where Calico enforces policies on another CNI's network.
     Calico,
-    /// Cilium, also as clouds sell it.
+    /// Cilium, including the managed Cilium of cloud providers.
     Cilium,
-    /// kube-network-policies, which is in kindnet too.
+    /// kube-network-policies, which kindnet includes.
     KubeNetworkPolicies,
-    /// kube-router, which is in k3s too.
+    /// kube-router, which k3s includes.
     KubeRouter,
     /// OVN-Kubernetes.
     OvnKubernetes,
@@ -38,7 +38,7 @@ pub enum Cni {
 }
 
 impl Cni {
-    /// All of them, as a user may choose them.
+    /// All enforcers, in the order in which help and errors list them.
     pub const ALL: [Self; 10] = [
         Self::Upstream,
         Self::Antrea,
@@ -52,7 +52,7 @@ impl Cni {
         Self::Weave,
     ];
 
-    /// How `--cni` calls it.
+    /// Its name as a value of `--cni`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -69,7 +69,7 @@ impl Cni {
         }
     }
 
-    /// How people call it.
+    /// Its name in sentences.
     #[must_use]
     pub fn title(self) -> &'static str {
         match self {
@@ -87,100 +87,100 @@ impl Cni {
     }
 }
 
-/// Whether an `ipBlock` takes a pod or a node whose address it holds.
+/// Whether an `ipBlock` matches a pod or a node whose address lies in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ByBlock {
-    /// The text leaves it open: it does, and an allow that rests on it alone says that enforcers differ.
+    /// The API leaves it open. It matches, and an allow that depends on this alone carries a note that enforcers differ.
     #[default]
-    Unsaid,
-    /// It does.
-    Taken,
-    /// It does not.
+    Unspecified,
+    /// It matches.
+    Matched,
+    /// It does not match.
     NotMatched,
 }
 
-/// What becomes of traffic from a pod to its own node, where its policies do not allow it.
+/// What happens to traffic from a pod to its own node if the pod's policies do not allow it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ToOwnNode {
-    /// The text leaves it open: it passes, and says that enforcers differ.
+    /// The API leaves it open. It is allowed, with a note that enforcers differ.
     #[default]
-    Unsaid,
-    /// It passes.
+    Unspecified,
+    /// It is allowed.
     Passes,
-    /// It is judged like traffic to another node.
+    /// Policies apply as for traffic to another node.
     Judged,
 }
 
-/// What an `except` cuts its addresses out of.
+/// Which blocks an `except` removes its addresses from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Excepts {
-    /// Its own block.
+    /// Only its own block.
     #[default]
     OfTheirBlock,
-    /// All blocks of its rule that are not more specific than it is.
+    /// All blocks of its rule that are not more specific than the `except`.
     OfTheirRule,
 }
 
-/// What the name of a port means in an egress rule.
+/// What a port's name means in an egress rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum NamedPorts {
-    /// What the destination calls so.
+    /// The port that has this name on the destination pod.
     #[default]
     OfTheDestination,
-    /// In a rule for every destination: the numbers that pods of the policy's namespace call so, at whatever destination. At an
-    /// `ipBlock`: nothing.
+    /// In a rule for every destination: the numbers that have this name on pods of the policy's namespace, at any destination.
+    /// With an `ipBlock`: no port.
     OfTheNamespace,
 }
 
-/// Who has to let a flow pass between two pods that are both isolated.
+/// Which end's policies must allow a flow between two isolated pods.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum EnforcedEnds {
     /// Both ends.
     #[default]
     Both,
-    /// On one node: either end.
+    /// If both pods run on one node, either end is enough; otherwise both.
     EitherOnOneNode,
 }
 
-/// An enforcer's meaning of policies.
+/// How an enforcer interprets policies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Dialect {
-    /// Whose.
+    /// The enforcer.
     pub cni: Cni,
-    /// Blocks and pods.
+    /// Whether an `ipBlock` matches pods.
     pub pods_by_block: ByBlock,
-    /// Blocks and nodes, with the pods on nodes' networks.
+    /// Whether an `ipBlock` matches nodes and pods on the host network.
     pub nodes_by_block: ByBlock,
-    /// A pod and its own node.
+    /// Traffic from a pod to its own node.
     pub to_own_node: ToOwnNode,
-    /// `except`.
+    /// The scope of `except`.
     pub excepts: Excepts,
-    /// Names of ports on egress.
+    /// The meaning of a port's name in egress rules.
     pub named_ports: NamedPorts,
-    /// Both ends of a flow.
+    /// The ends of a flow whose policies must allow it.
     pub ends: EnforcedEnds,
 }
 
-/// A dialect that does not exist.
+/// A value of `--cni` that names no dialect.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DialectError {
-    /// No enforcer of this name.
-    #[error("{0:?} is no enforcer that is known; choose {choices}", choices = choices())]
+    /// No enforcer has this name.
+    #[error("{0:?} is not a known enforcer: choose one of {choices}", choices = choices())]
     Cni(String),
     /// An option that this enforcer does not have.
-    #[error("{option:?}: {cni} has no such option; {known}", known = options(*cni))]
+    #[error("{option:?}: {cni} has no such option: {known}", known = options(*cni))]
     Option {
-        /// Of which.
+        /// The enforcer.
         cni: Cni,
-        /// As given.
+        /// The option as given.
         option: String,
     },
-    /// A value that this option does not take.
-    #[error("{POLICY_CIDR_MATCH_MODE}={0}: write pods, nodes, or pods+nodes")]
+    /// The option does not accept this value.
+    #[error("{POLICY_CIDR_MATCH_MODE}={0}: write pods, nodes or pods+nodes")]
     MatchMode(String),
 }
 
-/// Cilium's option, as Cilium calls it.
+/// The name of the option in Cilium's configuration.
 const POLICY_CIDR_MATCH_MODE: &str = "policy-cidr-match-mode";
 
 fn choices() -> String {
@@ -189,24 +189,26 @@ fn choices() -> String {
 
 fn options(cni: Cni) -> &'static str {
     match cni {
-        Cni::Cilium => "it knows policy-cidr-match-mode=pods, =nodes and =pods+nodes",
-        _ => "it has none",
+        Cni::Cilium => {
+            "write policy-cidr-match-mode=pods, policy-cidr-match-mode=nodes or policy-cidr-match-mode=pods+nodes"
+        }
+        _ => "this enforcer has no options",
     }
 }
 
 impl Dialect {
-    /// The text of the API.
+    /// The text of the upstream API, without deviations.
     pub const UPSTREAM: Self = Self {
         cni: Cni::Upstream,
-        pods_by_block: ByBlock::Unsaid,
-        nodes_by_block: ByBlock::Unsaid,
-        to_own_node: ToOwnNode::Unsaid,
+        pods_by_block: ByBlock::Unspecified,
+        nodes_by_block: ByBlock::Unspecified,
+        to_own_node: ToOwnNode::Unspecified,
         excepts: Excepts::OfTheirBlock,
         named_ports: NamedPorts::OfTheDestination,
         ends: EnforcedEnds::Both,
     };
 
-    /// Whether it is upstream's.
+    /// Whether this is the upstream API without deviations.
     #[must_use]
     pub fn is_upstream(&self) -> bool {
         self.cni == Cni::Upstream
@@ -219,7 +221,7 @@ impl fmt::Display for Cni {
     }
 }
 
-/// As `--cni` takes it: `cilium`, `cilium,policy-cidr-match-mode=nodes`.
+/// As a value of `--cni`: `cilium`, `cilium,policy-cidr-match-mode=nodes`.
 impl fmt::Display for Dialect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.cni.name())?;
@@ -227,9 +229,9 @@ impl fmt::Display for Dialect {
             return Ok(());
         }
         match (self.pods_by_block, self.nodes_by_block) {
-            (ByBlock::Taken, ByBlock::Taken) => write!(f, ",{POLICY_CIDR_MATCH_MODE}=pods+nodes"),
-            (ByBlock::Taken, _) => write!(f, ",{POLICY_CIDR_MATCH_MODE}=pods"),
-            (_, ByBlock::Taken) => write!(f, ",{POLICY_CIDR_MATCH_MODE}=nodes"),
+            (ByBlock::Matched, ByBlock::Matched) => write!(f, ",{POLICY_CIDR_MATCH_MODE}=pods+nodes"),
+            (ByBlock::Matched, _) => write!(f, ",{POLICY_CIDR_MATCH_MODE}=pods"),
+            (_, ByBlock::Matched) => write!(f, ",{POLICY_CIDR_MATCH_MODE}=nodes"),
             _ => Ok(()),
         }
     }
@@ -251,8 +253,8 @@ impl FromStr for Dialect {
             }
             for mode in value.split('+') {
                 match mode {
-                    "pods" => dialect.pods_by_block = ByBlock::Taken,
-                    "nodes" => dialect.nodes_by_block = ByBlock::Taken,
+                    "pods" => dialect.pods_by_block = ByBlock::Matched,
+                    "nodes" => dialect.nodes_by_block = ByBlock::Matched,
                     _ => return Err(DialectError::MatchMode(value.to_owned())),
                 }
             }

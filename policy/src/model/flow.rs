@@ -1,7 +1,7 @@
-//! The wire form of observed traffic: NDJSON, one flow or one agent's report a line.
+//! Observed traffic as NDJSON: each line is one flow or one report of a capture agent.
 //!
-//! The same lines come from the capture agent, lie in files and are sent to the evaluator. Unknown fields are ignored, so
-//! that an older reader understands a newer writer.
+//! The capture agent writes these lines, recordings store them, and the evaluator receives them. Unknown fields are ignored, so
+//! that an older reader can read the lines of a newer writer.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,10 +11,10 @@ use jiff::Timestamp;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// A longer value is not repeated in a message.
+/// An error message quotes a value of at most this many bytes.
 const LONGEST_SHOWN_VALUE: usize = 60;
 
-/// A transport protocol that NetworkPolicy knows.
+/// A transport protocol that NetworkPolicy supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Protocol {
@@ -36,7 +36,7 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// A direction of traffic as NetworkPolicy means it: seen from the pod that a policy selects.
+/// A direction of traffic, seen from the pod that a policy selects, as in NetworkPolicy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum Direction {
     /// Leaving the pod.
@@ -46,10 +46,19 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// Both, in the order in which verdicts are listed.
+    /// Both directions, in the order in which verdicts are listed.
     pub const BOTH: [Self; 2] = [Self::Egress, Self::Ingress];
 
-    /// The one that is not this one.
+    /// The field of a policy's spec that holds the rules of this direction: `ingress` or `egress`.
+    #[must_use]
+    pub const fn field(self) -> &'static str {
+        match self {
+            Self::Ingress => "ingress",
+            Self::Egress => "egress",
+        }
+    }
+
+    /// The opposite direction.
     #[must_use]
     pub fn other(self) -> Self {
         match self {
@@ -68,32 +77,32 @@ impl fmt::Display for Direction {
     }
 }
 
-/// What became of a connection attempt.
+/// The result of a connection attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
-    /// TCP or SCTP: the handshake was answered. UDP: a datagram came back.
+    /// TCP or SCTP: the handshake was answered. UDP: at least one datagram came back.
     Established,
     /// Answered by a reset or an abort.
     Refused,
-    /// Nothing came back while it was watched.
+    /// Nothing came back while the attempt was observed.
     Unanswered,
 }
 
-/// One end of a flow, as well as its observer knew it. A UID beats a name, a name beats the address.
+/// One end of a flow, with what its observer knew of it. A UID takes precedence over a name, and a name over the address.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Endpoint {
-    /// The address in the packet; IPv4 mapped into IPv6 is read as IPv4.
+    /// The address in the packet. An IPv4-mapped IPv6 address is read as IPv4.
     #[serde(deserialize_with = "canonical_address")]
     pub ip: IpAddr,
     /// `metadata.uid` of the pod, or a static pod's config hash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_uid: Option<String>,
-    /// Namespace of the pod; meaningless without `pod`.
+    /// Namespace of the pod. Ignored without `pod`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// Name of the pod; meaningless without `namespace`.
+    /// Name of the pod. Ignored without `namespace`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<String>,
 }
@@ -106,7 +115,7 @@ impl Endpoint {
     }
 }
 
-/// Connections from one source to one port of one destination, in a span of time.
+/// Connections from one source to one port of one destination in a span of time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Flow {
@@ -114,10 +123,10 @@ pub struct Flow {
     pub start: Timestamp,
     /// When the last packet was seen.
     pub end: Timestamp,
-    /// The node whose agent saw it.
+    /// Name of the node whose agent observed the flow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
-    /// The end at which it was seen: `Egress` leaving `src`, `Ingress` arriving at `dst`; `None`: not known.
+    /// The end at which the flow was observed: `Egress` at `src`, `Ingress` at `dst`. `None`: unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed: Option<Direction>,
     /// The end that opened the connection.
@@ -126,46 +135,67 @@ pub struct Flow {
     pub dst: Endpoint,
     /// Transport protocol.
     pub protocol: Protocol,
-    /// The backend's port.
+    /// Port of `dst`.
     pub port: u16,
-    /// What became of it; `None` is taken as in use.
+    /// The result. `None`: unknown, which counts as in use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
-    /// Which end is the backend was guessed. A guess alone never blocks a change.
+    /// Whether the direction of the connection was guessed. A guess never blocks a change.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub guessed: bool,
-    /// Connections opened; for UDP one a key and window.
+    /// Number of connections opened. For UDP: one for each combination of ends and port in each window of the agent.
     #[serde(default = "one")]
     pub connections: u64,
-    /// Packets seen, both ways.
+    /// Number of packets in both directions.
     #[serde(default)]
     pub packets: u64,
-    /// Bytes of those packets, network header included.
+    /// Bytes of these packets, including the network header.
     #[serde(default)]
     pub bytes: u64,
 }
 
 impl Flow {
-    /// Whether somebody relies on this traffic: it was answered, or nobody said that it was not.
+    /// A hypothetical flow, to ask what policies would do with it: one connection from `src` to `port` of `dst` at one
+    /// instant. It has no packets, no observer and an unknown outcome, so it counts as in use.
+    #[must_use]
+    pub fn probe(src: Endpoint, dst: Endpoint, protocol: Protocol, port: u16, at: Timestamp) -> Self {
+        Self {
+            start: at,
+            end: at,
+            node: None,
+            observed: None,
+            src,
+            dst,
+            protocol,
+            port,
+            outcome: None,
+            guessed: false,
+            connections: 1,
+            packets: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Whether the traffic counts as in use: it was answered, or its outcome is unknown.
     #[must_use]
     pub fn in_use(&self) -> bool {
         matches!(self.outcome, None | Some(Outcome::Established))
     }
 }
 
-/// An agent's word that it watched a node over a span of time. A quiet node reports too.
+/// An agent's report that it observed a node during a span of time. Agents also report when there is no traffic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeReport {
     /// Name of the node.
     pub node: String,
-    /// Start of the watched span.
+    /// Start of the observed span.
     pub start: Timestamp,
-    /// End of the watched span.
+    /// End of the observed span.
     pub end: Timestamp,
-    /// The node's own addresses: gateway, bridge and tunnel addresses included.
+    /// The node's own addresses, including gateway, bridge and tunnel addresses.
     #[serde(default)]
     pub addresses: Vec<IpAddr>,
-    /// What was lost in the span, by cause. Empty: nothing.
+    /// Number of lost events in the span, by cause. Empty: none.
     #[serde(default)]
     pub lost: BTreeMap<String, u64>,
 }
@@ -179,21 +209,21 @@ pub enum Line {
     Report(NodeReport),
 }
 
-/// A line that is neither a flow nor a report. The caller knows file and line number and adds them.
+/// A line that is neither a flow nor a report. The message contains no file and line number: the caller adds them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LineError {
     /// The text is not JSON.
     #[error("not JSON: {0}")]
     Syntax(String),
-    /// It is JSON, but no object.
-    #[error("no JSON object: a line is one flow or one report")]
+    /// The text is JSON, but not an object.
+    #[error("not a JSON object: a line is one flow or one report")]
     NoObject,
     /// A field is missing or has a value that does not fit.
     #[error("{path}: {problem}")]
     Field {
-        /// Where in the line, `dst.ip`; `.` for the line itself.
+        /// Path of the field in the line, `dst.ip`; `.` for the line itself.
         path: String,
-        /// What is wrong with it.
+        /// What is wrong with the field and, where possible, how to write it.
         problem: String,
     },
     /// The flow ends before it starts.
@@ -214,8 +244,22 @@ struct ReportLine {
 impl Line {
     /// Reads one line, without its line feed.
     ///
+    /// ```
+    /// use foretell_policy::model::flow::{Line, Outcome};
+    ///
+    /// let line = br#"{"start":"2026-11-21T01:40:00Z","end":"2026-11-21T01:40:10Z","src":{"ip":"10.1.0.5"},
+    ///     "dst":{"ip":"10.1.0.9","namespace":"shop","pod":"cart-0"},"protocol":"TCP","port":8080,"outcome":"established"}"#;
+    /// let Line::Flow(flow) = Line::parse(line)? else { unreachable!("the first key is not \"report\"") };
+    /// assert_eq!((flow.port, flow.outcome), (8080, Some(Outcome::Established)));
+    /// assert!(flow.in_use());
+    ///
+    /// let error = Line::parse(br#"{"start":"yesterday"}"#).unwrap_err().to_string();
+    /// assert!(error.starts_with("start: \"yesterday\" is not a time"), "{error}");
+    /// # Ok::<(), foretell_policy::model::flow::LineError>(())
+    /// ```
+    ///
     /// # Errors
-    /// [`LineError`] where the line is not JSON, lacks a field or holds a value that does not fit.
+    /// [`LineError`] if the line is not JSON, or if a field is missing or has an invalid value.
     pub fn parse(text: &[u8]) -> Result<Self, LineError> {
         if is_report(text) {
             let report = read::<ReportLine>(text)?.report;
@@ -230,7 +274,7 @@ impl Line {
     /// The line as JSON, without a line feed.
     ///
     /// # Errors
-    /// None in practice: every field has a JSON form.
+    /// None in practice, since every field can be written as JSON.
     pub fn to_json(&self) -> serde_json::Result<String> {
         match self {
             Self::Flow(flow) => serde_json::to_string(flow),
@@ -239,14 +283,14 @@ impl Line {
     }
 }
 
-/// Whether a line is a report: its first key says so, and a flow has no such key.
+/// Whether a line is a report: its first key is `report`.
 #[must_use]
 pub fn is_report(text: &[u8]) -> bool {
     first_key_is(text, b"\"report\"")
 }
 
-/// Whether a line is what an agent had to say, among its flows because a container has one log for both. It is about no
-/// traffic: whoever reads a recording passes over it.
+/// Whether a line is a log message of the agent: its first key is `log`. A container has a single log for messages and flows.
+/// Readers of a recording skip such lines.
 #[must_use]
 pub fn is_log(text: &[u8]) -> bool {
     first_key_is(text, b"\"log\"")
@@ -258,14 +302,14 @@ fn first_key_is(text: &[u8], quoted: &[u8]) -> bool {
 }
 
 fn read<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, LineError> {
-    // A list would be taken for the fields in their order.
+    // serde would read a list as the fields in their order.
     if !text.trim_ascii_start().starts_with(b"{") && serde_json::from_slice::<IgnoredAny>(text).is_ok() {
         return Err(LineError::NoObject);
     }
     serde_json::from_slice(text).map_err(|error| explain::<T>(text, &error))
 }
 
-/// Reads the line once more, slowly, to say where it went wrong.
+/// Reads the line again, more slowly, to find the field that is wrong.
 fn explain<'a, T: Deserialize<'a>>(text: &'a [u8], error: &serde_json::Error) -> LineError {
     let syntax = |error: &serde_json::Error| {
         let problem = without_place(error);
@@ -279,44 +323,44 @@ fn explain<'a, T: Deserialize<'a>>(text: &'a [u8], error: &serde_json::Error) ->
         Ok(_) => syntax(error),
         Err(error) => {
             let path = error.path().to_string();
-            let said = without_place(error.inner());
-            match said.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
+            let message = without_place(error.inner());
+            match message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
                 Some(field) if path == "." => {
-                    LineError::Field { path: field.to_owned(), problem: "required, and missing".to_owned() }
+                    LineError::Field { path: field.to_owned(), problem: "required but missing".to_owned() }
                 }
                 Some(field) => {
-                    LineError::Field { path: format!("{path}.{field}"), problem: "required, and missing".to_owned() }
+                    LineError::Field { path: format!("{path}.{field}"), problem: "required but missing".to_owned() }
                 }
-                None => LineError::Field { problem: problem(&path, said, text), path },
+                None => LineError::Field { problem: problem(&path, message, text), path },
             }
         }
     }
 }
 
-/// What is wrong with a value, with the value and how to write it where that can be told.
-fn problem(path: &str, said: String, text: &[u8]) -> String {
+/// The problem with a field: for known fields the value and how to write it, otherwise serde's message.
+fn problem(path: &str, message: String, text: &[u8]) -> String {
     let value: serde_json::Value = serde_json::from_slice(text).unwrap_or_default();
     let pointer: String = path.split(['.', '[']).flat_map(|step| ["/", step.trim_end_matches(']')]).collect();
     let found = value.pointer(&pointer).map(ToString::to_string).unwrap_or_default();
     if found.is_empty() || found.len() > LONGEST_SHOWN_VALUE {
-        return said;
+        return message;
     }
     match path.rsplit('.').next().unwrap_or_default() {
-        "start" | "end" => format!("{found} is no time: write it as RFC 3339 does, \"2026-11-21T01:40:00Z\""),
-        "protocol" => format!("{found} is no protocol: write \"TCP\", \"UDP\" or \"SCTP\""),
-        "port" => format!("{found} is no port: write a number from 0 to {}", u16::MAX),
-        "outcome" => format!("{found} is no outcome: write \"established\", \"refused\" or \"unanswered\""),
-        "observed" => format!("{found} is no direction: write \"Egress\" or \"Ingress\""),
-        field if field == "ip" || field.starts_with("addresses[") => format!("{found} is no IP address"),
-        _ => said,
+        "start" | "end" => format!("{found} is not a time: write it in RFC 3339 form, \"2026-11-21T01:40:00Z\""),
+        "protocol" => format!("{found} is not a protocol: write \"TCP\", \"UDP\" or \"SCTP\""),
+        "port" => format!("{found} is not a port: write a number from 0 to {}", u16::MAX),
+        "outcome" => format!("{found} is not an outcome: write \"established\", \"refused\" or \"unanswered\""),
+        "observed" => format!("{found} is not a direction: write \"Egress\" or \"Ingress\""),
+        field if field == "ip" || field.starts_with("addresses[") => format!("{found} is not an IP address"),
+        _ => message,
     }
 }
 
-/// The message without its place: the caller names the line, and a line of NDJSON has no lines.
+/// The message without its position: the caller adds the number of the line.
 fn without_place(error: &serde_json::Error) -> String {
-    let said = error.to_string();
+    let message = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
-    said.strip_suffix(&place).unwrap_or(&said).to_owned()
+    message.strip_suffix(&place).unwrap_or(&message).to_owned()
 }
 
 fn check_span(start: Timestamp, end: Timestamp) -> Result<(), LineError> {

@@ -1,4 +1,4 @@
-//! Labels, and label selectors in the form in which they are asked.
+//! Labels, and compiled label selectors.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,10 +10,10 @@ use crate::model::list::write_list;
 /// The labels of a pod or a namespace.
 pub type Labels = BTreeMap<String, String>;
 
-/// The label that the API server puts on every namespace; a namespace from Git carries it all the same.
+/// The label that the API server sets on every namespace. It is assumed on namespaces from Git too.
 pub const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
-/// A label selector: the labels must meet every requirement. Without any it matches everything.
+/// A compiled label selector. Labels match if they meet every requirement; a selector without requirements matches everything.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Selector(Vec<Requirement>);
 
@@ -26,7 +26,7 @@ struct Requirement {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Operator {
     In(Vec<String>),
-    /// Met by labels without the key too, as `metav1.LabelSelectorOpNotIn` says.
+    /// Labels without the key meet it too (`metav1.LabelSelectorOpNotIn`).
     NotIn(Vec<String>),
     Exists,
     DoesNotExist,
@@ -39,8 +39,7 @@ impl Selector {
         Self(Vec::new())
     }
 
-    /// Compiles a selector of a valid object. An operator that Kubernetes does not know cannot pass validation; should one
-    /// come here nevertheless, it matches nothing.
+    /// Compiles a selector. Validation refuses unknown operators; a requirement with one is never met.
     #[must_use]
     pub fn compile(selector: &LabelSelector) -> Self {
         let equalities = selector
@@ -67,7 +66,7 @@ impl Selector {
         })
     }
 
-    /// How many requirements it has.
+    /// The number of requirements.
     #[must_use]
     pub fn requirements(&self) -> usize {
         self.0.len()
@@ -81,21 +80,21 @@ impl Selector {
         })
     }
 
-    /// Whether it matches everything whatever the labels.
+    /// Whether it has no requirements, so that it matches all labels.
     #[must_use]
     pub fn is_everything(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// A requirement that labels do not meet.
+/// A requirement of a selector that some labels do not meet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unmet {
-    /// The label that it asks for.
+    /// The label's key.
     pub key: String,
     /// The requirement: `app=web`, `!canary`.
     pub wanted: String,
-    /// The label's value there; `None`: there is no such label.
+    /// The value that the labels have for this key. `None`: they do not have the key.
     pub found: Option<String>,
 }
 
@@ -123,7 +122,7 @@ impl Requirement {
     }
 }
 
-/// As `kubectl get --selector` takes it: `app=web,tier in (a,b),!canary`.
+/// In the syntax of `kubectl get --selector`: `app=web,tier in (a,b),!canary`.
 impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_list(f, &self.0, ",")

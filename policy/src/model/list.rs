@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Formatter, Result};
 
-/// Writes one after another, with this between them.
+/// Writes the items one after another, separated by `between`.
 pub(crate) fn write_list<T: Display>(
     f: &mut Formatter<'_>,
     items: impl IntoIterator<Item = T>,

@@ -1,10 +1,10 @@
-//! Names of policies.
+//! Kinds and names of policies.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The kinds of policy that are judged.
+/// A kind of policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, schemars::JsonSchema)]
 #[expect(missing_docs, reason = "each variant is the kind of its name")]
 pub enum PolicyKind {
@@ -17,7 +17,7 @@ pub enum PolicyKind {
 }
 
 impl PolicyKind {
-    /// Whether a cluster's network acts on it.
+    /// Whether a cluster's network enforces policies of this kind. Audit policies are never enforced.
     #[must_use]
     pub fn is_enforced(self) -> bool {
         !matches!(self, Self::AuditClusterNetworkPolicy | Self::AuditNetworkPolicy)
@@ -37,19 +37,19 @@ impl fmt::Display for PolicyKind {
     }
 }
 
-/// Names a policy.
+/// Identifies a policy.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, schemars::JsonSchema)]
 pub struct PolicyRef {
-    /// Its kind.
+    /// Kind of the policy.
     pub kind: PolicyKind,
-    /// Its namespace; empty for a cluster policy.
+    /// Namespace of the policy; empty for a cluster-scoped one.
     pub namespace: String,
-    /// Its name.
+    /// Name of the policy.
     pub name: String,
 }
 
 impl PolicyRef {
-    /// By what policies are ordered: cluster policies first.
+    /// The key by which policies are sorted: cluster-scoped ones first, then by namespace, name and kind.
     #[must_use]
     pub fn order(&self) -> (&str, &str, PolicyKind) {
         (&self.namespace, &self.name, self.kind)

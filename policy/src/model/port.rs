@@ -1,8 +1,8 @@
-//! Ports as manifests name them.
+//! Ports as manifests write them.
 
 use crate::model::flow::Protocol;
 
-/// A container port that has a name. Rules and Services may speak of it by that name.
+/// A container port that has a name. Rules and Services may refer to it by that name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NamedPort {
     /// `containers[].ports[].name`
@@ -13,7 +13,7 @@ pub struct NamedPort {
     pub number: u16,
 }
 
-/// A protocol as Kubernetes writes it; absent means TCP, in policies, container ports and Services alike.
+/// Reads a protocol as Kubernetes writes it. If it is absent, it is TCP: in policies, container ports and Services.
 #[must_use]
 pub fn protocol_or_tcp(text: Option<&str>) -> Protocol {
     match text {

@@ -1,10 +1,10 @@
-//! Numbers, times and connections as people read them.
+//! Numbers, times and names of rules, formatted for people.
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::flow::Direction;
 
-/// A span in its two largest units: `2d 3h`, `1h 5m`, `40s`.
+/// A duration in its two largest units, rounded down to seconds: `2d 3h`, `1h 5m`, `40s`.
 #[must_use]
 pub fn span(span: SignedDuration) -> String {
     let seconds = span.as_secs().max(0);
@@ -21,7 +21,7 @@ pub fn minute(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
-/// How long ago, in one unit and to the past: `3 minutes ago`.
+/// The time between `time` and `now` in one rounded unit: `3 minutes ago`.
 #[must_use]
 pub fn ago(time: Timestamp, now: Timestamp) -> String {
     let seconds = now.duration_since(time).as_secs().max(0);
@@ -49,17 +49,14 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
-/// `1 connection`, `1,234 connections`.
+/// A number with the singular or plural of a noun: `1 connection`, `1,234 connections`.
 #[must_use]
 pub fn count(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", grouped(number), if number == 1 { one } else { many })
 }
 
-/// `ingress[1]`
+/// The position of a rule in a policy's spec, counted from 0: `ingress[1]`.
 #[must_use]
 pub fn rule_name(direction: Direction, rule: usize) -> String {
-    match direction {
-        Direction::Ingress => format!("ingress[{rule}]"),
-        Direction::Egress => format!("egress[{rule}]"),
-    }
+    format!("{}[{rule}]", direction.field())
 }

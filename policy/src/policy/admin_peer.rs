@@ -1,4 +1,4 @@
-//! Whom an administrators' rule takes for a peer.
+//! Which peers a rule of an admin policy matches.
 
 use std::fmt;
 
@@ -7,53 +7,53 @@ use ipnet::IpNet;
 use crate::model::cidr::parse_cidr;
 use crate::model::labels::Selector;
 use crate::model::list::write_list;
-use crate::policy::admin_policy::Pods;
+use crate::policy::admin_policy::AdminPods;
 use crate::policy::peer::Peer;
 use crate::policy::question::AdminQuestion;
 use crate::resource::admin::view::Peer as Written;
 
 /// One entry of a rule's `from` or `to`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PeerMatcher {
+pub enum AdminPeerMatcher {
     /// Pods by labels.
-    Pods(Pods),
+    Pods(AdminPods),
     /// The addresses in the status of these Nodes.
     Nodes(Selector),
-    /// Addresses, whoever has them: a pod's and a node's too.
+    /// Addresses, including those of pods and nodes.
     Networks(Vec<IpNet>),
-    /// Names of the DNS: which addresses they mean is not told by traffic.
+    /// DNS names. Traffic does not show which addresses they resolve to.
     Domains(Vec<String>),
 }
 
-/// How a rule takes a peer.
+/// Whether a rule matches a peer. The order of the variants is that of certainty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PeerMatch {
-    /// Not at all.
+pub enum AdminPeerMatch {
+    /// It does not match.
     No,
-    /// Perhaps.
+    /// It may match.
     Unknown(Unknown),
-    /// Surely.
+    /// It matches.
     Yes,
 }
 
-/// Why it cannot be told whether a rule takes a peer.
+/// Why it is unknown whether a rule matches a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Unknown {
-    /// The rule asks for a name, and the flow has an address.
+    /// The rule has DNS names, but the flow has only an address.
     Domain,
-    /// The rule asks for a pod's labels, and no pod is known to have had the address at the time.
+    /// The rule selects pods, but no pod is known to have had the address at the time.
     Pod,
 }
 
-impl PeerMatcher {
+impl AdminPeerMatcher {
     /// `None` for an entry that validation refuses.
     pub(super) fn compile(peer: &Written<'_>) -> Option<Self> {
         let Written { namespaces, pods, nodes, networks, domain_names } = *peer;
         if let Some(namespaces) = namespaces {
-            return Some(Self::Pods(Pods::of_namespaces(namespaces)));
+            return Some(Self::Pods(AdminPods::of_namespaces(namespaces)));
         }
         if let Some(pods) = pods {
-            return Some(Self::Pods(Pods::compile(pods)));
+            return Some(Self::Pods(AdminPods::compile(pods)));
         }
         if let Some(nodes) = nodes {
             return Some(Self::Nodes(Selector::compile(nodes)));
@@ -65,34 +65,36 @@ impl PeerMatcher {
         domain_names.map(|names| Self::Domains(names.to_vec()))
     }
 
-    /// How it takes the peer of a question.
+    /// Whether it matches the peer of a question.
     #[must_use]
-    pub fn takes(&self, question: &AdminQuestion<'_>) -> PeerMatch {
+    pub fn matches(&self, question: &AdminQuestion<'_>) -> AdminPeerMatch {
         let peer = &question.peer;
-        let surely = |taken| if taken { PeerMatch::Yes } else { PeerMatch::No };
+        let known = |matches| if matches { AdminPeerMatch::Yes } else { AdminPeerMatch::No };
         match (self, peer) {
             (Self::Pods(pods), Peer::Pod { namespace_labels, labels, .. }) => {
-                surely(pods.take(namespace_labels, labels))
+                known(pods.matches(namespace_labels, labels))
             }
-            (Self::Pods(_), Peer::Unresolved { .. }) => PeerMatch::Unknown(Unknown::Pod),
+            (Self::Pods(_), Peer::Unresolved { .. }) => AdminPeerMatch::Unknown(Unknown::Pod),
             (Self::Nodes(nodes), Peer::Node { .. } | Peer::Outside { .. } | Peer::Unresolved { .. }) => {
-                surely(question.nodes.labels_at(peer.ip()).any(|labels| nodes.matches(labels)))
+                known(question.nodes.labels_at(peer.ip()).any(|labels| nodes.matches(labels)))
             }
             (Self::Networks(networks), peer) => {
                 let ip = peer.ip();
-                surely(networks.iter().any(|network| network.contains(&ip)))
+                known(networks.iter().any(|network| network.contains(&ip)))
             }
-            // A hostNetwork pod is its node's address to a rule. A pod of the pod network is no node, whatever address it is
-            // said to have: a Service's backends are told apart by identity and by networks. Names are for what is outside;
-            // upstream advises against them for pods.
+            // To a rule, a hostNetwork pod is an address of its node. A pod of the pod network never counts as a node, even if
+            // its recorded address is a node's: the backends of a Service are distinguished by identity and networks only. DNS
+            // names are for destinations outside of the cluster; upstream advises against them for pods.
             (Self::Pods(_), Peer::Node { .. } | Peer::Outside { .. })
             | (Self::Nodes(_), Peer::Pod { .. })
-            | (Self::Domains(_), Peer::Pod { .. } | Peer::Node { .. }) => PeerMatch::No,
-            (Self::Domains(_), Peer::Outside { .. } | Peer::Unresolved { .. }) => PeerMatch::Unknown(Unknown::Domain),
+            | (Self::Domains(_), Peer::Pod { .. } | Peer::Node { .. }) => AdminPeerMatch::No,
+            (Self::Domains(_), Peer::Outside { .. } | Peer::Unresolved { .. }) => {
+                AdminPeerMatch::Unknown(Unknown::Domain)
+            }
         }
     }
 
-    /// The networks that it names.
+    /// Its networks; empty for other kinds of peers.
     pub(super) fn networks(&self) -> &[IpNet] {
         match self {
             Self::Networks(networks) => networks,
@@ -101,7 +103,7 @@ impl PeerMatcher {
     }
 }
 
-impl fmt::Display for PeerMatcher {
+impl fmt::Display for AdminPeerMatcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pods(pods) => pods.fmt(f),

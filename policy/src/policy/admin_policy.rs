@@ -1,4 +1,4 @@
-//! An admin policy in the form in which the engine asks it.
+//! A compiled admin policy: AdminNetworkPolicy, BaselineAdminNetworkPolicy or ClusterNetworkPolicy.
 
 use std::fmt;
 
@@ -9,69 +9,71 @@ use crate::model::flow::Direction;
 use crate::model::labels::{Labels, Selector};
 use crate::model::list::write_list;
 use crate::model::policy_ref::{PolicyKind, PolicyRef};
-use crate::policy::admin_peer::{PeerMatch, PeerMatcher, Unknown};
-use crate::policy::admin_port::PortSet;
+use crate::model::words::rule_name;
+use crate::policy::admin_peer::{AdminPeerMatch, AdminPeerMatcher, Unknown};
+use crate::policy::admin_port::AdminPortSet;
 use crate::policy::question::AdminQuestion;
-use crate::policy::tier::TierName;
+use crate::policy::tier::{MatchedRule, TierName};
 use crate::resource::admin::view::{AdminAction, AdminPolicyView};
-use crate::resource::admin::{Pods as Written, view};
+use crate::resource::admin::{self, view};
 use crate::resource::object::id::ObjectId;
 use crate::resource::object::{Kind, Object};
 
-/// A compiled policy. Where it has no rule that matches it has no opinion: unlike a NetworkPolicy it isolates nobody.
+/// A compiled admin policy. Traffic that none of its rules matches goes to the next policy: unlike a NetworkPolicy it does not
+/// isolate the pods that it selects.
 #[derive(Clone, Debug)]
 pub struct AdminPolicy {
-    /// Which one.
+    /// Kind and name of the policy.
     pub reference: PolicyRef,
-    /// Its tier: `Admin` or `Baseline`.
+    /// The policy's tier: `Admin` or `Baseline`.
     pub tier: TierName,
-    /// Which policies of its tier are asked before it.
+    /// Its place in the order of its tier.
     pub precedence: Precedence,
-    subject: Pods,
-    ingress: Vec<Rule>,
-    egress: Vec<Rule>,
+    subject: AdminPods,
+    ingress: Vec<AdminRule>,
+    egress: Vec<AdminRule>,
 }
 
-/// Where a policy stands in its tier.
+/// The place of a policy in the order of its tier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Precedence {
-    /// The lower number first; of one number nobody knows which goes first.
+    /// The policy with the lower number comes first. The order of policies with equal numbers is undefined.
     Priority(i32),
-    /// It has none, as a BaselineAdminNetworkPolicy: beside ClusterNetworkPolicies nobody knows which goes first.
+    /// A BaselineAdminNetworkPolicy has no priority. Its order relative to ClusterNetworkPolicies of the tier is undefined.
     Alone,
 }
 
 /// A rule: peers and ports must both match.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rule {
-    /// What it does with what it takes.
+pub struct AdminRule {
+    /// What the rule does with traffic that it matches.
     pub action: AdminAction,
-    /// Whom: those that one of the matchers takes.
-    pub peers: Vec<PeerMatcher>,
-    /// To which port.
-    pub ports: PortSet,
-    /// Its name, for people.
+    /// The rule matches a peer if one of these does.
+    pub peers: Vec<AdminPeerMatcher>,
+    /// The destination ports that it matches.
+    pub ports: AdminPortSet,
+    /// Its name in the manifest.
     pub name: Option<String>,
 }
 
-/// Pods by their namespaces' labels and their own.
+/// Selects pods by the labels of their namespaces and their own.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pods {
+pub struct AdminPods {
     namespaces: Selector,
     pods: Selector,
 }
 
-/// What the rules of one policy make of a flow.
+/// The rules of one policy that match a flow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FirstMatch {
-    /// The first rule that surely takes it, and what it does.
+    /// Index and action of the first rule that certainly matches.
     pub surely: Option<(usize, AdminAction)>,
-    /// Rules before that one, or all others, that may take it, in their order.
+    /// Rules that may match, in order: those before `surely`, or all if there is none.
     pub perhaps: Vec<(usize, AdminAction, Unknown)>,
 }
 
 impl AdminPolicy {
-    /// Compiles an object, if it is an admin policy.
+    /// Compiles an object. `None`: it is not an admin policy.
     #[must_use]
     pub fn of(object: &Object) -> Option<Self> {
         let view = AdminPolicyView::of(object)?;
@@ -81,15 +83,15 @@ impl AdminPolicy {
             Kind::ClusterNetworkPolicy => PolicyKind::ClusterNetworkPolicy,
             _ => PolicyKind::AdminNetworkPolicy,
         };
-        let rules = |direction| view.rules(direction).iter().map(Rule::compile).collect();
+        let rules = |direction| view.rules(direction).iter().map(AdminRule::compile).collect();
         Some(Self {
             reference: PolicyRef { kind, namespace: String::new(), name },
             tier: if view.tier == "Baseline" { TierName::BASELINE } else { TierName::ADMIN },
             precedence: view.priority.map_or(Precedence::Alone, Precedence::Priority),
             subject: match (&view.subject.namespaces, &view.subject.pods) {
-                (Some(namespaces), _) => Pods::of_namespaces(namespaces),
-                (None, Some(pods)) => Pods::compile(pods),
-                // Validation refuses it.
+                (Some(namespaces), _) => AdminPods::of_namespaces(namespaces),
+                (None, Some(pods)) => AdminPods::compile(pods),
+                // Validation refuses a subject without a selector.
                 (None, None) => return None,
             },
             ingress: rules(Direction::Ingress),
@@ -97,57 +99,67 @@ impl AdminPolicy {
         })
     }
 
-    /// Whether it applies to a pod of the pod network with these labels, in a namespace with those.
+    /// Whether it selects a pod of the pod network with these labels in a namespace with `namespace_labels`.
     #[must_use]
     pub fn selects(&self, namespace_labels: &Labels, labels: &Labels) -> bool {
-        self.subject.take(namespace_labels, labels)
+        self.subject.matches(namespace_labels, labels)
     }
 
     /// Its rules for a direction.
     #[must_use]
-    pub fn rules(&self, direction: Direction) -> &[Rule] {
+    pub fn rules(&self, direction: Direction) -> &[AdminRule] {
         match direction {
             Direction::Ingress => &self.ingress,
             Direction::Egress => &self.egress,
         }
     }
 
-    /// The networks by which its egress rules tell destinations apart.
+    /// All networks in its egress rules.
     pub fn networks(&self) -> impl Iterator<Item = IpNet> {
-        self.egress.iter().flat_map(|rule| &rule.peers).flat_map(PeerMatcher::networks).copied()
+        self.egress.iter().flat_map(|rule| &rule.peers).flat_map(AdminPeerMatcher::networks).copied()
     }
 
-    /// Asks its rules, the first one first. That it selects the subject is the caller's to know.
+    /// Evaluates its rules in order. The caller has checked that it selects the subject.
     #[must_use]
     pub fn first_match(&self, question: &AdminQuestion<'_>) -> FirstMatch {
         let mut found = FirstMatch::default();
         for (index, rule) in self.rules(question.direction).iter().enumerate() {
-            match rule.takes(question) {
-                PeerMatch::Yes => {
+            match rule.matches(question) {
+                AdminPeerMatch::Yes => {
                     found.surely = Some((index, rule.action));
                     break;
                 }
-                PeerMatch::Unknown(why) => found.perhaps.push((index, rule.action, why)),
-                PeerMatch::No => {}
+                AdminPeerMatch::Unknown(why) => found.perhaps.push((index, rule.action, why)),
+                AdminPeerMatch::No => {}
             }
         }
         found
     }
 
-    /// `egress[2], named "to the outside",`: a rule as a sentence names it.
+    /// A rule's position and, if it has one, its name: `egress[2] "to the outside"`.
     #[must_use]
     pub fn rule_name(&self, direction: Direction, rule: usize) -> String {
-        let field = match direction {
-            Direction::Ingress => "ingress",
-            Direction::Egress => "egress",
-        };
+        let position = rule_name(direction, rule);
         match self.rules(direction).get(rule).and_then(|rule| rule.name.as_deref()) {
-            Some(name) => format!("{field}[{rule}] {name:?}"),
-            None => format!("{field}[{rule}]"),
+            Some(name) => format!("{position} {name:?}"),
+            None => position,
         }
     }
 
-    /// `AdminNetworkPolicy guard, priority 10`
+    /// Describes a rule that matches too, where the order of this policy and the deciding one is undefined:
+    /// `AdminNetworkPolicy lets, priority 5 accepts it by ingress[0], and the order of the two is not defined`.
+    #[must_use]
+    pub fn describe_tie(&self, tied: &MatchedRule, direction: Direction) -> String {
+        let verb = match tied.action {
+            AdminAction::Accept => "accepts it",
+            AdminAction::Pass => "passes it on",
+            AdminAction::Deny => "denies it too",
+        };
+        let rule = self.rule_name(direction, tied.by.rule);
+        format!("{} {verb} by {rule}, and the order of the two is not defined", self.title())
+    }
+
+    /// Kind, name and priority: `AdminNetworkPolicy guard, priority 10`.
     #[must_use]
     pub fn title(&self) -> String {
         match self.precedence {
@@ -157,24 +169,24 @@ impl AdminPolicy {
     }
 }
 
-impl Rule {
+impl AdminRule {
     fn compile(rule: &view::Rule<'_>) -> Self {
         Self {
             action: AdminAction::read(rule.action),
-            peers: rule.each_peer().filter_map(|peer| PeerMatcher::compile(&peer)).collect(),
-            ports: PortSet::compile(rule.ports),
+            peers: rule.each_peer().filter_map(|peer| AdminPeerMatcher::compile(&peer)).collect(),
+            ports: AdminPortSet::compile(rule.ports),
             name: rule.name.map(str::to_owned),
         }
     }
 
-    fn takes(&self, question: &AdminQuestion<'_>) -> PeerMatch {
-        if !self.ports.takes(&question.port) {
-            return PeerMatch::No;
+    fn matches(&self, question: &AdminQuestion<'_>) -> AdminPeerMatch {
+        if !self.ports.matches(&question.port) {
+            return AdminPeerMatch::No;
         }
-        self.peers.iter().map(|peer| peer.takes(question)).max().unwrap_or(PeerMatch::No)
+        self.peers.iter().map(|peer| peer.matches(question)).max().unwrap_or(AdminPeerMatch::No)
     }
 
-    /// All that it means.
+    /// The rule without its name, which has no effect on traffic.
     #[must_use]
     pub fn unnamed(self) -> Self {
         Self { name: None, ..self }
@@ -182,29 +194,29 @@ impl Rule {
 }
 
 /// `every pod of namespaces with team=a, or 10.0.0.0/8 on TCP 443`
-impl fmt::Display for Rule {
+impl fmt::Display for AdminRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_list(f, &self.peers, ", or ")?;
         write!(f, " on {}", self.ports)
     }
 }
 
-impl Pods {
+impl AdminPods {
     pub(super) fn of_namespaces(namespaces: &LabelSelector) -> Self {
         Self { namespaces: Selector::compile(namespaces), pods: Selector::everything() }
     }
 
-    pub(super) fn compile(pods: &Written) -> Self {
+    pub(super) fn compile(pods: &admin::Pods) -> Self {
         let namespaces = pods.namespace_selector.as_ref().map_or_else(Selector::everything, Selector::compile);
         Self { namespaces, pods: Selector::compile(&pods.pod_selector) }
     }
 
-    pub(super) fn take(&self, namespace_labels: &Labels, labels: &Labels) -> bool {
+    pub(super) fn matches(&self, namespace_labels: &Labels, labels: &Labels) -> bool {
         self.namespaces.matches(namespace_labels) && self.pods.matches(labels)
     }
 }
 
-impl fmt::Display for Pods {
+impl fmt::Display for AdminPods {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.pods.is_everything() {
             f.write_str("every pod")?;

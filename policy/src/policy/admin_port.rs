@@ -1,4 +1,4 @@
-//! Ports, as administrators' rules ask for them.
+//! Which ports a rule of an admin policy matches.
 
 use std::fmt;
 
@@ -8,55 +8,55 @@ use crate::policy::port::Port;
 use crate::resource::admin::ports as written;
 use crate::resource::admin::view::Ports;
 
-/// The ports that a rule takes.
+/// The ports that a rule matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PortSet {
-    /// Every port of every protocol: the rule does not ask.
+pub enum AdminPortSet {
+    /// Every port of every protocol: the rule has no list of ports.
     Any,
-    /// Those that one of the matchers takes.
-    AnyOf(Vec<PortMatcher>),
+    /// The ports that at least one of the matchers matches.
+    AnyOf(Vec<AdminPortMatcher>),
 }
 
 /// One entry of a rule's ports.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PortMatcher {
-    /// By number, both ends included.
+pub enum AdminPortMatcher {
+    /// A range of numbers.
     Range {
-        /// Of this protocol.
+        /// Transport protocol.
         protocol: Protocol,
-        /// The first.
+        /// First port of the range.
         first: u16,
-        /// The last.
+        /// Last port of the range, inclusive.
         last: u16,
     },
-    /// By the name that a port of the destination's containers has, of whatever protocol.
+    /// The name of a container port of the destination, of any protocol.
     Named(String),
-    /// Of a protocol that no flow has.
+    /// An entry that matches no port, such as one with an unknown protocol.
     Nothing,
 }
 
-impl PortSet {
+impl AdminPortSet {
     /// Compiles a rule's ports.
     #[must_use]
     pub fn compile(ports: Ports<'_>) -> Self {
         match ports {
             Ports::Any => Self::Any,
-            Ports::Ports(ports) => Self::AnyOf(ports.iter().map(PortMatcher::of).collect()),
-            Ports::Protocols(ports) => Self::AnyOf(ports.iter().map(PortMatcher::of_protocol).collect()),
+            Ports::Ports(ports) => Self::AnyOf(ports.iter().map(AdminPortMatcher::of).collect()),
+            Ports::Protocols(ports) => Self::AnyOf(ports.iter().map(AdminPortMatcher::of_protocol).collect()),
         }
     }
 
-    /// Whether it takes a port.
+    /// Whether it matches a port.
     #[must_use]
-    pub fn takes(&self, port: &Port<'_>) -> bool {
+    pub fn matches(&self, port: &Port<'_>) -> bool {
         match self {
             Self::Any => true,
-            Self::AnyOf(matchers) => matchers.iter().any(|matcher| matcher.takes(port)),
+            Self::AnyOf(matchers) => matchers.iter().any(|matcher| matcher.matches(port)),
         }
     }
 }
 
-impl PortMatcher {
+impl AdminPortMatcher {
     fn of(port: &written::Port) -> Self {
         match (&port.port_number, &port.named_port, &port.port_range) {
             (Some(one), _, _) => Self::range(&one.protocol, one.port, one.port),
@@ -96,7 +96,7 @@ impl PortMatcher {
         }
     }
 
-    fn takes(&self, port: &Port<'_>) -> bool {
+    fn matches(&self, port: &Port<'_>) -> bool {
         match self {
             Self::Range { protocol, first, last } => {
                 *protocol == port.protocol && (*first..=*last).contains(&port.number)
@@ -110,7 +110,7 @@ impl PortMatcher {
     }
 }
 
-impl fmt::Display for PortSet {
+impl fmt::Display for AdminPortSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Any => f.write_str("every port"),
@@ -119,7 +119,7 @@ impl fmt::Display for PortSet {
     }
 }
 
-impl fmt::Display for PortMatcher {
+impl fmt::Display for AdminPortMatcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Range { protocol, first, last } if first == last => write!(f, "{protocol} {first}"),

@@ -1,14 +1,14 @@
-//! What an end of a flow is to rules.
+//! The kind of an end of a flow, as rules see it.
 
-/// What an end of a flow is to rules.
+/// The kind of an end of a flow, as rules see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndKind {
-    /// A pod of this identity, in the pod network.
+    /// A pod of the pod network, with the number of its identity.
     Pod(u32),
-    /// A node, or a pod on a node's network.
+    /// A node, or a pod on the host network.
     Node,
-    /// An address that no pod, node or Service had.
+    /// An address outside of the cluster: no pod, node or Service had it.
     Outside,
-    /// A pod of which nothing is known.
+    /// An address of the pod network of which no pod is known.
     Unresolved,
 }

@@ -1,4 +1,4 @@
-//! Exceptions in the form in which they are asked: does one of them accept this flow's denial?
+//! Compiled exceptions, which decide whether the denial of a flow is accepted.
 
 use jiff::Timestamp;
 
@@ -12,15 +12,15 @@ use crate::resource::exception::AuditException;
 /// A compiled exception.
 #[derive(Clone, Debug)]
 pub struct Exception {
-    /// Its namespace: it accepts denials of subjects there.
+    /// Namespace of the exception. It accepts denials at pods of this namespace only.
     pub namespace: String,
-    /// Its name.
+    /// Name of the exception.
     pub name: String,
-    /// Why.
+    /// The reason given in its spec.
     pub reason: String,
-    /// From when it accepts nothing any more.
+    /// The exception is effective before this time. `None`: it does not expire.
     pub expires_at: Option<Timestamp>,
-    /// Whether the change under judgement adds or alters it.
+    /// Whether the change being judged adds or modifies it.
     pub in_change: bool,
     refers_to: PolicyKind,
     policy_name: String,
@@ -29,12 +29,12 @@ pub struct Exception {
     ports: PortSet,
 }
 
-/// The policy that a denial is laid at, as far as exceptions speak of it.
+/// The policy to which a denial is attributed, with the names by which an exception may refer to it.
 #[derive(Clone, Copy, Debug)]
 pub struct DenyingPolicy<'a> {
     /// The policy.
     pub policy: &'a PolicyRef,
-    /// The audit policy that it was promoted from, where it says so.
+    /// The audit policy that it was promoted from, if it has the annotation `foretell.dev/promoted-from`.
     pub promoted_from: Option<&'a PolicyRef>,
 }
 
@@ -57,26 +57,26 @@ impl Exception {
         }
     }
 
-    /// Whether it has ended.
+    /// Whether it has expired at a time.
     #[must_use]
     pub fn has_expired(&self, at: Timestamp) -> bool {
         self.expires_at.is_some_and(|expires_at| expires_at <= at)
     }
 
-    /// Whether it speaks of a flow that a policy denies, whether it has ended or not.
+    /// Whether it accepts the denial of a flow by a policy. Its expiry is not checked.
     #[must_use]
-    pub fn covers(&self, accused: &DenyingPolicy<'_>, question: &Question<'_>) -> bool {
+    pub fn covers(&self, denying: &DenyingPolicy<'_>, question: &Question<'_>) -> bool {
         self.direction == question.direction
             && self.namespace == question.subject_namespace
-            && self.speaks_of(accused)
+            && self.names(denying)
             && self.peers.matches(&question.peer, question.subject_namespace) != PeerMatch::No
             && self.ports.contains(&question.port)
     }
 
-    /// An audit policy and its enforced form are the same policy to it.
-    fn speaks_of(&self, accused: &DenyingPolicy<'_>) -> bool {
-        let names = |policy: &&PolicyRef| policy.name == self.policy_name;
-        let mut forms = [Some(accused.policy), accused.promoted_from].into_iter().flatten().filter(names);
+    /// Whether its `policyRef` refers to the policy. An audit policy and the NetworkPolicy promoted from it count as one.
+    fn names(&self, denying: &DenyingPolicy<'_>) -> bool {
+        let has_its_name = |policy: &&PolicyRef| policy.name == self.policy_name;
+        let mut forms = [Some(denying.policy), denying.promoted_from].into_iter().flatten().filter(has_its_name);
         match self.refers_to {
             PolicyKind::NetworkPolicy | PolicyKind::AuditNetworkPolicy => forms.any(|policy| {
                 matches!(policy.kind, PolicyKind::NetworkPolicy | PolicyKind::AuditNetworkPolicy)

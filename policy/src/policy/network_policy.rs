@@ -1,4 +1,5 @@
-//! A policy in the form in which the engine asks it: what cannot be misread is a variant of its own.
+//! Compiled NetworkPolicies and audit policies. *Not restricted* and *no rules* are different variants, so they cannot be
+//! confused.
 
 use ipnet::IpNet;
 use k8s_openapi::api::networking::v1::NetworkPolicySpec;
@@ -14,10 +15,10 @@ use crate::resource::defaults::defaulted;
 use crate::resource::object::Object;
 use crate::resource::object::id::ObjectId;
 
-/// A compiled policy.
+/// A compiled NetworkPolicy, AuditNetworkPolicy or AuditClusterNetworkPolicy.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// Which one.
+    /// Kind, namespace and name of the policy.
     pub reference: PolicyRef,
     scope: Scope,
     pods: Selector,
@@ -34,14 +35,14 @@ enum Scope {
 /// Which traffic of a selected pod a policy restricts, in one direction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Restriction {
-    /// The direction is not in force: the policy says nothing of it.
+    /// None: `policyTypes` does not contain the direction.
     None,
-    /// Only what one of the rules takes is allowed; without any rule everything is denied.
+    /// Only traffic that a rule matches is allowed. Without rules, everything is denied.
     Only(Vec<Rule>),
 }
 
 impl Restriction {
-    /// The blocks that its rules name, exceptions included.
+    /// All blocks of its rules, including their `except`s.
     pub fn blocks(&self) -> impl Iterator<Item = IpNet> {
         let rules = match self {
             Self::None => &[][..],
@@ -54,13 +55,13 @@ impl Restriction {
 /// A rule: peers and ports must both match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// Who.
+    /// The peers that the rule matches.
     pub peers: PeerSet,
-    /// To which port.
+    /// The destination ports that the rule matches.
     pub ports: PortSet,
 }
 
-/// What of a rule did not match.
+/// Which part of a rule did not match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Failed {
@@ -68,26 +69,66 @@ pub enum Failed {
     Port,
     /// The port matches, the peers do not.
     Peer,
-    /// Neither does.
+    /// Neither the peers nor the port match.
     PeerAndPort,
 }
 
 impl Policy {
-    /// Compiles a `NetworkPolicy` or an `AuditNetworkPolicy`. `reference.namespace` is where it holds.
+    /// Compiles a `NetworkPolicy` or an `AuditNetworkPolicy`, which selects pods of `reference.namespace`.
     #[must_use]
     pub fn namespaced(reference: PolicyRef, spec: &NetworkPolicySpec) -> Self {
         let scope = Scope::Namespace(reference.namespace.clone());
         Self::compile(reference, scope, spec)
     }
 
-    /// Compiles an `AuditClusterNetworkPolicy`. Without a namespace selector it holds in every namespace.
+    /// Compiles an `AuditClusterNetworkPolicy`. Without a namespace selector it selects pods of every namespace.
     #[must_use]
     pub fn cluster_wide(reference: PolicyRef, namespaces: Option<&LabelSelector>, spec: &NetworkPolicySpec) -> Self {
         let scope = Scope::Namespaces(namespaces.map_or_else(Selector::everything, Selector::compile));
         Self::compile(reference, scope, spec)
     }
 
-    /// Compiles an object, if it is a policy.
+    /// Compiles an object. `None`: it is neither a NetworkPolicy nor an audit policy.
+    ///
+    /// ```
+    /// use foretell_policy::model::flow::{Direction, Protocol};
+    /// use foretell_policy::model::labels::Labels;
+    /// use foretell_policy::policy::network_policy::{Policy, Restriction};
+    /// use foretell_policy::policy::peer::{Peer, PeerMatch};
+    /// use foretell_policy::policy::port::Port;
+    /// use foretell_policy::resource::object::origin::Origin;
+    /// use foretell_policy::resource::read::read;
+    /// use serde_json::json;
+    ///
+    /// let manifest = json!({
+    ///     "apiVersion": "networking.k8s.io/v1",
+    ///     "kind": "NetworkPolicy",
+    ///     "metadata": {"name": "web", "namespace": "shop"},
+    ///     "spec": {
+    ///         "podSelector": {"matchLabels": {"app": "web"}},
+    ///         "ingress": [{"from": [{"ipBlock": {"cidr": "203.0.113.0/24"}}], "ports": [{"port": 443}]}],
+    ///     },
+    /// });
+    /// let object = read(manifest, &Origin::Cluster)?.expect("a kind that is read");
+    /// let policy = Policy::of(&object).expect("a policy");
+    ///
+    /// let web = Labels::from([("app".to_owned(), "web".to_owned())]);
+    /// assert!(policy.selects("shop", &Labels::new(), &web));
+    /// assert_eq!(policy.restriction(Direction::Egress), &Restriction::None);
+    ///
+    /// // Would it allow a client from outside of the cluster?
+    /// let allows = |client: &str, port: u16| {
+    ///     let peer = Peer::Outside { ip: client.parse().expect("an address") };
+    ///     let port = Port { protocol: Protocol::Tcp, number: port, named: &[] };
+    ///     policy.rules(Direction::Ingress).iter().any(|rule| {
+    ///         rule.peers.matches(&peer, "shop") == PeerMatch::Yes && rule.ports.contains(&port)
+    ///     })
+    /// };
+    /// assert!(allows("203.0.113.9", 443));
+    /// assert!(!allows("203.0.113.9", 8080));
+    /// assert!(!allows("198.51.100.1", 443));
+    /// # Ok::<(), foretell_policy::resource::object::fault::ObjectError>(())
+    /// ```
     #[must_use]
     pub fn of(object: &Object) -> Option<Self> {
         let ObjectId { namespace, name, .. } = object.id();
@@ -110,7 +151,7 @@ impl Policy {
 
     fn compile(reference: PolicyRef, scope: Scope, spec: &NetworkPolicySpec) -> Self {
         let spec = defaulted(spec);
-        let in_force = |direction: &str| spec.policy_types.iter().flatten().any(|held| held == direction);
+        let restricts = |direction: &str| spec.policy_types.iter().flatten().any(|listed| listed == direction);
         let ingress = spec.ingress.iter().flatten().map(|rule| Rule {
             peers: PeerSet::compile(rule.from.as_deref()),
             ports: PortSet::compile(rule.ports.as_deref()),
@@ -123,12 +164,12 @@ impl Policy {
             reference,
             scope,
             pods: spec.pod_selector.as_ref().map_or_else(Selector::everything, Selector::compile),
-            ingress: if in_force("Ingress") { Restriction::Only(ingress.collect()) } else { Restriction::None },
-            egress: if in_force("Egress") { Restriction::Only(egress.collect()) } else { Restriction::None },
+            ingress: if restricts("Ingress") { Restriction::Only(ingress.collect()) } else { Restriction::None },
+            egress: if restricts("Egress") { Restriction::Only(egress.collect()) } else { Restriction::None },
         }
     }
 
-    /// What it restricts in a direction.
+    /// Which traffic it restricts in a direction.
     #[must_use]
     pub fn restriction(&self, direction: Direction) -> &Restriction {
         match direction {
@@ -137,7 +178,7 @@ impl Policy {
         }
     }
 
-    /// Whether a rule names a port by its name.
+    /// Whether a rule refers to a port by its name.
     pub(crate) fn names_ports(&self, direction: Direction, rule: usize) -> bool {
         match self.restriction(direction) {
             Restriction::None => false,
@@ -145,7 +186,7 @@ impl Policy {
         }
     }
 
-    /// Whether it selects a pod with these labels in a namespace with those.
+    /// Whether it selects a pod with these labels in `namespace`, which has `namespace_labels`.
     #[must_use]
     pub fn selects(&self, namespace: &str, namespace_labels: &Labels, labels: &Labels) -> bool {
         let in_scope = match &self.scope {
@@ -155,7 +196,7 @@ impl Policy {
         in_scope && self.pods.matches(labels)
     }
 
-    /// Its rules for a direction; none where it does not restrict it.
+    /// Its rules for a direction; empty if it does not restrict the direction.
     #[must_use]
     pub fn rules(&self, direction: Direction) -> &[Rule] {
         match self.restriction(direction) {
@@ -164,12 +205,12 @@ impl Policy {
         }
     }
 
-    /// Which pods of its namespaces it selects.
+    /// The selector for pods within its namespaces.
     pub(crate) fn pods(&self) -> &Selector {
         &self.pods
     }
 
-    /// Which namespaces a cluster policy takes.
+    /// The selector for namespaces; `None` for a policy of a single namespace.
     pub(crate) fn namespaces(&self) -> Option<&Selector> {
         match &self.scope {
             Scope::Namespace(_) => None,
@@ -177,7 +218,7 @@ impl Policy {
         }
     }
 
-    /// The namespace in which it holds, `None` for all that its selector takes.
+    /// The namespace of its pods; `None` if it selects namespaces by their labels.
     #[must_use]
     pub fn namespace(&self) -> Option<&str> {
         match &self.scope {

@@ -1,4 +1,4 @@
-//! The other end of a flow, and what a rule says of it.
+//! The other end of a flow, and which peers a rule of a NetworkPolicy matches.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -11,23 +11,23 @@ use crate::model::labels::{Labels, Selector};
 use crate::model::list::write_list;
 use crate::model::port::NamedPort;
 
-/// The other end, as far as selectors and blocks can see it.
+/// The other end of a flow, with everything that selectors and blocks look at.
 #[derive(Clone, Copy, Debug)]
 pub enum Peer<'a> {
-    /// A pod in the pod network.
+    /// A pod of the pod network.
     Pod {
-        /// Its namespace.
+        /// Name of its namespace.
         namespace: &'a str,
-        /// That namespace's labels.
+        /// Labels of its namespace.
         namespace_labels: &'a Labels,
-        /// Its own labels.
+        /// Labels of the pod.
         labels: &'a Labels,
-        /// Its named ports.
+        /// Its named container ports.
         ports: &'a [NamedPort],
         /// Its address in this flow.
         ip: IpAddr,
     },
-    /// A node, or a pod on a node's network: selectors do not see it.
+    /// A node, or a pod on the host network. Selectors do not match it.
     Node {
         /// The node's address in this flow.
         ip: IpAddr,
@@ -37,7 +37,7 @@ pub enum Peer<'a> {
         /// The address.
         ip: IpAddr,
     },
-    /// An address out of the pods' ranges that no known pod had at the time, or a pod of which nothing else is known.
+    /// An address of the pod network that no known pod had at the time, or a pod of which only the address is known.
     Unresolved {
         /// The address.
         ip: IpAddr,
@@ -57,9 +57,9 @@ impl Peer<'_> {
 /// The peers that a rule allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PeerSet {
-    /// Every peer, outside addresses included: the rule names none.
+    /// Every peer, including addresses outside of the cluster: the rule lists no peers.
     Everyone,
-    /// Those that one of the matchers takes.
+    /// The peers that at least one of the matchers matches.
     AnyOf(Vec<PeerMatcher>),
 }
 
@@ -68,42 +68,42 @@ pub enum PeerSet {
 pub enum PeerMatcher {
     /// Pods by labels.
     Pods {
-        /// Of which namespaces.
+        /// Their namespaces.
         namespaces: Namespaces,
-        /// Which of their pods.
+        /// The labels of the pods.
         pods: Selector,
     },
     /// Addresses.
     Block {
-        /// These, v4 or v6,
+        /// The network, IPv4 or IPv6.
         net: IpNet,
-        /// but not these.
+        /// Networks within it that are not matched.
         except: Vec<IpNet>,
     },
 }
 
-/// Of which namespaces a selector takes pods.
+/// The namespaces in which a rule selects pods.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Namespaces {
-    /// The subject's own. For a namespaced policy that is the policy's namespace.
+    /// The subject's namespace, which for a namespaced policy is the policy's own.
     Own,
-    /// Those with matching labels.
+    /// Namespaces with matching labels.
     Matching(Selector),
 }
 
-/// How a rule's peers take a peer.
+/// Whether a rule's peers match a peer. The order of the variants is that of certainty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PeerMatch {
-    /// Not at all.
+    /// No peer of the rule matches.
     No,
-    /// Only because its address lies in an `ipBlock`, although it is a pod or a node: enforcers differ.
+    /// The peer is a pod or a node, and matches only because its address lies in an `ipBlock`. Enforcers differ in this case.
     ByBlockAlone,
-    /// As every enforcer does.
+    /// It matches for every enforcer.
     Yes,
 }
 
 impl PeerSet {
-    /// Compiles a rule's `from` or `to`. Absent and empty both mean every peer.
+    /// Compiles a rule's `from` or `to`. An absent and an empty list both mean every peer.
     #[must_use]
     pub fn compile(peers: Option<&[NetworkPolicyPeer]>) -> Self {
         match peers {
@@ -112,7 +112,7 @@ impl PeerSet {
         }
     }
 
-    /// The blocks that it names, exceptions included.
+    /// All its blocks, including their `except`s.
     pub fn blocks(&self) -> impl Iterator<Item = IpNet> {
         let matchers = match self {
             Self::Everyone => &[][..],
@@ -127,7 +127,7 @@ impl PeerSet {
             .flat_map(|(net, except)| net.into_iter().chain(except.iter().copied()))
     }
 
-    /// How it takes a peer, of a subject in `subject_namespace`.
+    /// Whether it matches a peer of a subject in `subject_namespace`.
     #[must_use]
     pub fn matches(&self, peer: &Peer<'_>, subject_namespace: &str) -> PeerMatch {
         match self {

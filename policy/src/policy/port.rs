@@ -1,4 +1,4 @@
-//! Ports: the named ones of a pod, and what a rule says of them.
+//! Ports of a flow, and which ports a rule of a NetworkPolicy matches.
 
 use std::fmt;
 
@@ -12,9 +12,9 @@ use crate::model::port::{NamedPort, protocol_or_tcp};
 /// The ports that a rule allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PortSet {
-    /// Every port of every protocol: the rule names none.
+    /// Every port of every protocol: the rule lists no ports.
     Any,
-    /// Those that one of the matchers takes.
+    /// The ports that at least one of the matchers matches.
     AnyOf(Vec<PortMatcher>),
 }
 
@@ -30,23 +30,23 @@ pub(crate) enum Ports {
     All,
     /// Both ends inclusive.
     Range(u16, u16),
-    /// Looked up on the destination pod.
+    /// The name of a container port of the destination pod.
     Named(String),
 }
 
-/// The destination's port as a rule sees it.
+/// The destination port of a flow, as a rule sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Port<'a> {
     /// Transport protocol.
     pub protocol: Protocol,
     /// Port number at the destination.
     pub number: u16,
-    /// The destination pod's named ports; empty where the destination is no pod.
+    /// The named ports of the destination pod; empty if the destination is not a pod.
     pub named: &'a [NamedPort],
 }
 
 impl PortSet {
-    /// Compiles a rule's `ports`. Absent and empty both mean every port.
+    /// Compiles a rule's `ports`. An absent and an empty list both mean every port.
     #[must_use]
     pub fn compile(ports: Option<&[NetworkPolicyPort]>) -> Self {
         match ports {
@@ -55,7 +55,7 @@ impl PortSet {
         }
     }
 
-    /// Whether a port is named by its name.
+    /// Whether at least one port is given by its name.
     pub(crate) fn has_names(&self) -> bool {
         match self {
             Self::Any => false,
@@ -63,7 +63,7 @@ impl PortSet {
         }
     }
 
-    /// Whether the port is allowed.
+    /// Whether it contains a port.
     #[must_use]
     pub fn contains(&self, port: &Port<'_>) -> bool {
         match self {

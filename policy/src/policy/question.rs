@@ -5,14 +5,14 @@ use crate::model::flow::Direction;
 use crate::policy::peer::Peer;
 use crate::policy::port::Port;
 
-/// A flow as an admin policy of its subject sees it.
+/// A flow as an admin policy of its subject sees it. The subject is the pod that the policy selects.
 #[derive(Clone, Copy, Debug)]
 pub struct AdminQuestion<'a> {
     /// The other end.
     pub peer: Peer<'a>,
     /// The nodes, for rules that select them.
     pub nodes: &'a Nodes,
-    /// Ingress: the subject is the destination.
+    /// `Ingress`: the subject is the destination. `Egress`: the subject is the source.
     pub direction: Direction,
     /// The destination's port.
     pub port: Port<'a>,

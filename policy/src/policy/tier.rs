@@ -1,4 +1,4 @@
-//! The tiers, and what names a policy and a rule in them.
+//! The tiers of policies, and the ids of admin policies and their rules.
 
 use std::fmt;
 
@@ -7,17 +7,17 @@ use serde::Serialize;
 
 use crate::resource::admin::view::AdminAction;
 
-/// The name of a tier. A tier that is added gets a name here.
+/// The name of a tier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct TierName(&'static str);
 
 impl TierName {
-    /// Admin policies that are asked before NetworkPolicies.
+    /// Admin policies that are evaluated before NetworkPolicies.
     pub const ADMIN: Self = Self("Admin");
     /// NetworkPolicies.
     pub const NETWORK_POLICY: Self = Self("NetworkPolicy");
-    /// Admin policies that are asked where no NetworkPolicy restricts the pod.
+    /// Admin policies that are evaluated if no NetworkPolicy restricts the pod.
     pub const BASELINE: Self = Self("Baseline");
 
     /// A tier of this name, as explanations print it.
@@ -33,7 +33,7 @@ impl fmt::Display for TierName {
     }
 }
 
-/// Index of an admin policy in its world.
+/// Index of an admin policy in its world. It means nothing in another world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AdminPolicyId(u32);
 
@@ -47,12 +47,12 @@ impl AdminPolicyId {
     }
 }
 
-/// A rule of an admin policy, in the direction of the question.
+/// A rule of an admin policy. The direction is that of the question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RuleId {
-    /// The policy of the rule.
+    /// The policy.
     pub policy: AdminPolicyId,
-    /// The index of the rule among those of the direction.
+    /// Index of the rule in the list of its direction.
     pub rule: usize,
 }
 

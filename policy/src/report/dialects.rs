@@ -16,7 +16,7 @@ pub struct DialectReport {
     pub cni: String,
     /// Its name as people write it.
     pub title: String,
-    /// Name of the deviation, `ipBlockTakesNoPod`.
+    /// Name of the deviation, `ipBlockMatchesNoPod`.
     pub deviation: String,
     /// The deviation as a sentence.
     pub what: String,

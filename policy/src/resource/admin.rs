@@ -1,5 +1,6 @@
-//! The admin policies of `policy.networking.k8s.io`, as the network-policy-api project defines them: types of our own
-//! for what its definitions (v0.1.7 of the former two kinds, v0.3.0 of the latter) say, and one view of all three.
+//! The admin policies of `policy.networking.k8s.io`, as the network-policy-api project defines them: types for its definitions
+//! (v0.1.7 of AdminNetworkPolicy and BaselineAdminNetworkPolicy, v0.3.0 of ClusterNetworkPolicy), and a common view of all
+//! three.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use schemars::JsonSchema;
@@ -10,37 +11,38 @@ use crate::resource::admin::ports::{ClusterPort, Port};
 pub mod ports;
 pub mod view;
 
-/// The group of all three kinds.
+/// The API group of all three kinds.
 pub const GROUP: &str = "policy.networking.k8s.io";
 
-/// An object of one of the kinds, less its status.
+/// An object of one of the kinds, without its status.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Resource<S> {
-    /// Its metadata.
+    /// The object's metadata.
     #[serde(default)]
     pub metadata: ObjectMeta,
-    /// What it says.
+    /// The object's spec.
     pub spec: S,
 }
 
-/// `AdminNetworkPolicy`, v1alpha1: rules that no NetworkPolicy overrides.
+/// `AdminNetworkPolicy`, v1alpha1: rules that take precedence over NetworkPolicies.
 pub type AdminNetworkPolicy = Resource<AdminNetworkPolicySpec>;
-/// `BaselineAdminNetworkPolicy`, v1alpha1: rules for where no NetworkPolicy restricts. There is one, named `default`.
+/// `BaselineAdminNetworkPolicy`, v1alpha1: rules for traffic that no NetworkPolicy restricts. A cluster has
+/// at most one, named `default`.
 pub type BaselineAdminNetworkPolicy = Resource<BaselineAdminNetworkPolicySpec>;
-/// `ClusterNetworkPolicy`, v1alpha2 and v1beta1, which have one schema: both of the former in one kind.
+/// `ClusterNetworkPolicy`, v1alpha2 and v1beta1, which have the same schema. It replaces both of the other kinds.
 pub type ClusterNetworkPolicy = Resource<ClusterNetworkPolicySpec>;
 
 /// The spec of an [`AdminNetworkPolicy`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AdminNetworkPolicySpec {
-    /// 0 to 1000; the lower one is asked first.
+    /// Priority of the policy, 0 to 1000. Policies with a lower number are evaluated first.
     pub priority: i32,
-    /// To whom it applies.
+    /// The pods that the policy applies to.
     pub subject: Subject,
-    /// Rules for what arrives; the first that matches counts.
+    /// Rules for traffic to the pods. The first rule that matches decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingress: Option<Vec<IngressRule>>,
-    /// Rules for what leaves.
+    /// Rules for traffic from the pods. The first rule that matches decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub egress: Option<Vec<EgressRule>>,
 }
@@ -48,12 +50,12 @@ pub struct AdminNetworkPolicySpec {
 /// The spec of a [`BaselineAdminNetworkPolicy`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BaselineAdminNetworkPolicySpec {
-    /// To whom it applies.
+    /// The pods that the policy applies to.
     pub subject: Subject,
-    /// Rules for what arrives.
+    /// Rules for traffic to the pods. The first rule that matches decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingress: Option<Vec<IngressRule>>,
-    /// Rules for what leaves.
+    /// Rules for traffic from the pods. The first rule that matches decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub egress: Option<Vec<EgressRule>>,
 }
@@ -61,130 +63,130 @@ pub struct BaselineAdminNetworkPolicySpec {
 /// The spec of a [`ClusterNetworkPolicy`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClusterNetworkPolicySpec {
-    /// `Admin` or `Baseline`.
+    /// Tier of the policy: `Admin` or `Baseline`.
     pub tier: String,
-    /// 0 to 1000; of one tier the lower one is asked first.
+    /// Priority of the policy within its tier, 0 to 1000. Policies with a lower number are evaluated first.
     pub priority: i32,
-    /// To whom it applies.
+    /// The pods that the policy applies to.
     pub subject: Subject,
-    /// Rules for what arrives.
+    /// Rules for traffic to the pods. The first rule that matches decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingress: Option<Vec<ClusterIngressRule>>,
-    /// Rules for what leaves.
+    /// Rules for traffic from the pods. The first rule that matches decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub egress: Option<Vec<ClusterEgressRule>>,
 }
 
-/// Whom a policy applies to: one of the two. Pods on their node's network are never among them.
+/// The pods that a policy applies to. Exactly one field is set. Pods on the host network are never selected.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Subject {
-    /// All pods of these namespaces.
+    /// Selects all pods of the namespaces with these labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespaces: Option<LabelSelector>,
-    /// These pods.
+    /// Selects pods by their labels and those of their namespaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pods: Option<Pods>,
 }
 
-/// Pods by their namespace and themselves.
+/// Selects pods by their labels and those of their namespaces.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Pods {
-    /// Their namespaces. A ClusterNetworkPolicy may leave it out and means all of them.
+    /// The labels of the namespaces. Required except in a ClusterNetworkPolicy, where absent means all namespaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace_selector: Option<LabelSelector>,
-    /// The pods there.
+    /// The labels of the pods.
     pub pod_selector: LabelSelector,
 }
 
-/// A source: one of the two.
+/// A source of traffic. Exactly one field is set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct IngressPeer {
-    /// All pods of these namespaces.
+    /// Selects all pods of the namespaces with these labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespaces: Option<LabelSelector>,
-    /// These pods.
+    /// Selects pods by their labels and those of their namespaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pods: Option<Pods>,
 }
 
-/// A destination: one of these.
+/// A destination of traffic. Exactly one field is set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EgressPeer {
-    /// All pods of these namespaces.
+    /// Selects all pods of the namespaces with these labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespaces: Option<LabelSelector>,
-    /// These pods.
+    /// Selects pods by their labels and those of their namespaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pods: Option<Pods>,
-    /// The addresses in the status of these Nodes.
+    /// Selects the addresses in the status of Nodes with these labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nodes: Option<LabelSelector>,
-    /// CIDRs: whoever has an address there, pods and nodes too.
+    /// Networks in CIDR notation. They match pods and nodes too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub networks: Option<Vec<String>>,
-    /// Names of the DNS. A BaselineAdminNetworkPolicy has none.
+    /// DNS names, `example.com` or `*.example.com`. Not allowed in a BaselineAdminNetworkPolicy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain_names: Option<Vec<String>>,
 }
 
-/// A rule of the former two kinds for what arrives.
+/// An ingress rule of an AdminNetworkPolicy or BaselineAdminNetworkPolicy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct IngressRule {
-    /// For people.
+    /// Name of the rule, at most 100 characters. It has no effect on traffic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// `Allow`, `Deny`, and in an AdminNetworkPolicy `Pass`.
+    /// What the rule does with traffic: `Allow` or `Deny`, or `Pass` in an AdminNetworkPolicy.
     pub action: String,
-    /// From whom.
+    /// The sources that the rule matches.
     pub from: Vec<IngressPeer>,
-    /// To which ports; absent: to every one.
+    /// The destination ports that the rule matches; absent: every port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ports: Option<Vec<Port>>,
 }
 
-/// A rule of the former two kinds for what leaves.
+/// An egress rule of an AdminNetworkPolicy or BaselineAdminNetworkPolicy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EgressRule {
-    /// For people.
+    /// Name of the rule, at most 100 characters. It has no effect on traffic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// `Allow`, `Deny`, and in an AdminNetworkPolicy `Pass`.
+    /// What the rule does with traffic: `Allow` or `Deny`, or `Pass` in an AdminNetworkPolicy.
     pub action: String,
-    /// To whom.
+    /// The destinations that the rule matches.
     pub to: Vec<EgressPeer>,
-    /// To which ports; absent: to every one.
+    /// The destination ports that the rule matches; absent: every port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ports: Option<Vec<Port>>,
 }
 
-/// A rule of a [`ClusterNetworkPolicy`] for what arrives.
+/// An ingress rule of a [`ClusterNetworkPolicy`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClusterIngressRule {
-    /// For people.
+    /// Name of the rule, at most 100 characters. It has no effect on traffic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// `Accept`, `Deny` or `Pass`.
+    /// What the rule does with traffic: `Accept`, `Deny` or `Pass`.
     pub action: String,
-    /// From whom.
+    /// The sources that the rule matches.
     pub from: Vec<IngressPeer>,
-    /// To which ports; absent: to every one.
+    /// The destination ports that the rule matches; absent: every port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocols: Option<Vec<ClusterPort>>,
 }
 
-/// A rule of a [`ClusterNetworkPolicy`] for what leaves.
+/// An egress rule of a [`ClusterNetworkPolicy`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClusterEgressRule {
-    /// For people.
+    /// Name of the rule, at most 100 characters. It has no effect on traffic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// `Accept`, `Deny` or `Pass`.
+    /// What the rule does with traffic: `Accept`, `Deny` or `Pass`.
     pub action: String,
-    /// To whom.
+    /// The destinations that the rule matches.
     pub to: Vec<EgressPeer>,
-    /// To which ports; absent: to every one.
+    /// The destination ports that the rule matches; absent: every port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocols: Option<Vec<ClusterPort>>,
 }

@@ -1,5 +1,5 @@
-//! Audit policies: a NetworkPolicy that is judged and never enforced. Group and field names are kguardian's, so that
-//! manifests written for it apply unchanged.
+//! Audit policies: NetworkPolicies that are evaluated and never enforced. API group and field names are those of kguardian, so
+//! that its manifests can be applied unchanged.
 
 use k8s_openapi::api::networking::v1::{NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicySpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 /// The API group of the audit policies.
 pub const GROUP: &str = "kguardian.dev";
 
-/// The annotation of a NetworkPolicy that says which audit policy it was promoted from.
+/// The annotation of a NetworkPolicy that names the audit policy it was promoted from.
 pub const PROMOTED_FROM: &str = "foretell.dev/promoted-from";
 
-/// How many offenders a status lists at most.
+/// The largest number of entries of `topOffenders` in a status.
 pub const MOST_OFFENDERS: usize = 50;
 
-/// The spec of an [`AuditNetworkPolicy`]: on the wire exactly that of a `networking.k8s.io/v1` NetworkPolicy.
+/// The spec of an [`AuditNetworkPolicy`]: in JSON exactly that of a `networking.k8s.io/v1` NetworkPolicy.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "kguardian.dev",
@@ -29,16 +29,16 @@ pub const MOST_OFFENDERS: usize = 50;
     shortname = "auditnetpol",
     category = "foretell",
     category = "networking",
-    doc = "What a NetworkPolicy of this spec would deny, judged on the traffic that flows. It never drops a packet: apply the spec as a NetworkPolicy to enforce it."
+    doc = "A NetworkPolicy in audit mode: its status shows which of the observed traffic the policy would deny. It is never enforced. To enforce it, apply the same spec as a NetworkPolicy."
 )]
 #[serde(transparent)]
-#[schemars(description = "What would be enforced: exactly the spec of a networking.k8s.io/v1 NetworkPolicy.")]
+#[schemars(description = "The policy to evaluate: exactly the spec of a networking.k8s.io/v1 NetworkPolicy.")]
 pub struct AuditNetworkPolicySpec {
-    /// The policy that would be enforced.
+    /// The policy to evaluate.
     pub policy: NetworkPolicySpec,
 }
 
-/// The spec of an [`AuditClusterNetworkPolicy`]: a NetworkPolicy's, for every namespace that `namespaceSelector` selects.
+/// The spec of an [`AuditClusterNetworkPolicy`]: that of a NetworkPolicy, for every namespace that `namespaceSelector` selects.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "kguardian.dev",
@@ -50,17 +50,17 @@ pub struct AuditNetworkPolicySpec {
     shortname = "auditcnetpol",
     category = "foretell",
     category = "networking",
-    doc = "What a NetworkPolicy of this spec in each selected namespace would deny, judged on the traffic that flows. It never drops a packet: apply the spec as NetworkPolicies to enforce it."
+    doc = "A NetworkPolicy in audit mode, in every namespace that namespaceSelector selects: its status shows which of the observed traffic the policy would deny. It is never enforced. To enforce it, apply its spec as a NetworkPolicy in each of these namespaces."
 )]
 #[serde(rename_all = "camelCase")]
 #[schemars(
-    description = "What would be enforced in each selected namespace: the spec of a networking.k8s.io/v1 NetworkPolicy."
+    description = "The policy to evaluate in each selected namespace: the spec of a networking.k8s.io/v1 NetworkPolicy."
 )]
 pub struct AuditClusterNetworkPolicySpec {
-    /// Namespaces that the policy applies to; absent or empty: all of them.
+    /// The namespaces that the policy applies to, by their labels. Absent or empty: all namespaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace_selector: Option<LabelSelector>,
-    /// As in a NetworkPolicy, within each selected namespace.
+    /// The pods that the policy applies to in each selected namespace, as in a NetworkPolicy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_selector: Option<LabelSelector>,
     /// As in a NetworkPolicy.
@@ -75,7 +75,7 @@ pub struct AuditClusterNetworkPolicySpec {
 }
 
 impl AuditClusterNetworkPolicySpec {
-    /// The NetworkPolicy that each selected namespace would get.
+    /// The spec of the equivalent NetworkPolicy in each selected namespace.
     #[must_use]
     pub fn policy(&self) -> NetworkPolicySpec {
         NetworkPolicySpec {
@@ -87,66 +87,66 @@ impl AuditClusterNetworkPolicySpec {
     }
 }
 
-/// What the evaluator found. Written by it alone.
+/// The result of the evaluation. Only the evaluator writes it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditPolicyStatus {
-    /// The generation that this status speaks of; -1: none yet.
+    /// The generation of the spec that this status describes. -1: the policy has not been evaluated yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Ready`, `Reconciling`, `Stalled` and `Promotable`.
+    /// The conditions `Ready`, `Reconciling`, `Stalled` and `Promotable`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
-    /// Figures over the window.
+    /// What the policy would have done to the observed traffic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluation: Option<Evaluation>,
 }
 
-/// What the policy would have done to the traffic of the window.
+/// What the policy would have done to the traffic observed in the evaluator's time window.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Evaluation {
-    /// When these figures were taken.
+    /// Time of the evaluation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_evaluated: Option<Time>,
-    /// Since when traffic was counted.
+    /// Start of the time window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window_start: Option<Time>,
-    /// Flows that the policy applies to.
+    /// Number of flows in the window that the policy applies to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flows_evaluated: Option<u64>,
-    /// Those of them that it would deny.
+    /// Number of these flows that it would deny.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flows_would_deny: Option<u64>,
-    /// Denials in use that no live exception covers.
+    /// Number of connections in use that it would deny and that no effective AuditException accepts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unresolved_denials: Option<u64>,
-    /// Who would be denied most often, at most 50.
+    /// The connections that would be denied most often, at most 50.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub top_offenders: Vec<TopOffender>,
 }
 
-/// Traffic that would be denied, by its ends. Protocol and direction are plain text: a status that kguardian wrote must not
-/// keep the policy from being read.
+/// A connection that the policy would deny. Protocol and direction are plain text, so that a status written by kguardian can
+/// always be read.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TopOffender {
-    /// `namespace/pod` of the source, or its address.
+    /// The source: `namespace/pod`, or an address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub src_pod: Option<String>,
-    /// `namespace/pod` of the destination, or its address.
+    /// The destination: `namespace/pod`, or an address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dst_pod: Option<String>,
-    /// Port of the destination.
+    /// Destination port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dst_port: Option<i32>,
-    /// `TCP`, `UDP` or `SCTP`.
+    /// Transport protocol: `TCP`, `UDP` or `SCTP`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<String>,
-    /// `Ingress` or `Egress`.
+    /// Direction at the selected pod: `Ingress` or `Egress`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direction: Option<String>,
-    /// How often.
+    /// Number of denied flows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
 }

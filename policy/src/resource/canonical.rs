@@ -1,4 +1,4 @@
-//! Policies in one form: two that mean the same are the same JSON.
+//! A canonical form of policies: specs with the same meaning have the same JSON.
 
 use k8s_openapi::api::networking::v1::{NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -8,12 +8,12 @@ use serde_json::Value;
 use crate::model::cidr::parse_cidr;
 use crate::resource::defaults::{default_ports, defaulted};
 
-/// The spec with defaults applied, empty lists left out where they mean the same as none, and each CIDR as its network.
-/// Lists keep their order, but `policyTypes`, which is a set.
+/// The spec with defaults applied, without empty lists where they mean the same as absent ones, and with each CIDR written as
+/// its network. Lists keep their order, except `policyTypes`, which is a set.
 pub(crate) fn canonical_spec(spec: &NetworkPolicySpec) -> NetworkPolicySpec {
     let mut spec = defaulted(spec);
     if let Some(types) = &mut spec.policy_types {
-        // Ingress first, as people write it.
+        // Ingress first, which is the usual order in manifests.
         types.sort_by(|a, b| b.cmp(a));
         types.dedup();
     }
@@ -65,7 +65,7 @@ pub(crate) fn canonical_selector(selector: &mut LabelSelector) {
     }
 }
 
-/// As JSON; every type of this crate has such a form.
+/// The value as JSON. Serialization cannot fail for the types of this crate.
 pub(crate) fn json(value: &impl Serialize) -> Value {
     serde_json::to_value(value).unwrap_or_default()
 }

@@ -1,4 +1,5 @@
-//! The `CustomResourceDefinition`s, as they are applied: what the types say, and what a schema can say beyond them.
+//! The `CustomResourceDefinition`s as they are applied, generated from the types and completed with constraints that the types
+//! cannot express.
 
 use kube::core::CustomResourceExt;
 use serde_json::{Value, json};
@@ -6,7 +7,7 @@ use serde_json::{Value, json};
 use crate::resource::audit::{AuditClusterNetworkPolicy, AuditNetworkPolicy, MOST_OFFENDERS};
 use crate::resource::exception::AuditException;
 
-/// All of them as JSON, in the order of their kinds' names.
+/// All definitions as JSON, in alphabetical order of their kinds.
 #[must_use]
 pub fn all() -> [Value; 3] {
     let mut cluster = definition::<AuditClusterNetworkPolicy>();
@@ -14,7 +15,7 @@ pub fn all() -> [Value; 3] {
     let mut exception = definition::<AuditException>();
     let ns_selector = json!({
         "name": "NS-Selector", "type": "string", "jsonPath": ".spec.namespaceSelector", "priority": 1,
-        "description": "Namespaces that the policy applies to"
+        "description": "The namespaces that the policy applies to"
     });
     version(&mut cluster)["additionalPrinterColumns"] = std::iter::once(ns_selector).chain(audit_columns()).collect();
     version(&mut in_namespace)["additionalPrinterColumns"] = audit_columns().into_iter().collect();
@@ -26,14 +27,14 @@ pub fn all() -> [Value; 3] {
 
 fn definition<T: CustomResourceExt>() -> Value {
     let mut crd = crate::resource::canonical::json(&T::crd());
-    // As the API server would complete it, so that nobody sees a difference.
+    // The API server would fill these in, and then a comparison with the applied definition would show a difference.
     let names = &mut crd["spec"]["names"];
     names["listKind"] = json!(format!("{}List", names["kind"].as_str().unwrap_or_default()));
     crd["metadata"]["labels"] = json!({ "app.kubernetes.io/name": "foretell" });
     let schema = schema(&mut crd);
     tidy(schema);
     tighten(&mut schema["properties"]["spec"]);
-    // Said by the API server itself.
+    // The API server has its own descriptions of these fields.
     schema["properties"]["apiVersion"] = json!({ "type": "string" });
     schema["properties"]["kind"] = json!({ "type": "string" });
     schema["properties"]["metadata"] = json!({ "type": "object" });
@@ -52,27 +53,27 @@ fn audit_columns() -> [Value; 7] {
     [
         json!({
             "name": "Pod-Selector", "type": "string", "jsonPath": ".spec.podSelector", "priority": 1,
-            "description": "Pods that the policy selects"
+            "description": "The pods that the policy applies to"
         }),
         json!({
             "name": "Would-Deny", "type": "integer", "jsonPath": ".status.evaluation.flowsWouldDeny",
-            "description": "Flows of the window that the policy would deny"
+            "description": "Number of observed flows that the policy would deny"
         }),
         json!({
             "name": "Unresolved", "type": "integer", "jsonPath": ".status.evaluation.unresolvedDenials",
-            "description": "Denials in use that no exception covers"
+            "description": "Number of connections in use that it would deny and no exception accepts"
         }),
         json!({
             "name": "Promotable", "type": "string", "jsonPath": r#".status.conditions[?(@.type=="Promotable")].status"#,
-            "description": "Whether enforcing it would cut nothing that is in use"
+            "description": "Whether the policy can be enforced without denying connections in use"
         }),
         json!({
             "name": "Ready", "type": "string", "jsonPath": r#".status.conditions[?(@.type=="Ready")].status"#,
-            "description": "Whether its current generation is evaluated"
+            "description": "Whether the current generation has been evaluated"
         }),
         json!({
             "name": "Last-Evaluated", "type": "date", "jsonPath": ".status.evaluation.lastEvaluated",
-            "description": "When these figures were taken"
+            "description": "Time of the evaluation"
         }),
         json!({ "name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp" }),
     ]
@@ -85,18 +86,18 @@ fn exception_columns() -> Value {
             "description": "The policy whose denials are accepted"
         },
         { "name": "Direction", "type": "string", "jsonPath": ".spec.direction" },
-        // Not a date: kubectl prints how long ago a date was, and this one lies ahead.
+        // Not of type date: kubectl prints dates as the time that has passed since, and this one is in the future.
         {
             "name": "Expires", "type": "string", "jsonPath": ".spec.expiresAt",
-            "description": "From when it accepts nothing any more"
+            "description": "Time at which the exception expires"
         },
         { "name": "Reason", "type": "string", "jsonPath": ".spec.reason" },
         { "name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp" }
     ])
 }
 
-/// An object without any status counts as settled for kstatus (Flux). So each is born with one that says that no generation
-/// has been looked at.
+/// kstatus (Flux) regards an object without a status as reconciled. The default therefore says that no generation has been
+/// observed yet.
 fn complete_status(crd: &mut Value) {
     let status = &mut schema(crd)["properties"]["status"];
     status["default"] = json!({ "observedGeneration": -1 });
@@ -107,10 +108,10 @@ fn complete_status(crd: &mut Value) {
     fields["evaluation"]["properties"]["topOffenders"]["maxItems"] = json!(MOST_OFFENDERS);
 }
 
-/// What Rust's types say and Kubernetes does not know, or says in another way.
+/// Removes or rewrites what schemars generates and a structural schema of Kubernetes does not allow or writes differently.
 fn tidy(schema: &mut Value) {
     let Some(fields) = schema.as_object_mut() else { return };
-    // An optional field is left out. A null in its place is dropped by the API server, unless the schema lets it in.
+    // Optional fields are absent, not null. The API server drops a null unless the schema allows it.
     fields.remove("nullable");
     fields.remove("title");
     if let Some(Value::String(text)) = fields.get_mut("description") {
@@ -124,7 +125,7 @@ fn tidy(schema: &mut Value) {
     each_below(schema, &mut |_, below| tidy(below));
 }
 
-/// What upstream's validation says and its types do not.
+/// Adds constraints that upstream checks in its validation and that its types do not express.
 fn tighten(schema: &mut Value) {
     each_below(schema, &mut |name, below| {
         match name {
@@ -144,7 +145,7 @@ fn tighten(schema: &mut Value) {
     });
 }
 
-/// The schemas of the fields, with their names, of the items of a list, and of the values of a map.
+/// Visits the schemas of the fields, with their names, of a list's items, and of a map's values.
 fn each_below(schema: &mut Value, visit: &mut dyn FnMut(&str, &mut Value)) {
     if let Some(Value::Object(fields)) = schema.get_mut("properties") {
         for (name, field) in fields {

@@ -1,13 +1,13 @@
-//! The defaults that an API server would write into a NetworkPolicy. YAML from Git never passed one.
+//! The defaults that an API server would set in a NetworkPolicy. Manifests from Git do not have them.
 
 use k8s_openapi::api::networking::v1::{NetworkPolicyPort, NetworkPolicySpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-/// The protocol of a policy's port, a container's port or a Service's port that names none.
+/// The default protocol of a port in a policy, container or Service.
 pub const PROTOCOL: &str = "TCP";
 
-/// The spec as an API server would store it: `podSelector` there, `policyTypes` not empty, every port with a protocol.
-/// The rules of a direction that is not in force are kept; nothing reads them.
+/// The spec as an API server would store it: with a `podSelector`, with `policyTypes`, and with a protocol for every port.
+/// Rules of a direction that `policyTypes` does not contain are kept, but have no effect.
 #[must_use]
 pub fn defaulted(spec: &NetworkPolicySpec) -> NetworkPolicySpec {
     let mut spec = spec.clone();
@@ -22,14 +22,15 @@ pub fn defaulted(spec: &NetworkPolicySpec) -> NetworkPolicySpec {
     spec
 }
 
-/// Gives each port the protocol that it does not name.
+/// Sets the protocol of each port that has none.
 pub fn default_ports(ports: Option<&mut Vec<NetworkPolicyPort>>) {
     for port in ports.into_iter().flatten() {
         port.protocol.get_or_insert_with(|| PROTOCOL.to_owned());
     }
 }
 
-/// Upstream's `SetDefaults_NetworkPolicy`: an empty list counts as absent, and so does an empty list of egress rules.
+/// Upstream's `SetDefaults_NetworkPolicy`: an empty `policyTypes` counts as absent, and the default contains Egress only if
+/// there is at least one egress rule.
 fn policy_types(spec: &NetworkPolicySpec) -> Vec<String> {
     if let Some(given) = spec.policy_types.as_ref().filter(|given| !given.is_empty()) {
         return given.clone();

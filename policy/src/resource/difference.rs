@@ -1,15 +1,15 @@
-//! How two specs of a policy differ, in words.
+//! The differences between two specs of a policy, as text.
 
 use k8s_openapi::api::networking::v1::NetworkPolicySpec;
 use serde_json::Value;
 
 use crate::resource::canonical::{canonical_spec, json};
 
-/// How the spec of a promoted policy differs from the audited one, a line for each place:
-/// `spec.ingress[1].ports[0].port: 8080 in the audited policy, 9090 here`. Empty: they are the same.
+/// The differences between the spec of an enforced policy and that of the audit policy it was promoted from, one line per
+/// field: `spec.ingress[1].ports[0].port: 8080 in the audited policy, 9090 here`. Empty: the specs have the same meaning.
 ///
-/// Both are compared with defaults applied, CIDRs by their network and `policyTypes` as a set, so that only what means
-/// something else is named. Rules of a direction that is not in force are compared too.
+/// Specs are compared with defaults applied, CIDRs by their network and `policyTypes` as a set, so that different spellings of
+/// one meaning are not reported. Rules of a direction that `policyTypes` does not contain are compared too.
 #[must_use]
 pub fn spec_differences(audited: &NetworkPolicySpec, here: &NetworkPolicySpec) -> Vec<String> {
     let mut lines = Vec::new();

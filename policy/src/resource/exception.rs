@@ -1,4 +1,4 @@
-//! Exceptions: denials that somebody has looked at and accepts, with a reason and perhaps an end.
+//! Exceptions: denials that have been reviewed and accepted, with a reason and an optional expiry.
 
 use k8s_openapi::api::networking::v1::{NetworkPolicyPeer, NetworkPolicyPort};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -6,9 +6,8 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::policy_ref::PolicyKind;
-
 use crate::model::flow::Direction;
+use crate::model::policy_ref::PolicyKind;
 
 /// The spec of an [`AuditException`].
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -21,30 +20,30 @@ use crate::model::flow::Direction;
     shortname = "auditex",
     category = "foretell",
     category = "networking",
-    doc = "Accepts denials of one policy that match a peer, ports and a direction. It changes what blocks a promotion, never what is enforced."
+    doc = "Accepts certain denials of one policy, so that they do not block its promotion. It never changes what is enforced."
 )]
 #[serde(rename_all = "camelCase")]
-#[schemars(description = "Which denials are accepted, and why.")]
+#[schemars(description = "The denials that are accepted, and the reason.")]
 pub struct AuditExceptionSpec {
-    /// The policy whose denials are accepted. Its audit and its enforced form count alike.
+    /// The policy whose denials are accepted. An audit policy and the NetworkPolicy promoted from it count as one.
     pub policy_ref: PolicyReference,
     /// The direction of the denied traffic, seen from the pod that the policy selects.
     pub direction: Direction,
-    /// The other ends that are accepted, as in a NetworkPolicy's rule; at least one.
+    /// The peers of the denied traffic, as in a rule of a NetworkPolicy. At least one is required.
     #[schemars(length(min = 1))]
     pub peers: Vec<NetworkPolicyPeer>,
-    /// The ports that are accepted, as in a NetworkPolicy's rule; absent or empty: every port.
+    /// The destination ports of the denied traffic, as in a rule of a NetworkPolicy. Absent or empty: every port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ports: Option<Vec<NetworkPolicyPort>>,
-    /// Why the denials are accepted, for whoever reviews it.
+    /// Why the denials are accepted. Reports show this text to reviewers.
     #[schemars(length(min = 1))]
     pub reason: String,
-    /// From when the exception accepts nothing any more; absent: it does not end.
+    /// Time at which the exception expires. Absent: it does not expire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
 }
 
-/// Names a policy: in the exception's namespace, or cluster-scoped.
+/// Refers to a policy in the namespace of the exception, or to a cluster-scoped one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PolicyReference {
     /// Kind of the policy.

@@ -1,8 +1,8 @@
-//! Which fields of each kind the engine reads, written once.
+//! The fields of each kind that the engine reads, in one table.
 //!
-//! Three things follow from this table: in which part of an object a fault refuses it ([`checked`]), what a snapshot keeps of a
-//! live object ([`kept_of_live`]), and what is kept of a manifest that is judged elsewhere ([`kept_of_manifest`]). The typed
-//! readers of the same fields are in [`reads`](crate::resource::reads).
+//! The table defines in which fields a fault makes an object invalid ([`checked`]), which fields a snapshot keeps of a live object
+//! ([`kept_of_live`]), and which fields are kept of a manifest that is judged elsewhere ([`kept_of_manifest`]). The typed readers of
+//! the same fields are in [`reads`](crate::resource::reads).
 
 use std::sync::LazyLock;
 
@@ -11,23 +11,23 @@ use crate::resource::object::Kind;
 /// A path into an object. `*` is any item of a list; a key that ends in `/*` is any key with this prefix.
 pub(crate) type Path = &'static [&'static str];
 
-/// A field, with all that is below it.
+/// A field, with everything below it.
 #[derive(Clone, Copy)]
 struct Field {
     path: Path,
-    /// The parts of it that are kept; empty: all of it.
+    /// The parts of the field that are kept; if empty, all of it.
     parts: &'static [Path],
     source: Source,
 }
 
-/// Who writes a field.
+/// The source of a field.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Source {
-    /// A manifest states it.
+    /// A manifest states the field.
     Manifest,
-    /// A server writes it: its faults never refuse an object.
+    /// A server writes the field. A fault in it never makes an object invalid.
     Server,
-    /// A manifest states it, and the engine does not read it: a fault in it refuses the object.
+    /// A manifest states the field and the engine does not read it, but a fault in it makes the object invalid.
     CheckedOnly,
 }
 
@@ -51,13 +51,13 @@ const NAME: Path = &["metadata", "name"];
 const NAMESPACE: Path = &["metadata", "namespace"];
 const LABELS: Path = &["metadata", "labels"];
 
-/// Kept of every object, whatever its kind.
+/// The fields that are kept of objects of every kind.
 const KEPT_OF_ALL: [Path; 5] =
     [&["apiVersion"], &["kind"], NAME, NAMESPACE, &["metadata", "annotations", "foretell.dev/*"]];
 
 const CONTAINER_PORTS: &[Path] = &[&["*", "name"], &["*", "containerPort"], &["*", "protocol"]];
 
-/// What selectors and ports of policies see of a pod. A pod template states the same of the pods to come.
+/// The fields of a pod that selectors and ports of policies see. A pod template states the same fields for future pods.
 const POD_IDENTITY: &[Field] = &[
     stated(LABELS),
     stated(&["spec", "hostNetwork"]),
@@ -65,10 +65,6 @@ const POD_IDENTITY: &[Field] = &[
     stated_parts(&["spec", "initContainers", "*", "ports"], CONTAINER_PORTS),
     stated(&["spec", "initContainers", "*", "restartPolicy"]),
 ];
-/// What the types of a pod template require besides.
-const REQUIRED_BY_TEMPLATES: [Path; 2] =
-    [&["spec", "containers", "*", "name"], &["spec", "initContainers", "*", "name"]];
-
 const CONTROLLER: &[Field] = &[
     observed(&["metadata", "ownerReferences", "*", "kind"]),
     observed(&["metadata", "ownerReferences", "*", "name"]),
@@ -119,7 +115,7 @@ const ENDPOINT_SLICE: &[Field] = &[
 ];
 const POLICY: &[Field] = &[stated(&["spec"]), checked_only(LABELS), checked_only(&["metadata", "annotations"])];
 
-/// The fields of a kind beside its name, and those of its pods' identity.
+/// The fields of a kind, without its name and its pod template.
 fn fields(kind: Kind) -> Vec<Field> {
     match kind {
         Kind::Namespace => NAMESPACES.to_vec(),
@@ -132,7 +128,7 @@ fn fields(kind: Kind) -> Vec<Field> {
     }
 }
 
-/// Where the pod template of a workload stands.
+/// The path of the pod template of a workload.
 fn template_place(kind: Kind) -> Option<Path> {
     match kind {
         Kind::CronJob => Some(&["spec", "jobTemplate", "spec", "template"]),
@@ -141,7 +137,7 @@ fn template_place(kind: Kind) -> Option<Path> {
     }
 }
 
-/// What follows from the table for one kind.
+/// The paths of one kind, derived from the table.
 struct Derived {
     checked: Vec<Vec<&'static str>>,
     kept_of_live: Vec<Vec<&'static str>>,
@@ -160,7 +156,7 @@ impl Derived {
 
         let of_all = KEPT_OF_ALL.iter().map(|path| path.to_vec());
         let kept_of_live: Vec<_> = of_all.chain(fields.iter().flat_map(Field::kept)).collect();
-        let identity = POD_IDENTITY.iter().map(|field| field.path).chain(REQUIRED_BY_TEMPLATES);
+        let identity = POD_IDENTITY.iter().map(|field| field.path);
         let place = template.or((kind == Kind::Pod).then_some(&[]));
         let of_template = place.into_iter().flat_map(|place| identity.clone().map(move |path| below(place, path)));
         let kept_of_manifest = kept_of_live.iter().cloned().chain(of_template).collect();
@@ -184,22 +180,22 @@ fn below(place: Path, path: Path) -> Vec<&'static str> {
 
 fn derived(kind: Kind) -> &'static Derived {
     static DERIVED: LazyLock<Vec<Derived>> = LazyLock::new(|| Kind::ALL.into_iter().map(Derived::of).collect());
-    // The list has one entry a kind, in the order of the kinds.
+    // The list has one entry for each kind, in the order of the kinds.
     &DERIVED[kind as usize]
 }
 
-/// The paths in which a fault refuses an object of a kind. Faults elsewhere do not: newer API versions add fields, and webhooks
-/// fill templates in.
+/// The paths in which a fault makes an object of a kind invalid. Faults elsewhere do not, because newer API versions add fields and
+/// webhooks complete templates.
 pub(crate) fn checked(kind: Kind) -> &'static [Vec<&'static str>] {
     &derived(kind).checked
 }
 
-/// The paths that a snapshot keeps of a live object. `None`: a policy of a kind that the engine does not read.
+/// The paths that a snapshot keeps of a live object. `kind` is `None` for a policy of a kind that the engine does not read.
 pub(crate) fn kept_of_live(kind: Option<Kind>) -> &'static [Vec<&'static str>] {
     &derived(kind.unwrap_or(Kind::NetworkPolicy)).kept_of_live
 }
 
-/// The paths that are kept of a manifest: those of a live object, and what a pod template states about its pods.
+/// The paths that are kept of a manifest: those of a live object, and those of its pod template.
 pub(crate) fn kept_of_manifest(kind: Kind) -> &'static [Vec<&'static str>] {
     &derived(kind).kept_of_manifest
 }

@@ -1,9 +1,9 @@
-//! The kinds of Kubernetes objects that the engine reads: one table, from which the names, the versions and the typed object
-//! follow. A new kind is one line here.
+//! The kinds of Kubernetes objects that the engine reads, in one table that defines their names, versions and types. A new kind is
+//! one line in the table.
 
 use std::fmt;
 
-use k8s_openapi::api::{apps, batch, core, discovery, networking};
+use k8s_openapi::api::networking;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::resource::admin::{AdminNetworkPolicy, BaselineAdminNetworkPolicy, ClusterNetworkPolicy};
 use crate::resource::audit::{AuditClusterNetworkPolicy, AuditNetworkPolicy};
 use crate::resource::exception::AuditException;
+use crate::resource::kubernetes;
 
 mod admin_relevant_fields;
 pub(crate) mod admin_view;
@@ -40,30 +41,30 @@ enum Class {
     /// Part of the cluster: pods and what they depend on. Newer API versions add fields and webhooks fill templates in, so
     /// unknown fields are ignored.
     ClusterState,
-    /// A controller of pods, which has a pod template. Read as cluster state is.
+    /// A controller of pods, which has a pod template. It is read in the same way as cluster state.
     Workload,
     /// The built-in policy. A manifest is read strictly: an unknown field is an error.
     BuiltInPolicy,
     /// A policy or exception that is a custom resource, read strictly.
     CustomPolicy,
-    /// A policy of the network-policy-api project, which is a custom resource and stands in a tier of its own, read strictly.
+    /// A policy of the network-policy-api project, which is a custom resource in a tier of its own, read strictly.
     AdminPolicy,
 }
 
 /// Decodes the type of a kind from JSON. [`Object::decode_with`] calls the method that fits the kind.
 pub(crate) trait Decoder {
-    /// Why the JSON does not fit the type.
+    /// The error if the JSON does not fit the type.
     type Error;
 
-    /// Reads a type of which unknown fields are ignored.
+    /// Reads a type and ignores unknown fields.
     fn decode<T: DeserializeOwned>(self) -> Result<T, Self::Error>;
 
-    /// Reads a type of which unknown fields may be errors.
+    /// Reads a type whose unknown fields may be errors.
     fn decode_strictly<T: DeserializeOwned>(self) -> Result<T, Self::Error>;
 }
 
-/// One line a kind: its name, its type, the `apiVersion`s that are read (the first is the one that is written), whether it has a
-/// namespace, its class, and the decoder's method that reads it.
+/// One line for each kind: its name, its type, the `apiVersion`s that are read (the first is the one that is written), whether it has
+/// a namespace, its class, and the decoder's method that reads it.
 macro_rules! kinds {
     ($($kind:ident, $type:ty, $versions:expr, $extent:ident, $class:ident, $decode:ident;)*) => {
         /// The kinds that the engine reads. All others are ignored.
@@ -161,17 +162,17 @@ const NETWORK_POLICY_API: &[&str] = &["policy.networking.k8s.io/v1alpha1"];
 const CLUSTER_NETWORK_POLICY: &[&str] = &["policy.networking.k8s.io/v1beta1", "policy.networking.k8s.io/v1alpha2"];
 
 kinds! {
-    Namespace, core::v1::Namespace, V1, ClusterScoped, ClusterState, decode;
-    Node, core::v1::Node, V1, ClusterScoped, ClusterState, decode;
-    Pod, core::v1::Pod, V1, Namespaced, ClusterState, decode;
-    Service, core::v1::Service, V1, Namespaced, ClusterState, decode;
-    EndpointSlice, discovery::v1::EndpointSlice, &["discovery.k8s.io/v1"], Namespaced, ClusterState, decode;
-    Deployment, apps::v1::Deployment, APPS, Namespaced, Workload, decode;
-    StatefulSet, apps::v1::StatefulSet, APPS, Namespaced, Workload, decode;
-    DaemonSet, apps::v1::DaemonSet, APPS, Namespaced, Workload, decode;
-    ReplicaSet, apps::v1::ReplicaSet, APPS, Namespaced, Workload, decode;
-    Job, batch::v1::Job, BATCH, Namespaced, Workload, decode;
-    CronJob, batch::v1::CronJob, BATCH, Namespaced, Workload, decode;
+    Namespace, kubernetes::Namespace, V1, ClusterScoped, ClusterState, decode;
+    Node, kubernetes::Node, V1, ClusterScoped, ClusterState, decode;
+    Pod, kubernetes::Pod, V1, Namespaced, ClusterState, decode;
+    Service, kubernetes::Service, V1, Namespaced, ClusterState, decode;
+    EndpointSlice, kubernetes::EndpointSlice, &["discovery.k8s.io/v1"], Namespaced, ClusterState, decode;
+    Deployment, kubernetes::Controller, APPS, Namespaced, Workload, decode;
+    StatefulSet, kubernetes::Controller, APPS, Namespaced, Workload, decode;
+    DaemonSet, kubernetes::Controller, APPS, Namespaced, Workload, decode;
+    ReplicaSet, kubernetes::Controller, APPS, Namespaced, Workload, decode;
+    Job, kubernetes::Controller, BATCH, Namespaced, Workload, decode;
+    CronJob, kubernetes::CronJob, BATCH, Namespaced, Workload, decode;
     NetworkPolicy, networking::v1::NetworkPolicy, &["networking.k8s.io/v1"], Namespaced, BuiltInPolicy, decode_strictly;
     AuditNetworkPolicy, AuditNetworkPolicy, KGUARDIAN, Namespaced, CustomPolicy, decode_strictly;
     AuditClusterNetworkPolicy, AuditClusterNetworkPolicy, KGUARDIAN, ClusterScoped, CustomPolicy, decode_strictly;
@@ -210,7 +211,7 @@ impl Kind {
         matches!(self.class(), Class::CustomPolicy | Class::AdminPolicy)
     }
 
-    /// Whether it is a policy of the network-policy-api project, which stands in a tier of its own.
+    /// Whether it is a policy of the network-policy-api project, which belongs to a tier of its own.
     #[must_use]
     pub fn is_admin_tier(self) -> bool {
         self.class() == Class::AdminPolicy

@@ -1,4 +1,4 @@
-//! The one way in: from JSON to a typed and valid object, or an error that names the field.
+//! Reads JSON as a typed and valid object, or reports each field that is wrong. All objects are read here.
 
 use std::collections::BTreeSet;
 
@@ -13,19 +13,42 @@ use crate::resource::object::recognise::RecognisedKind;
 use crate::resource::object::{Decoder, Kind, Object, cidrs};
 use crate::resource::validation;
 
-/// Reads one object. `None`: a kind that the engine does not read, no Kubernetes object at all, or an object that has no name
-/// until an API server generates one, and that cannot be compared before.
+/// Reads one object. `None`: the value is not a Kubernetes object, is of a kind that is not read, or is a workload with
+/// `generateName`, which has no name by which it could be compared between revisions.
+///
+/// ```
+/// use foretell_policy::resource::object::origin::Origin;
+/// use foretell_policy::resource::read::read;
+/// use serde_json::json;
+///
+/// let policy = |cidr: &str| json!({
+///     "apiVersion": "networking.k8s.io/v1",
+///     "kind": "NetworkPolicy",
+///     "metadata": {"name": "web"},
+///     "spec": {"podSelector": {}, "ingress": [{"from": [{"ipBlock": {"cidr": cidr}}]}]},
+/// });
+/// let origin = Origin::Manifest { default_namespace: "shop".to_owned() };
+///
+/// let object = read(policy("10.0.0.0/8"), &origin).unwrap().expect("a kind that is read");
+/// assert_eq!(object.id().to_string(), "NetworkPolicy shop/web");
+///
+/// let error = read(policy("10.0.0.0/33"), &origin).unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "NetworkPolicy shop/web: spec.ingress[0].from[0].ipBlock.cidr: \"10.0.0.0/33\": prefix length over 32"
+/// );
+/// ```
 ///
 /// # Errors
-/// [`ObjectError`] where it is of a kind that the engine reads and is not valid.
+/// [`ObjectError`] with all faults of an object that is of a known kind and not valid.
 pub fn read(value: Value, origin: &Origin) -> Result<Option<Object>, ObjectError> {
     let Some((object, named)) = typed(value, origin)? else { return Ok(None) };
     let faults = validation::faults(&object, origin);
     if faults.is_empty() { Ok(Some(object)) } else { Err(ObjectError { object: named.to_string(), faults }) }
 }
 
-/// Every fault of an object that is new, or that replaces one that holds these CIDRs: those that [`read`] finds, and those of
-/// [`cidrs::new_faults`].
+/// Every fault of a new object, or of a new version of an object that contains the CIDRs `stored`: the faults that [`read`]
+/// finds, and those of [`cidrs::new_faults`].
 #[must_use]
 pub fn faults(value: Value, origin: &Origin, stored: &BTreeSet<String>) -> Vec<FieldError> {
     match typed(value, origin) {
@@ -35,7 +58,7 @@ pub fn faults(value: Value, origin: &Origin, stored: &BTreeSet<String>) -> Vec<F
     }
 }
 
-/// The object as its type has it, not validated yet, and its name.
+/// The typed object, not validated yet, and its name.
 fn typed(mut value: Value, origin: &Origin) -> Result<Option<(Object, Naming)>, ObjectError> {
     let Some(fields) = value.as_object_mut() else { return Ok(None) };
     let (Some(Value::String(api_version)), Some(Value::String(kind_name))) =
@@ -48,14 +71,14 @@ fn typed(mut value: Value, origin: &Origin) -> Result<Option<(Object, Naming)>, 
         Some(RecognisedKind::Served(kind)) => (kind, None),
         Some(RecognisedKind::NotServed(kind)) => (kind, Some(api_version.clone())),
     };
-    // The type decides them; a custom resource's type would report them as unknown fields.
+    // They follow from the type. Types of custom resources would report them as unknown fields.
     fields.remove("apiVersion");
     fields.remove("kind");
 
     let named = Naming::of(&value, kind, origin);
     let refused = |faults| ObjectError { object: named.to_string(), faults };
     if let Some(api_version) = obsolete {
-        let problem = format!("no {kind} is served as {api_version}: write {}", kind.api_versions().join(" or "));
+        let problem = format!("{kind} is not served as {api_version}: write {}", kind.api_versions().join(" or "));
         return Err(refused(vec![FieldError::new("apiVersion", problem)]));
     }
     if named.is_generated() && matches!(origin, Origin::Manifest { .. }) {
@@ -63,7 +86,7 @@ fn typed(mut value: Value, origin: &Origin) -> Result<Option<(Object, Naming)>, 
             return Ok(None);
         }
         let problem =
-            "required: with generateName alone each apply makes another object, which no later change can name";
+            "required: with generateName each apply creates another object, which no later change can refer to";
         return Err(refused(vec![FieldError::new("metadata.name", problem)]));
     }
 

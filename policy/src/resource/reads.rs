@@ -1,5 +1,5 @@
-//! Typed readers of the fields that the engine reads. The cluster, the overlay of Git's objects and the comparison of two revisions
-//! all read objects through these, so that what is compared is what is applied.
+//! Typed readers of the fields that the engine reads. The cluster, the overlay of Git's objects and the comparison of revisions all
+//! use these readers, so that they agree on what an object means.
 
 pub mod endpoint_slice;
 pub mod namespace;

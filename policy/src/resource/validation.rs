@@ -1,6 +1,5 @@
-//! Which objects an API server would refuse: upstream's rules for NetworkPolicy, applied to every kind of policy and to
-//! exceptions, since the schema of a custom resource cannot say them; and what the definitions of the admin policies
-//! say of theirs.
+//! Finds the faults for which an API server would refuse an object. Policies and exceptions are checked by upstream's rules for
+//! NetworkPolicy, which the schema of a custom resource cannot express; admin policies by the rules in their definitions.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -17,10 +16,10 @@ mod names;
 mod policy;
 mod selector;
 
-/// Total size of an object's annotations, in bytes (`TotalAnnotationSizeLimitB`).
+/// Largest total size of an object's annotations, in bytes (`TotalAnnotationSizeLimitB`).
 const MOST_ANNOTATION_BYTES: usize = 256 * 1024;
 
-/// Every fault of a typed object. Of kinds other than policies and exceptions only the name is asked for.
+/// Every fault of a typed object. For kinds other than policies and exceptions, only the name is checked.
 pub(crate) fn faults(object: &Object, origin: &Origin) -> Vec<FieldError> {
     let faults = &mut Vec::new();
     let kind = object.kind();
@@ -54,12 +53,12 @@ pub(crate) fn faults(object: &Object, origin: &Origin) -> Vec<FieldError> {
     std::mem::take(faults)
 }
 
-/// Whether values are checked that older API servers did not check, and that stored objects may hold.
+/// Whether to check values that older API servers did not check, and that stored objects may therefore contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Strictness {
     /// The object is new.
     New,
-    /// The object is stored already (`AllowInvalidLabelValueInSelector`).
+    /// The object is stored in a cluster already (`AllowInvalidLabelValueInSelector`).
     Stored,
 }
 
@@ -84,14 +83,16 @@ fn cluster_policy(
     policy::check(&spec.policy(), strictness, path, faults);
 }
 
-/// Upstream's `ValidateObjectMeta`, as far as people write it.
-fn metadata(metadata: &ObjectMeta, whole: bool, namespaced: bool, faults: &mut Vec<FieldError>) {
+/// The rules of upstream's `ValidateObjectMeta` for fields that people write. `strict`: check more than the presence of a name.
+fn metadata(metadata: &ObjectMeta, strict: bool, namespaced: bool, faults: &mut Vec<FieldError>) {
     let path = Path::Root("metadata");
     let name = metadata.name.as_deref().unwrap_or_default();
     if name.is_empty() {
-        faults.push(Path::Field(&path, "name").fault("required: an object without a name cannot be followed"));
+        faults.push(
+            Path::Field(&path, "name").fault("required: an object without a name cannot be compared between revisions"),
+        );
     }
-    if !whole {
+    if !strict {
         return;
     }
     if !name.is_empty()
@@ -110,7 +111,7 @@ fn metadata(metadata: &ObjectMeta, whole: bool, namespaced: bool, faults: &mut V
     let mut bytes = 0;
     for (key, value) in metadata.annotations.iter().flatten() {
         bytes += key.len() + value.len();
-        // The prefix of an annotation's key may be in capitals, that of a label's may not.
+        // The prefix of an annotation's key may contain upper-case letters, unlike that of a label's key.
         if let Err(problem) = names::qualified(&key.to_lowercase()) {
             let fault = Path::Field(&annotations, key).fault(problem);
             let fault = fault.invalid_texts(key, &api_errors::qualified(&key.to_lowercase()));
@@ -118,7 +119,7 @@ fn metadata(metadata: &ObjectMeta, whole: bool, namespaced: bool, faults: &mut V
         }
     }
     if bytes > MOST_ANNOTATION_BYTES {
-        let fault = annotations.fault(format!("{bytes} bytes together: at most {MOST_ANNOTATION_BYTES} are taken"));
+        let fault = annotations.fault(format!("{bytes} bytes together: at most {MOST_ANNOTATION_BYTES} are allowed"));
         faults.push(fault.too_long(MOST_ANNOTATION_BYTES));
     }
 }

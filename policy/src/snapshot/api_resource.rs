@@ -1,56 +1,56 @@
-//! What a snapshot is made of, as an API server serves it.
+//! The resources of a snapshot, as an API server serves them.
 
 use crate::resource::object::Kind;
 
-/// A kind of object, as an API server lists it.
+/// A resource type, as an API server lists it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resource {
-    /// `Pod`
+    /// The kind of its objects: `Pod`.
     pub kind: &'static str,
-    /// In which version it is read.
+    /// The API version in which it is listed.
     pub version: Version,
-    /// `pods`
+    /// The plural name in URLs: `pods`.
     pub plural: &'static str,
-    /// How much of each object is asked for.
+    /// How much of each object is requested.
     pub detail: Detail,
     /// Whether every cluster serves it.
     pub presence: Presence,
 }
 
-/// In which version a resource is read.
+/// The API version in which a resource is listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
     /// This `apiVersion`.
     Exactly(&'static str),
-    /// Whichever the server prefers of a group.
+    /// The version of a group that the server prefers.
     Preferred {
         /// The group.
         group: &'static str,
     },
 }
 
-/// How much of each object is asked for.
+/// How much of each object is requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
-    /// All of it.
+    /// The whole object.
     Whole,
-    /// `metadata`, so that what templates hold never leaves the cluster.
+    /// Only `metadata`, so that pod templates never leave the cluster.
     Metadata,
 }
 
 /// Whether every cluster serves a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
-    /// A part of Kubernetes.
+    /// It is a part of Kubernetes.
     Always,
-    /// Where its definition is installed.
+    /// It is a custom resource, which exists if its definition is installed.
     IfInstalled,
 }
 
-/// All of them, in the order in which they stand in a snapshot.
+/// All resources of a snapshot, in the order in which a snapshot lists them.
 ///
-/// Deployments are not among them: each has a ReplicaSet, also when it is scaled to zero, and that names it. A `StatefulSet` or
-/// `DaemonSet` without pods would look as if it were gone.
+/// Deployments are not needed: each has a ReplicaSet that names it, even if it is scaled to zero. `StatefulSet`s and `DaemonSet`s
+/// are: without them, one that has no pods would look as if it did not exist.
 pub const RESOURCES: [Resource; 17] = [
     of(Kind::Namespace, "namespaces", Detail::Metadata),
     of(Kind::Node, "nodes", Detail::Whole),
@@ -72,7 +72,7 @@ pub const RESOURCES: [Resource; 17] = [
 ];
 
 impl Resource {
-    /// The group that serves it; `""`: the core one.
+    /// The API group; `""` is the core group.
     #[must_use]
     pub fn group(&self) -> &'static str {
         match self.version {
@@ -81,7 +81,7 @@ impl Resource {
         }
     }
 
-    /// The kind by which the engine reads it; `None`: it is kept for what reads it one day.
+    /// The kind as which the engine reads it; `None` if the engine does not read it. Such objects are kept for later versions.
     #[must_use]
     pub fn read_as(&self) -> Option<Kind> {
         Kind::ALL.into_iter().find(|kind| kind.name() == self.kind)
@@ -93,7 +93,7 @@ const fn of(kind: Kind, plural: &'static str, detail: Detail) -> Resource {
     Resource { kind: kind.name(), version: Version::Exactly(kind.api_version()), plural, detail, presence }
 }
 
-/// The admin tiers: a group of its own, whose kinds came and went with its versions.
+/// A kind of admin policies. Their group has different kinds in different versions.
 const fn network_policy_api(kind: &'static str, plural: &'static str) -> Resource {
     Resource {
         kind,

@@ -1,10 +1,9 @@
-//! What a snapshot keeps of the one before it: pods that have gone, so that a week of flows still finds who had an address,
-//! and what tells whose they were.
+//! Carries pods that are gone from one snapshot to the next, with their owners, namespaces and nodes, so that old flows can still
+//! be attributed to the pods that had their addresses.
 //!
-//! A pod is marked with the last time at which it is known to have lived, which is when the former snapshot was taken, or
-//! when it finished. It may have lived on for a while, and then nothing tells for how long: until the next snapshot its
-//! address may have been another's, even one's that came and went unseen. So between the two a flow is laid at the pod only
-//! where the flow itself names it.
+//! A pod that is gone is marked with the last time at which it is known to have run: when the previous snapshot was taken, or when
+//! the pod finished. It may have run longer, and its address may have been reused before the next snapshot, even by a pod that no
+//! snapshot contains. Flows between the two snapshots are therefore only attributed to the pod if they name it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,10 +13,10 @@ use serde_json::{Value, json};
 use crate::cluster::pod::{self, GONE_AT};
 use crate::snapshot::text::{Snapshot, gone_at, kind, name, namespace};
 
-/// Adds to `now` what was in `former`, or had gone before it, and is no longer there. Pods that went longer than `keep` before
-/// `now` are left out, and with the last of them its owner, namespace and node.
+/// Adds to `now` the pods of `former` that no longer exist, including those that were gone already, with the objects that they
+/// refer to. Pods that were gone for longer than `keep` are dropped, and so are objects that no pod refers to any more.
 pub fn add_gone(now: &mut Snapshot, former: Snapshot, keep: SignedDuration) {
-    // A clock may have been set back in between.
+    // The clock may have been set back in between.
     let seen = former.taken.min(now.taken);
     let oldest = now.taken.checked_sub(keep).unwrap_or(Timestamp::MIN);
 
@@ -42,11 +41,11 @@ pub fn add_gone(now: &mut Snapshot, former: Snapshot, keep: SignedDuration) {
 
     let needed = Needed::by(now.objects.iter().chain(&pods));
     let addresses: BTreeSet<(&str, &str)> = now.objects.iter().flat_map(own_addresses).collect();
-    let is_taken = |object: &Value| own_addresses(object).iter().any(|address| addresses.contains(address));
+    let is_reused = |object: &Value| own_addresses(object).iter().any(|address| addresses.contains(address));
     others.retain(|object| match kind(object) {
-        // Calls of it lead to its pods, while nobody else has its address.
-        "Service" => !is_taken(object),
-        "Node" => needed.nodes.contains(name(object)) && !is_taken(object),
+        // Flows to it lead to its pods, as long as no other object has its address.
+        "Service" => !is_reused(object),
+        "Node" => needed.nodes.contains(name(object)) && !is_reused(object),
         "Namespace" => needed.namespaces.contains(name(object)),
         "ReplicaSet" | "Job" => {
             needed.owners.contains(&(kind(object).to_owned(), namespace(object).to_owned(), name(object).to_owned()))
@@ -56,8 +55,8 @@ pub fn add_gone(now: &mut Snapshot, former: Snapshot, keep: SignedDuration) {
     now.objects.extend(pods.into_iter().chain(others));
 }
 
-/// What makes an object the same one later: pods of one name are told apart by their UIDs. Of anything else the one that is
-/// there stands for those of its name.
+/// Identifies an object across snapshots. Pods of one name are distinguished by their UIDs, other objects are identified by their
+/// names alone.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct ObjectKey {
     kind: String,
@@ -102,8 +101,8 @@ impl<'a> Needed<'a> {
     }
 }
 
-/// A pod that was evicted or whose node was lost may finish without a word on when its containers ended, or which address it
-/// had: it is known to have lived when it was last seen running.
+/// Marks a pod that finished without the end times of its containers or without its address, as happens when it is evicted or its
+/// node is lost. It is known to have run when a snapshot last contained it as running.
 fn mark_finished(pod: &mut Value, was: Option<&Value>, seen: Timestamp) {
     let Some(was) = was.filter(|_| is_finished(pod)) else { return };
     if let (Some(status), Some(before)) = (pod["status"].as_object_mut(), was["status"].as_object()) {
@@ -121,8 +120,8 @@ fn mark_finished(pod: &mut Value, was: Option<&Value>, seen: Timestamp) {
     }
 }
 
-/// When an object is last known to have been there. `None`: a pod that had finished before it was ever seen and tells no time
-/// at all, so it never ran.
+/// When an object is last known to have existed. `None` for a pod that had finished before the first snapshot and has no times, so
+/// it never ran.
 fn last_seen(object: &Value, seen: Timestamp) -> Option<Timestamp> {
     if let Some(end) = gone_at(object) {
         return Some(end);
@@ -142,7 +141,7 @@ fn last_container_end(pod: &Value) -> Option<Timestamp> {
     pod::last_container_end(&serde_json::from_value(pod["status"].clone()).ok()?)
 }
 
-/// The addresses by which a Service or a Node is known, each with its kind.
+/// The addresses of a Service or a Node, each with the kind of the object.
 fn own_addresses(object: &Value) -> Vec<(&str, &str)> {
     let (spec, status) = (&object["spec"], &object["status"]);
     let addresses: Vec<&Value> = match kind(object) {

@@ -1,20 +1,20 @@
-//! What a snapshot keeps of an object: the fields that the engine reads, and no other. Commands, environments, images,
-//! annotations of others and all that a controller writes stay in the cluster. [`fields`] says which they are.
+//! Reduces objects to the fields that a snapshot keeps: those that the engine reads, as listed in the table of fields
+//! (`resource::fields`). Commands, environments, images, other annotations and everything else stay in the cluster.
 //!
-//! Of a manifest that is judged elsewhere a pod template is kept as well: it states what the pods to come look like.
+//! For a manifest that is judged elsewhere the pod template is kept as well, because it defines future pods.
 
 use serde_json::{Map, Value};
 
 use crate::resource::fields;
 use crate::resource::object::{Kind, Object};
 
-/// What is kept of a manifest of this kind.
+/// Reduces a manifest of this kind to the fields that the engine reads, with its pod template.
 #[must_use]
 pub fn strip_manifest(object: Value, kind: Kind) -> Value {
     keep(object, &paths(fields::kept_of_manifest(kind))).unwrap_or_default()
 }
 
-/// What a snapshot keeps of an object of this kind. `None`: a policy of a kind that the engine does not read.
+/// Reduces an object to the fields that a snapshot keeps. `kind` is `None` for a policy of a kind that the engine does not read.
 #[must_use]
 pub fn strip(object: Value, kind: Option<Kind>) -> Value {
     let mut kept = keep(object, &paths(fields::kept_of_live(kind))).unwrap_or_default();
@@ -30,7 +30,7 @@ fn paths(fields: &'static [Vec<&'static str>]) -> Vec<&'static [&'static str]> {
     fields.iter().map(Vec::as_slice).collect()
 }
 
-/// `None` where nothing is left. A null that an API server wrote for an empty list says nothing either.
+/// `None` if nothing is left. A null, which an API server may write for an empty list, is dropped.
 fn keep(value: Value, fields: &[&[&str]]) -> Option<Value> {
     if fields.iter().any(|path| path.is_empty()) {
         return Some(value).filter(|value| !value.is_null());
@@ -72,11 +72,11 @@ fn is_named(key: &str, name: &str) -> bool {
 }
 
 impl Object {
-    /// As JSON, without the fields that the engine does not read, `apiVersion` and `kind` included:
-    /// [`read`](crate::resource::read::read) reads it again.
+    /// The object as JSON, with `apiVersion` and `kind`, and without the fields that the engine does not read.
+    /// [`read`](crate::resource::read::read) accepts the result.
     ///
     /// # Errors
-    /// Never for what [`read`](crate::resource::read::read) returned.
+    /// Never for an object that [`read`](crate::resource::read::read) returned.
     pub fn to_manifest(&self) -> Result<Value, serde_json::Error> {
         let mut value = self.to_json()?;
         let kind = self.kind();

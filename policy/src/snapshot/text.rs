@@ -1,7 +1,7 @@
-//! A cluster's objects in a file: what is in it, who made it and when.
+//! The text of a snapshot: a header, which states when and from which cluster it was taken, and the cluster's objects.
 //!
-//! The first document of the text tells that; the others are the objects, as [`crate::resource::read::read`] takes them. A reader
-//! that knows nothing of the first one passes over it, as over any kind that it does not know.
+//! The header is the first YAML document. The others are the objects, which [`crate::resource::read::read`] reads. Readers that do
+//! not know the header's kind skip it, as they skip any unknown kind.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -15,9 +15,9 @@ use crate::manifest::documents::Document;
 use crate::manifest::write_yaml;
 use crate::snapshot::api_resource::RESOURCES;
 
-/// What a person reads first.
+/// A comment on the first line, for people.
 const TITLE: &str = "\
-# A cluster's objects, as far as `foretell check` and `foretell evaluate` read them. Made by `foretell snapshot`.
+# Objects of a Kubernetes cluster, reduced to the fields that Foretell reads. Written by `foretell snapshot`.
 ";
 
 /// `apiVersion` of [`Header`].
@@ -26,22 +26,41 @@ const API_VERSION: &str = "foretell.dev/v1alpha1";
 /// `kind` of [`Header`].
 const KIND: &str = "Snapshot";
 
-/// A cluster at a time, and what had gone by then.
+/// A cluster at one time, with pods that were gone by then.
+///
+/// ```
+/// use foretell_policy::manifest::documents::documents;
+/// use foretell_policy::snapshot::text::Snapshot;
+/// use serde_json::json;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let snapshot = Snapshot {
+///     taken: "2026-01-01T12:00:00Z".parse()?,
+///     cluster: None,
+///     server: "https://192.0.2.1:6443".to_owned(),
+///     not_served: vec!["AdminNetworkPolicy".to_owned()],
+///     objects: vec![json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})],
+/// };
+/// let text = snapshot.clone().into_text();
+/// assert_eq!(Snapshot::from_documents(documents(&text))?, snapshot);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
-    /// When it was taken, by the clock of the API server: each object was there then or was made later.
+    /// When it was taken, by the clock of the API server. Every object existed then or was created later.
     pub taken: Timestamp,
-    /// UID of the Namespace `kube-system`, which no two clusters share.
+    /// UID of the Namespace `kube-system`, which is unique to a cluster.
     pub cluster: Option<String>,
     /// URL of the API server.
     pub server: String,
     /// Kinds that the cluster does not serve.
     pub not_served: Vec<String>,
-    /// The objects, with what [`crate::snapshot::kept::strip`] leaves of them.
+    /// The objects, reduced by [`crate::snapshot::kept::strip`].
     pub objects: Vec<Value>,
 }
 
-/// The first document.
+/// The header: the first document.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Header {
@@ -51,44 +70,46 @@ struct Header {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cluster: Option<String>,
     server: String,
-    /// How many objects follow, by kind: a text that was cut short holds fewer.
+    /// The number of objects that follow, by kind. A truncated text has fewer.
     objects: BTreeMap<String, u64>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     not_served: Vec<String>,
 }
 
-/// Why a text is no snapshot that can be added to.
+/// Why a text is not a complete snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SnapshotError {
-    /// It was made by something else.
-    #[error("does not begin with a document of kind Snapshot, so `foretell snapshot` did not make it")]
+    /// The text does not begin with a header.
+    #[error("the first document is not of kind Snapshot, so `foretell snapshot` did not write this file")]
     NotOurs,
-    /// Its first document is not as it should be.
-    #[error("its first document cannot be read: {0}")]
+    /// The header is invalid.
+    #[error("the first document is not a valid header: {0}")]
     Header(String),
-    /// A document is no YAML.
+    /// A document is not valid YAML.
     #[error("document {number}: {problem}")]
     Document {
-        /// Its number, from 1.
+        /// The number of the document, from 1.
         number: usize,
-        /// What is wrong.
+        /// The error of the YAML parser.
         problem: String,
     },
-    /// Objects are missing, or were added.
-    #[error("holds {found} of kind {kind} where its first document says {said}: it was cut short or changed")]
+    /// The number of objects differs from the header.
+    #[error(
+        "contains {found} objects of kind {kind}, and its first document states {stated}: the file was truncated or changed"
+    )]
     Count {
-        /// Which kind.
+        /// The kind.
         kind: String,
-        /// How many it holds.
+        /// The number of objects in the text.
         found: u64,
-        /// How many it should hold.
-        said: u64,
+        /// The number in the header.
+        stated: u64,
     },
 }
 
 impl Snapshot {
-    /// Its text: the header, then the objects by kind, namespace, name and, of pods of one name, the time they went, those
-    /// that are there last. The same objects give the same text.
+    /// The text: the header, then the objects ordered by kind, namespace and name. Pods of one name are ordered by the time at
+    /// which they were gone, with existing ones last. The same objects give the same text.
     #[must_use]
     pub fn into_text(self) -> String {
         let Self { taken, cluster, server, mut not_served, mut objects } = self;
@@ -104,7 +125,7 @@ impl Snapshot {
             not_served,
         };
         let mut text = TITLE.to_owned();
-        // Texts, numbers and maps with texts for keys are always JSON.
+        // Strings, numbers and maps with string keys always convert to JSON.
         write_yaml::write(&mut text, &serde_json::to_value(header).unwrap_or_default());
         for object in &objects {
             write_yaml::write(&mut text, object);
@@ -112,16 +133,16 @@ impl Snapshot {
         text
     }
 
-    /// How many of its pods had gone when it was taken.
+    /// The number of pods that were gone when it was taken.
     #[must_use]
     pub fn gone_pods(&self) -> u64 {
         self.objects.iter().filter(|object| kind(object) == "Pod" && gone_at(object).is_some()).count() as u64
     }
 
-    /// Reads the documents of what [`Snapshot::into_text`] made.
+    /// Reads the documents of a text that [`Snapshot::into_text`] wrote.
     ///
     /// # Errors
-    /// [`SnapshotError`] where something else made them, or something is missing.
+    /// [`SnapshotError`] if the text was written by something else, or is truncated.
     pub fn from_documents(documents: Vec<Document>) -> Result<Self, SnapshotError> {
         let mut documents = documents.into_iter();
         let first = documents.next().and_then(|first| first.value.ok()).filter(is_header);
@@ -133,44 +154,44 @@ impl Snapshot {
             let object = document.value;
             objects.push(object.map_err(|error| SnapshotError::Document { number, problem: error.to_string() })?);
         }
-        let Header { taken, cluster, server, not_served, objects: said, .. } = header;
-        compare(&said, &counts(&objects))?;
+        let Header { taken, cluster, server, not_served, objects: stated, .. } = header;
+        compare(&stated, &counts(&objects))?;
         Ok(Self { taken, cluster, server, not_served, objects })
     }
 }
 
-/// Checks that the objects of each snapshot in a text are all there: what was cut short would be taken for a cluster with
-/// fewer pods. Texts without a header are as complete as whoever made them says.
+/// Checks that each snapshot among these documents is complete: a truncated one would look like a cluster with fewer pods.
+/// Documents without a header are not checked.
 ///
 /// # Errors
-/// [`SnapshotError::Count`] or [`SnapshotError::Header`].
+/// [`SnapshotError::Count`] if objects are missing, [`SnapshotError::Header`] if a header is invalid.
 pub fn check_complete<'a>(documents: impl IntoIterator<Item = &'a Value>) -> Result<(), SnapshotError> {
-    let mut said: Option<BTreeMap<String, u64>> = None;
+    let mut stated: Option<BTreeMap<String, u64>> = None;
     let mut found: BTreeMap<String, u64> = BTreeMap::new();
     for document in documents {
         if is_header(document) {
-            said.as_ref().map_or(Ok(()), |said| compare(said, &found))?;
+            stated.as_ref().map_or(Ok(()), |stated| compare(stated, &found))?;
             let header = Header::deserialize(document).map_err(|error| SnapshotError::Header(error.to_string()))?;
-            (said, found) = (Some(header.objects), BTreeMap::new());
+            (stated, found) = (Some(header.objects), BTreeMap::new());
         } else {
             *found.entry(kind(document).to_owned()).or_default() += 1;
         }
     }
-    said.map_or(Ok(()), |said| compare(&said, &found))
+    stated.map_or(Ok(()), |stated| compare(&stated, &found))
 }
 
-fn compare(said: &BTreeMap<String, u64>, found: &BTreeMap<String, u64>) -> Result<(), SnapshotError> {
-    for kind in said.keys().chain(found.keys()) {
+fn compare(stated: &BTreeMap<String, u64>, found: &BTreeMap<String, u64>) -> Result<(), SnapshotError> {
+    for kind in stated.keys().chain(found.keys()) {
         let number = |counts: &BTreeMap<String, u64>| counts.get(kind).copied().unwrap_or_default();
-        let (said, found) = (number(said), number(found));
-        if said != found {
-            return Err(SnapshotError::Count { kind: kind.clone(), found, said });
+        let (stated, found) = (number(stated), number(found));
+        if stated != found {
+            return Err(SnapshotError::Count { kind: kind.clone(), found, stated });
         }
     }
     Ok(())
 }
 
-/// How many objects there are of each kind.
+/// The number of objects of each kind.
 #[must_use]
 pub fn counts(objects: &[Value]) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
@@ -190,7 +211,7 @@ fn order(a: &Value, b: &Value) -> Ordering {
     place(a)
         .cmp(&place(b))
         .then_with(|| (namespace(a), name(a)).cmp(&(namespace(b), name(b))))
-        // Of two pods of one name the one that comes last counts where nothing else tells them apart.
+        // Of two pods of one name the last one counts if nothing else distinguishes them.
         .then_with(|| (gone_at(a).is_none(), gone_at(a)).cmp(&(gone_at(b).is_none(), gone_at(b))))
         .then_with(|| uid(a).cmp(&uid(b)))
 }

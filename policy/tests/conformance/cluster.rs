@@ -1,4 +1,4 @@
-//! A cluster of pods by short names, and the question whether a flow passes both of its ends.
+//! A cluster of pods with short names, in which tests ask whether a flow is allowed at both ends.
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ use foretell_policy::resource::object::origin::Origin;
 use foretell_policy::resource::read::read;
 use serde_json::{Value, json};
 
-/// A pod as the tables name it.
+/// A pod of the tables.
 #[derive(Clone, Debug)]
 pub(crate) struct Pod {
     pub(crate) namespace: &'static str,
     pub(crate) name: String,
     pub(crate) ip: String,
     pub(crate) labels: Value,
-    /// Name, protocol, number.
+    /// Named ports: name, protocol, number.
     pub(crate) ports: Vec<(&'static str, &'static str, u16)>,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct Scenery {
 }
 
 impl Scenery {
-    /// Adds manifests, documents apart by `---`. One of the identity of another takes its place.
+    /// Adds manifests, separated by `---`. An object replaces an earlier one of the same identity.
     pub(crate) fn with(mut self, manifests: &str) -> Self {
         for document in manifests.split("\n---\n").filter(|document| !document.trim().is_empty()) {
             let value: Value = serde_saphyr::from_str(document).unwrap_or_else(|error| panic!("{error}\n{document}"));
@@ -57,7 +57,7 @@ impl Scenery {
         self.with(&manifest.to_string())
     }
 
-    /// Whether each of these flows, from address to address, passes.
+    /// Whether each of these flows between two addresses is allowed.
     pub(crate) fn passes(&self, flows: &[(String, String, &str, u16)]) -> Vec<bool> {
         let cluster = Cluster::build(&self.objects);
         let policies = self.objects.iter().filter_map(Policy::of).map(Arc::new).collect();

@@ -1,7 +1,8 @@
-//! The end-to-end tests of NetworkPolicy: three namespaces `x`, `y`, `z` with pods `a`, `b`, `c` each, all of which try all.
+//! The end-to-end tests of NetworkPolicy: three namespaces `x`, `y`, `z` with pods `a`, `b`, `c` each. Every pod connects
+//! to every pod.
 //!
-//! An expectation is `FROM -> TO allow` or `… deny`, `*` for anyone; of several the last that fits counts. What none speaks of
-//! passes, and so does a pod to itself.
+//! An expectation is `FROM -> TO allow` or `… deny`, where `*` matches any name. The last one that matches decides. Flows that
+//! none matches are allowed, as are flows of a pod to itself.
 
 mod rows;
 
@@ -48,7 +49,7 @@ fn fits(pattern: &str, namespace: &str, pod: &str) -> bool {
     pattern == "*" || pattern == format!("{namespace}/*") || pattern == format!("{namespace}/{pod}")
 }
 
-/// Tries every pod against every other.
+/// Checks the flows from every pod to every pod.
 fn check(source: &str, scenery: &Scenery, protocol: &'static str, port: u16, expectations: &str) {
     let pods: Vec<(&str, &str)> = NAMESPACES.iter().flat_map(|ns| NAMES.iter().map(move |pod| (*ns, *pod))).collect();
     let pairs: Vec<_> = pods.iter().flat_map(|from| pods.iter().map(move |to| (*from, *to))).collect();
@@ -82,7 +83,7 @@ fn every_policy_means_what_the_end_to_end_tests_of_kubernetes_expect() {
 }
 
 #[test]
-fn labels_that_change_change_whom_policies_select() {
+fn changed_labels_change_the_pods_that_policies_select() {
     for (source, spec, before, change, after) in RELABELLED {
         let scenery = scenery().with(&policy(0, "x", spec));
         check(source, &scenery, "TCP", 80, before);

@@ -1,8 +1,8 @@
-//! The conformance tests of admin policies: four houses with two pods each, and a node.
+//! The conformance tests of admin policies: four namespaces with two pods each, and a node.
 //!
-//! Their common shape: the first house is the subject, of the others one is accepted, denied and passed on by rules that all take
-//! it, one is denied and passed on at one port, one accepted at one port and denied elsewhere. Which rule goes first is what is
-//! tried.
+//! Most tests have the same structure. The first namespace is the subject. Of the others, one is matched by an accept, a deny
+//! and a pass rule for all ports, one is denied and passed on at one port, and one is accepted at one port and denied
+//! elsewhere. The tests vary the order of the rules.
 
 mod shape;
 
@@ -12,7 +12,7 @@ use crate::cluster::{Pod, Scenery};
 use shape::Shape::{Admin, Baseline, ClusterAdmin, ClusterBaseline};
 use shape::{ALL, PROTOCOLS, Port, Rule, rule};
 
-fn house(name: &str) -> Value {
+fn in_namespace(name: &str) -> Value {
     json!({"namespaces": {"matchLabels": {"house": name}}})
 }
 
@@ -28,7 +28,7 @@ fn address(name: &str) -> String {
     format!("10.3.0.{}", 10 * (of + 1) + index.parse::<usize>().unwrap())
 }
 
-fn houses() -> Scenery {
+fn four_namespaces() -> Scenery {
     let node = |name: &str, ip: &str| json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": {"kubernetes.io/os": "linux"}}, "status": {"addresses": [{"type": "InternalIP", "address": ip}]}});
     let inn = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "inn", "namespace": "forest", "uid": "inn", "labels": {"house": "inn"}},
@@ -52,7 +52,7 @@ fn houses() -> Scenery {
     scenery
 }
 
-/// Holds a table of flows, `red-0 -> blue-1 TCP 80 pass`, against the engine.
+/// Compares the engine with a table of flows, `red-0 -> blue-1 TCP 80 pass`.
 fn holds(source: &str, scenery: &Scenery, table: &[String]) {
     let mut flows = Vec::new();
     let mut expected = Vec::new();
@@ -71,21 +71,22 @@ fn rows<const N: usize>(rows: [&str; N]) -> Vec<String> {
     rows.iter().map(|row| (*row).to_owned()).collect()
 }
 
-/// The seven rules of the common shape, for one protocol; the Baseline's have no pass.
+/// The seven rules of the common structure for one protocol. In the Baseline tier there is no pass.
 fn common(protocol: &'static str, first: u16) -> Vec<Rule> {
     let at = [Port::Number(protocol, first)];
     vec![
-        rule("Accept", &house("blue"), &[]),
-        rule("Deny", &house("blue"), &[]),
-        rule("Pass", &house("blue"), &[]),
-        rule("Deny", &house("green"), &at),
-        rule("Pass", &house("green"), &at),
-        rule("Accept", &house("gold"), &at),
-        rule("Deny", &house("gold"), &[]),
+        rule("Accept", &in_namespace("blue"), &[]),
+        rule("Deny", &in_namespace("blue"), &[]),
+        rule("Pass", &in_namespace("blue"), &[]),
+        rule("Deny", &in_namespace("green"), &at),
+        rule("Pass", &in_namespace("green"), &at),
+        rule("Accept", &in_namespace("gold"), &at),
+        rule("Deny", &in_namespace("gold"), &[]),
     ]
 }
 
-/// `…EgressTCP`, `…EgressUDP`, `…EgressSCTP`, `…IngressTCP`, `…IngressUDP`, `…IngressSCTP`, and all at once: `…Gress`.
+/// `…EgressTCP`, `…EgressUDP`, `…EgressSCTP`, `…IngressTCP`, `…IngressUDP`, `…IngressSCTP`, and all of them in one policy:
+/// `…Gress`.
 #[test]
 fn the_order_of_rules_decides() {
     for shape in ALL {
@@ -100,7 +101,7 @@ fn the_order_of_rules_decides() {
                     rules.retain(|rule| shape.is_admin() || rule.action != "Pass");
                     let (ingress, egress) =
                         if direction == "Ingress" { (&rules[..], &[][..]) } else { (&[][..], &rules[..]) };
-                    houses().with(&shape.policy("it", 10, &house("red"), ingress, egress))
+                    four_namespaces().with(&shape.policy("it", 10, &in_namespace("red"), ingress, egress))
                 };
                 let flow = |peer: &str, port: u16, word: &str| match direction {
                     "Ingress" => format!("{peer} -> red-0 {protocol} {port} {word}"),
@@ -120,7 +121,7 @@ fn the_order_of_rules_decides() {
                 );
                 holds(&source, &of(Some((0, 1))), &[flow("blue-0", first, "deny"), flow("blue-1", second, "deny")]);
                 if shape.is_admin() {
-                    // The pass comes before accept and deny, and nothing comes after the tier.
+                    // The pass rule comes before accept and deny, and no later tier has policies.
                     holds(&source, &of(Some((0, 2))), &[flow("blue-0", first, "pass"), flow("blue-1", second, "pass")]);
                     holds(
                         &source,
@@ -135,7 +136,7 @@ fn the_order_of_rules_decides() {
 
 /// `…Gress`: all protocols and both directions in one policy.
 #[test]
-fn rules_of_several_protocols_and_both_directions_stand_side_by_side() {
+fn a_policy_may_have_rules_for_several_protocols_and_both_directions() {
     for shape in ALL {
         let some = [Port::Number("TCP", 80), Port::Number("UDP", 53), Port::Number("SCTP", 9003)];
         let mut rules = common("TCP", 80);
@@ -143,7 +144,7 @@ fn rules_of_several_protocols_and_both_directions_stand_side_by_side() {
         for rule in rules.iter_mut().filter(|rule| !rule.ports.is_empty()) {
             rule.ports = some.to_vec();
         }
-        let scenery = houses().with(&shape.policy("it", 15, &house("red"), &rules, &rules));
+        let scenery = four_namespaces().with(&shape.policy("it", 15, &in_namespace("red"), &rules, &rules));
         let mut table = Vec::new();
         for (protocol, first, second) in PROTOCOLS {
             for (peer, port, word) in [
@@ -163,14 +164,14 @@ fn rules_of_several_protocols_and_both_directions_stand_side_by_side() {
 }
 
 #[test]
-fn a_lower_number_of_priority_comes_first() {
+fn the_policy_with_the_lower_priority_number_comes_first() {
     for shape in [Admin, ClusterAdmin] {
         let green = json!({"pods": {"namespaceSelector": {"matchLabels": {"house": "green"}}, "podSelector": {"matchLabels": {"house": "green"}}}});
         let subject = json!({"pods": {"namespaceSelector": {"matchLabels": {"house": "red"}}, "podSelector": {"matchLabels": {"house": "red"}}}});
         let with = |priority: u16| {
             let rules = |action| [rule(action, &green, &[])];
             let below = if shape == Admin { Baseline } else { ClusterBaseline };
-            houses()
+            four_namespaces()
                 .with(&shape.policy("deny", 50, &subject, &rules("Deny"), &rules("Deny")))
                 .with(&shape.policy("pass", priority, &subject, &rules("Pass"), &rules("Pass")))
                 .with(&below.policy("below", 10, &subject, &rules("Accept"), &rules("Accept")))
@@ -191,15 +192,15 @@ fn a_lower_number_of_priority_comes_first() {
 }
 
 #[test]
-fn admin_then_network_policy_then_baseline() {
+fn tiers_are_evaluated_admin_then_network_policy_then_baseline() {
     let np = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: np, namespace: red}\nspec: {podSelector: {}, policyTypes: [Ingress, Egress], ingress: [{from: [{namespaceSelector: {matchLabels: {house: green}}}]}], egress: [{to: [{namespaceSelector: {matchLabels: {house: green}}}]}]}\n";
     for (above, below) in [(Admin, Baseline), (ClusterAdmin, ClusterBaseline)] {
         let source = format!("{}Integration", above.prefix());
-        let rules = |action| [rule(action, &house("green"), &[])];
+        let rules = |action| [rule(action, &in_namespace("green"), &[])];
         let with = |action| {
-            houses()
-                .with(&above.policy("above", 10, &house("red"), &rules(action), &rules(action)))
-                .with(&below.policy("below", 10, &house("red"), &rules("Deny"), &rules("Deny")))
+            four_namespaces()
+                .with(&above.policy("above", 10, &in_namespace("red"), &rules(action), &rules(action)))
+                .with(&below.policy("below", 10, &in_namespace("red"), &rules("Deny"), &rules("Deny")))
         };
         let table = |word: &str| {
             [
@@ -219,18 +220,20 @@ fn admin_then_network_policy_then_baseline() {
 #[test]
 fn named_ports_are_those_of_the_destination() {
     for shape in ALL {
-        let rules = |port| [rule("Accept", &house("gold"), &[Port::Named(port)]), rule("Deny", &house("gold"), &[])];
-        let egress = houses().with(&shape.policy("it", 1, &house("red"), &[], &rules("web")));
+        let rules = |port| {
+            [rule("Accept", &in_namespace("gold"), &[Port::Named(port)]), rule("Deny", &in_namespace("gold"), &[])]
+        };
+        let egress = four_namespaces().with(&shape.policy("it", 1, &in_namespace("red"), &[], &rules("web")));
         let table = rows(["red-0 -> gold-1 TCP 80 pass", "red-1 -> gold-1 TCP 8080 deny"]);
         holds(&format!("{}EgressNamedPort", shape.prefix()), &egress, &table);
-        let ingress = houses().with(&shape.policy("it", 1, &house("red"), &rules("dns"), &[]));
+        let ingress = four_namespaces().with(&shape.policy("it", 1, &in_namespace("red"), &rules("dns"), &[]));
         let table = rows(["gold-0 -> red-0 UDP 53 pass", "gold-1 -> red-0 UDP 5353 deny"]);
         holds(&format!("{}IngressNamedPort", shape.prefix()), &ingress, &table);
     }
 }
 
 #[test]
-fn networks_take_pods_too() {
+fn networks_match_pods_too() {
     let green = json!({"pods": {"namespaceSelector": {"matchLabels": {"house": "green"}}, "podSelector": {"matchLabels": {"house": "green"}}}});
     let everywhere = json!({"networks": ["0.0.0.0/0", "::/0"]});
     for shape in ALL {
@@ -244,7 +247,7 @@ fn networks_take_pods_too() {
             "red-1 -> green-1 UDP 53 pass",
             "red-1 -> 203.0.113.5 TCP 80 deny",
         ]);
-        holds(&source, &houses().with(&shape.policy("it", 85, &house("red"), &[], &rules)), &table);
+        holds(&source, &four_namespaces().with(&shape.policy("it", 85, &in_namespace("red"), &[], &rules)), &table);
         let two = json!({"networks": [format!("{}/32", address("blue-0")), format!("{}/32", address("gold-0"))]});
         rules.insert(0, rule("Accept", &two, &[]));
         let table = rows([
@@ -253,12 +256,12 @@ fn networks_take_pods_too() {
             "red-1 -> blue-1 TCP 80 deny",
             "red-1 -> gold-1 UDP 53 deny",
         ]);
-        holds(&source, &houses().with(&shape.policy("it", 85, &house("red"), &[], &rules)), &table);
+        holds(&source, &four_namespaces().with(&shape.policy("it", 85, &in_namespace("red"), &[], &rules)), &table);
     }
 }
 
 #[test]
-fn nodes_are_peers_by_their_labels() {
+fn nodes_are_selected_by_their_labels() {
     let nodes = json!({"nodes": {"matchLabels": {"kubernetes.io/os": "linux"}}});
     for shape in ALL {
         let mut rules = vec![
@@ -267,7 +270,7 @@ fn nodes_are_peers_by_their_labels() {
             Rule { action: "Deny", peers: json!([nodes, {"networks": ["0.0.0.0/0", "::/0"]}]), ports: Vec::new() },
         ];
         rules.retain(|rule| shape.is_admin() || rule.action != "Pass");
-        let scenery = houses().with(&shape.policy("it", 75, &house("red"), &[], &rules));
+        let scenery = four_namespaces().with(&shape.policy("it", 75, &in_namespace("red"), &[], &rules));
         let passes = if shape.is_admin() { "pass" } else { "deny" };
         let table = [
             "red-1 -> inn TCP 34345 pass".to_owned(),
@@ -281,14 +284,14 @@ fn nodes_are_peers_by_their_labels() {
 }
 
 #[test]
-fn a_policy_without_rules_of_a_direction_leaves_it_alone() {
+fn a_policy_without_rules_for_a_direction_has_no_effect_on_it() {
     for shape in [ClusterAdmin, ClusterBaseline] {
-        let deny = [rule("Deny", &house("green"), &[])];
-        let ingress = houses().with(&shape.policy("it", 20, &house("red"), &deny, &[]));
+        let deny = [rule("Deny", &in_namespace("green"), &[])];
+        let ingress = four_namespaces().with(&shape.policy("it", 20, &in_namespace("red"), &deny, &[]));
         let table =
             rows(["green-0 -> red-0 TCP 80 deny", "red-0 -> blue-0 TCP 80 pass", "red-0 -> gold-0 TCP 80 pass"]);
         holds(&format!("{}IngressRulesEgressUnaffected", shape.prefix()), &ingress, &table);
-        let egress = houses().with(&shape.policy("it", 20, &house("red"), &[], &deny));
+        let egress = four_namespaces().with(&shape.policy("it", 20, &in_namespace("red"), &[], &deny));
         let table =
             rows(["red-0 -> green-0 TCP 80 deny", "blue-0 -> red-0 TCP 80 pass", "gold-0 -> red-0 TCP 80 pass"]);
         holds(&format!("{}EgressRulesIngressUnaffected", shape.prefix()), &egress, &table);
@@ -296,19 +299,15 @@ fn a_policy_without_rules_of_a_direction_leaves_it_alone() {
 }
 
 #[test]
-fn pod_selectors_stand_alone_or_beside_a_namespace_selector() {
+fn pod_selectors_work_with_and_without_a_namespace_selector() {
     let pods = |house: &str| json!({"pods": {"podSelector": {"matchLabels": {"house": house}}}});
     let one = |house: &str, name: &str| json!({"pods": {"namespaceSelector": {"matchLabels": {"house": house}}, "podSelector": {"matchLabels": {"pod-name": name}}}});
     for shape in [ClusterAdmin, ClusterBaseline] {
         let to = [rule("Deny", &pods("blue"), &[]), rule("Deny", &one("gold", "gold-0"), &[])];
         let from = [rule("Deny", &pods("green"), &[]), rule("Deny", &one("gold", "gold-0"), &[])];
-        let scenery = houses().with(&shape.policy("by-label", 20, &pods("red"), &from, &to)).with(&shape.policy(
-            "by-name",
-            21,
-            &one("blue", "blue-0"),
-            &[],
-            &[rule("Deny", &house("green"), &[])],
-        ));
+        let scenery = four_namespaces().with(&shape.policy("by-label", 20, &pods("red"), &from, &to)).with(
+            &shape.policy("by-name", 21, &one("blue", "blue-0"), &[], &[rule("Deny", &in_namespace("green"), &[])]),
+        );
         let table = rows([
             "red-0 -> blue-0 TCP 80 deny",
             "red-0 -> gold-0 TCP 80 deny",
@@ -325,16 +324,16 @@ fn pod_selectors_stand_alone_or_beside_a_namespace_selector() {
 }
 
 #[test]
-fn ranges_of_ports_take_both_of_their_ends() {
+fn port_ranges_include_both_ends() {
     for shape in ALL {
         let all = json!({"namespaces": {"matchExpressions": [{"key": "house", "operator": "Exists"}]}});
         let rules = [
-            rule("Accept", &house("blue"), &[Port::Range("TCP", 80, 8080)]),
-            rule("Accept", &house("gold"), &[Port::Range("UDP", 53, 5353)]),
-            rule("Accept", &house("green"), &[Port::Range("SCTP", 9003, 9005)]),
+            rule("Accept", &in_namespace("blue"), &[Port::Range("TCP", 80, 8080)]),
+            rule("Accept", &in_namespace("gold"), &[Port::Range("UDP", 53, 5353)]),
+            rule("Accept", &in_namespace("green"), &[Port::Range("SCTP", 9003, 9005)]),
             rule("Deny", &all, &[]),
         ];
-        let scenery = houses().with(&shape.policy("it", 9, &house("red"), &rules, &rules));
+        let scenery = four_namespaces().with(&shape.policy("it", 9, &in_namespace("red"), &rules, &rules));
         let mut table = Vec::new();
         for (peer, flow, word) in [
             ("blue-0", "TCP 80", "pass"),
@@ -355,13 +354,13 @@ fn ranges_of_ports_take_both_of_their_ends() {
 }
 
 #[test]
-fn policies_of_one_priority_all_count() {
+fn all_policies_of_equal_priority_are_evaluated() {
     for shape in [ClusterAdmin, ClusterBaseline] {
-        let deny = |of: &str, port| [rule("Deny", &house(of), &[Port::Number("TCP", port)])];
+        let deny = |of: &str, port| [rule("Deny", &in_namespace(of), &[Port::Number("TCP", port)])];
         let both = |name: &str, subject: &str, of: &str, port| {
-            shape.policy(name, 15, &house(subject), &deny(of, port), &deny(of, port))
+            shape.policy(name, 15, &in_namespace(subject), &deny(of, port), &deny(of, port))
         };
-        let scenery = houses()
+        let scenery = four_namespaces()
             .with(&both("one", "red", "green", 80))
             .with(&both("two", "red", "gold", 80))
             .with(&both("three", "gold", "green", 8080));
@@ -383,15 +382,15 @@ fn policies_of_one_priority_all_count() {
     }
 }
 
-/// `CNPAdminTierHairpin`: a pod that comes back to itself through a Service is subject to administrators.
+/// `CNPAdminTierHairpin`: admin policies apply to a pod that connects to itself through a Service.
 #[test]
-fn a_pod_that_comes_back_to_itself_through_a_service_is_no_exception() {
+fn admin_policies_apply_to_a_pod_that_connects_to_itself_through_a_service() {
     let service = "{apiVersion: v1, kind: Service, metadata: {name: back, namespace: red}, spec: {clusterIP: 10.96.3.1, selector: {pod-name: red-0}, ports: [{name: web, port: 80, targetPort: 80}]}}";
-    let scenery = houses().with(service).with(&ClusterAdmin.policy(
+    let scenery = four_namespaces().with(service).with(&ClusterAdmin.policy(
         "it",
         15,
-        &house("red"),
-        &[rule("Deny", &house("red"), &[])],
+        &in_namespace("red"),
+        &[rule("Deny", &in_namespace("red"), &[])],
         &[],
     ));
     holds("CNPAdminTierHairpin", &scenery, &rows(["red-0 -> 10.96.3.1 TCP 80 deny", "red-0 -> red-0 TCP 80 pass"]));

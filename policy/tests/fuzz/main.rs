@@ -1,11 +1,11 @@
-//! Everything that parses, fed with what nobody would write.
+//! Fuzz tests of all parsers.
 //!
-//! Each target begins with the files of its folder in `corpus` and changes them at random: bytes, words that mean something to
-//! it, pieces of one file in another. What it must hold is written at the target. This is no coverage-guided fuzzer, as those
-//! need a nightly compiler; in return it runs wherever the tests do, and a finding is a file for the corpus.
+//! Each target starts with the files of its folder in `corpus` and changes them at random: bytes, keywords, pieces of other
+//! files. The property that must hold is documented at each target. The fuzzer is not guided by coverage, which would need a
+//! nightly compiler; it runs wherever the tests run, and each finding is added to the corpus as a file.
 //!
-//! `FORETELL_FUZZ_CASES` sets how many inputs each target gets (2,000 by default), `FORETELL_FUZZ_SEED` repeats a run. An
-//! input that fails is cut down and printed.
+//! `FORETELL_FUZZ_CASES` sets how many inputs each target gets (2,000 by default), `FORETELL_FUZZ_SEED` repeats a run. A
+//! failing input is minimised and printed.
 #![expect(clippy::panic, clippy::unwrap_used, reason = "tests panic rather than return errors")]
 
 mod mutation;
@@ -51,7 +51,7 @@ fn fuzz(target: &str, holds: fn(&[u8])) {
     for case in 0..cases {
         let input = mutation.of(&inputs, targets::WORDS);
         if !passes(holds, &input) {
-            // Of the many failures on the way only the last one is worth reading.
+            // Minimising causes many failures, of which only the last one is useful.
             let hook = std::panic::take_hook();
             std::panic::set_hook(Box::new(|_| {}));
             let input = smallest(holds, input);
@@ -80,7 +80,7 @@ fn passes(holds: fn(&[u8]), input: &[u8]) -> bool {
     catch_unwind(AssertUnwindSafe(|| holds(input))).is_ok()
 }
 
-/// The input with all taken out that the failure does not need.
+/// The smallest input found that still fails.
 fn smallest(holds: fn(&[u8]), mut input: Vec<u8>) -> Vec<u8> {
     let mut length = input.len() / 2;
     while length > 0 {

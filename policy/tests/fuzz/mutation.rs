@@ -1,6 +1,6 @@
-//! Inputs that are nearly right.
+//! Random changes of valid inputs.
 
-/// A source of changes: the same seed gives the same inputs.
+/// A source of random changes. The same seed gives the same inputs.
 pub(crate) struct Mutation(u64);
 
 impl Mutation {
@@ -63,7 +63,7 @@ impl Mutation {
                 input.splice(place..place, piece.iter().copied());
             }
             _ => {
-                // Where something stands is what YAML is about.
+                // Indentation is significant in YAML.
                 let line =
                     input.iter().skip(place).position(|byte| *byte == b'\n').map_or(place, |line| place + line + 1);
                 let spaces = self.below(5);

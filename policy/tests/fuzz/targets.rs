@@ -1,4 +1,4 @@
-//! What is fuzzed, and what has to hold.
+//! The fuzz targets, with the property that each must hold.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use foretell_policy::resource::object::origin::Origin;
 use foretell_policy::resource::read::read;
 use foretell_policy::snapshot::text::Snapshot;
 
-/// What means something to one of the targets.
+/// Keywords of the targets.
 pub(crate) const WORDS: &[&str] = &[
     "---\n",
     "...\n",
@@ -71,7 +71,8 @@ pub(crate) const WORDS: &[&str] = &[
     "foretell.dev/gone-at",
 ];
 
-/// A text is read to the end; what is an object compiles, answers, and is read again as it was written.
+/// Every text is read completely. Each object in it compiles, can be evaluated, and is equal after writing and reading it
+/// again.
 pub(crate) fn manifests(input: &[u8]) {
     let Ok(text) = str::from_utf8(input) else { return };
     let mut objects = Vec::new();
@@ -101,7 +102,7 @@ fn is_policy(object: &Object) -> bool {
     matches!(object, Object::NetworkPolicy(_) | Object::AuditNetworkPolicy(_) | Object::AuditClusterNetworkPolicy(_))
 }
 
-/// A line that is read is written as it was read.
+/// A valid line is equal after writing and reading it again.
 pub(crate) fn flows(input: &[u8]) {
     for line in input.split(|byte| *byte == b'\n') {
         match Line::parse(line) {
@@ -114,7 +115,7 @@ pub(crate) fn flows(input: &[u8]) {
     }
 }
 
-/// A snapshot that is read is written in its order, and read again it is written the same.
+/// A valid snapshot is written in canonical order, and reading and writing it again gives the same text.
 pub(crate) fn snapshots(input: &[u8]) {
     let Ok(text) = str::from_utf8(input) else { return };
     if let Ok(snapshot) = Snapshot::from_documents(documents(text)) {
@@ -124,7 +125,7 @@ pub(crate) fn snapshots(input: &[u8]) {
     }
 }
 
-/// Settings are read or refused, with a reason.
+/// Settings are read, or refused with a reason.
 pub(crate) fn settings(input: &[u8]) {
     if let Err(error) = Settings::read(input) {
         assert!(!error.to_string().is_empty());

@@ -9,7 +9,7 @@ use crate::stage::{Stage, denials, shop, short};
 const BY_BLOCK: &str = "{podSelector: {matchLabels: {app: cart}}, ingress: [{from: [{ipBlock: {cidr: 10.1.0.0/16}}]}]}";
 const NO_EGRESS: &str = "{podSelector: {matchLabels: {app: web}}, policyTypes: [Egress]}";
 
-/// `Cilium ipBlockTakesNoPod: web -> cart TCP 8080 StillAllowed, there NewlyDenied`
+/// `Cilium ipBlockMatchesNoPod: web -> cart TCP 8080 StillAllowed, there NewlyDenied`
 fn told(report: &Report) -> Vec<String> {
     let mut lines = Vec::new();
     for dialect in &report.dialects {
@@ -43,7 +43,7 @@ fn what_upstream_allows_and_cilium_denies_is_told_and_blocks_nothing() {
     let report = by_block().judge();
     assert_eq!((report.decision, report.exit_status), (Decision::MayMerge, 0), "{:?}", report.reasons);
     assert!(report.cni.is_upstream());
-    assert_eq!(told(&report), ["Cilium ipBlockTakesNoPod: web -> cart TCP 8080 StillAllowed, there NewlyDenied"]);
+    assert_eq!(told(&report), ["Cilium ipBlockMatchesNoPod: web -> cart TCP 8080 StillAllowed, there NewlyDenied"]);
     assert_eq!(report.dialects[0].connections, 1);
     let page = markdown::render(&report);
     assert!(page.contains("### It depends on who enforces"), "{page}");
@@ -54,7 +54,7 @@ fn what_upstream_allows_and_cilium_denies_is_told_and_blocks_nothing() {
 #[test]
 fn a_services_backends_are_told_of_too() {
     let by_service = shop().head("it.yaml", &policy("shop", "it", BY_BLOCK)).flow("web -> cart-svc TCP 80").judge();
-    assert_eq!(told(&by_service), ["Cilium ipBlockTakesNoPod: web -> cart TCP 8080 StillAllowed, there NewlyDenied"]);
+    assert_eq!(told(&by_service), ["Cilium ipBlockMatchesNoPod: web -> cart TCP 8080 StillAllowed, there NewlyDenied"]);
 }
 
 #[test]

@@ -277,9 +277,9 @@ fn what_only_a_domain_decides_is_undecided_with_policy_rule_and_flow() {
     assert_eq!(part.places, ["a.yaml, document 1"]);
     assert_eq!(
         part.what,
-        "AdminNetworkPolicy guard, priority 5 (Admin tier) on Deployment/web in shop: whether egress[0] takes 203.0.113.9 on \
-         TCP 443 cannot be judged: it names api.example.com, and traffic does not tell the name of an address; if it does not, \
-         AdminNetworkPolicy guard denies the flow"
+        "AdminNetworkPolicy guard, priority 5 (Admin tier) on Deployment/web in shop: it is unknown whether egress[0] \
+         matches 203.0.113.9 on TCP 443: it names api.example.com, and recorded traffic contains addresses, not domain \
+         names; if it does not, AdminNetworkPolicy guard denies the flow"
     );
     assert!(denials(&report).is_empty());
     assert_eq!(report.policies[0].verdicts.unknown, 1);
@@ -374,7 +374,7 @@ fn an_address_of_a_pod_that_nobody_knows_is_undecided_too() {
     let report = shop().head("a.yaml", &admin("guard", 5, DENY_SHOP)).flow("10.1.2.200 -> cart TCP 8080").judge();
     assert_eq!(report.exit_status, 2);
     assert!(
-        report.undecided[0].what.contains("no pod is known to have had 10.1.2.200 at the time"),
+        report.undecided[0].what.contains("it is unknown which pod had 10.1.2.200 at that time"),
         "{:?}",
         report.undecided
     );

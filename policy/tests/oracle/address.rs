@@ -16,8 +16,8 @@ pub(crate) fn number(ip: IpAddr) -> Number {
     }
 }
 
-/// Whether a CIDR holds an address. Octets may have leading zeros; host bits count for nothing; an IPv4 address in IPv6's
-/// clothes is an IPv4 address.
+/// Whether a CIDR contains an address. Octets may have leading zeros; host bits are ignored; an IPv4 address mapped into IPv6 is an
+/// IPv4 address.
 pub(crate) fn holds(cidr: &str, ip: IpAddr) -> bool {
     let (address, length) = cidr.split_once('/').unwrap();
     let mut length: u32 = length.parse().unwrap();
@@ -39,7 +39,7 @@ pub(crate) fn holds(cidr: &str, ip: IpAddr) -> bool {
     host_bits == 128 || ip.bits >> host_bits == network.bits >> host_bits
 }
 
-/// Whether one CIDR holds some address of the other.
+/// Whether two CIDRs overlap.
 pub(crate) fn overlap(one: &str, other: &str) -> bool {
     holds(one, first(other)) || holds(other, first(one))
 }

@@ -10,7 +10,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use super::edicts::edicts;
+use super::admin_policies::admin_policies;
 use super::resolve::BEGINNING;
 use super::scene::{
     Container, ContainerPort, Fate, Minute, Node, Pod, Policy, Scene, Scope, Service, ServicePort, Slice,
@@ -66,7 +66,7 @@ pub(crate) fn scene() -> impl Strategy<Value = Scene> {
     let pods = vec(pod(), SizeRange::from(2..=5));
     // Which pods are like the one before but for their names and addresses, as those of one ReplicaSet are.
     let twins = proptest::array::uniform5(chance(0.25));
-    let policies = (vec(policy(), SizeRange::from(1..=4)), edicts());
+    let policies = (vec(policy(), SizeRange::from(1..=4)), admin_policies());
     let drafts = vec(draft(), SizeRange::from(1..=4));
     (namespaces, nodes(), (pods, twins), (services, fronts), vec(slice(), short(2)), policies, ranges, drafts).prop_map(
         |(
@@ -75,7 +75,7 @@ pub(crate) fn scene() -> impl Strategy<Value = Scene> {
             (mut pods, twins),
             (mut services, fronts),
             slices,
-            (mut policies, edicts),
+            (mut policies, admin_policies),
             range,
             drafts,
         )| {
@@ -106,7 +106,7 @@ pub(crate) fn scene() -> impl Strategy<Value = Scene> {
             let namespaces: BTreeMap<_, _> = namespaces.into_iter().collect();
             let flows = drafts.into_iter().map(|draft| draft.flow(&pods, &services)).collect();
             let pod_ranges = Vec::from_iter(range);
-            Scene { namespaces, nodes, pods, services, slices, policies, edicts, pod_ranges, flows }
+            Scene { namespaces, nodes, pods, services, slices, policies, admin_policies, pod_ranges, flows }
         },
     )
 }

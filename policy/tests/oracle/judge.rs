@@ -1,24 +1,24 @@
-//! What each policy, and all policies together, say of a flow.
+//! The verdict of each policy on a flow, and the joint decision of all policies.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use foretell_policy::model::flow::{Direction, Flow, Protocol};
 
+use super::deviations::{Deviations, ENDS, either};
 use super::resolve::{Road, Who, is_own_node, namespace_tags, roads};
-use super::rules::{Takes, rules, selects};
+use super::rules::{Matches, rules, selects};
 use super::scene::{Policy, Scene, Scope};
 use super::tiers::{self, Ruled};
-use super::ways::{ENDS, Ways, either};
 
-/// What a policy says. In this order: the worst comes first.
+/// The verdict of a policy, the strictest first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Said {
+pub(crate) enum PolicyVerdict {
     Deny {
         reason: Reason,
-        /// Any of these rules may be named as the nearest.
+        /// The rules that may be named as the nearest.
         nearest: BTreeSet<usize>,
     },
-    /// Only by an `ipBlock` that takes in a pod or a node.
+    /// Only by an `ipBlock` that contains the address of a pod or node.
     AllowByBlock {
         rules: BTreeSet<usize>,
     },
@@ -35,37 +35,37 @@ pub(crate) enum Reason {
     NoRuleMatched,
 }
 
-/// What all policies together make of a flow at one end, the worst first.
+/// The joint decision about a flow at one end, the strictest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Together {
     Denied,
-    /// By administrators.
+    /// By admin policies.
     RuledOut,
-    /// It depends on what nobody can tell.
+    /// It depends on facts that traffic does not show.
     Unknown,
     AllowedByBlock,
     Allowed,
-    /// Not here, but at the other end, and that is enough.
+    /// Denied here and allowed at the other end, which the enforcer accepts.
     AllowedThere,
     Exempt,
-    /// By administrators.
+    /// By admin policies.
     RuledIn,
     Open,
 }
 
 #[derive(Debug)]
 pub(crate) struct Judgement {
-    /// By policy, as it stands in the scene.
-    pub(crate) said: BTreeMap<(usize, Direction), Said>,
+    /// By the index of the policy in the scene.
+    pub(crate) verdicts: BTreeMap<(usize, Direction), PolicyVerdict>,
     pub(crate) unresolved_subjects: BTreeSet<Direction>,
     pub(crate) together: BTreeMap<Direction, Together>,
-    /// By admin policy, as it stands in the scene.
+    /// By the index of the admin policy in the scene.
     pub(crate) ruled: BTreeMap<(usize, Direction), Ruled>,
 }
 
-pub(crate) fn judge(scene: &Scene, flow: &Flow, ways: Ways) -> Judgement {
+pub(crate) fn judge(scene: &Scene, flow: &Flow, deviations: Deviations) -> Judgement {
     let mut judgement = Judgement {
-        said: BTreeMap::new(),
+        verdicts: BTreeMap::new(),
         unresolved_subjects: BTreeSet::new(),
         together: BTreeMap::new(),
         ruled: BTreeMap::new(),
@@ -76,22 +76,24 @@ pub(crate) fn judge(scene: &Scene, flow: &Flow, ways: Ways) -> Judgement {
             if subject.is_unresolved(scene) {
                 judgement.unresolved_subjects.insert(direction);
             }
-            for (index, edict) in scene.edicts.iter().enumerate() {
-                let Some(ruled) = tiers::say(scene, edict, &road, direction, flow.protocol) else { continue };
+            for (index, admin_policy) in scene.admin_policies.iter().enumerate() {
+                let Some(ruled) = tiers::say(scene, admin_policy, &road, direction, flow.protocol) else { continue };
                 let known = judgement.ruled.remove(&(index, direction));
                 let worse = known.map_or(ruled.clone(), |known| known.worse(ruled));
                 judgement.ruled.insert((index, direction), worse);
             }
             let mut together = Together::Open;
             for (index, policy) in scene.policies.iter().enumerate() {
-                let Some(said) = say(scene, policy, &road, direction, flow.protocol, ways) else { continue };
-                together = add_up(together, &said);
-                let known = judgement.said.remove(&(index, direction));
-                judgement.said.insert((index, direction), known.map_or(said.clone(), |known| worse(known, said)));
+                let Some(verdicts) = say(scene, policy, &road, direction, flow.protocol, deviations) else { continue };
+                together = add_up(together, &verdicts);
+                let known = judgement.verdicts.remove(&(index, direction));
+                judgement
+                    .verdicts
+                    .insert((index, direction), known.map_or(verdicts.clone(), |known| worse(known, verdicts)));
             }
             tiers::together(scene, &road, direction, flow.protocol, together)
         });
-        let ends = if ways.either_end { either(scene, &road, ends) } else { ends };
+        let ends = if deviations.either_end { either(scene, &road, ends) } else { ends };
         for (direction, together) in ENDS.into_iter().zip(ends) {
             let worst = judgement.together.entry(direction).or_insert(Together::Open);
             *worst = (*worst).min(together);
@@ -101,37 +103,46 @@ pub(crate) fn judge(scene: &Scene, flow: &Flow, ways: Ways) -> Judgement {
 }
 
 /// Policies are additive: any allow allows.
-fn add_up(so_far: Together, said: &Said) -> Together {
-    let one = match said {
-        Said::Deny { .. } => Together::Denied,
-        Said::AllowByBlock { .. } => Together::AllowedByBlock,
-        Said::Allow { .. } => Together::Allowed,
-        Said::Exempt(_) => Together::Exempt,
+fn add_up(so_far: Together, verdicts: &PolicyVerdict) -> Together {
+    let one = match verdicts {
+        PolicyVerdict::Deny { .. } => Together::Denied,
+        PolicyVerdict::AllowByBlock { .. } => Together::AllowedByBlock,
+        PolicyVerdict::Allow { .. } => Together::Allowed,
+        PolicyVerdict::Exempt(_) => Together::Exempt,
     };
     if so_far == Together::Open { one } else { so_far.max(one) }
 }
 
-/// Of two backends of a Service the worse counts; where they fare alike, either may be named.
-fn worse(one: Said, other: Said) -> Said {
+/// Combines the verdicts on two backends of a Service: the stricter counts; if they are equal, either may be named.
+fn worse(one: PolicyVerdict, other: PolicyVerdict) -> PolicyVerdict {
     match (one, other) {
-        (Said::Deny { reason, nearest: mut one }, Said::Deny { reason: again, nearest: other }) if reason == again => {
+        (PolicyVerdict::Deny { reason, nearest: mut one }, PolicyVerdict::Deny { reason: again, nearest: other })
+            if reason == again =>
+        {
             one.extend(other);
-            Said::Deny { reason, nearest: one }
+            PolicyVerdict::Deny { reason, nearest: one }
         }
-        (Said::AllowByBlock { rules: mut one }, Said::AllowByBlock { rules: other }) => {
+        (PolicyVerdict::AllowByBlock { rules: mut one }, PolicyVerdict::AllowByBlock { rules: other }) => {
             one.extend(other);
-            Said::AllowByBlock { rules: one }
+            PolicyVerdict::AllowByBlock { rules: one }
         }
-        (Said::Allow { rules: mut one }, Said::Allow { rules: other }) => {
+        (PolicyVerdict::Allow { rules: mut one }, PolicyVerdict::Allow { rules: other }) => {
             one.extend(other);
-            Said::Allow { rules: one }
+            PolicyVerdict::Allow { rules: one }
         }
         (one, other) => one.min(other),
     }
 }
 
-/// What one policy says of one road; `None`: it does not apply.
-fn say(scene: &Scene, policy: &Policy, road: &Road, direction: Direction, proto: Protocol, ways: Ways) -> Option<Said> {
+/// The verdict of a policy on a road; `None` if it does not apply.
+fn say(
+    scene: &Scene,
+    policy: &Policy,
+    road: &Road,
+    direction: Direction,
+    proto: Protocol,
+    deviations: Deviations,
+) -> Option<PolicyVerdict> {
     let (subject, peer) = match direction {
         Direction::Egress => (road.src, road.dst),
         Direction::Ingress => (road.dst, road.src),
@@ -148,34 +159,35 @@ fn say(scene: &Scene, policy: &Policy, road: &Road, direction: Direction, proto:
     let rules = rules(&policy.spec, direction)?;
 
     if matches!(peer, Who::Pod { pod, .. } if pod == subject_index) {
-        return Some(Said::Exempt("self"));
+        return Some(PolicyVerdict::Exempt("self"));
     }
-    if is_own_node(scene, subject, &peer) && !(ways.own_node_is_judged && direction == Direction::Egress) {
-        return Some(Said::Exempt("node"));
+    if is_own_node(scene, subject, &peer) && !(deviations.own_node_is_judged && direction == Direction::Egress) {
+        return Some(PolicyVerdict::Exempt("node"));
     }
 
     let (mut allowing, mut by_block) = (BTreeSet::new(), BTreeSet::new());
-    // By how much of it matched: the port's mismatch is nearer than the peer's, and that nearer than both.
+    // A rule of which only the port differs is nearer than one of which only the peer differs, and that is nearer than both.
     let mut missed: [Vec<usize>; 3] = Default::default();
     for (index, rule) in rules.iter().enumerate() {
-        // Of a cluster policy names of ports mean what they mean upstream.
-        let by_namespace =
-            ways.names_of_namespace && direction == Direction::Egress && !matches!(policy.scope, Scope::Cluster(_));
+        // In a cluster policy named ports have their upstream meaning.
+        let by_namespace = deviations.names_of_namespace
+            && direction == Direction::Egress
+            && !matches!(policy.scope, Scope::Cluster(_));
         let namespace = by_namespace.then_some(subject.namespace);
-        let takes_port = rule.takes_port(scene, &road.dst, proto, road.port, namespace);
-        match (rule.takes_peer(scene, subject.namespace, &peer, ways, namespace), takes_port) {
-            (Takes::Peer, true) => drop(allowing.insert(index)),
-            (Takes::Address, true) => drop(by_block.insert(index)),
-            (Takes::Peer | Takes::Address, false) => missed[0].push(index),
-            (Takes::Nothing, true) => missed[1].push(index),
-            (Takes::Nothing, false) => missed[2].push(index),
+        let matches_port = rule.matches_port(scene, &road.dst, proto, road.port, namespace);
+        match (rule.matches_peer(scene, subject.namespace, &peer, deviations, namespace), matches_port) {
+            (Matches::Peer, true) => drop(allowing.insert(index)),
+            (Matches::Address, true) => drop(by_block.insert(index)),
+            (Matches::Peer | Matches::Address, false) => missed[0].push(index),
+            (Matches::Nothing, true) => missed[1].push(index),
+            (Matches::Nothing, false) => missed[2].push(index),
         }
     }
     if !allowing.is_empty() {
-        return Some(Said::Allow { rules: allowing });
+        return Some(PolicyVerdict::Allow { rules: allowing });
     }
     if !by_block.is_empty() {
-        return Some(Said::AllowByBlock { rules: by_block });
+        return Some(PolicyVerdict::AllowByBlock { rules: by_block });
     }
     let nearest = missed.iter().find_map(|group| group.first().copied()).into_iter().collect();
     let reason = if rules.is_empty() {
@@ -185,5 +197,5 @@ fn say(scene: &Scene, policy: &Policy, road: &Road, direction: Direction, proto:
     } else {
         Reason::NoRuleMatched
     };
-    Some(Said::Deny { reason, nearest })
+    Some(PolicyVerdict::Deny { reason, nearest })
 }

@@ -1,10 +1,11 @@
-//! A slow and obvious evaluation of flows, written apart from the engine to be compared with it.
+//! A slow and simple evaluation of flows, implemented separately from the engine, with which it is compared.
 //!
-//! It shares nothing with the engine but the wire types of flows and the Kubernetes types of policy specs. A scene is plain
-//! data; [`objects`] turns it into what the engine reads, [`judge`] answers it by loops.
+//! It shares nothing with the engine except the types of flows and the Kubernetes types of policy specs. A scene is plain data;
+//! [`objects`] converts it to the objects that the engine reads, [`judge`] evaluates it with loops.
 
 pub(crate) mod address;
-pub(crate) mod edicts;
+pub(crate) mod admin_policies;
+pub(crate) mod deviations;
 pub(crate) mod generate;
 pub(crate) mod judge;
 pub(crate) mod objects;
@@ -13,4 +14,3 @@ pub(crate) mod rules;
 pub(crate) mod scene;
 pub(crate) mod specs;
 pub(crate) mod tiers;
-pub(crate) mod ways;

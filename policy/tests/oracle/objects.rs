@@ -6,9 +6,9 @@ use std::sync::Arc;
 use foretell_policy::cluster::inventory::Cluster;
 use foretell_policy::model::policy_ref::{PolicyKind, PolicyRef};
 use foretell_policy::policy::network_policy::Policy as Compiled;
+use foretell_policy::resource::kubernetes as core;
+use foretell_policy::resource::kubernetes as discovery;
 use foretell_policy::resource::object::Object;
-use k8s_openapi::api::core::v1 as core;
-use k8s_openapi::api::discovery::v1 as discovery;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
@@ -19,7 +19,7 @@ pub(crate) fn objects(scene: &Scene) -> Vec<Object> {
     let mut objects: Vec<Object> = Vec::new();
     for (name, labels) in &scene.namespaces {
         let metadata = ObjectMeta { labels: labels_or_none(labels), ..named("", name) };
-        objects.push(Object::Namespace(Box::new(core::Namespace { metadata, ..core::Namespace::default() })));
+        objects.push(Object::Namespace(Box::new(core::Namespace { metadata })));
     }
     objects.extend(scene.nodes.iter().map(node));
     objects.extend(scene.pods.iter().map(pod));
@@ -79,7 +79,7 @@ fn node(node: &Node) -> Object {
         ..core::NodeSpec::default()
     };
     let addresses = Some(node.addresses.iter().map(address).collect());
-    let status = core::NodeStatus { addresses, ..core::NodeStatus::default() };
+    let status = core::NodeStatus { addresses };
     let metadata = ObjectMeta { labels: labels_or_none(&node.labels), ..named("", node.name) };
     Object::Node(Box::new(core::Node { metadata, spec: Some(spec), status: Some(status) }))
 }
@@ -114,21 +114,14 @@ fn pod_spec(pod: &Pod) -> core::PodSpec {
             name: Some(port.name.to_owned()),
             protocol: port.protocol.map(str::to_owned),
             container_port: i32::from(port.number),
-            ..core::ContainerPort::default()
         });
-        core::Container {
-            name: format!("{of:?}").to_lowercase(),
-            ports: Some(ports.collect()),
-            restart_policy: restart.map(str::to_owned),
-            ..core::Container::default()
-        }
+        core::Container { ports: Some(ports.collect()), restart_policy: restart.map(str::to_owned) }
     };
     core::PodSpec {
         containers: vec![container(Container::Ordinary, None)],
         init_containers: Some(vec![container(Container::Init, None), container(Container::Sidecar, Some("Always"))]),
         host_network: pod.host_network.then_some(true),
         node_name: pod.node.map(str::to_owned),
-        ..core::PodSpec::default()
     }
 }
 
@@ -141,13 +134,12 @@ fn pod_status(pod: &Pod) -> core::PodStatus {
     let ready = pod.ready.map(|ready| core::PodCondition {
         type_: "Ready".to_owned(),
         status: if ready { "True" } else { "False" }.to_owned(),
-        ..core::PodCondition::default()
     });
     core::PodStatus {
         phase: Some(phase.to_owned()),
         start_time: pod.start.map(|at| Time(time(at))),
         pod_ip: pod.addresses.first().map(ToString::to_string),
-        pod_ips: Some(texts(&pod.addresses).into_iter().map(|ip| core::PodIP { ip }).collect()),
+        pod_ips: Some(texts(&pod.addresses).into_iter().map(|ip| core::StatusAddress { ip }).collect()),
         host_ip: pod.host_ip.map(|ip| ip.to_string()),
         container_statuses: finished.map(|at| vec![terminated(at)]),
         conditions: ready.map(|ready| vec![ready]),
@@ -156,12 +148,9 @@ fn pod_status(pod: &Pod) -> core::PodStatus {
 }
 
 fn terminated(at: Minute) -> core::ContainerStatus {
-    let terminated = core::ContainerStateTerminated {
-        finished_at: Some(Time(time(at))),
-        ..core::ContainerStateTerminated::default()
-    };
-    let state = core::ContainerState { terminated: Some(terminated), ..core::ContainerState::default() };
-    core::ContainerStatus { state: Some(state), ..core::ContainerStatus::default() }
+    let terminated = core::ContainerStateTerminated { finished_at: Some(Time(time(at))) };
+    let state = core::ContainerState { terminated: Some(terminated) };
+    core::ContainerStatus { state: Some(state) }
 }
 
 fn service(service: &Service) -> Object {
@@ -174,7 +163,6 @@ fn service(service: &Service) -> Object {
             Target::Number(number) => Some(IntOrString::Int(i32::from(number))),
             Target::Named(name) => Some(IntOrString::String(name.to_owned())),
         },
-        ..core::ServicePort::default()
     });
     let spec = core::ServiceSpec {
         cluster_ip: service.cluster_ips.first().map_or(Some("None".to_owned()), |ip| Some(ip.to_string())),
@@ -185,12 +173,9 @@ fn service(service: &Service) -> Object {
         ..core::ServiceSpec::default()
     };
     let balancers = texts(&service.balancer_ips).into_iter();
-    let balancers =
-        balancers.map(|ip| core::LoadBalancerIngress { ip: Some(ip), ..core::LoadBalancerIngress::default() });
-    let status = core::ServiceStatus {
-        load_balancer: Some(core::LoadBalancerStatus { ingress: Some(balancers.collect()) }),
-        ..core::ServiceStatus::default()
-    };
+    let balancers = balancers.map(|ip| core::LoadBalancerIngress { ip: Some(ip) });
+    let status =
+        core::ServiceStatus { load_balancer: Some(core::LoadBalancerStatus { ingress: Some(balancers.collect()) }) };
     let metadata = named(service.namespace, service.name);
     Object::Service(Box::new(core::Service { metadata, spec: Some(spec), status: Some(status) }))
 }

@@ -1,4 +1,4 @@
-//! Who stood at the ends of a flow.
+//! Resolves the ends of a flow.
 
 use std::net::IpAddr;
 
@@ -30,14 +30,14 @@ pub(crate) enum Who {
     },
 }
 
-/// A flow to one that may answer it.
+/// A flow to one of its possible backends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Road {
     pub(crate) src: Who,
     pub(crate) dst: Who,
-    /// At the one that answers.
+    /// The port at the backend.
     pub(crate) port: u16,
-    /// It was to a Service's address.
+    /// Whether the flow was to an address of a Service.
     pub(crate) over_service: bool,
 }
 
@@ -56,7 +56,7 @@ impl Who {
         }
     }
 
-    /// Whether it is a pod, as far as anyone can tell, and nothing is known of it.
+    /// Whether the end is an unknown pod.
     pub(crate) fn is_unresolved(&self, scene: &Scene) -> bool {
         match *self {
             Self::Pod { .. } | Self::Host { .. } => false,
@@ -76,7 +76,7 @@ pub(crate) fn named_ports(pod: &Pod) -> impl Iterator<Item = &ContainerPort> {
     pod.ports.iter().filter(|port| port.of != Container::Init)
 }
 
-/// All roads that a flow may have taken.
+/// All roads of a flow.
 pub(crate) fn roads(scene: &Scene, flow: &Flow) -> Vec<Road> {
     let mut src = who(scene, &flow.src, flow);
     let mut dst = who(scene, &flow.dst, flow);
@@ -128,7 +128,7 @@ fn who(scene: &Scene, end: &Endpoint, flow: &Flow) -> Who {
     let has_address = |pod: &Pod| !pod.host_network && pod.addresses.contains(&ip);
     let holders: Vec<usize> = (0..scene.pods.len()).filter(|index| has_address(&scene.pods[*index])).collect();
     match of_that_time(scene, &holders, flow) {
-        // The observer saw another pod than the scene has there. Without UIDs in the scene nothing contradicts it.
+        // The observer names a pod that the scene does not have at this address. Without UIDs nothing contradicts it.
         Some(index) if names_a_pod || (end.pod_uid.is_some() && scene.pods[index].uid.is_some()) => {
             Who::Stranger { ip }
         }
@@ -147,8 +147,8 @@ fn minute(at: jiff::Timestamp) -> Minute {
     (at.as_second() - BEGINNING) / 60
 }
 
-/// Of several that one may have meant, the one that lived when the flow began; else when it ended; else between; else one
-/// of which nobody knows when it finished. Of two such the one that started later.
+/// Of several candidates the one that ran when the flow began; else when it ended; else in between; else one that finished at an
+/// unknown time. Of two such the one that started later.
 fn of_that_time(scene: &Scene, candidates: &[usize], flow: &Flow) -> Option<usize> {
     let (from, to) = (minute(flow.start), minute(flow.end));
     let lived_at = |pod: &Pod, at: Minute| started(pod, at) && end(pod).is_some_and(|end| at < end);
@@ -175,7 +175,7 @@ fn started(pod: &Pod, at: Minute) -> bool {
     pod.start.is_none_or(|start| start <= at)
 }
 
-/// When it ended, in a minute far off for a running one; `None`: nobody knows.
+/// When a pod ended, a far minute for a running one; `None` if it is unknown.
 fn end(pod: &Pod) -> Option<Minute> {
     match pod.fate {
         Fate::Running => Some(Minute::MAX),
@@ -204,7 +204,7 @@ fn service_at<'s>(scene: &'s Scene, ip: IpAddr, flow: &Flow) -> Option<(&'s Serv
     None
 }
 
-/// Everyone behind a Service's port who could have answered. The source of the roads is set by the caller.
+/// The roads to the backends of a Service's port. The caller sets their source.
 fn backends(scene: &Scene, service: &Service, port: &ServicePort, ip: IpAddr, flow: &Flow) -> Vec<Road> {
     let at = minute(flow.start);
     let mut roads = Vec::new();
@@ -261,7 +261,7 @@ fn backends(scene: &Scene, service: &Service, port: &ServicePort, ip: IpAddr, fl
     roads
 }
 
-/// Slices know better than the pod's condition, which may be absent.
+/// EndpointSlices have precedence over the pod's condition, which may be absent.
 fn is_ready(scene: &Scene, pod: &Pod) -> bool {
     let slices = scene.slices.iter().filter(|slice| slice.namespace == pod.namespace);
     let listings: Vec<bool> = slices
@@ -284,7 +284,7 @@ fn addresses_of_node(scene: &Scene, node: &str) -> Vec<IpAddr> {
     addresses
 }
 
-/// Whether the other end is a pod's own node: one of its host's addresses, or a hostNetwork pod there.
+/// Whether the other end is a pod's own node: an address of the node, or a hostNetwork pod on it.
 pub(crate) fn is_own_node(scene: &Scene, pod: &Pod, peer: &Who) -> bool {
     let Some(own) = pod.node else { return false };
     match *peer {
@@ -300,7 +300,7 @@ fn is_node_address(scene: &Scene, ip: IpAddr) -> bool {
     names.any(|name| addresses_of_node(scene, name).contains(&ip))
 }
 
-/// Declared ranges, and the neighbourhood of pods of which no declared range knows.
+/// Declared ranges, and the neighbourhood of pods that no declared range contains.
 fn in_pod_range(scene: &Scene, ip: IpAddr) -> bool {
     let declared: Vec<&str> =
         scene.nodes.iter().flat_map(|node| &node.pod_ranges).chain(&scene.pod_ranges).copied().collect();

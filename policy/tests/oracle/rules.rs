@@ -1,4 +1,4 @@
-//! What a policy's spec says, read straight from the Kubernetes types.
+//! Evaluates the spec of a policy directly on the Kubernetes types.
 
 use foretell_policy::model::flow::{Direction, Protocol};
 use k8s_openapi::api::networking::v1::{NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec};
@@ -6,9 +6,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::address::holds;
+use super::deviations::{Deviations, most_specific_takes, namespace_calls_it};
 use super::resolve::{Who, named_ports, namespace_tags};
 use super::scene::{Scene, Tags, protocol};
-use super::ways::{Ways, most_specific_takes, namespace_calls_it};
 
 /// A rule without its direction: `from` or `to`, and `ports`.
 pub(crate) struct Rule<'a> {
@@ -16,9 +16,9 @@ pub(crate) struct Rule<'a> {
     ports: &'a [NetworkPolicyPort],
 }
 
-/// How a rule takes a peer.
+/// How a rule matches a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Takes {
+pub(crate) enum Matches {
     Nothing,
     /// A pod or a node, by its address.
     Address,
@@ -49,7 +49,7 @@ pub(crate) fn selects(selector: Option<&LabelSelector>, tags: &Tags) -> bool {
     true
 }
 
-/// The rules of a direction; `None`: it is not in force.
+/// The rules of a direction; `None` if the policy does not restrict it.
 pub(crate) fn rules(spec: &NetworkPolicySpec, direction: Direction) -> Option<Vec<Rule<'_>>> {
     let given = spec.policy_types.as_deref().unwrap_or_default();
     let has_egress = spec.egress.as_ref().is_some_and(|rules| !rules.is_empty());
@@ -79,44 +79,45 @@ pub(crate) fn rules(spec: &NetworkPolicySpec, direction: Direction) -> Option<Ve
 }
 
 impl Rule<'_> {
-    /// `names_of`: the namespace whose pods say what names of ports mean.
-    pub(crate) fn takes_peer(
+    /// `names_of` is the namespace whose pods define named ports.
+    pub(crate) fn matches_peer(
         &self,
         scene: &Scene,
         subject_namespace: &str,
         peer: &Who,
-        ways: Ways,
+        deviations: Deviations,
         names_of: Option<&str>,
-    ) -> Takes {
+    ) -> Matches {
         if self.peers.is_empty() {
-            return Takes::Peer;
+            return Matches::Peer;
         }
-        let mut takes = Takes::Nothing;
+        let mut takes = Matches::Nothing;
         let all_named = !self.ports.is_empty() && self.ports.iter().all(is_named);
         let no_blocks = names_of.is_some() && all_named && self.peers.iter().any(|entry| entry.ip_block.is_none());
-        let most_specific = !ways.most_specific || most_specific_takes(self.peers, peer.ip());
+        let most_specific = !deviations.most_specific || most_specific_takes(self.peers, peer.ip());
         for entry in self.peers {
             if entry.ip_block.is_some() {
-                let leaves = (peer.is_pod_or_node(scene) && ways.leave(peer))
-                    || (peer.is_unresolved(scene) && ways.blocks_leave_pods);
+                let leaves = (peer.is_pod_or_node(scene) && deviations.leave(peer))
+                    || (peer.is_unresolved(scene) && deviations.blocks_leave_pods);
                 if no_blocks || leaves || !most_specific {
                     continue;
                 }
-                if ways.sure_of_blocks && takes_peer(scene, subject_namespace, entry, peer) != Takes::Nothing {
-                    return Takes::Peer;
+                if deviations.sure_of_blocks && matches_peer(scene, subject_namespace, entry, peer) != Matches::Nothing
+                {
+                    return Matches::Peer;
                 }
             }
-            match takes_peer(scene, subject_namespace, entry, peer) {
-                Takes::Peer => return Takes::Peer,
-                Takes::Address => takes = Takes::Address,
-                Takes::Nothing => {}
+            match matches_peer(scene, subject_namespace, entry, peer) {
+                Matches::Peer => return Matches::Peer,
+                Matches::Address => takes = Matches::Address,
+                Matches::Nothing => {}
             }
         }
         takes
     }
 
-    /// `names_of`: the namespace whose pods say what names of ports mean.
-    pub(crate) fn takes_port(
+    /// `names_of` is the namespace whose pods define named ports.
+    pub(crate) fn matches_port(
         &self,
         scene: &Scene,
         destination: &Who,
@@ -126,7 +127,7 @@ impl Rule<'_> {
     ) -> bool {
         let by_numbers = || {
             let mut numbers = self.ports.iter().filter(|entry| !is_named(entry));
-            numbers.any(|entry| takes_port(scene, entry, destination, proto, number))
+            numbers.any(|entry| matches_port(scene, entry, destination, proto, number))
         };
         if let Some(namespace) = names_of.filter(|_| self.ports.iter().any(is_named)) {
             if self.peers.is_empty() {
@@ -136,7 +137,7 @@ impl Rule<'_> {
                 return by_numbers();
             }
         }
-        self.ports.is_empty() || self.ports.iter().any(|entry| takes_port(scene, entry, destination, proto, number))
+        self.ports.is_empty() || self.ports.iter().any(|entry| matches_port(scene, entry, destination, proto, number))
     }
 }
 
@@ -144,23 +145,23 @@ fn is_named(entry: &NetworkPolicyPort) -> bool {
     matches!(entry.port, Some(IntOrString::String(_)))
 }
 
-fn takes_peer(scene: &Scene, subject_namespace: &str, entry: &NetworkPolicyPeer, peer: &Who) -> Takes {
+fn matches_peer(scene: &Scene, subject_namespace: &str, entry: &NetworkPolicyPeer, peer: &Who) -> Matches {
     if let Some(block) = &entry.ip_block {
         if !holds(&block.cidr, peer.ip()) || block.except.iter().flatten().any(|except| holds(except, peer.ip())) {
-            return Takes::Nothing;
+            return Matches::Nothing;
         }
-        return if peer.is_pod_or_node(scene) { Takes::Address } else { Takes::Peer };
+        return if peer.is_pod_or_node(scene) { Matches::Address } else { Matches::Peer };
     }
-    let Who::Pod { pod, .. } = *peer else { return Takes::Nothing };
+    let Who::Pod { pod, .. } = *peer else { return Matches::Nothing };
     let pod = &scene.pods[pod];
     let in_namespace = match &entry.namespace_selector {
         None => pod.namespace == subject_namespace,
         Some(selector) => selects(Some(selector), &namespace_tags(scene, pod.namespace)),
     };
-    if in_namespace && selects(entry.pod_selector.as_ref(), &pod.labels) { Takes::Peer } else { Takes::Nothing }
+    if in_namespace && selects(entry.pod_selector.as_ref(), &pod.labels) { Matches::Peer } else { Matches::Nothing }
 }
 
-fn takes_port(scene: &Scene, entry: &NetworkPolicyPort, destination: &Who, proto: Protocol, number: u16) -> bool {
+fn matches_port(scene: &Scene, entry: &NetworkPolicyPort, destination: &Who, proto: Protocol, number: u16) -> bool {
     if protocol(entry.protocol.as_deref()) != proto {
         return false;
     }

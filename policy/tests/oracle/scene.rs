@@ -14,15 +14,15 @@ pub(crate) type Minute = i64;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Scene {
-    /// Those that have a Namespace object. Pods may live in others.
+    /// Namespaces that have an object. Pods may be in others.
     pub(crate) namespaces: BTreeMap<&'static str, Tags>,
     pub(crate) nodes: Vec<Node>,
     pub(crate) pods: Vec<Pod>,
     pub(crate) services: Vec<Service>,
     pub(crate) slices: Vec<Slice>,
     pub(crate) policies: Vec<Policy>,
-    pub(crate) edicts: Vec<Edict>,
-    /// What a user says of where pods get their addresses.
+    pub(crate) admin_policies: Vec<OracleAdminPolicy>,
+    /// Pod ranges that the user names.
     pub(crate) pod_ranges: Vec<&'static str>,
     pub(crate) flows: Vec<Flow>,
 }
@@ -32,7 +32,7 @@ pub(crate) struct Node {
     pub(crate) name: &'static str,
     pub(crate) labels: Tags,
     pub(crate) addresses: Vec<IpAddr>,
-    /// As its agent reports them.
+    /// Addresses that its agent reports.
     pub(crate) reported: Vec<IpAddr>,
     pub(crate) pod_ranges: Vec<&'static str>,
 }
@@ -61,7 +61,7 @@ pub(crate) enum Fate {
     Running,
     Finished(Minute),
     FinishedSometime,
-    /// It was there until then.
+    /// The pod is gone since this minute.
     Gone(Minute),
     FinishedAndGone(Minute, Minute),
 }
@@ -77,9 +77,9 @@ pub(crate) struct ContainerPort {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Container {
     Ordinary,
-    /// An init container that restarts: it runs beside the others.
+    /// An init container that restarts and runs alongside the others.
     Sidecar,
-    /// An init container that is over before the pod serves.
+    /// An init container that ends before the pod is ready.
     Init,
 }
 
@@ -138,19 +138,19 @@ pub(crate) enum Scope {
     Cluster(Option<LabelSelector>),
 }
 
-/// A admin policy.
+/// An admin policy.
 #[derive(Clone, Debug)]
-pub(crate) struct Edict {
-    pub(crate) kind: EdictKind,
+pub(crate) struct OracleAdminPolicy {
+    pub(crate) kind: AdminPolicyKind,
     pub(crate) name: &'static str,
     pub(crate) priority: i32,
     pub(crate) subject: Pods,
-    pub(crate) ingress: Vec<Clause>,
-    pub(crate) egress: Vec<Clause>,
+    pub(crate) ingress: Vec<AdminRule>,
+    pub(crate) egress: Vec<AdminRule>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum EdictKind {
+pub(crate) enum AdminPolicyKind {
     Admin,
     Baseline,
     ClusterAdmin,
@@ -160,28 +160,28 @@ pub(crate) enum EdictKind {
 #[derive(Clone, Debug)]
 pub(crate) struct Pods {
     pub(crate) namespaces: LabelSelector,
-    /// `None`: all that are there.
+    /// `None` for all.
     pub(crate) pods: Option<LabelSelector>,
 }
 
-/// A rule of one.
+/// A rule of an admin policy.
 #[derive(Clone, Debug)]
-pub(crate) struct Clause {
-    pub(crate) act: Act,
-    pub(crate) peers: Vec<Whom>,
-    /// None: every port.
-    pub(crate) ports: Vec<Which>,
+pub(crate) struct AdminRule {
+    pub(crate) act: Action,
+    pub(crate) peers: Vec<AdminPeer>,
+    /// `None` for every port.
+    pub(crate) ports: Vec<AdminPort>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Act {
+pub(crate) enum Action {
     Accept,
     Pass,
     Deny,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum Whom {
+pub(crate) enum AdminPeer {
     Pods(Pods),
     Nodes(LabelSelector),
     Networks(Vec<&'static str>),
@@ -189,12 +189,12 @@ pub(crate) enum Whom {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum Which {
+pub(crate) enum AdminPort {
     Numbers(&'static str, u16, u16),
     Named(&'static str),
 }
 
-/// A protocol where Kubernetes lets it be left out.
+/// A protocol, which Kubernetes allows to be absent.
 pub(crate) fn protocol(text: Option<&str>) -> Protocol {
     match text {
         None | Some("TCP") => Protocol::Tcp,

@@ -1,4 +1,4 @@
-//! Random policy specs, in a space narrow enough that selectors, ports and CIDRs collide. Only what validation lets pass.
+//! Random policy specs, in a space narrow enough that selectors, ports and CIDRs collide. All of them are valid.
 
 use k8s_openapi::api::networking::v1::{
     IPBlock, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
@@ -12,7 +12,7 @@ use proptest::sample::select;
 
 use super::generate::{NAMESPACES, PORT_NAMES, PROTOCOLS, short};
 
-/// Blocks with the exceptions that may be cut out of them. Some have host bits, leading zeros, or are IPv4 mapped into IPv6.
+/// Blocks with possible exceptions. Some have host bits, leading zeros, or are IPv4 mapped into IPv6.
 const BLOCKS: [(&str, &[&str]); 14] = [
     ("10.0.0.0/24", &["10.0.0.1/32", "10.0.0.2/31", "10.0.0.3/30"]),
     ("10.0.0.1/32", &["10.0.0.1/32"]),

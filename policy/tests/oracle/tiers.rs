@@ -1,5 +1,4 @@
-//! What admin policies say of a flow. Where it is not known whether a clause takes it, every combination of takings is
-//! played through.
+//! The decision of admin policies. If it is unknown whether rules match, every combination is evaluated.
 
 use std::collections::BTreeSet;
 
@@ -9,17 +8,19 @@ use super::address::holds;
 use super::judge::Together;
 use super::resolve::{Road, Who, named_ports, namespace_tags};
 use super::rules::selects;
-use super::scene::{Act, Clause, Edict, EdictKind, Pods, Scene, Which, Whom, protocol};
+use super::scene::{
+    Action, AdminPeer, AdminPolicyKind, AdminPort, AdminRule, OracleAdminPolicy, Pods, Scene, protocol,
+};
 
-/// What one says, taken alone.
+/// The result of one admin policy in isolation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ruled {
     pub(crate) end: End,
-    /// Any of these clauses may be named.
-    pub(crate) clauses: BTreeSet<usize>,
+    /// The rules that may be named.
+    pub(crate) rules: BTreeSet<usize>,
 }
 
-/// In this order: the worst comes first.
+/// The strictest comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum End {
     Denied,
@@ -29,7 +30,7 @@ pub(crate) enum End {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Takes {
+enum Matches {
     Surely,
     Perhaps,
     No,
@@ -38,13 +39,13 @@ enum Takes {
 impl Ruled {
     pub(crate) fn worse(mut self, mut other: Self) -> Self {
         if self.end == other.end {
-            self.clauses.append(&mut other.clauses);
+            self.rules.append(&mut other.rules);
         }
         if other.end < self.end { other } else { self }
     }
 }
 
-/// The subject, if admin policies may speak of the flow at all: it is no pod that reaches itself by its own address.
+/// The subject of admin policies; `None` if it is not a pod, or reaches itself by its own address.
 fn subject(road: &Road, direction: Direction) -> Option<usize> {
     let (subject, peer) = match direction {
         Direction::Egress => (road.src, road.dst),
@@ -55,8 +56,8 @@ fn subject(road: &Road, direction: Direction) -> Option<usize> {
     (!itself || road.over_service).then_some(pod)
 }
 
-fn applies(scene: &Scene, edict: &Edict, road: &Road, direction: Direction) -> bool {
-    subject(road, direction).is_some_and(|pod| is_among(scene, &edict.subject, pod))
+fn applies(scene: &Scene, admin_policy: &OracleAdminPolicy, road: &Road, direction: Direction) -> bool {
+    subject(road, direction).is_some_and(|pod| is_among(scene, &admin_policy.subject, pod))
 }
 
 fn is_among(scene: &Scene, pods: &Pods, pod: usize) -> bool {
@@ -64,33 +65,33 @@ fn is_among(scene: &Scene, pods: &Pods, pod: usize) -> bool {
     selects(Some(&pods.namespaces), &namespace_tags(scene, pod.namespace)) && selects(pods.pods.as_ref(), &pod.labels)
 }
 
-fn clauses(edict: &Edict, direction: Direction) -> &[Clause] {
+fn rules(admin_policy: &OracleAdminPolicy, direction: Direction) -> &[AdminRule] {
     match direction {
-        Direction::Ingress => &edict.ingress,
-        Direction::Egress => &edict.egress,
+        Direction::Ingress => &admin_policy.ingress,
+        Direction::Egress => &admin_policy.egress,
     }
 }
 
-fn takes(scene: &Scene, clause: &Clause, road: &Road, direction: Direction, proto: Protocol) -> Takes {
-    let takes_port = clause.ports.is_empty() || clause.ports.iter().any(|which| takes_port(scene, which, road, proto));
-    if !takes_port {
-        return Takes::No;
+fn rule_matches(scene: &Scene, rule: &AdminRule, road: &Road, direction: Direction, proto: Protocol) -> Matches {
+    let matches_port = rule.ports.is_empty() || rule.ports.iter().any(|which| matches_port(scene, which, road, proto));
+    if !matches_port {
+        return Matches::No;
     }
     let peer = if direction == Direction::Egress { road.dst } else { road.src };
-    let each: Vec<Takes> = clause.peers.iter().map(|whom| takes_peer(scene, whom, &peer)).collect();
-    if each.contains(&Takes::Surely) {
-        Takes::Surely
-    } else if each.contains(&Takes::Perhaps) {
-        Takes::Perhaps
+    let each: Vec<Matches> = rule.peers.iter().map(|admin_peer| matches_peer(scene, admin_peer, &peer)).collect();
+    if each.contains(&Matches::Surely) {
+        Matches::Surely
+    } else if each.contains(&Matches::Perhaps) {
+        Matches::Perhaps
     } else {
-        Takes::No
+        Matches::No
     }
 }
 
-fn takes_port(scene: &Scene, which: &Which, road: &Road, proto: Protocol) -> bool {
+fn matches_port(scene: &Scene, which: &AdminPort, road: &Road, proto: Protocol) -> bool {
     match which {
-        Which::Numbers(of, first, last) => protocol(Some(of)) == proto && *first <= road.port && road.port <= *last,
-        Which::Named(name) => {
+        AdminPort::Numbers(of, first, last) => protocol(Some(of)) == proto && *first <= road.port && road.port <= *last,
+        AdminPort::Named(name) => {
             let Who::Pod { pod, .. } = road.dst else { return false };
             named_ports(&scene.pods[pod])
                 .any(|port| port.name == *name && protocol(port.protocol) == proto && port.number == road.port)
@@ -98,62 +99,68 @@ fn takes_port(scene: &Scene, which: &Which, road: &Road, proto: Protocol) -> boo
     }
 }
 
-fn takes_peer(scene: &Scene, whom: &Whom, peer: &Who) -> Takes {
-    let surely = |yes| if yes { Takes::Surely } else { Takes::No };
-    match whom {
-        Whom::Pods(pods) => match *peer {
+fn matches_peer(scene: &Scene, admin_peer: &AdminPeer, peer: &Who) -> Matches {
+    let surely = |yes| if yes { Matches::Surely } else { Matches::No };
+    match admin_peer {
+        AdminPeer::Pods(pods) => match *peer {
             Who::Pod { pod, .. } => surely(is_among(scene, pods, pod)),
-            _ if peer.is_unresolved(scene) => Takes::Perhaps,
-            _ => Takes::No,
+            _ if peer.is_unresolved(scene) => Matches::Perhaps,
+            _ => Matches::No,
         },
-        Whom::Nodes(labels) => {
+        AdminPeer::Nodes(labels) => {
             if matches!(peer, Who::Pod { .. }) {
-                return Takes::No;
+                return Matches::No;
             }
             let has_it = scene.nodes.iter().filter(|node| node.addresses.contains(&peer.ip()));
             surely(has_it.into_iter().any(|node| selects(Some(labels), &node.labels)))
         }
-        Whom::Networks(networks) => surely(networks.iter().any(|network| holds(network, peer.ip()))),
-        Whom::Domain => {
+        AdminPeer::Networks(networks) => surely(networks.iter().any(|network| holds(network, peer.ip()))),
+        AdminPeer::Domain => {
             let inside = peer.is_pod_or_node(scene);
-            if inside { Takes::No } else { Takes::Perhaps }
+            if inside { Matches::No } else { Matches::Perhaps }
         }
     }
 }
 
-/// What one policy says, taken alone; `None`: nothing.
-pub(crate) fn say(scene: &Scene, edict: &Edict, road: &Road, direction: Direction, proto: Protocol) -> Option<Ruled> {
-    if !applies(scene, edict, road, direction) {
+/// The result of one policy in isolation; `None` if no rule matches.
+pub(crate) fn say(
+    scene: &Scene,
+    admin_policy: &OracleAdminPolicy,
+    road: &Road,
+    direction: Direction,
+    proto: Protocol,
+) -> Option<Ruled> {
+    if !applies(scene, admin_policy, road, direction) {
         return None;
     }
-    let mut perhaps: Vec<(usize, Act)> = Vec::new();
+    let mut perhaps: Vec<(usize, Action)> = Vec::new();
     let mut surely = None;
-    for (index, clause) in clauses(edict, direction).iter().enumerate() {
-        match takes(scene, clause, road, direction, proto) {
-            Takes::Surely => {
-                surely = Some((index, clause.act));
+    for (index, rule) in rules(admin_policy, direction).iter().enumerate() {
+        match rule_matches(scene, rule, road, direction, proto) {
+            Matches::Surely => {
+                surely = Some((index, rule.act));
                 break;
             }
-            Takes::Perhaps => perhaps.push((index, clause.act)),
-            Takes::No => {}
+            Matches::Perhaps => perhaps.push((index, rule.act)),
+            Matches::No => {}
         }
     }
-    let denies = |act: Act| act == Act::Deny;
+    let denies = |act: Action| act == Action::Deny;
     let otherwise = surely.is_some_and(|(_, act)| denies(act));
     let end = |act| match act {
-        Act::Deny => End::Denied,
-        Act::Pass => End::PassedOn,
-        Act::Accept => End::Accepted,
+        Action::Deny => End::Denied,
+        Action::Pass => End::PassedOn,
+        Action::Accept => End::Accepted,
     };
-    let one = |clause, end| Some(Ruled { end, clauses: BTreeSet::from([clause]) });
-    if let Some((clause, _)) = perhaps.iter().find(|(_, act)| denies(*act) != otherwise) {
-        return one(*clause, End::Unknown);
+    let one = |rule, end| Some(Ruled { end, rules: BTreeSet::from([rule]) });
+    if let Some((rule, _)) = perhaps.iter().find(|(_, act)| denies(*act) != otherwise) {
+        return one(*rule, End::Unknown);
     }
-    let (clause, act) = surely.or(perhaps.first().copied())?;
-    one(clause, end(act))
+    let (rule, act) = surely.or(perhaps.first().copied())?;
+    one(rule, end(act))
 }
 
-/// All together, where NetworkPolicies make `network_policies` of it.
+/// The joint decision, if that of NetworkPolicies is `network_policies`.
 pub(crate) fn together(
     scene: &Scene,
     road: &Road,
@@ -161,64 +168,79 @@ pub(crate) fn together(
     proto: Protocol,
     network_policies: Together,
 ) -> Together {
-    let concerned: Vec<&Edict> = scene.edicts.iter().filter(|edict| applies(scene, edict, road, direction)).collect();
-    // Each clause of which it is not known whether it takes the flow.
+    let concerned: Vec<&OracleAdminPolicy> =
+        scene.admin_policies.iter().filter(|admin_policy| applies(scene, admin_policy, road, direction)).collect();
+    // The rules that may match the flow.
     let mut doubts: Vec<(&str, usize)> = Vec::new();
-    for edict in &concerned {
-        for (index, clause) in clauses(edict, direction).iter().enumerate() {
-            if takes(scene, clause, road, direction, proto) == Takes::Perhaps {
-                doubts.push((edict.name, index));
+    for admin_policy in &concerned {
+        for (index, rule) in rules(admin_policy, direction).iter().enumerate() {
+            if rule_matches(scene, rule, road, direction, proto) == Matches::Perhaps {
+                doubts.push((admin_policy.name, index));
             }
         }
     }
     let mut ends = Vec::new();
     for combination in 0..1_u32 << doubts.len() {
-        let is_taken = |edict: &Edict, clause: usize| {
-            let doubt = doubts.iter().position(|doubt| *doubt == (edict.name, clause));
+        let is_matched = |admin_policy: &OracleAdminPolicy, rule: usize| {
+            let doubt = doubts.iter().position(|doubt| *doubt == (admin_policy.name, rule));
             doubt.is_some_and(|doubt| combination & (1 << doubt) != 0)
         };
-        let first = |edict: &Edict| {
-            clauses(edict, direction)
+        let first = |admin_policy: &OracleAdminPolicy| {
+            rules(admin_policy, direction)
                 .iter()
                 .enumerate()
-                .find(|(index, clause)| {
-                    takes(scene, clause, road, direction, proto) == Takes::Surely || is_taken(edict, *index)
+                .find(|(index, rule)| {
+                    rule_matches(scene, rule, road, direction, proto) == Matches::Surely
+                        || is_matched(admin_policy, *index)
                 })
-                .map(|(_, clause)| clause.act)
+                .map(|(_, rule)| rule.act)
         };
         ends.push(play(&concerned, &first, network_policies));
     }
     let passes = |end: &Together| !matches!(end, Together::Denied | Together::RuledOut);
-    // The first combination is that in which no doubtful clause takes it.
+    // In the first combination no undecidable rule matches.
     if ends.iter().any(|end| passes(end) != passes(&ends[0])) { Together::Unknown } else { ends[0] }
 }
 
-fn play(edicts: &[&Edict], first: &dyn Fn(&Edict) -> Option<Act>, network_policies: Together) -> Together {
-    let of = |kinds: &[EdictKind]| -> Vec<&Edict> {
-        edicts.iter().copied().filter(|edict| kinds.contains(&edict.kind)).collect()
+fn play(
+    admin_policies: &[&OracleAdminPolicy],
+    first: &dyn Fn(&OracleAdminPolicy) -> Option<Action>,
+    network_policies: Together,
+) -> Together {
+    let of = |kinds: &[AdminPolicyKind]| -> Vec<&OracleAdminPolicy> {
+        admin_policies.iter().copied().filter(|admin_policy| kinds.contains(&admin_policy.kind)).collect()
     };
-    match by_priority(&of(&[EdictKind::Admin, EdictKind::ClusterAdmin]), first) {
-        Some(Act::Deny) => return Together::RuledOut,
-        Some(Act::Accept) => return Together::RuledIn,
-        Some(Act::Pass) | None => {}
+    match by_priority(&of(&[AdminPolicyKind::Admin, AdminPolicyKind::ClusterAdmin]), first) {
+        Some(Action::Deny) => return Together::RuledOut,
+        Some(Action::Accept) => return Together::RuledIn,
+        Some(Action::Pass) | None => {}
     }
     if network_policies != Together::Open {
         return network_policies;
     }
-    // Whether the one without a priority goes before or behind the others is nowhere said.
-    let either =
-        [by_priority(&of(&[EdictKind::ClusterBaseline]), first), by_priority(&of(&[EdictKind::Baseline]), first)];
+    // The order of a policy without a priority among the others is undefined.
+    let either = [
+        by_priority(&of(&[AdminPolicyKind::ClusterBaseline]), first),
+        by_priority(&of(&[AdminPolicyKind::Baseline]), first),
+    ];
     match either.into_iter().flatten().max() {
-        Some(Act::Deny) => Together::RuledOut,
-        Some(Act::Accept) => Together::RuledIn,
-        Some(Act::Pass) | None => Together::Open,
+        Some(Action::Deny) => Together::RuledOut,
+        Some(Action::Accept) => Together::RuledIn,
+        Some(Action::Pass) | None => Together::Open,
     }
 }
 
-/// The lowest priority at which a policy takes the flow; of several there the worst.
-fn by_priority(edicts: &[&Edict], first: &dyn Fn(&Edict) -> Option<Act>) -> Option<Act> {
-    let priorities: BTreeSet<i32> = edicts.iter().map(|edict| edict.priority).collect();
+/// The result at the lowest priority at which a policy matches; of several the strictest.
+fn by_priority(
+    admin_policies: &[&OracleAdminPolicy],
+    first: &dyn Fn(&OracleAdminPolicy) -> Option<Action>,
+) -> Option<Action> {
+    let priorities: BTreeSet<i32> = admin_policies.iter().map(|admin_policy| admin_policy.priority).collect();
     priorities.into_iter().find_map(|priority| {
-        edicts.iter().filter(|edict| edict.priority == priority).filter_map(|edict| first(edict)).max()
+        admin_policies
+            .iter()
+            .filter(|admin_policy| admin_policy.priority == priority)
+            .filter_map(|admin_policy| first(admin_policy))
+            .max()
     })
 }

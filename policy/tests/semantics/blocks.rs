@@ -1,6 +1,6 @@
-//! Which addresses an `ipBlock` takes.
+//! Which addresses an `ipBlock` matches.
 
-use crate::stage::{audit, egress, ingress, shop};
+use crate::scenario::{audit, egress, ingress, shop};
 use foretell_policy::model::flow::Direction;
 
 fn to(block: &str) -> String {
@@ -8,7 +8,7 @@ fn to(block: &str) -> String {
 }
 
 #[test]
-fn a_block_takes_the_addresses_of_its_network_v4_and_v6() {
+fn a_block_matches_the_addresses_of_its_network_v4_and_v6() {
     for (cidr, taken, not_taken) in [
         ("203.0.113.0/24", "203.0.113.255", "203.0.114.0"),
         ("203.0.113.9/32", "203.0.113.9", "203.0.113.8"),
@@ -24,14 +24,14 @@ fn a_block_takes_the_addresses_of_its_network_v4_and_v6() {
 }
 
 #[test]
-fn host_bits_of_a_stored_cidr_mean_its_network() {
+fn host_bits_of_a_stored_cidr_are_ignored() {
     for (cidr, taken) in [("203.0.113.77/24", "203.0.113.9"), ("'2001:db8::77/64'", "2001:db8::9")] {
         assert_eq!(egress(&to(&format!("{{cidr: {cidr}}}")), &format!("web -> {taken} TCP 443")), "allow 0", "{cidr}");
     }
 }
 
 #[test]
-fn old_forms_of_stored_cidrs_are_judged() {
+fn legacy_forms_of_stored_cidrs_are_accepted() {
     for cidr in ["203.000.113.0/24", "'::ffff:203.0.113.0/120'"] {
         let spec = to(&format!("{{cidr: {cidr}}}"));
         assert_eq!(egress(&spec, "web -> 203.0.113.9 TCP 443"), "allow 0", "{cidr}");
@@ -46,7 +46,7 @@ fn an_ipv4_address_mapped_into_ipv6_is_an_ipv4_address() {
 }
 
 #[test]
-fn except_cuts_out_of_its_own_block() {
+fn an_except_removes_addresses_from_its_own_block() {
     let spec = to("{cidr: 203.0.113.0/24, except: [203.0.113.0/28, 203.0.113.200/32]}");
     assert_eq!(egress(&spec, "web -> 203.0.113.16 TCP 443"), "allow 0");
     for dst in ["203.0.113.0", "203.0.113.15", "203.0.113.200"] {
@@ -58,7 +58,7 @@ fn except_cuts_out_of_its_own_block() {
 }
 
 #[test]
-fn except_cuts_nothing_out_of_another_block() {
+fn an_except_does_not_affect_another_block() {
     let spec = "{egress: [{to: [{ipBlock: {cidr: 203.0.113.0/24, except: [203.0.113.9/32]}}, \
                 {ipBlock: {cidr: 203.0.113.0/28}}]}]}";
     assert_eq!(egress(spec, "web -> 203.0.113.9 TCP 443"), "allow 0");
@@ -67,17 +67,20 @@ fn except_cuts_nothing_out_of_another_block() {
 }
 
 #[test]
-fn a_block_takes_pods_and_nodes_and_says_that_enforcers_differ() {
+fn a_block_matches_pods_and_nodes_with_a_note_that_enforcers_differ() {
     let spec = "{ingress: [{from: [{ipBlock: {cidr: 0.0.0.0/0}}]}]}";
     assert_eq!(ingress(spec, "cart -> web TCP 8080"), "allow 0, enforcers differ");
     assert_eq!(ingress(spec, "agent-2 -> web TCP 8080"), "allow 0, enforcers differ");
     assert_eq!(ingress(spec, "203.0.113.9 -> web TCP 8080"), "allow 0");
     let message = shop().and(&audit(spec)).message("cart -> web TCP 8080", Direction::Ingress);
-    assert_eq!(message, "allowed only by an ipBlock that takes in a pod or node address: enforcers differ there");
+    assert_eq!(
+        message,
+        "allowed only by an ipBlock that contains the address of a pod or node; enforcers differ on this"
+    );
 }
 
 #[test]
-fn an_allow_by_labels_goes_before_one_by_block_whatever_their_order() {
+fn an_allow_by_labels_has_precedence_over_one_by_block_whatever_their_order() {
     let spec = "{ingress: [{from: [{ipBlock: {cidr: 0.0.0.0/0}}]}, {from: [{podSelector: {}}]}]}";
     assert_eq!(ingress(spec, "cart -> web TCP 8080"), "allow 1");
     let spec = "{ingress: [{from: [{ipBlock: {cidr: 0.0.0.0/0}}, {podSelector: {}}]}]}";
@@ -92,7 +95,7 @@ fn a_pods_ipv6_address_is_judged_by_ipv6_blocks() {
 }
 
 #[test]
-fn blocks_at_the_ends_of_all_addresses_hold_theirs() {
+fn blocks_at_both_ends_of_the_address_space_match() {
     for (block, within, without) in [
         ("0.0.0.0/24", "0.0.0.5", "0.0.1.0"),
         ("0.0.0.0/16", "0.0.255.255", "0.1.0.0"),

@@ -1,8 +1,7 @@
-//! Flows in bulk go the short way wherever their ends leave nothing to think about. That what is said is the same either way, every
-//! other test sees to.
+//! Which flows of a batch take the fast path. That the verdicts are the same on both paths is checked by every other test.
 
-use crate::stage::{NOTHING, Stage, audit, flow, shop};
-use foretell_policy::engine::index::{BatchVerdicts, FlowKey};
+use crate::scenario::{NOTHING, Scenario, audit, flow, shop};
+use foretell_policy::engine::index::batch::{BatchVerdicts, FlowKey};
 use foretell_policy::model::flow::Direction;
 use serde_json::{Value, json};
 
@@ -13,23 +12,23 @@ const SERVICE: &str = "{apiVersion: v1, kind: Service, metadata: {name: cart, na
 const EMPTY_NODE: &str = "{apiVersion: v1, kind: Node, metadata: {name: n3},
  status: {addresses: [{type: InternalIP, address: 192.168.0.3}]}}";
 
-fn stage() -> Stage {
+fn scenario() -> Scenario {
     shop().and(SERVICE).and(EMPTY_NODE).and(&audit("{policyTypes: [Ingress, Egress]}"))
 }
 
-/// How many of these flows took the long way, in a world that stands; in one that lives it is as many.
-fn long_ways(stage: &Stage, flows: &[&str]) -> usize {
-    let keys: Vec<FlowKey> = flows.iter().map(|text| FlowKey::of(&stage.flow(text)).unwrap()).collect();
-    let cluster = stage.cluster();
-    let (mut decision, mut living) = (BatchVerdicts::default(), BatchVerdicts::default());
-    stage.world(&cluster).judge(&keys, &mut decision);
-    stage.live().unwrap().judge(&keys, &mut living);
-    assert_eq!(decision.full_lookups(), living.full_lookups(), "{flows:?}");
-    decision.full_lookups()
+/// How many of these flows needed a full lookup, which is the same in a world and in a live cluster.
+fn full_lookups(scenario: &Scenario, flows: &[&str]) -> usize {
+    let keys: Vec<FlowKey> = flows.iter().map(|text| FlowKey::of(&scenario.flow(text)).unwrap()).collect();
+    let cluster = scenario.cluster();
+    let (mut in_world, mut in_live) = (BatchVerdicts::default(), BatchVerdicts::default());
+    scenario.world(&cluster).judge(&keys, &mut in_world);
+    scenario.live().unwrap().judge(&keys, &mut in_live);
+    assert_eq!(in_world.full_lookups(), in_live.full_lookups(), "{flows:?}");
+    in_world.full_lookups()
 }
 
 #[test]
-fn what_one_pod_node_service_or_nobody_has_goes_the_short_way() {
+fn addresses_with_at_most_one_owner_take_the_fast_path() {
     for text in [
         "db -> web TCP 8080",
         "web -> web TCP 8080",
@@ -43,7 +42,7 @@ fn what_one_pod_node_service_or_nobody_has_goes_the_short_way() {
         "db -> 10.96.0.1 TCP 80",
         "cart -> 10.96.0.1 TCP 80",
     ] {
-        assert_eq!(long_ways(&stage(), &[text]), 0, "{text}");
+        assert_eq!(full_lookups(&scenario(), &[text]), 0, "{text}");
     }
     for text in [
         "web -> 127.0.0.1 TCP 80",
@@ -51,46 +50,46 @@ fn what_one_pod_node_service_or_nobody_has_goes_the_short_way() {
         "db -> 10.96.0.1 TCP 81",
         "db -> 10.96.0.1 UDP 80",
     ] {
-        assert_eq!(long_ways(&stage(), &[text, "db -> web TCP 8080", text]), 2, "{text}");
+        assert_eq!(full_lookups(&scenario(), &[text, "db -> web TCP 8080", text]), 2, "{text}");
     }
 }
 
 #[test]
-fn an_address_that_several_have_wants_thought() {
+fn an_address_with_several_owners_needs_a_full_lookup() {
     let twin =
         "{apiVersion: v1, kind: Pod, metadata: {name: twin, namespace: shop, uid: uid-twin, labels: {app: twin}},
  spec: {containers: [{name: c, image: c}]}, status: {phase: Running, podIP: 10.1.1.3}}";
-    assert_eq!(long_ways(&stage().and(twin), &["web -> 10.1.1.3 TCP 5432"]), 1);
+    assert_eq!(full_lookups(&scenario().and(twin), &["web -> 10.1.1.3 TCP 5432"]), 1);
 }
 
 #[test]
-fn loopback_is_nobodys_address() {
+fn loopback_addresses_need_a_full_lookup() {
     let mad = "{apiVersion: v1, kind: Pod, metadata: {name: mad, namespace: shop, uid: uid-mad, labels: {app: mad}},
  spec: {containers: [{name: c, image: c}]}, status: {phase: Running, podIP: 127.0.0.1}}";
     let spec =
         "{podSelector: {matchLabels: {app: web}}, ingress: [{from: [{podSelector: {matchLabels: {app: mad}}}]}]}";
-    let stage = shop().and(mad).and(&audit(spec));
-    assert_eq!(stage.says("127.0.0.1 -> web TCP 8080", Direction::Ingress), NOTHING);
-    assert_eq!(long_ways(&stage, &["127.0.0.1 -> web TCP 8080"]), 1);
+    let scenario = shop().and(mad).and(&audit(spec));
+    assert_eq!(scenario.verdicts("127.0.0.1 -> web TCP 8080", Direction::Ingress), NOTHING);
+    assert_eq!(full_lookups(&scenario, &["127.0.0.1 -> web TCP 8080"]), 1);
 }
 
 #[test]
-fn what_was_said_is_forgotten() {
-    let stage = stage();
-    let cluster = stage.cluster();
-    let (world, mut said) = (stage.world(&cluster), BatchVerdicts::default());
-    let keys = ["web -> 127.0.0.1 TCP 80", "db -> web TCP 8080"].map(|text| FlowKey::of(&stage.flow(text)).unwrap());
-    world.judge(&keys, &mut said);
-    assert_eq!((said.full_lookups(), said.answers().len()), (1, 3), "web leaves, web, and web is reached");
-    assert_eq!((said.of(1, Direction::Egress).len(), said.of(1, Direction::Ingress).len()), (0, 1));
-    said.clear();
-    assert_eq!((said.full_lookups(), said.answers().len()), (0, 0));
-    world.judge(&keys[1..], &mut said);
-    assert_eq!((said.of(0, Direction::Egress).len(), said.of(0, Direction::Ingress).len()), (0, 1));
+fn cleared_batch_verdicts_are_empty() {
+    let scenario = scenario();
+    let cluster = scenario.cluster();
+    let (world, mut verdict) = (scenario.world(&cluster), BatchVerdicts::default());
+    let keys = ["web -> 127.0.0.1 TCP 80", "db -> web TCP 8080"].map(|text| FlowKey::of(&scenario.flow(text)).unwrap());
+    world.judge(&keys, &mut verdict);
+    assert_eq!((verdict.full_lookups(), verdict.answers().len()), (1, 3), "web leaves, web, and web is reached");
+    assert_eq!((verdict.of(1, Direction::Egress).len(), verdict.of(1, Direction::Ingress).len()), (0, 1));
+    verdict.clear();
+    assert_eq!((verdict.full_lookups(), verdict.answers().len()), (0, 0));
+    world.judge(&keys[1..], &mut verdict);
+    assert_eq!((verdict.of(0, Direction::Egress).len(), verdict.of(0, Direction::Ingress).len()), (0, 1));
 }
 
 #[test]
-fn an_end_that_is_named_by_more_than_its_address_has_no_key() {
+fn a_flow_that_names_a_pod_has_no_key() {
     let line = |src: Value, dst: Value| flow(&json!({"src": src, "dst": dst, "protocol": "TCP", "port": 80}));
     let bare = json!({"ip": "10.1.1.1"});
     assert!(FlowKey::of(&line(bare.clone(), bare.clone())).is_some());
@@ -103,7 +102,7 @@ fn an_end_that_is_named_by_more_than_its_address_has_no_key() {
 }
 
 /// A pod at 10.1.1.50, from and to these times.
-fn lived(from: &str, until: &str) -> Stage {
+fn lived(from: &str, until: &str) -> Scenario {
     let gone = if until.is_empty() { String::new() } else { format!("foretell.dev/gone-at: '{until}'") };
     let pod = format!(
         "apiVersion: v1
@@ -118,9 +117,9 @@ status: {{phase: Running, podIP: 10.1.1.50, startTime: '{from}'}}"
 }
 
 #[test]
-fn lives_have_any_beginning_and_end() {
+fn pods_may_start_and_end_at_any_time() {
     let (pod, nobody) = ("allow 0", "deny UnresolvedPeer");
-    for (from, until, at, said) in [
+    for (from, until, at, verdict) in [
         ("2026-11-21T08:00:00Z", "", "2026-11-21T08:00:00Z", pod),
         ("2026-11-21T08:00:00Z", "", "2026-11-21T07:59:59.999999999Z", nobody),
         ("2026-11-21T08:00:00.5Z", "", "2026-11-21T08:00:00.4Z", nobody),
@@ -141,6 +140,10 @@ fn lives_have_any_beginning_and_end() {
     ] {
         let line = json!({"start": at, "end": at, "src": {"ip": "10.1.1.50"}, "dst": {"ip": "10.1.2.2"},
             "protocol": "TCP", "port": 9090});
-        assert_eq!(lived(from, until).says_of(&flow(&line), Direction::Ingress), said, "{from} to {until} at {at}");
+        assert_eq!(
+            lived(from, until).verdicts_of(&flow(&line), Direction::Ingress),
+            verdict,
+            "{from} to {until} at {at}"
+        );
     }
 }

@@ -1,10 +1,10 @@
-//! Cluster policies: in which namespaces they hold, and what they mean there.
+//! Cluster policies: the namespaces to which they apply, and their meaning there.
 
-use crate::stage::{NOTHING, audit, audit_cluster, shop};
+use crate::scenario::{NOTHING, audit, audit_cluster, shop};
 use foretell_policy::model::flow::Direction;
 
 fn ingress(spec: &str, flow: &str) -> String {
-    shop().and(&audit_cluster(spec)).says(flow, Direction::Ingress)
+    shop().and(&audit_cluster(spec)).verdicts(flow, Direction::Ingress)
 }
 
 #[test]
@@ -16,7 +16,7 @@ fn absent_or_empty_namespace_selector_means_all_namespaces() {
 }
 
 #[test]
-fn the_namespace_selector_narrows_where_the_policy_holds() {
+fn the_namespace_selector_limits_the_namespaces_of_a_cluster_policy() {
     for selector in [
         "{matchLabels: {team: data}}",
         "{matchLabels: {kubernetes.io/metadata.name: data}}",
@@ -29,7 +29,7 @@ fn the_namespace_selector_narrows_where_the_policy_holds() {
 }
 
 #[test]
-fn its_pod_selector_narrows_within_the_namespaces() {
+fn the_pod_selector_selects_pods_within_the_selected_namespaces() {
     let spec = "{podSelector: {matchLabels: {app: web}}}";
     assert_eq!(ingress(spec, "cart -> web TCP 8080"), "deny NoRules");
     assert_eq!(ingress(spec, "cart -> other-web TCP 8080"), "deny NoRules");
@@ -37,7 +37,7 @@ fn its_pod_selector_narrows_within_the_namespaces() {
 }
 
 #[test]
-fn pod_selector_alone_in_a_peer_takes_pods_of_the_subjects_namespace() {
+fn a_peer_with_only_a_pod_selector_matches_pods_of_the_subjects_namespace() {
     let spec = "{ingress: [{from: [{podSelector: {}}]}]}";
     assert_eq!(ingress(spec, "cart -> web TCP 8080"), "allow 0");
     assert_eq!(ingress(spec, "other-web -> db TCP 5432"), "allow 0");
@@ -46,9 +46,10 @@ fn pod_selector_alone_in_a_peer_takes_pods_of_the_subjects_namespace() {
 }
 
 #[test]
-fn it_is_listed_before_namespaced_policies_and_by_name() {
-    let stage = shop().and(&audit("{policyTypes: [Ingress]}")).and(&audit_cluster("{policyTypes: [Ingress, Egress]}"));
-    let order: Vec<String> = stage
+fn cluster_policies_are_listed_before_namespaced_policies_and_by_name() {
+    let scenario =
+        shop().and(&audit("{policyTypes: [Ingress]}")).and(&audit_cluster("{policyTypes: [Ingress, Egress]}"));
+    let order: Vec<String> = scenario
         .lines("cart -> web TCP 8080")
         .iter()
         .map(|line| format!("{} {}", line["policy"]["kind"].as_str().unwrap(), line["direction"].as_str().unwrap()))
@@ -60,7 +61,7 @@ fn it_is_listed_before_namespaced_policies_and_by_name() {
 }
 
 #[test]
-fn lines_are_ordered_by_namespace_name_and_direction_also_where_two_kinds_share_a_name() {
+fn lines_are_ordered_by_namespace_name_and_direction_even_if_two_kinds_share_a_name() {
     let spec = "{policyTypes: [Ingress, Egress]}";
     let enforced = audit(spec).replace("kguardian.dev/v1alpha1", "networking.k8s.io/v1").replace("AuditN", "N");
     let order: Vec<String> = shop()

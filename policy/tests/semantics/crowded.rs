@@ -1,13 +1,13 @@
-//! More than fits into one word: rules of a policy, policies of a pod, sets of peers, blocks and ports.
+//! More entries than fit into one word: rules of a policy, policies of a pod, sets of peers, blocks and ports.
 
 use std::fmt::Write;
 
-use crate::stage::{Stage, audit, audit_cluster, shop};
+use crate::scenario::{Scenario, audit, audit_cluster, shop};
 use foretell_policy::model::flow::Direction;
 
 /// A rule, as text.
 enum Rule {
-    /// Neither peer nor port.
+    /// Matches neither peer nor port.
     Nothing,
     Peer,
     Port,
@@ -27,23 +27,23 @@ impl Rule {
     }
 }
 
-/// An ingress spec of so many rules, of which all but these take nothing.
+/// An ingress spec with this many rules, of which all but these match nothing.
 fn spec(rules: usize, but: &[(usize, Rule)]) -> String {
     let text = |index| but.iter().find(|(other, _)| *other == index).map_or(&Rule::Nothing, |(_, rule)| rule).text();
     let rules: Vec<&str> = (0..rules).map(text).collect();
     format!("{{podSelector: {{matchLabels: {{app: web}}}}, ingress: [{}]}}", rules.join(", "))
 }
 
-fn nearest(stage: &Stage) -> String {
-    let lines = stage.lines("cart -> web TCP 8080");
+fn nearest(scenario: &Scenario) -> String {
+    let lines = scenario.lines("cart -> web TCP 8080");
     lines[0]["nearest"]["rule"].as_str().unwrap_or_default().to_owned()
 }
 
 #[test]
-fn a_policy_of_many_rules_is_asked_to_its_end() {
+fn all_rules_of_a_policy_with_many_rules_are_evaluated() {
     use Rule::{ByBlock, Peer, Port, Takes};
     let by_block = "allow 3, enforcers differ";
-    for (rules, but, said) in [
+    for (rules, but, verdict) in [
         (64, vec![(63, Takes)], "allow 63"),
         (65, vec![(64, Takes)], "allow 64"),
         (130, vec![(129, Takes)], "allow 129"),
@@ -54,8 +54,8 @@ fn a_policy_of_many_rules_is_asked_to_its_end() {
         (70, vec![(2, Peer), (69, ByBlock)], "allow 69, enforcers differ"),
         (70, vec![(1, Port), (69, Takes)], "allow 69"),
     ] {
-        let stage = shop().and(&audit(&spec(rules, &but)));
-        assert_eq!(stage.says("cart -> web TCP 8080", Direction::Ingress), said, "of {rules}");
+        let scenario = shop().and(&audit(&spec(rules, &but)));
+        assert_eq!(scenario.verdicts("cart -> web TCP 8080", Direction::Ingress), verdict, "of {rules}");
     }
     for (but, rule) in [
         (vec![], "ingress[0]"),
@@ -64,46 +64,46 @@ fn a_policy_of_many_rules_is_asked_to_its_end() {
         (vec![(1, Peer), (67, Port)], "ingress[1]"),
         (vec![(130, Peer), (67, Port)], "ingress[130]"),
     ] {
-        let stage = shop().and(&audit(&spec(140, &but)));
-        assert_eq!(nearest(&stage), rule);
+        let scenario = shop().and(&audit(&spec(140, &but)));
+        assert_eq!(nearest(&scenario), rule);
     }
 }
 
-/// The same under other names, `first` of them of the cluster.
-fn many(policies: usize, of_cluster: usize, rules: usize, last: &str) -> Stage {
-    let mut stage = shop();
+/// The same policy under several names, the first `first` of them as cluster policies.
+fn many(policies: usize, of_cluster: usize, rules: usize, last: &str) -> Scenario {
+    let mut scenario = shop();
     for number in 0..policies {
         let text = if number + 1 == policies { last.to_owned() } else { spec(rules, &[]) };
         let policy = if number < of_cluster { audit_cluster(&text) } else { audit(&text) };
-        stage = stage.and(&policy.replace("name: it", &format!("name: it-{number:03}")));
+        scenario = scenario.and(&policy.replace("name: it", &format!("name: it-{number:03}")));
     }
-    stage
+    scenario
 }
 
 #[test]
-fn many_policies_restrict_a_pod() {
+fn verdicts_are_right_when_many_policies_restrict_a_pod() {
     let takes = spec(40, &[(38, Rule::Takes)]);
     for (policies, of_cluster) in [(2, 0), (2, 2), (3, 1), (3, 2), (4, 4), (9, 0), (9, 9), (9, 4)] {
-        let stage = many(policies, of_cluster, 40, &takes);
+        let scenario = many(policies, of_cluster, 40, &takes);
         let mut expected = "deny NoRuleMatched\n".repeat(policies - 1);
         write!(expected, "allow 38").unwrap();
         assert_eq!(
-            stage.says("cart -> web TCP 8080", Direction::Ingress),
+            scenario.verdicts("cart -> web TCP 8080", Direction::Ingress),
             expected,
             "{policies}, {of_cluster} of the cluster"
         );
     }
-    // One that fills what room is left to the last rule, and one that is too large for it.
+    // A policy that fills the chunk exactly, and one that is too large for the rest of it.
     for (rules, last) in [(32, 32), (32, 33), (64, 64), (64, 1), (1, 64), (63, 2), (63, 1)] {
-        let stage = many(2, 0, rules, &spec(last, &[(last - 1, Rule::Takes)]));
+        let scenario = many(2, 0, rules, &spec(last, &[(last - 1, Rule::Takes)]));
         let expected = format!("deny NoRuleMatched\nallow {}", last - 1);
-        assert_eq!(stage.says("cart -> web TCP 8080", Direction::Ingress), expected, "{rules} and {last}");
+        assert_eq!(scenario.verdicts("cart -> web TCP 8080", Direction::Ingress), expected, "{rules} and {last}");
     }
 }
 
 #[test]
-fn sets_of_peers_blocks_and_ports_are_many() {
-    // As many distinct sets of each kind as no word holds; the flow is taken by those of one policy.
+fn verdicts_are_right_with_many_sets_of_peers_blocks_and_ports() {
+    // More distinct sets of each kind than a word has bits; one policy matches the flow.
     let entry = |number: usize| {
         format!(
             "{{from: [{{namespaceSelector: {{matchLabels: {{team: t{number}}}}}}}]}},
@@ -115,14 +115,14 @@ fn sets_of_peers_blocks_and_ports_are_many() {
     };
     let taking = "{from: [{namespaceSelector: {matchLabels: {team: shop}}}], ports: [{port: 8080}]},
   {from: [{podSelector: {matchLabels: {app: cart}}}]}, {from: [{ipBlock: {cidr: 10.1.2.2/32}}], ports: [{port: 8080}]}";
-    let mut stage = shop();
+    let mut scenario = shop();
     for number in 0..330 {
         let rules = if number == 329 { taking.to_owned() } else { entry(number) };
         let text = audit(&format!("{{podSelector: {{matchLabels: {{app: web}}}}, ingress: [{rules}]}}"));
-        stage = stage.and(&text.replace("name: it", &format!("name: it-{number:03}")));
+        scenario = scenario.and(&text.replace("name: it", &format!("name: it-{number:03}")));
     }
-    let said = stage.says("cart -> web TCP 8080", Direction::Ingress);
-    let verdicts: Vec<&str> = said.lines().collect();
+    let verdict = scenario.verdicts("cart -> web TCP 8080", Direction::Ingress);
+    let verdicts: Vec<&str> = verdict.lines().collect();
     assert_eq!(verdicts.len(), 330);
     for (number, verdict) in verdicts.into_iter().enumerate() {
         assert_eq!(verdict, if number == 329 { "allow 0" } else { "deny NoRuleMatched" }, "it-{number:03}");

@@ -1,6 +1,6 @@
-//! YAML from Git never passed an API server: the engine applies its defaults.
+//! The defaults of the API server, which the engine applies to YAML from Git.
 
-use crate::stage::{NOTHING, audit, egress, ingress, shop};
+use crate::scenario::{NOTHING, audit, egress, ingress, shop};
 use foretell_policy::model::flow::Direction;
 
 #[test]
@@ -21,7 +21,7 @@ fn absent_or_empty_policy_types_mean_ingress() {
 }
 
 #[test]
-fn absent_or_empty_policy_types_mean_egress_too_where_there_are_egress_rules() {
+fn absent_or_empty_policy_types_include_egress_if_there_are_egress_rules() {
     for spec in ["{egress: [{}]}", "{policyTypes: [], egress: [{}]}"] {
         assert_eq!(egress(spec, "web -> db TCP 5432"), "allow 0", "{spec}");
         assert_eq!(ingress(spec, "db -> web TCP 8080"), "deny NoRules", "{spec}");
@@ -29,14 +29,14 @@ fn absent_or_empty_policy_types_mean_egress_too_where_there_are_egress_rules() {
 }
 
 #[test]
-fn an_empty_list_of_egress_rules_does_not_put_egress_in_force() {
+fn an_empty_list_of_egress_rules_does_not_restrict_egress() {
     for spec in ["{egress: []}", "{policyTypes: [], egress: []}", "{policyTypes: [Ingress], egress: []}"] {
         assert_eq!(egress(spec, "web -> db TCP 5432"), NOTHING, "{spec}");
     }
 }
 
 #[test]
-fn rules_of_a_direction_not_in_force_are_inert() {
+fn rules_of_an_unrestricted_direction_have_no_effect() {
     let spec = "{policyTypes: [Egress], ingress: [{from: [{podSelector: {}}]}], egress: [{}]}";
     assert_eq!(ingress(spec, "db -> web TCP 8080"), NOTHING);
     let spec = "{policyTypes: [Ingress], ingress: [{}], egress: [{to: [{podSelector: {}}]}]}";
@@ -44,7 +44,7 @@ fn rules_of_a_direction_not_in_force_are_inert() {
 }
 
 #[test]
-fn a_direction_in_force_without_rules_denies_everything() {
+fn a_restricted_direction_without_rules_denies_everything() {
     for rules in ["", ", ingress: [], egress: []", ", ingress: null, egress: null"] {
         let spec = format!("{{policyTypes: [Ingress, Egress]{rules}}}");
         for src in ["db", "cart", "203.0.113.9", "192.168.0.2", "fd00:1::7"] {
@@ -59,7 +59,7 @@ fn a_direction_in_force_without_rules_denies_everything() {
 }
 
 #[test]
-fn a_rule_without_peers_takes_everyone_outside_addresses_included() {
+fn a_rule_without_peers_matches_everyone_including_outside_addresses() {
     for rule in ["{}", "{from: []}", "{from: null}", "{from: [], ports: []}", "{ports: [{port: 8080}]}"] {
         let spec = format!("{{ingress: [{rule}]}}");
         for src in ["db", "203.0.113.9", "agent-2", "10.1.2.99", "2001:db8::9"] {
@@ -77,7 +77,7 @@ fn a_rule_without_peers_takes_everyone_outside_addresses_included() {
 }
 
 #[test]
-fn a_rule_without_ports_takes_every_port_of_every_protocol() {
+fn a_rule_without_ports_matches_every_port_of_every_protocol() {
     for rule in ["{}", "{ports: []}", "{ports: null}", "{from: [{podSelector: {}}]}"] {
         let spec = format!("{{ingress: [{rule}]}}");
         for port in ["TCP 1", "TCP 65535", "UDP 53", "SCTP 3868"] {
@@ -94,7 +94,7 @@ fn a_port_without_a_protocol_is_tcp() {
 }
 
 #[test]
-fn a_namespace_carries_its_name_as_a_label_although_its_manifest_does_not() {
+fn a_namespace_has_its_name_as_a_label_even_if_its_manifest_lacks_it() {
     let by_name = |name| {
         format!(
             "{{ingress: [{{from: [{{namespaceSelector: {{matchLabels: {{kubernetes.io/metadata.name: {name}}}}}}}]}}]}}"
@@ -103,9 +103,9 @@ fn a_namespace_carries_its_name_as_a_label_although_its_manifest_does_not() {
     assert_eq!(ingress(&by_name("data"), "db -> web TCP 8080"), "allow 0");
     assert_eq!(ingress(&by_name("shop"), "db -> web TCP 8080"), "deny NoRuleMatched");
 
-    let stage = shop()
+    let scenario = shop()
         .and(&audit(&by_name("elsewhere")))
         .and("{apiVersion: v1, kind: Pod, metadata: {name: lone, namespace: elsewhere}, status: {podIP: 10.1.2.7}}");
-    let said = stage.says("lone -> web TCP 8080", Direction::Ingress);
-    assert_eq!(said, "allow 0", "a snapshot without the Namespace object");
+    let verdict = scenario.verdicts("lone -> web TCP 8080", Direction::Ingress);
+    assert_eq!(verdict, "allow 0", "a snapshot without the Namespace object");
 }

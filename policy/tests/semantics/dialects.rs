@@ -1,16 +1,16 @@
-//! What enforcers do otherwise than upstream, each beside what upstream and the others do.
+//! The deviations of enforcers, each compared with upstream and the other enforcers.
 
 use foretell_policy::model::dialect::{Cni, Dialect};
 use foretell_policy::model::flow::Direction;
 use foretell_policy::model::flow::Direction::{Egress, Ingress};
 
-use crate::stage::{Stage, audit, shop};
+use crate::scenario::{Scenario, audit, shop};
 
 const FROM_EVERYWHERE: &str = "{ingress: [{from: [{ipBlock: {cidr: 0.0.0.0/0}}]}]}";
 
-/// What the shop's policy says of a flow in the eyes of an enforcer.
-fn says(cni: &str, spec: &str, flow: &str, direction: Direction) -> String {
-    shop().and(&audit(spec)).under(cni).says(flow, direction)
+/// The verdict of the shop's policy on a flow, as an enforcer reads it.
+fn verdict(cni: &str, spec: &str, flow: &str, direction: Direction) -> String {
+    shop().and(&audit(spec)).under(cni).verdicts(flow, direction)
 }
 
 fn enforced(name: &str, spec: &str) -> String {
@@ -20,33 +20,37 @@ fn enforced(name: &str, spec: &str) -> String {
 }
 
 #[test]
-fn a_block_takes_no_pod_and_no_node_under_cilium() {
+fn a_block_matches_no_pod_and_no_node_under_cilium() {
     for (flow, upstream) in [
         ("cart -> web TCP 8080", "allow 0, enforcers differ"),
         ("192.168.0.2 -> web TCP 8080", "allow 0, enforcers differ"),
     ] {
-        assert_eq!(says("upstream", FROM_EVERYWHERE, flow, Ingress), upstream);
-        assert_eq!(says("cilium", FROM_EVERYWHERE, flow, Ingress), "deny NoRuleMatched", "{flow}");
-        assert_eq!(says("calico", FROM_EVERYWHERE, flow, Ingress), "allow 0", "{flow}");
-        assert_eq!(says("kube-router", FROM_EVERYWHERE, flow, Ingress), "allow 0", "{flow}");
-        assert_eq!(says("antrea", FROM_EVERYWHERE, flow, Ingress), upstream, "nothing is written of it");
+        assert_eq!(verdict("upstream", FROM_EVERYWHERE, flow, Ingress), upstream);
+        assert_eq!(verdict("cilium", FROM_EVERYWHERE, flow, Ingress), "deny NoRuleMatched", "{flow}");
+        assert_eq!(verdict("calico", FROM_EVERYWHERE, flow, Ingress), "allow 0", "{flow}");
+        assert_eq!(verdict("kube-router", FROM_EVERYWHERE, flow, Ingress), "allow 0", "{flow}");
+        assert_eq!(verdict("antrea", FROM_EVERYWHERE, flow, Ingress), upstream, "nothing is written of it");
     }
-    assert_eq!(says("cilium", FROM_EVERYWHERE, "203.0.113.9 -> web TCP 8080", Ingress), "allow 0", "the world outside");
+    assert_eq!(
+        verdict("cilium", FROM_EVERYWHERE, "203.0.113.9 -> web TCP 8080", Ingress),
+        "allow 0",
+        "the world outside"
+    );
     let labels = "{ingress: [{from: [{ipBlock: {cidr: 0.0.0.0/0}}]}, {from: [{podSelector: {}}]}]}";
-    assert_eq!(says("cilium", labels, "cart -> web TCP 8080", Ingress), "allow 1");
+    assert_eq!(verdict("cilium", labels, "cart -> web TCP 8080", Ingress), "allow 1");
 }
 
 #[test]
-fn a_block_takes_no_pod_that_nobody_knows_under_cilium() {
+fn a_block_matches_no_unknown_pod_under_cilium() {
     let flow = "10.1.1.99 -> web TCP 8080";
-    assert_eq!(says("upstream", FROM_EVERYWHERE, flow, Ingress), "allow 0");
-    assert_eq!(says("cilium", FROM_EVERYWHERE, flow, Ingress), "deny UnresolvedPeer");
-    assert_eq!(says("cilium,policy-cidr-match-mode=pods", FROM_EVERYWHERE, flow, Ingress), "allow 0");
-    assert_eq!(says("calico", FROM_EVERYWHERE, flow, Ingress), "allow 0");
+    assert_eq!(verdict("upstream", FROM_EVERYWHERE, flow, Ingress), "allow 0");
+    assert_eq!(verdict("cilium", FROM_EVERYWHERE, flow, Ingress), "deny UnresolvedPeer");
+    assert_eq!(verdict("cilium,policy-cidr-match-mode=pods", FROM_EVERYWHERE, flow, Ingress), "allow 0");
+    assert_eq!(verdict("calico", FROM_EVERYWHERE, flow, Ingress), "allow 0");
 }
 
 #[test]
-fn a_block_takes_what_ciliums_match_mode_names() {
+fn a_block_matches_the_kinds_in_ciliums_match_mode() {
     let (pod, node) = ("cart -> web TCP 8080", "192.168.0.2 -> web TCP 8080");
     for (mode, to_pod, to_node) in [
         ("pods", "allow 0", "deny NoRuleMatched"),
@@ -54,8 +58,8 @@ fn a_block_takes_what_ciliums_match_mode_names() {
         ("pods+nodes", "allow 0", "allow 0"),
     ] {
         let cni = format!("cilium,policy-cidr-match-mode={mode}");
-        assert_eq!(says(&cni, FROM_EVERYWHERE, pod, Ingress), to_pod, "{mode}");
-        assert_eq!(says(&cni, FROM_EVERYWHERE, node, Ingress), to_node, "{mode}");
+        assert_eq!(verdict(&cni, FROM_EVERYWHERE, pod, Ingress), to_pod, "{mode}");
+        assert_eq!(verdict(&cni, FROM_EVERYWHERE, node, Ingress), to_node, "{mode}");
     }
 }
 
@@ -73,23 +77,23 @@ fn a_pod_needs_a_rule_for_its_own_node_under_cilium_and_calico() {
         ("weave", "exempt node", "exempt node"),
         ("kube-router", "exempt node, enforcers differ", "exempt node, enforcers differ"),
     ] {
-        assert_eq!(says(cni, nothing, flow, Egress), by_nothing, "{cni}");
-        assert_eq!(says(cni, block, flow, Egress), by_block, "{cni}");
-        let open = says(cni, everything, flow, Egress);
+        assert_eq!(verdict(cni, nothing, flow, Egress), by_nothing, "{cni}");
+        assert_eq!(verdict(cni, block, flow, Egress), by_block, "{cni}");
+        let open = verdict(cni, everything, flow, Egress);
         assert!(open.starts_with("allow 0") || open.starts_with("exempt node"), "{cni}: {open}");
     }
 }
 
 #[test]
-fn a_node_reaches_its_own_pods_whoever_enforces() {
+fn a_node_reaches_its_own_pods_under_every_enforcer() {
     for cni in Cni::ALL {
-        let says = says(cni.name(), "{policyTypes: [Ingress]}", "192.168.0.1 -> web TCP 8080", Ingress);
-        assert_eq!(says, "exempt node", "{cni}");
+        let verdict = verdict(cni.name(), "{policyTypes: [Ingress]}", "192.168.0.1 -> web TCP 8080", Ingress);
+        assert_eq!(verdict, "exempt node", "{cni}");
     }
 }
 
 #[test]
-fn an_except_cuts_out_of_the_wider_blocks_of_its_rule_under_kube_router() {
+fn an_except_removes_addresses_from_wider_blocks_of_its_rule_under_kube_router() {
     let beside = "{egress: [{to: [{ipBlock: {cidr: 203.0.113.0/24, except: [203.0.113.8/30]}}, \
                   {ipBlock: {cidr: 203.0.113.0/28}}, {ipBlock: {cidr: 203.0.113.11/32}}]}]}";
     for (dst, upstream, kube_router) in [
@@ -99,17 +103,17 @@ fn an_except_cuts_out_of_the_wider_blocks_of_its_rule_under_kube_router() {
         ("203.0.113.99", "allow 0", "allow 0"),
     ] {
         let flow = format!("web -> {dst} TCP 443");
-        assert_eq!(says("upstream", beside, &flow, Egress), upstream, "{dst}");
-        assert_eq!(says("kube-router", beside, &flow, Egress), kube_router, "{dst}");
+        assert_eq!(verdict("upstream", beside, &flow, Egress), upstream, "{dst}");
+        assert_eq!(verdict("kube-router", beside, &flow, Egress), kube_router, "{dst}");
     }
     let apart = "{egress: [{to: [{ipBlock: {cidr: 203.0.113.0/24, except: [203.0.113.8/30]}}]}, \
                  {to: [{ipBlock: {cidr: 203.0.113.0/28}}]}]}";
-    assert_eq!(says("kube-router", apart, "web -> 203.0.113.9 TCP 443", Egress), "allow 1", "another rule");
+    assert_eq!(verdict("kube-router", apart, "web -> 203.0.113.9 TCP 443", Egress), "allow 1", "another rule");
 }
 
 #[test]
-fn the_name_of_a_port_means_what_the_namespaces_pods_call_so_under_kube_router() {
-    // web calls 8080 http, cart 9090; both are of the policy's namespace, and db is of another.
+fn a_named_port_means_the_ports_of_the_namespaces_pods_under_kube_router() {
+    // Port http is 8080 on web and 9090 on cart, both in the policy's namespace; db is in another.
     let spec = "{egress: [{ports: [{port: http}]}]}";
     for (flow, upstream, kube_router) in [
         ("web -> cart TCP 9090", "allow 0", "allow 0"),
@@ -118,42 +122,50 @@ fn the_name_of_a_port_means_what_the_namespaces_pods_call_so_under_kube_router()
         ("web -> 203.0.113.9 TCP 8081", "deny NoRuleMatched", "deny NoRuleMatched"),
         ("web -> cart UDP 9090", "deny NoRuleMatched", "deny NoRuleMatched"),
     ] {
-        assert_eq!(says("upstream", spec, flow, Egress), upstream, "{flow}");
-        assert_eq!(says("kube-router", spec, flow, Egress), kube_router, "{flow}");
-        assert_eq!(says("calico", spec, flow, Egress), upstream, "{flow}");
+        assert_eq!(verdict("upstream", spec, flow, Egress), upstream, "{flow}");
+        assert_eq!(verdict("kube-router", spec, flow, Egress), kube_router, "{flow}");
+        assert_eq!(verdict("calico", spec, flow, Egress), upstream, "{flow}");
     }
     let sql = "{egress: [{ports: [{port: sql}]}]}";
-    assert_eq!(says("upstream", sql, "web -> db TCP 5432", Egress), "allow 0");
+    assert_eq!(verdict("upstream", sql, "web -> db TCP 5432", Egress), "allow 0");
     assert_eq!(
-        says("kube-router", sql, "web -> db TCP 5432", Egress),
+        verdict("kube-router", sql, "web -> db TCP 5432", Egress),
         "deny NoRuleMatched",
         "no pod here calls one so"
     );
     let selected = "{egress: [{to: [{namespaceSelector: {}}], ports: [{port: sql}]}]}";
-    assert_eq!(says("kube-router", selected, "web -> db TCP 5432", Egress), "allow 0", "selectors look at their pods");
+    assert_eq!(
+        verdict("kube-router", selected, "web -> db TCP 5432", Egress),
+        "allow 0",
+        "selectors look at their pods"
+    );
     let by_block = "{egress: [{to: [{ipBlock: {cidr: 10.1.0.0/16}}], ports: [{port: sql}, {port: 53}]}]}";
     assert_eq!(
-        says("kube-router", by_block, "web -> db TCP 5432", Egress),
+        verdict("kube-router", by_block, "web -> db TCP 5432", Egress),
         "deny NoRuleMatched",
         "blocks know no names"
     );
-    assert_eq!(says("kube-router", by_block, "web -> db TCP 53", Egress), "allow 0");
+    assert_eq!(verdict("kube-router", by_block, "web -> db TCP 53", Egress), "allow 0");
     let beside = "{egress: [{to: [{podSelector: {}}, {ipBlock: {cidr: 10.1.0.0/16}}], ports: [{port: sql}]}]}";
-    assert_eq!(says("upstream", beside, "web -> db TCP 5432", Egress), "allow 0, enforcers differ");
-    assert_eq!(says("kube-router", beside, "web -> db TCP 5432", Egress), "deny NoRuleMatched", "nor beside selectors");
-    let ingress = "{podSelector: {matchLabels: {app: web}}, ingress: [{ports: [{port: http}]}]}";
-    assert_eq!(says("kube-router", ingress, "cart -> web TCP 8080", Ingress), "allow 0");
+    assert_eq!(verdict("upstream", beside, "web -> db TCP 5432", Egress), "allow 0, enforcers differ");
     assert_eq!(
-        says("kube-router", ingress, "cart -> web TCP 9090", Ingress),
+        verdict("kube-router", beside, "web -> db TCP 5432", Egress),
+        "deny NoRuleMatched",
+        "nor beside selectors"
+    );
+    let ingress = "{podSelector: {matchLabels: {app: web}}, ingress: [{ports: [{port: http}]}]}";
+    assert_eq!(verdict("kube-router", ingress, "cart -> web TCP 8080", Ingress), "allow 0");
+    assert_eq!(
+        verdict("kube-router", ingress, "cart -> web TCP 9090", Ingress),
         "deny NoRuleMatched",
         "ingress is per pod"
     );
 }
 
-/// What becomes of a flow at its two ends.
-fn stands(stage: Stage, cni: &str, flow: &str) -> [String; 2] {
-    let stage = stage.under(cni);
-    Direction::BOTH.map(|direction| stage.decide(flow, direction))
+/// The decisions about a flow at both ends.
+fn decisions(scenario: Scenario, cni: &str, flow: &str) -> [String; 2] {
+    let scenario = scenario.under(cni);
+    Direction::BOTH.map(|direction| scenario.decide(flow, direction))
 }
 
 #[test]
@@ -164,7 +176,7 @@ kind: Pod
 metadata: {name: near, namespace: shop, labels: {app: near}}
 spec: {nodeName: n1, containers: [{name: c, image: c}]}
 status: {phase: Running, podIP: 10.1.1.7, podIPs: [{ip: 10.1.1.7}]}";
-    let stage = || {
+    let scenario = || {
         shop()
             .and(near)
             .and(&enforced("closed", "{policyTypes: [Egress]}"))
@@ -175,25 +187,28 @@ status: {phase: Running, podIP: 10.1.1.7, podIPs: [{ip: 10.1.1.7}]}";
             .and(&enforced("shut", "{podSelector: {matchLabels: {app: web}}, policyTypes: [Ingress]}"))
     };
     let denied = "denied by closed".to_owned();
-    assert_eq!(stands(stage(), "upstream", "web -> near TCP 80"), [denied.clone(), "allowed by open 0".to_owned()]);
+    assert_eq!(
+        decisions(scenario(), "upstream", "web -> near TCP 80"),
+        [denied.clone(), "allowed by open 0".to_owned()]
+    );
     let allowed = ["allowed at the other end by open 0".to_owned(), "allowed by open 0".to_owned()];
-    assert_eq!(stands(stage(), "kube-router", "web -> near TCP 80"), allowed);
+    assert_eq!(decisions(scenario(), "kube-router", "web -> near TCP 80"), allowed);
     let far = [denied.clone(), "allowed by open 0".to_owned()];
-    assert_eq!(stands(stage(), "kube-router", "web -> cart TCP 80"), far, "on another node both ends are asked");
+    assert_eq!(decisions(scenario(), "kube-router", "web -> cart TCP 80"), far, "on another node both ends are asked");
     let both = [denied.clone(), "denied by shut".to_owned()];
-    assert_eq!(stands(stage(), "kube-router", "near -> web TCP 80"), both, "no end allows it");
-    let open_there = stands(
+    assert_eq!(decisions(scenario(), "kube-router", "near -> web TCP 80"), both, "no end allows it");
+    let open_there = decisions(
         shop().and(near).and(&enforced("closed", "{policyTypes: [Egress]}")),
         "kube-router",
         "web -> near TCP 80",
     );
     assert_eq!(open_there, [denied, "open".to_owned()], "the other one is not isolated");
-    let alone = stage().under("kube-router").says("web -> near TCP 80", Egress);
+    let alone = scenario().under("kube-router").verdicts("web -> near TCP 80", Egress);
     assert_eq!(alone, "deny NoRules", "a policy by itself denies it all the same");
 }
 
 #[test]
-fn a_dialect_is_written_as_it_is_read() {
+fn a_dialect_is_displayed_in_the_form_in_which_it_is_parsed() {
     for cni in Cni::ALL {
         assert_eq!(Dialect::of(cni).to_string(), cni.name());
         assert_eq!(cni.name().parse(), Ok(Dialect::of(cni)));
@@ -208,7 +223,7 @@ fn a_dialect_is_written_as_it_is_read() {
 }
 
 #[test]
-fn a_dialect_that_does_not_exist_is_refused_with_those_that_do() {
+fn an_unknown_dialect_is_refused_with_a_list_of_known_ones() {
     let refused = |text: &str| text.parse::<Dialect>().unwrap_err().to_string();
     let unknown = refused("flannel");
     for cni in Cni::ALL {
@@ -216,11 +231,11 @@ fn a_dialect_that_does_not_exist_is_refused_with_those_that_do() {
     }
     assert_eq!(
         refused("cilium,policy-cidr-match-mode=hosts"),
-        "policy-cidr-match-mode=hosts: write pods, nodes, or pods+nodes"
+        "policy-cidr-match-mode=hosts: write pods, nodes or pods+nodes"
     );
-    assert_eq!(refused("calico,nodes"), "\"nodes\": calico has no such option; it has none");
+    assert_eq!(refused("calico,nodes"), "\"nodes\": calico has no such option: this enforcer has no options");
     assert!(refused("cilium,mode=nodes").contains("policy-cidr-match-mode=pods"));
-    assert!(refused("").contains("choose upstream"));
+    assert!(refused("").contains("choose one of upstream"));
 }
 
 #[test]
@@ -235,25 +250,28 @@ fn every_deviation_of_every_enforcer_has_its_source() {
 }
 
 #[test]
-fn a_denial_that_upstream_would_not_give_says_whose_it_is() {
+fn a_denial_that_upstream_would_not_give_names_the_enforcer() {
     let message =
         |cni: &str, spec: &str, flow: &str, direction| shop().and(&audit(spec)).under(cni).message(flow, direction);
     assert!(
-        message("cilium", FROM_EVERYWHERE, "cart -> web TCP 8080", Ingress)
-            .ends_with("; as upstream has it ingress[0] allows it, but for Cilium an ipBlock takes no pod"),
+        message("cilium", FROM_EVERYWHERE, "cart -> web TCP 8080", Ingress).ends_with(
+            "; by the Kubernetes specification ingress[0] allows it, but for Cilium an ipBlock matches no pod"
+        ),
     );
     let by_block =
         "{ingress: [{from: [{podSelector: {}}], ports: [{port: 1}]}, {from: [{ipBlock: {cidr: 0.0.0.0/0}}]}]}";
     let second = message("cilium", by_block, "cart -> web TCP 8080", Ingress);
-    assert!(second.contains("; as upstream has it ingress[1] allows it, but for Cilium"), "{second}");
+    assert!(second.contains("; by the Kubernetes specification ingress[1] allows it, but for Cilium"), "{second}");
     let to_node = message("calico", "{policyTypes: [Egress]}", "web -> 192.168.0.1 TCP 80", Egress);
     assert!(
-        to_node.ends_with("; for Calico traffic from a pod to its own node is held to the pod's policies"),
+        to_node.ends_with("; for Calico the pod's policies apply to traffic from a pod to its own node"),
         "{to_node}"
     );
     let sql = message("kube-router", "{egress: [{ports: [{port: sql}]}]}", "web -> db TCP 5432", Egress);
     assert!(
-        sql.contains("; as upstream has it egress[0] allows it, but for kube-router in an egress rule the name"),
+        sql.contains(
+            "; by the Kubernetes specification egress[0] allows it, but for kube-router in an egress rule the name"
+        ),
         "{sql}"
     );
     let plain = message("cilium", "{policyTypes: [Ingress]}", "cart -> web TCP 8080", Ingress);

@@ -1,4 +1,4 @@
-//! Every row of the table of semantics, as a named test: manifests as users write them in, verdicts out.
+//! The semantics of policies, one rule per test: manifests in, verdicts out.
 #![expect(clippy::panic, clippy::unwrap_used, reason = "tests panic rather than return errors")]
 
 mod blocks;
@@ -14,8 +14,8 @@ mod ownership;
 mod peers;
 mod ports;
 mod reasons;
+mod scenario;
 mod services;
-mod stage;
 mod tiers;
 mod together;
 mod workloads;

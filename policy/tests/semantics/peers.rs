@@ -1,9 +1,9 @@
-//! Which pods a rule's selectors take.
+//! Which pods the selectors of a rule match.
 
-use crate::stage::{NOTHING, egress, ingress};
+use crate::scenario::{NOTHING, egress, ingress};
 
 #[test]
-fn pod_selector_alone_takes_pods_of_the_policys_namespace_only() {
+fn a_pod_selector_without_namespace_selector_matches_only_the_policys_namespace() {
     let spec =
         "{podSelector: {matchLabels: {app: cart}}, ingress: [{from: [{podSelector: {matchLabels: {app: web}}}]}]}";
     assert_eq!(ingress(spec, "web -> cart TCP 9090"), "allow 0");
@@ -15,7 +15,7 @@ fn pod_selector_alone_takes_pods_of_the_policys_namespace_only() {
 }
 
 #[test]
-fn namespace_selector_alone_takes_every_pod_of_the_namespaces() {
+fn a_namespace_selector_without_pod_selector_matches_every_pod_of_the_namespaces() {
     let spec = "{ingress: [{from: [{namespaceSelector: {matchLabels: {team: data}}}]}]}";
     assert_eq!(ingress(spec, "db -> web TCP 8080"), "allow 0");
     assert_eq!(ingress(spec, "other-web -> web TCP 8080"), "allow 0");
@@ -41,7 +41,7 @@ fn two_peers_of_one_rule_are_alternatives() {
 }
 
 #[test]
-fn empty_namespace_selector_takes_all_namespaces() {
+fn an_empty_namespace_selector_matches_all_namespaces() {
     let spec = "{ingress: [{from: [{namespaceSelector: {}}]}]}";
     assert_eq!(ingress(spec, "db -> web TCP 8080"), "allow 0");
     assert_eq!(ingress(spec, "cart -> web TCP 8080"), "allow 0");
@@ -63,10 +63,10 @@ fn selector_operators_mean_what_they_mean_in_kubernetes() {
         let spec = format!(
             "{{ingress: [{{from: [{{namespaceSelector: {{}}, podSelector: {{matchExpressions: [{expression}]}}}}]}}]}}"
         );
-        // Tier front, tier back, and no tier at all.
-        let said = ["web -> cart", "cart -> web", "db -> web"]
+        // Tier front, tier back, and no tier label.
+        let verdict = ["web -> cart", "cart -> web", "db -> web"]
             .map(|ends| ingress(&spec, &format!("{ends} TCP 8080")) == "allow 0");
-        assert_eq!(said, taken, "{expression}");
+        assert_eq!(verdict, taken, "{expression}");
     }
 }
 

@@ -1,6 +1,6 @@
-//! Which ports a rule takes.
+//! Which ports a rule matches.
 
-use crate::stage::{Stage, audit, egress, ingress, shop};
+use crate::scenario::{Scenario, audit, egress, ingress, shop};
 use foretell_policy::model::flow::Direction;
 
 fn on(ports: &str) -> String {
@@ -8,7 +8,7 @@ fn on(ports: &str) -> String {
 }
 
 #[test]
-fn a_number_is_that_port() {
+fn a_numeric_port_matches_that_number() {
     assert_eq!(ingress(&on("{port: 8080}"), "cart -> web TCP 8080"), "allow 0");
     assert_eq!(ingress(&on("{port: 8080}"), "cart -> web TCP 8081"), "deny NoRuleMatched");
 }
@@ -16,31 +16,32 @@ fn a_number_is_that_port() {
 #[test]
 fn end_port_is_inclusive() {
     let spec = on("{port: 8000, endPort: 8080}");
-    for (port, said) in [
+    for (port, verdict) in [
         (7999, "deny NoRuleMatched"),
         (8000, "allow 0"),
         (8040, "allow 0"),
         (8080, "allow 0"),
         (8081, "deny NoRuleMatched"),
     ] {
-        assert_eq!(ingress(&spec, &format!("cart -> web TCP {port}")), said, "{port}");
+        assert_eq!(ingress(&spec, &format!("cart -> web TCP {port}")), verdict, "{port}");
     }
     assert_eq!(ingress(&on("{port: 1, endPort: 65535}"), "cart -> web TCP 65535"), "allow 0");
     assert_eq!(ingress(&on("{port: 80, endPort: 80}"), "cart -> web TCP 80"), "allow 0");
 }
 
 #[test]
-fn udp_and_sctp_are_protocols_of_their_own() {
+fn udp_and_sctp_are_distinguished_from_tcp() {
     for protocol in ["TCP", "UDP", "SCTP"] {
         for seen in ["TCP", "UDP", "SCTP"] {
-            let said = ingress(&on(&format!("{{protocol: {protocol}, port: 53}}")), &format!("cart -> web {seen} 53"));
-            assert_eq!(said == "allow 0", protocol == seen, "{protocol} {seen}");
+            let verdict =
+                ingress(&on(&format!("{{protocol: {protocol}, port: 53}}")), &format!("cart -> web {seen} 53"));
+            assert_eq!(verdict == "allow 0", protocol == seen, "{protocol} {seen}");
         }
     }
 }
 
 #[test]
-fn a_protocol_without_a_port_takes_every_port_of_it() {
+fn a_protocol_without_a_port_matches_every_port_of_the_protocol() {
     assert_eq!(ingress(&on("{protocol: UDP}"), "cart -> web UDP 5353"), "allow 0");
     assert_eq!(ingress(&on("{protocol: UDP}"), "cart -> web TCP 5353"), "deny NoRuleMatched");
     assert_eq!(ingress(&on("{}"), "cart -> web TCP 5353"), "allow 0");
@@ -52,7 +53,7 @@ fn one_of_several_ports_is_enough() {
 }
 
 #[test]
-fn a_name_is_looked_up_on_the_destination_pod() {
+fn a_named_port_is_looked_up_on_the_destination_pod() {
     // `http` is 8080 on web and 9090 on cart.
     assert_eq!(ingress(&on("{port: http}"), "cart -> web TCP 8080"), "allow 0");
     assert_eq!(ingress(&on("{port: http}"), "cart -> web TCP 9090"), "deny NoRuleMatched");
@@ -61,22 +62,22 @@ fn a_name_is_looked_up_on_the_destination_pod() {
 }
 
 #[test]
-fn a_name_needs_protocol_and_number_to_agree() {
+fn a_named_port_must_match_by_protocol_and_number() {
     assert_eq!(ingress(&on("{port: http, protocol: UDP}"), "cart -> web UDP 8080"), "deny NoRuleMatched");
     assert_eq!(ingress(&on("{port: http}"), "cart -> web TCP 9000"), "deny NoRuleMatched");
     assert_eq!(ingress(&on("{port: https}"), "cart -> web TCP 8080"), "deny NoRuleMatched");
 }
 
 #[test]
-fn a_name_matches_no_address_outside_and_no_node() {
+fn a_named_port_matches_neither_outside_addresses_nor_nodes() {
     assert_eq!(egress(&on("{port: http}"), "web -> 203.0.113.9 TCP 8080"), "deny NoRuleMatched");
     assert_eq!(egress(&on("{port: http}"), "web -> agent-2 TCP 8080"), "deny NoRuleMatched");
 }
 
 #[test]
-fn restartable_init_containers_lend_their_port_names_and_other_init_containers_do_not() {
-    let stage = |policy: &Stage| policy.says("cart -> meshed TCP 15090", Direction::Ingress);
-    for (restart_policy, said) in [(", restartPolicy: Always", "allow 0"), ("", "deny NoRuleMatched")] {
+fn named_ports_of_restartable_init_containers_count_and_those_of_other_init_containers_do_not() {
+    let scenario = |policy: &Scenario| policy.verdicts("cart -> meshed TCP 15090", Direction::Ingress);
+    for (restart_policy, verdict) in [(", restartPolicy: Always", "allow 0"), ("", "deny NoRuleMatched")] {
         let pod = format!(
             "apiVersion: v1
 kind: Pod
@@ -86,12 +87,12 @@ spec:
   containers: [{{name: main, image: main}}]
 status: {{phase: Running, podIP: 10.1.1.20}}"
         );
-        assert_eq!(stage(&shop().and(&pod).and(&audit(&on("{port: metrics}")))), said, "{restart_policy}");
+        assert_eq!(scenario(&shop().and(&pod).and(&audit(&on("{port: metrics}")))), verdict, "{restart_policy}");
     }
 }
 
 #[test]
-fn one_name_may_stand_for_several_ports_of_a_pod() {
+fn one_name_may_refer_to_several_ports_of_a_pod() {
     let pod = "
 apiVersion: v1
 kind: Pod
@@ -101,10 +102,10 @@ spec:
   - {name: a, image: a, ports: [{name: dns, containerPort: 53, protocol: UDP}]}
   - {name: b, image: b, ports: [{name: dns, containerPort: 5353, protocol: UDP}, {name: dns-tcp, containerPort: 53}]}
 status: {phase: Running, podIP: 10.1.1.20}";
-    let stage = shop().and(pod).and(&audit(&on("{port: dns, protocol: UDP}, {port: dns-tcp}")));
-    for (port, said) in
+    let scenario = shop().and(pod).and(&audit(&on("{port: dns, protocol: UDP}, {port: dns-tcp}")));
+    for (port, verdict) in
         [("UDP 53", "allow 0"), ("UDP 5353", "allow 0"), ("TCP 53", "allow 0"), ("TCP 5353", "deny NoRuleMatched")]
     {
-        assert_eq!(stage.says(&format!("cart -> dns {port}"), Direction::Ingress), said, "{port}");
+        assert_eq!(scenario.verdicts(&format!("cart -> dns {port}"), Direction::Ingress), verdict, "{port}");
     }
 }

@@ -1,6 +1,6 @@
-//! A Service's address is judged as the backends behind it.
+//! A flow to the address of a Service is judged as flows to its backends.
 
-use crate::stage::{Stage, audit, shop};
+use crate::scenario::{Scenario, audit, shop};
 use foretell_policy::model::flow::Direction;
 
 const WEB: &str = "
@@ -27,23 +27,23 @@ status: {{phase: Running, podIP: {ip}{more}}}"
     )
 }
 
-fn stage(spec: &str) -> Stage {
+fn scenario(spec: &str) -> Scenario {
     shop().and(WEB).and(&audit(spec))
 }
 
-fn leaves(stage: &Stage, flow: &str) -> String {
-    stage.says(flow, Direction::Egress)
+fn leaves(scenario: &Scenario, flow: &str) -> String {
+    scenario.verdicts(flow, Direction::Egress)
 }
 
 #[test]
 fn cluster_ip_external_ip_and_load_balancer_ip_lead_to_the_backends() {
-    let stage = stage("{egress: [{to: [{podSelector: {matchLabels: {app: web}}}]}]}");
+    let scenario = scenario("{egress: [{to: [{podSelector: {matchLabels: {app: web}}}]}]}");
     for ip in ["10.96.0.1", "fd00:96::1", "203.0.113.50", "203.0.113.60"] {
-        assert_eq!(leaves(&stage, &format!("cart -> {ip} TCP 80")), "allow 0", "{ip}");
+        assert_eq!(leaves(&scenario, &format!("cart -> {ip} TCP 80")), "allow 0", "{ip}");
     }
-    assert_eq!(leaves(&stage, "cart -> 10.96.0.9 TCP 80"), "deny NoRuleMatched", "no Service's address");
-    assert_eq!(leaves(&stage, "cart -> 10.96.0.1 TCP 8443"), "deny NoRuleMatched", "no port of the Service");
-    assert_eq!(leaves(&stage, "cart -> 10.96.0.1 UDP 80"), "deny NoRuleMatched", "no protocol of the Service");
+    assert_eq!(leaves(&scenario, "cart -> 10.96.0.9 TCP 80"), "deny NoRuleMatched", "no Service's address");
+    assert_eq!(leaves(&scenario, "cart -> 10.96.0.1 TCP 8443"), "deny NoRuleMatched", "no port of the Service");
+    assert_eq!(leaves(&scenario, "cart -> 10.96.0.1 UDP 80"), "deny NoRuleMatched", "no protocol of the Service");
 }
 
 #[test]
@@ -51,54 +51,58 @@ fn the_port_that_is_judged_is_the_target_port() {
     for (port, target) in [(80, 8080), (8080, 8080), (81, 9000), (9001, 9001)] {
         let spec = format!("{{egress: [{{ports: [{{port: {target}}}]}}]}}");
         let flow = format!("cart -> 10.96.0.1 TCP {port}");
-        assert_eq!(leaves(&stage(&spec), &flow), "allow 0", "by name, by default, by number");
-        assert_eq!(leaves(&stage("{egress: [{ports: [{port: 1}]}]}"), &flow), "deny NoRuleMatched");
+        assert_eq!(leaves(&scenario(&spec), &flow), "allow 0", "by name, by default, by number");
+        assert_eq!(leaves(&scenario("{egress: [{ports: [{port: 1}]}]}"), &flow), "deny NoRuleMatched");
     }
     let to_web = "{egress: [{to: [{podSelector: {matchLabels: {app: web}}}], ports: [{port: 9001}]}]}";
-    assert_eq!(leaves(&stage(to_web), "cart -> 10.96.0.1 TCP 9001"), "allow 0", "no name is no name");
-    assert_eq!(leaves(&stage("{egress: [{ports: [{port: 80}]}]}"), "cart -> 10.96.0.1 TCP 80"), "deny NoRuleMatched");
-    assert_eq!(leaves(&stage("{egress: [{ports: [{port: http}]}]}"), "cart -> 10.96.0.1 TCP 80"), "allow 0");
+    assert_eq!(leaves(&scenario(to_web), "cart -> 10.96.0.1 TCP 9001"), "allow 0", "no name is no name");
+    assert_eq!(
+        leaves(&scenario("{egress: [{ports: [{port: 80}]}]}"), "cart -> 10.96.0.1 TCP 80"),
+        "deny NoRuleMatched"
+    );
+    assert_eq!(leaves(&scenario("{egress: [{ports: [{port: http}]}]}"), "cart -> 10.96.0.1 TCP 80"), "allow 0");
 }
 
 #[test]
 fn the_backends_are_judged_on_arrival_too() {
-    let stage = stage(
+    let scenario = scenario(
         "{podSelector: {matchLabels: {app: web}}, ingress: [{ports: [{port: 8080}], from: [{podSelector: {}}]}]}",
     );
-    assert_eq!(stage.says("cart -> 10.96.0.1 TCP 80", Direction::Ingress), "allow 0");
-    assert_eq!(stage.says("cart -> 10.96.0.1 TCP 81", Direction::Ingress), "deny NoRuleMatched");
-    assert_eq!(stage.says("db -> 10.96.0.1 TCP 80", Direction::Ingress), "deny NoRuleMatched");
+    assert_eq!(scenario.verdicts("cart -> 10.96.0.1 TCP 80", Direction::Ingress), "allow 0");
+    assert_eq!(scenario.verdicts("cart -> 10.96.0.1 TCP 81", Direction::Ingress), "deny NoRuleMatched");
+    assert_eq!(scenario.verdicts("db -> 10.96.0.1 TCP 80", Direction::Ingress), "deny NoRuleMatched");
 }
 
 #[test]
 fn one_denied_backend_is_enough_and_is_named() {
-    let stage = stage("{egress: [{to: [{podSelector: {matchExpressions: [{key: canary, operator: DoesNotExist}]}}]}]}");
-    assert_eq!(leaves(&stage, "cart -> 10.96.0.1 TCP 80"), "allow 0");
-    let stage = stage.and(&twin("canary", "app: web, canary: 'yes'", "10.1.1.40", ""));
-    assert_eq!(leaves(&stage, "cart -> 10.96.0.1 TCP 80"), "deny NoRuleMatched");
+    let scenario =
+        scenario("{egress: [{to: [{podSelector: {matchExpressions: [{key: canary, operator: DoesNotExist}]}}]}]}");
+    assert_eq!(leaves(&scenario, "cart -> 10.96.0.1 TCP 80"), "allow 0");
+    let scenario = scenario.and(&twin("canary", "app: web, canary: 'yes'", "10.1.1.40", ""));
+    assert_eq!(leaves(&scenario, "cart -> 10.96.0.1 TCP 80"), "deny NoRuleMatched");
     assert_eq!(
-        stage.message("cart -> 10.96.0.1 TCP 80", Direction::Egress),
+        scenario.message("cart -> 10.96.0.1 TCP 80", Direction::Egress),
         "no egress rule matches Pod/canary in shop on TCP 8080; egress[0] allows TCP 8080, but only for pods with !canary \
          of its own namespace: the pod has canary=yes (backend Pod/canary in shop of Service shop/web)"
     );
-    // Of several the first by name.
+    // Of several backends the first by name is reported.
     let another = twin("canary-2", "app: web, canary: 'yes'", "10.1.1.41", "");
-    let message = stage.and(&another).message("cart -> 10.96.0.1 TCP 80", Direction::Egress);
+    let message = scenario.and(&another).message("cart -> 10.96.0.1 TCP 80", Direction::Egress);
     assert!(message.contains("(backend Pod/canary in shop of"), "{message}");
 }
 
 #[test]
 fn a_named_target_port_is_looked_up_on_each_backend() {
-    let stage = stage("{egress: [{ports: [{port: 8080}]}]}").and(
+    let scenario = scenario("{egress: [{ports: [{port: 8080}]}]}").and(
         "{apiVersion: v1, kind: Pod, metadata: {name: odd, namespace: shop, labels: {app: web}},
  spec: {containers: [{name: c, image: c, ports: [{name: http, containerPort: 8081}]}]}, status: {podIP: 10.1.1.41}}",
     );
-    assert_eq!(leaves(&stage, "cart -> 10.96.0.1 TCP 80"), "deny NoRuleMatched");
-    assert_eq!(leaves(&stage, "cart -> 10.96.0.1 TCP 8080"), "allow 0", "a number is the same for all");
+    assert_eq!(leaves(&scenario, "cart -> 10.96.0.1 TCP 80"), "deny NoRuleMatched");
+    assert_eq!(leaves(&scenario, "cart -> 10.96.0.1 TCP 8080"), "allow 0", "a number is the same for all");
 }
 
 /// Two pods of one workload behind Service `many` at 10.96.0.7, and a policy.
-fn many(policy: &str) -> Stage {
+fn many(policy: &str) -> Scenario {
     let owned = |name: &str, ip: &str| {
         format!(
             "apiVersion: v1
@@ -116,20 +120,20 @@ status: {{phase: Running, podIP: {ip}}}"
 }
 
 #[test]
-fn a_pod_that_calls_a_service_before_itself_may_meet_itself_or_another() {
+fn a_pod_that_calls_its_own_service_may_reach_itself_or_another_backend() {
     let closed = audit("{podSelector: {matchLabels: {app: many}}, policyTypes: [Ingress]}");
     for client in ["many-1", "many-2"] {
-        let said = many(&closed).says(&format!("{client} -> 10.96.0.7 TCP 80"), Direction::Ingress);
-        assert_eq!(said, "deny NoRules", "{client} meets the other");
+        let verdict = many(&closed).verdicts(&format!("{client} -> 10.96.0.7 TCP 80"), Direction::Ingress);
+        assert_eq!(verdict, "deny NoRules", "{client} meets the other");
     }
     let alone = "{apiVersion: v1, kind: Service, metadata: {name: alone, namespace: shop},
  spec: {clusterIP: 10.96.0.8, selector: {app: cart}, ports: [{port: 80}]}}";
-    let stage = shop().and(alone).and(&audit("{policyTypes: [Ingress, Egress]}"));
+    let scenario = shop().and(alone).and(&audit("{policyTypes: [Ingress, Egress]}"));
     for direction in Direction::BOTH {
-        assert_eq!(stage.says("cart -> 10.96.0.8 TCP 80", direction), "exempt self");
+        assert_eq!(scenario.verdicts("cart -> 10.96.0.8 TCP 80", direction), "exempt self");
     }
-    // Which of the two it meets a block tells.
-    for (block, client, said) in [
+    // A block distinguishes the two backends.
+    for (block, client, verdict) in [
         ("10.1.1.62/32", "many-1", "allow 0, enforcers differ"),
         ("10.1.1.61/32", "many-1", "deny NoRuleMatched"),
         ("10.1.1.61/32", "many-2", "allow 0, enforcers differ"),
@@ -137,12 +141,12 @@ fn a_pod_that_calls_a_service_before_itself_may_meet_itself_or_another() {
     ] {
         let spec = format!("{{egress: [{{to: [{{ipBlock: {{cidr: {block}}}}}]}}]}}");
         let flow = format!("{client} -> 10.96.0.7 TCP 80");
-        assert_eq!(leaves(&many(&audit(&spec)), &flow), said, "{block} {client}");
+        assert_eq!(leaves(&many(&audit(&spec)), &flow), verdict, "{block} {client}");
     }
 }
 
 #[test]
-fn policies_of_some_backends_are_told_among_those_of_all() {
+fn a_policy_that_restricts_only_some_backends_is_listed_in_order() {
     let policy = |name: &str, spec: &str| audit(spec).replace("name: it", &format!("name: {name}"));
     let canary = "{podSelector: {matchLabels: {canary: 'yes'}}, policyTypes: [Ingress]}";
     let all = "{podSelector: {matchLabels: {app: web}}, ingress: [{from: [{podSelector: {}}]}]}";
@@ -150,25 +154,25 @@ fn policies_of_some_backends_are_told_among_those_of_all() {
         "{podSelector: {matchExpressions: [{key: canary, operator: DoesNotExist}]}, ingress: [{ports: [{port: 1}]}]}";
     // A backend whose address comes before the other's, and one whose address comes after it.
     for ip in ["10.1.1.0", "10.1.1.40"] {
-        let stage = shop()
+        let scenario = shop()
             .and(WEB)
             .and(&twin("canary", "app: web, canary: 'yes'", ip, ""))
             .and(&policy("b-all", all))
             .and(&policy("a-canary", canary))
             .and(&policy("c-plain", plain));
-        let said = stage.says("cart -> 10.96.0.1 TCP 80", Direction::Ingress);
-        assert_eq!(said, "deny NoRules\nallow 0\ndeny NoRuleMatched", "{ip}");
-        let said = stage.says("db -> 10.96.0.1 TCP 80", Direction::Ingress);
-        assert_eq!(said, "deny NoRules\ndeny NoRuleMatched\ndeny NoRuleMatched", "{ip}");
+        let verdict = scenario.verdicts("cart -> 10.96.0.1 TCP 80", Direction::Ingress);
+        assert_eq!(verdict, "deny NoRules\nallow 0\ndeny NoRuleMatched", "{ip}");
+        let verdict = scenario.verdicts("db -> 10.96.0.1 TCP 80", Direction::Ingress);
+        assert_eq!(verdict, "deny NoRules\ndeny NoRuleMatched\ndeny NoRuleMatched", "{ip}");
     }
 }
 
 #[test]
-fn of_what_a_policy_says_of_several_backends_the_worst_is_told() {
+fn the_strictest_verdict_on_several_backends_counts() {
     let odd = "{apiVersion: v1, kind: Pod, metadata: {name: odd, namespace: shop, labels: {app: web, odd: 'yes'}},
  spec: {containers: [{name: c, image: c, ports: [{name: http, containerPort: 8081}]}]}, status: {podIP: 10.1.1.41}}";
     let flow = "cart -> 10.96.0.1 TCP 80";
-    for (rules, said) in [
+    for (rules, verdict) in [
         ("[{ports: [{port: 8080}]}]", "deny NoRuleMatched"),
         ("[{ports: [{port: 8081}]}]", "deny NoRuleMatched"),
         ("[{ports: [{port: 8081}]}, {ports: [{port: 8080}]}]", "allow 0"),
@@ -181,14 +185,14 @@ fn of_what_a_policy_says_of_several_backends_the_worst_is_told() {
             "allow 1, enforcers differ",
         ),
     ] {
-        assert_eq!(leaves(&stage(&format!("{{egress: {rules}}}")).and(odd), flow), said, "{rules}");
+        assert_eq!(leaves(&scenario(&format!("{{egress: {rules}}}")).and(odd), flow), verdict, "{rules}");
     }
 }
 
 #[test]
-fn a_block_tells_backends_of_one_workload_apart() {
-    let stage = |block: &str| many(&audit(&format!("{{egress: [{{to: [{{ipBlock: {block}}}]}}]}}")));
-    for (block, said) in [
+fn a_block_distinguishes_backends_of_one_workload() {
+    let scenario = |block: &str| many(&audit(&format!("{{egress: [{{to: [{{ipBlock: {block}}}]}}]}}")));
+    for (block, verdict) in [
         ("{cidr: 10.1.1.0/24}", "allow 0, enforcers differ"),
         ("{cidr: 10.1.1.61/32}", "deny NoRuleMatched"),
         ("{cidr: 10.1.1.62/32}", "deny NoRuleMatched"),
@@ -196,17 +200,17 @@ fn a_block_tells_backends_of_one_workload_apart() {
         ("{cidr: 10.1.1.0/24, except: [10.1.1.62/32]}", "deny NoRuleMatched"),
         ("{cidr: 10.1.1.0/24, except: [10.1.1.63/32]}", "allow 0, enforcers differ"),
     ] {
-        assert_eq!(leaves(&stage(block), "cart -> 10.96.0.7 TCP 80"), said, "{block}");
+        assert_eq!(leaves(&scenario(block), "cart -> 10.96.0.7 TCP 80"), verdict, "{block}");
     }
 }
 
 #[test]
 fn a_services_ipv6_address_leads_to_its_pods_ipv6_addresses() {
-    let stage = stage("{egress: [{to: [{ipBlock: {cidr: 'fd00:1::/64'}}]}]}");
-    assert_eq!(leaves(&stage, "cart -> fd00:96::1 TCP 80"), "allow 0, enforcers differ");
-    assert_eq!(leaves(&stage, "cart -> 10.96.0.1 TCP 80"), "deny NoRuleMatched");
-    let stage = stage.and(&twin("v4-only", "app: web", "10.1.1.40", ""));
-    assert_eq!(leaves(&stage, "cart -> fd00:96::1 TCP 80"), "allow 0, enforcers differ", "it has no IPv6 address");
+    let scenario = scenario("{egress: [{to: [{ipBlock: {cidr: 'fd00:1::/64'}}]}]}");
+    assert_eq!(leaves(&scenario, "cart -> fd00:96::1 TCP 80"), "allow 0, enforcers differ");
+    assert_eq!(leaves(&scenario, "cart -> 10.96.0.1 TCP 80"), "deny NoRuleMatched");
+    let scenario = scenario.and(&twin("v4-only", "app: web", "10.1.1.40", ""));
+    assert_eq!(leaves(&scenario, "cart -> fd00:96::1 TCP 80"), "allow 0, enforcers differ", "it has no IPv6 address");
 }
 
 #[test]
@@ -214,11 +218,11 @@ fn backends_that_are_not_ready_do_not_answer() {
     let everyone_but_twins =
         "{egress: [{to: [{podSelector: {matchExpressions: [{key: twin, operator: DoesNotExist}]}}]}]}";
     let not_ready = ", conditions: [{type: Ready, status: 'False'}]";
-    let stage = |more: &str| stage(everyone_but_twins).and(&twin("twin", "app: web, twin: a", "10.1.1.40", more));
-    assert_eq!(leaves(&stage(not_ready), "cart -> 10.96.0.1 TCP 80"), "allow 0");
-    assert_eq!(leaves(&stage(""), "cart -> 10.96.0.1 TCP 80"), "deny NoRuleMatched");
+    let scenario = |more: &str| scenario(everyone_but_twins).and(&twin("twin", "app: web, twin: a", "10.1.1.40", more));
+    assert_eq!(leaves(&scenario(not_ready), "cart -> 10.96.0.1 TCP 80"), "allow 0");
+    assert_eq!(leaves(&scenario(""), "cart -> 10.96.0.1 TCP 80"), "deny NoRuleMatched");
 
-    // The slices know better than the condition.
+    // EndpointSlices have precedence over the condition of the pod.
     let slice = |ready: &str| {
         format!(
             "apiVersion: discovery.k8s.io/v1
@@ -230,15 +234,15 @@ endpoints: [{{addresses: [10.1.1.40], {ready}targetRef: {{kind: Pod, name: twin,
         )
     };
     let flow = "cart -> 10.96.0.1 TCP 80";
-    assert_eq!(leaves(&stage("").and(&slice("conditions: {ready: false}, ")), flow), "allow 0");
-    assert_eq!(leaves(&stage(not_ready).and(&slice("conditions: {ready: true}, ")), flow), "deny NoRuleMatched");
-    assert_eq!(leaves(&stage(not_ready).and(&slice("")), flow), "deny NoRuleMatched", "absent means ready");
+    assert_eq!(leaves(&scenario("").and(&slice("conditions: {ready: false}, ")), flow), "allow 0");
+    assert_eq!(leaves(&scenario(not_ready).and(&slice("conditions: {ready: true}, ")), flow), "deny NoRuleMatched");
+    assert_eq!(leaves(&scenario(not_ready).and(&slice("")), flow), "deny NoRuleMatched", "absent means ready");
 }
 
 #[test]
-fn backends_answer_while_they_live() {
+fn a_backend_counts_only_while_it_runs() {
     let spec = "{egress: [{to: [{podSelector: {matchExpressions: [{key: twin, operator: DoesNotExist}]}}]}]}";
-    for (from, until, said) in [
+    for (from, until, verdict) in [
         ("2026-11-21T11:59:59Z", "2026-11-21T12:00:00Z", "allow 0"),
         ("2026-11-21T11:59:59Z", "2026-11-21T12:00:01Z", "deny NoRuleMatched"),
         ("2026-11-21T12:00:00Z", "2026-11-21T12:00:01Z", "deny NoRuleMatched"),
@@ -247,28 +251,28 @@ fn backends_answer_while_they_live() {
         let more = format!(", startTime: '{from}'");
         let twin = twin("twin", "app: web, twin: a", "10.1.1.40", &more)
             .replace("name: twin,", &format!("name: twin, annotations: {{foretell.dev/gone-at: '{until}'}},"));
-        assert_eq!(leaves(&stage(spec).and(&twin), "cart -> 10.96.0.1 TCP 80"), said, "{from} to {until}");
+        assert_eq!(leaves(&scenario(spec).and(&twin), "cart -> 10.96.0.1 TCP 80"), verdict, "{from} to {until}");
     }
 }
 
 #[test]
-fn without_a_ready_backend_it_is_the_address() {
+fn without_a_ready_backend_the_address_of_the_service_is_judged() {
     let none = "{apiVersion: v1, kind: Service, metadata: {name: none, namespace: shop},
  spec: {clusterIP: 10.96.0.3, selector: {app: none}, ports: [{port: 80, targetPort: 8080}]}}";
-    let stage = |spec: &str| stage(spec).and(none);
+    let scenario = |spec: &str| scenario(spec).and(none);
     assert_eq!(
-        leaves(&stage("{egress: [{to: [{namespaceSelector: {}}]}]}"), "cart -> 10.96.0.3 TCP 80"),
+        leaves(&scenario("{egress: [{to: [{namespaceSelector: {}}]}]}"), "cart -> 10.96.0.3 TCP 80"),
         "deny NoRuleMatched"
     );
     let by_block =
         |port: u16| format!("{{egress: [{{to: [{{ipBlock: {{cidr: 10.96.0.0/16}}}}], ports: [{{port: {port}}}]}}]}}");
-    assert_eq!(leaves(&stage(&by_block(80)), "cart -> 10.96.0.3 TCP 80"), "allow 0", "at the port that was dialled");
-    assert_eq!(leaves(&stage(&by_block(8080)), "cart -> 10.96.0.3 TCP 80"), "deny NoRuleMatched");
+    assert_eq!(leaves(&scenario(&by_block(80)), "cart -> 10.96.0.3 TCP 80"), "allow 0", "at the port that was dialled");
+    assert_eq!(leaves(&scenario(&by_block(8080)), "cart -> 10.96.0.3 TCP 80"), "deny NoRuleMatched");
 }
 
 #[test]
-fn a_service_without_a_selector_leads_where_its_slices_say() {
-    let stage = |spec: &str, address: &str| {
+fn a_service_without_a_selector_leads_to_the_endpoints_of_its_slices() {
+    let scenario = |spec: &str, address: &str| {
         let slice = format!(
             "apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
@@ -283,26 +287,26 @@ endpoints: [{{addresses: [{address}]}}, {{addresses: [10.1.2.4], conditions: {{r
     };
     let flow = "cart -> 10.96.0.4 TCP 80";
     let by_block = "{egress: [{to: [{ipBlock: {cidr: 203.0.113.0/24}}], ports: [{port: 5432}]}]}";
-    assert_eq!(leaves(&stage(by_block, "203.0.113.9"), flow), "allow 0", "outside the cluster");
-    assert_eq!(leaves(&stage(by_block, "198.51.100.9"), flow), "deny NoRuleMatched");
+    assert_eq!(leaves(&scenario(by_block, "203.0.113.9"), flow), "allow 0", "outside the cluster");
+    assert_eq!(leaves(&scenario(by_block, "198.51.100.9"), flow), "deny NoRuleMatched");
     let by_labels =
         "{egress: [{to: [{namespaceSelector: {}, podSelector: {matchLabels: {app: db}}}], ports: [{port: 5432}]}]}";
-    assert_eq!(leaves(&stage(by_labels, "10.1.1.3"), flow), "allow 0", "db's address");
-    assert_eq!(leaves(&stage(by_labels, "10.1.2.2"), flow), "exempt self", "its own address");
-    assert_eq!(leaves(&stage(by_labels, "192.168.0.1"), flow), "deny NoRuleMatched", "another node");
+    assert_eq!(leaves(&scenario(by_labels, "10.1.1.3"), flow), "allow 0", "db's address");
+    assert_eq!(leaves(&scenario(by_labels, "10.1.2.2"), flow), "exempt self", "its own address");
+    assert_eq!(leaves(&scenario(by_labels, "192.168.0.1"), flow), "deny NoRuleMatched", "another node");
 }
 
 #[test]
 fn a_headless_service_has_no_address_of_its_own() {
-    let stage = shop().and(&audit("{egress: [{to: [{podSelector: {matchLabels: {app: web}}}]}]}")).and(
+    let scenario = shop().and(&audit("{egress: [{to: [{podSelector: {matchLabels: {app: web}}}]}]}")).and(
         "{apiVersion: v1, kind: Service, metadata: {name: web, namespace: shop},
  spec: {clusterIP: None, clusterIPs: [None], selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}}",
     );
-    assert_eq!(leaves(&stage, "cart -> web TCP 8080"), "allow 0");
+    assert_eq!(leaves(&scenario, "cart -> web TCP 8080"), "allow 0");
 }
 
 #[test]
-fn a_backend_is_one_that_lived_at_the_time() {
+fn backends_are_the_pods_that_ran_at_the_time_of_the_flow() {
     let gone = "
 apiVersion: v1
 kind: Pod
@@ -310,36 +314,37 @@ metadata:
   {name: gone, namespace: shop, labels: {app: web, twin: a}, annotations: {foretell.dev/gone-at: '2026-11-21T11:00:00Z'}}
 spec: {containers: [{name: c, image: c, ports: [{name: http, containerPort: 8080}]}]}
 status: {phase: Running, podIP: 10.1.1.40}";
-    let stage =
-        stage("{egress: [{to: [{podSelector: {matchExpressions: [{key: twin, operator: DoesNotExist}]}}]}]}").and(gone);
-    let mut flow = stage.flow("cart -> 10.96.0.1 TCP 80");
-    assert_eq!(stage.says_of(&flow, Direction::Egress), "allow 0");
+    let scenario =
+        scenario("{egress: [{to: [{podSelector: {matchExpressions: [{key: twin, operator: DoesNotExist}]}}]}]}")
+            .and(gone);
+    let mut flow = scenario.flow("cart -> 10.96.0.1 TCP 80");
+    assert_eq!(scenario.verdicts_of(&flow, Direction::Egress), "allow 0");
     flow.start = "2026-11-21T10:00:00Z".parse().unwrap();
-    assert_eq!(stage.says_of(&flow, Direction::Egress), "deny NoRuleMatched");
+    assert_eq!(scenario.verdicts_of(&flow, Direction::Egress), "deny NoRuleMatched");
 }
 
 #[test]
 fn the_client_among_the_backends_reaches_itself_and_the_others_are_judged() {
-    let stage = stage("{egress: [{to: [{podSelector: {matchLabels: {app: web}}}]}]}");
-    assert_eq!(leaves(&stage, "web -> 10.96.0.1 TCP 80"), "exempt self");
-    let stage = stage.and(&twin("twin", "app: web", "10.1.1.40", ""));
-    assert_eq!(leaves(&stage, "web -> 10.96.0.1 TCP 80"), "allow 0");
+    let scenario = scenario("{egress: [{to: [{podSelector: {matchLabels: {app: web}}}]}]}");
+    assert_eq!(leaves(&scenario, "web -> 10.96.0.1 TCP 80"), "exempt self");
+    let scenario = scenario.and(&twin("twin", "app: web", "10.1.1.40", ""));
+    assert_eq!(leaves(&scenario, "web -> 10.96.0.1 TCP 80"), "allow 0");
 }
 
 #[test]
-fn of_two_exempt_backends_the_one_is_named_of_which_enforcers_differ() {
-    let stage = stage("{policyTypes: [Egress]}").and(
+fn of_two_exempt_backends_the_one_on_which_enforcers_differ_is_reported() {
+    let scenario = scenario("{policyTypes: [Egress]}").and(
         "apiVersion: v1
 kind: Pod
 metadata: {name: on-host, namespace: shop, labels: {app: web}}
 spec: {nodeName: n1, hostNetwork: true, containers: [{name: c, image: c}]}
 status: {phase: Running, podIP: 192.168.0.1}",
     );
-    assert_eq!(leaves(&stage, "web -> 10.96.0.1 TCP 8080"), "exempt node, enforcers differ");
+    assert_eq!(leaves(&scenario, "web -> 10.96.0.1 TCP 8080"), "exempt node, enforcers differ");
 }
 
 #[test]
-fn a_backend_on_its_nodes_network_is_told_apart_from_its_twin_in_the_pod_network() {
+fn a_host_network_backend_is_distinguished_from_a_backend_with_a_pod_address() {
     let pod = |name: &str, more: &str, ip: &str| {
         format!(
             "apiVersion: v1
@@ -355,7 +360,7 @@ status: {{phase: Running, podIP: {ip}}}"
  spec: {clusterIP: 10.96.0.7, selector: {app: many}, ports: [{port: 80}]}}";
     let (on_host, in_network) = (pod("a", "hostNetwork: true, ", "192.168.0.1"), pod("b", "", "10.1.1.61"));
     for pods in [[&on_host, &in_network], [&in_network, &on_host]] {
-        let stage = shop().and(pods[0]).and(pods[1]).and(service).and(&audit("{policyTypes: [Egress]}"));
-        assert_eq!(leaves(&stage, "web -> 10.96.0.7 TCP 80"), "deny NoRules", "the twin, not only the own node");
+        let scenario = shop().and(pods[0]).and(pods[1]).and(service).and(&audit("{policyTypes: [Egress]}"));
+        assert_eq!(leaves(&scenario, "web -> 10.96.0.7 TCP 80"), "deny NoRules", "the twin, not only the own node");
     }
 }

@@ -1,4 +1,4 @@
-//! Admin policies: who is asked first, whom rules take, what cannot be told.
+//! Admin policies: the order of tiers, what rules match, and what is unknown.
 
 mod order;
 mod peers;
@@ -33,7 +33,7 @@ fn network_policy(spec: &str) -> String {
     )
 }
 
-/// One rule for what arrives from anywhere in the cluster.
+/// One ingress rule for every peer in the cluster.
 fn from_all(action: &str) -> String {
     format!("ingress: [{{action: {action}, from: [{{namespaces: {{}}}}]}}]")
 }

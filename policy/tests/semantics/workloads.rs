@@ -1,6 +1,6 @@
-//! Names of workloads, as a person gives them.
+//! Names of workloads.
 
-use crate::stage::{Stage, bare};
+use crate::scenario::{Scenario, empty};
 use foretell_policy::cluster::workload::{Workload, kind_named};
 use foretell_policy::resource::object::origin::Origin;
 use foretell_policy::resource::read::read;
@@ -15,8 +15,8 @@ metadata:
     )
 }
 
-fn workload(stage: &Stage) -> String {
-    stage.cluster().pods().next().unwrap().1.workload.to_string()
+fn workload(scenario: &Scenario) -> String {
+    scenario.cluster().pods().next().unwrap().1.workload.to_string()
 }
 
 fn owner(kind: &str, api_version: &str, name: &str, owner: &str) -> String {
@@ -33,8 +33,8 @@ fn a_pod_of_a_deployment_is_named_after_the_deployment() {
         "web-6d4cf",
         "{apiVersion: apps/v1, kind: Deployment, name: web, uid: d, controller: true}",
     );
-    assert_eq!(workload(&bare().and(&owned("ReplicaSet", "web-6d4cf", "")).and(&set)), "Deployment/web");
-    assert_eq!(workload(&bare().and(&set).and(&owned("ReplicaSet", "web-6d4cf", ""))), "Deployment/web");
+    assert_eq!(workload(&empty().and(&owned("ReplicaSet", "web-6d4cf", "")).and(&set)), "Deployment/web");
+    assert_eq!(workload(&empty().and(&set).and(&owned("ReplicaSet", "web-6d4cf", ""))), "Deployment/web");
 }
 
 #[test]
@@ -45,30 +45,30 @@ fn a_pod_of_a_cron_job_is_named_after_the_cron_job() {
         "report-manual",
         "{apiVersion: batch/v1, kind: CronJob, name: report, uid: c, controller: true}",
     );
-    assert_eq!(workload(&bare().and(&owned("Job", "report-manual", "")).and(&job)), "CronJob/report");
+    assert_eq!(workload(&empty().and(&owned("Job", "report-manual", "")).and(&job)), "CronJob/report");
 }
 
 #[test]
-fn controllers_that_nobody_owns_stand_for_themselves() {
+fn a_controller_without_an_owner_is_its_own_workload() {
     for (kind, api_version) in [("ReplicaSet", "apps/v1"), ("Job", "batch/v1")] {
-        let stage = bare().and(&owned(kind, "lone", "")).and(&owner(kind, api_version, "lone", ""));
-        assert_eq!(workload(&stage), format!("{kind}/lone"));
+        let scenario = empty().and(&owned(kind, "lone", "")).and(&owner(kind, api_version, "lone", ""));
+        assert_eq!(workload(&scenario), format!("{kind}/lone"));
     }
     for kind in ["StatefulSet", "DaemonSet", "Rollout"] {
-        assert_eq!(workload(&bare().and(&owned(kind, "it", ""))), format!("{kind}/it"));
+        assert_eq!(workload(&empty().and(&owned(kind, "it", ""))), format!("{kind}/it"));
     }
 }
 
 #[test]
-fn an_unknown_replica_set_is_told_by_the_pod_template_hash() {
-    let stage = |labels| bare().and(&owned("ReplicaSet", "my-web-6d4cf", labels));
-    assert_eq!(workload(&stage("pod-template-hash: 6d4cf")), "Deployment/my-web");
-    assert_eq!(workload(&stage("pod-template-hash: abcde")), "ReplicaSet/my-web-6d4cf", "another hash");
-    assert_eq!(workload(&stage("app: web")), "ReplicaSet/my-web-6d4cf", "no hash");
+fn the_deployment_of_an_unknown_replica_set_follows_from_the_pod_template_hash() {
+    let scenario = |labels| empty().and(&owned("ReplicaSet", "my-web-6d4cf", labels));
+    assert_eq!(workload(&scenario("pod-template-hash: 6d4cf")), "Deployment/my-web");
+    assert_eq!(workload(&scenario("pod-template-hash: abcde")), "ReplicaSet/my-web-6d4cf", "another hash");
+    assert_eq!(workload(&scenario("app: web")), "ReplicaSet/my-web-6d4cf", "no hash");
 }
 
 #[test]
-fn an_unknown_job_is_told_by_the_scheduled_minute() {
+fn the_cron_job_of_an_unknown_job_follows_from_the_scheduled_minute() {
     for (job, named) in [
         ("report-29500800", "CronJob/report"),
         ("weekly-report-29500800", "CronJob/weekly-report"),
@@ -76,27 +76,28 @@ fn an_unknown_job_is_told_by_the_scheduled_minute() {
         ("migrate-20261121", "Job/migrate-20261121"),
         ("migrate", "Job/migrate"),
     ] {
-        assert_eq!(workload(&bare().and(&owned("Job", job, ""))), named);
+        assert_eq!(workload(&empty().and(&owned("Job", job, ""))), named);
     }
 }
 
 #[test]
-fn a_known_job_without_an_owner_is_no_cron_jobs() {
-    let stage = bare().and(&owned("Job", "import-29500800", "")).and(&owner("Job", "batch/v1", "import-29500800", ""));
-    assert_eq!(workload(&stage), "Job/import-29500800");
+fn a_known_job_without_an_owner_does_not_belong_to_a_cron_job() {
+    let scenario =
+        empty().and(&owned("Job", "import-29500800", "")).and(&owner("Job", "batch/v1", "import-29500800", ""));
+    assert_eq!(workload(&scenario), "Job/import-29500800");
 }
 
 #[test]
 fn a_pod_without_a_controller_and_a_static_pod_are_their_own_workload() {
     let lone = "{apiVersion: v1, kind: Pod, metadata: {name: pod, namespace: shop}}";
-    assert_eq!(workload(&bare().and(lone)), "Pod/pod");
-    assert_eq!(workload(&bare().and(&owned("Node", "n1", ""))), "Pod/pod");
+    assert_eq!(workload(&empty().and(lone)), "Pod/pod");
+    assert_eq!(workload(&empty().and(&owned("Node", "n1", ""))), "Pod/pod");
     let not_controlled = owned("ReplicaSet", "web", "").replace("controller: true", "controller: false");
-    assert_eq!(workload(&bare().and(&not_controlled)), "Pod/pod");
+    assert_eq!(workload(&empty().and(&not_controlled)), "Pod/pod");
 }
 
 #[test]
-fn an_object_shows_its_own_workload_and_its_owners_to_exist() {
+fn an_object_proves_that_its_workload_and_its_owners_exist() {
     let controllers = |manifest: &str| {
         let object =
             read(serde_saphyr::from_str::<serde_json::Value>(manifest).unwrap(), &Origin::Cluster).unwrap().unwrap();
@@ -123,7 +124,7 @@ fn an_object_shows_its_own_workload_and_its_owners_to_exist() {
 }
 
 #[test]
-fn kinds_are_known_in_any_case() {
+fn kinds_are_recognised_regardless_of_case() {
     for (text, kind) in [
         ("deployment", "Deployment"),
         ("STATEFULSET", "StatefulSet"),

@@ -1,4 +1,4 @@
-//! What a snapshot keeps of the one before it.
+//! What a snapshot keeps of the previous one.
 
 use foretell_policy::cluster::inventory::Cluster;
 use foretell_policy::cluster::ownership::End;
@@ -49,14 +49,14 @@ fn first() -> Snapshot {
     snapshot("2026-11-21T12:00:00Z", FIRST)
 }
 
-/// A later one over an earlier one.
+/// A later snapshot that continues an earlier one.
 fn over(former: Snapshot, taken: &str, documents: &str) -> Snapshot {
     let mut now = snapshot(taken, documents);
     add_gone(&mut now, former, KEEP);
     now
 }
 
-/// Each with the time it went.
+/// The pods that are gone, each with its end time.
 fn gone(snapshot: &Snapshot) -> Vec<String> {
     let gone = snapshot.objects.iter().filter_map(|object| {
         let at = object["metadata"]["annotations"]["foretell.dev/gone-at"].as_str()?;
@@ -81,7 +81,7 @@ fn flow(at: &str, src: &Value) -> Flow {
     }
 }
 
-/// Who stood at the source: `Deployment/web on n1`.
+/// The owner of the source address: `Deployment/web on n1`.
 fn source(snapshot: &Snapshot, at: &str, src: &Value) -> String {
     let cluster = cluster(snapshot);
     match cluster.resolve(&flow(at, src)).src {
@@ -95,7 +95,7 @@ fn source(snapshot: &Snapshot, at: &str, src: &Value) -> String {
 }
 
 #[test]
-fn pods_that_went_stay_and_what_tells_whose_they_were() {
+fn pods_that_are_gone_are_kept_with_their_owners() {
     let later = over(first(), "2026-11-21T13:00:00Z", EMPTY);
     assert_eq!(
         gone(&later),
@@ -125,15 +125,15 @@ fn pods_that_went_stay_and_what_tells_whose_they_were() {
 }
 
 #[test]
-fn after_it_was_last_seen_an_address_is_not_laid_at_a_pod() {
+fn an_address_is_not_attributed_to_a_pod_after_the_last_snapshot_that_contains_it() {
     let successor = r#"{apiVersion: v1, kind: Pod, metadata: {name: new, namespace: shop, uid: u9}, spec: {nodeName: n2}, status: {phase: Running, podIP: 10.1.1.5, startTime: "2026-11-21T12:40:00Z"}}"#;
     let later = over(first(), "2026-11-21T13:00:00Z", successor);
     for (at, src, owner) in [
         ("2026-11-21T11:59:00Z", json!({"ip": "10.1.1.5"}), "Deployment/web on n1"),
-        // Another pod may have come and gone by now.
+        // Another pod may have had the address in the meantime.
         ("2026-11-21T12:20:00Z", json!({"ip": "10.1.1.5"}), "10.1.1.5"),
         ("2026-11-21T12:50:00Z", json!({"ip": "10.1.1.5"}), "Pod/new on n2"),
-        // Unless the flow itself says who it was.
+        // Unless the flow names the pod.
         ("2026-11-21T12:20:00Z", json!({"ip": "10.1.1.5", "podUid": "u1"}), "Deployment/web on n1"),
         (
             "2026-11-21T12:20:00Z",
@@ -146,14 +146,14 @@ fn after_it_was_last_seen_an_address_is_not_laid_at_a_pod() {
 }
 
 #[test]
-fn a_pod_keeps_the_time_at_which_it_went() {
+fn a_pod_that_is_gone_keeps_its_end_time() {
     let second = over(first(), "2026-11-21T13:00:00Z", EMPTY);
     let third = over(second.clone(), "2026-11-21T14:00:00Z", EMPTY);
     assert_eq!(gone(&third), gone(&second));
 }
 
 #[test]
-fn a_pod_that_is_there_again_has_not_gone() {
+fn a_pod_that_reappears_is_not_gone() {
     let second = over(first(), "2026-11-21T13:00:00Z", EMPTY);
     let third = over(second, "2026-11-21T14:00:00Z", FIRST);
     assert_eq!(gone(&third), [""; 0]);
@@ -169,9 +169,9 @@ fn a_pod_of_the_same_name_and_another_uid_is_another_pod() {
 }
 
 #[test]
-fn what_went_long_ago_is_dropped_with_all_that_belonged_to_it() {
+fn pods_that_are_gone_for_long_are_dropped_with_their_owners() {
     let second = over(first(), "2026-11-21T13:00:00Z", EMPTY);
-    // Fourteen days after the Job's pod finished, the Deployment's is kept for another day.
+    // Fourteen days after the end of the Job's pod; the Deployment's pod is kept for another day.
     let third = over(second, "2026-12-04T12:00:00Z", EMPTY);
     assert_eq!(
         gone(&third),
@@ -187,13 +187,13 @@ fn what_went_long_ago_is_dropped_with_all_that_belonged_to_it() {
 }
 
 #[test]
-fn a_clock_that_was_set_back_does_not_lengthen_a_life() {
+fn a_clock_that_was_set_back_does_not_extend_the_lifetime_of_a_pod() {
     let later = over(first(), "2026-11-21T10:00:00Z", EMPTY);
     assert!(gone(&later).contains(&"Pod shop/web-old-1 2026-11-21T10:00:00Z".to_owned()), "{:?}", gone(&later));
 }
 
 #[test]
-fn a_service_or_node_whose_address_is_anothers_now_is_forgotten() {
+fn a_service_or_node_whose_address_was_reused_is_dropped() {
     let others = "{apiVersion: v1, kind: Service, metadata: {name: other, namespace: shop}, spec: {clusterIP: 10.96.0.10}}\n---\n{apiVersion: v1, kind: Node, metadata: {name: n9}, status: {addresses: [{type: InternalIP, address: 192.0.2.1}]}}";
     let later = gone(&over(first(), "2026-11-21T13:00:00Z", others));
     assert!(!later.iter().any(|line| line.starts_with("Service") || line.starts_with("Node /n1")), "{later:?}");
@@ -209,7 +209,7 @@ fn headless_services_share_no_address() {
 }
 
 #[test]
-fn a_pod_that_finishes_without_saying_when_lived_until_it_was_last_seen_running() {
+fn a_pod_that_finishes_without_a_time_ran_until_the_last_snapshot_with_it_running() {
     let evicted = FIRST.replace("phase: Running", "phase: Failed");
     let second = over(first(), "2026-11-21T13:00:00Z", &evicted);
     assert_eq!(gone(&second), ["Pod shop/web-old-1 2026-11-21T12:00:00Z"]);
@@ -221,7 +221,7 @@ fn a_pod_that_finishes_without_saying_when_lived_until_it_was_last_seen_running(
 }
 
 #[test]
-fn a_pod_that_finishes_and_forgets_its_address_had_it_all_the_same() {
+fn a_pod_that_finishes_without_its_address_keeps_the_former_address() {
     let pod = r#"status: {phase: Running, podIP: 10.1.1.5, startTime: "2026-11-20T00:00:00Z"}"#;
     assert!(FIRST.contains(pod));
     let evicted = FIRST.replace(pod, "status: {phase: Failed, reason: Evicted}");
@@ -233,7 +233,7 @@ fn a_pod_that_finishes_and_forgets_its_address_had_it_all_the_same() {
 }
 
 #[test]
-fn of_a_pod_that_was_only_seen_finished_its_start_is_all_that_is_sure() {
+fn a_pod_that_was_only_recorded_as_finished_is_known_to_have_run_at_its_start() {
     let former = snapshot("2026-11-21T12:00:00Z", &FIRST.replace("phase: Running", "phase: Failed"));
     let later = over(former, "2026-11-21T13:00:00Z", EMPTY);
     assert!(gone(&later).contains(&"Pod shop/web-old-1 2026-11-20T00:00:00Z".to_owned()), "{:?}", gone(&later));

@@ -1,4 +1,4 @@
-//! What is left of objects as a cluster holds them.
+//! The fields of live objects that a snapshot keeps.
 
 use foretell_policy::cluster::inventory::Cluster;
 use foretell_policy::cluster::workload::Workload;
@@ -57,9 +57,9 @@ fn the_engine_sees_the_same_cluster() {
 }
 
 #[test]
-fn what_is_read_of_objects_is_kept_to_the_letter() {
+fn fields_that_the_engine_reads_are_kept_unchanged() {
     for (before, after) in typed(rich()).iter().zip(&typed(stripped())) {
-        // Of controllers nothing but whose they are is read in a cluster; their templates are Git's.
+        // Only the owners of controllers are read in a cluster; their templates come from Git.
         let resource = RESOURCES.iter().find(|resource| resource.read_as() == Some(before.kind()));
         if resource.is_some_and(|resource| resource.detail == Detail::Whole) || before.kind() == Kind::Namespace {
             assert_eq!(before.relevant_fields(), after.relevant_fields(), "{}", before.id());
@@ -69,7 +69,7 @@ fn what_is_read_of_objects_is_kept_to_the_letter() {
 
 #[test]
 fn no_secret_leaves_the_cluster() {
-    // Whatever must not survive holds this word: environments, commands, images, others' annotations, probes, volumes.
+    // Every field that must not be kept contains this word: environments, commands, images, other annotations, probes, volumes.
     assert!(RICH.matches("hunter2").count() > 30);
     for object in stripped() {
         let text = object.to_string();
@@ -78,7 +78,7 @@ fn no_secret_leaves_the_cluster() {
 }
 
 #[test]
-fn what_is_kept_of_a_pod_is_this_and_no_more() {
+fn exactly_these_fields_of_a_pod_are_kept() {
     let pod = stripped().into_iter().find(|object| object["metadata"]["name"] == "web-7d9-x5z2w").unwrap();
     let expected = documents(
         r#"

@@ -1,4 +1,4 @@
-//! What a snapshot keeps: of objects, and of pods that have gone.
+//! Snapshots: the fields that they keep, pods that are gone, and their text.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test panics on what it does not expect")]
 
 mod gone;
@@ -21,7 +21,7 @@ fn snapshot(taken: &str, documents: &str) -> Snapshot {
     }
 }
 
-/// `Pod shop/web-1`
+/// The name of an object: `Pod shop/web-1`.
 fn title(object: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let metadata = &object["metadata"];

@@ -1,4 +1,4 @@
-//! The rights that `manifests/snapshot` gives are those that a snapshot needs.
+//! The rights in `manifests/snapshot` are exactly those that a snapshot needs.
 
 use std::collections::BTreeSet;
 

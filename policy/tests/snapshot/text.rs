@@ -1,4 +1,4 @@
-//! The text of a snapshot, written and read again.
+//! Writing and reading the text of a snapshot.
 
 use foretell_policy::manifest::documents::documents;
 use foretell_policy::snapshot::text::{Snapshot, SnapshotError, check_complete};
@@ -18,10 +18,10 @@ const PODS: &str = "
 ";
 
 #[test]
-fn a_snapshot_reads_as_people_write_it_in_an_order_of_its_own() {
+fn a_snapshot_is_written_as_plain_yaml_in_a_fixed_order() {
     let text = snapshot("2026-11-21T12:00:00Z", PODS).into_text();
     let expected = "\
-# A cluster's objects, as far as `foretell check` and `foretell evaluate` read them. Made by `foretell snapshot`.
+# Objects of a Kubernetes cluster, reduced to the fields that Foretell reads. Written by `foretell snapshot`.
 ---
 apiVersion: foretell.dev/v1alpha1
 cluster: one
@@ -66,7 +66,7 @@ metadata:
 }
 
 #[test]
-fn what_was_written_is_read_again() {
+fn a_written_snapshot_is_read_back_unchanged() {
     let before = snapshot("2026-11-21T12:00:00Z", PODS);
     let after = Snapshot::from_documents(documents(&before.clone().into_text())).unwrap();
     assert_eq!((after.taken, &after.cluster, &after.server), (before.taken, &before.cluster, &before.server));
@@ -76,7 +76,7 @@ fn what_was_written_is_read_again() {
 }
 
 #[test]
-fn a_text_that_was_cut_short_is_refused_wherever_it_is_cut() {
+fn a_truncated_text_is_refused_wherever_it_is_cut() {
     let text = snapshot("2026-11-21T12:00:00Z", PODS).into_text();
     let whole = documents(&text);
     for length in 1..whole.len() {
@@ -89,18 +89,21 @@ fn a_text_that_was_cut_short_is_refused_wherever_it_is_cut() {
 }
 
 #[test]
-fn snapshots_one_after_another_are_each_complete_or_not() {
+fn concatenated_snapshots_are_each_checked_for_completeness() {
     let text = snapshot("2026-11-21T12:00:00Z", PODS).into_text();
     let read = |text: &str| -> Vec<Value> { documents(text).into_iter().map(|it| it.value.unwrap()).collect() };
     assert_eq!(check_complete(&read(&format!("{text}{text}"))), Ok(()));
     assert_eq!(check_complete(&read(PODS)), Ok(()), "nobody says how many there are");
     let cut = text.rsplit_once("---").unwrap().0;
     let error = check_complete(&read(&format!("{cut}{text}"))).unwrap_err().to_string();
-    assert_eq!(error, "holds 2 of kind Pod where its first document says 3: it was cut short or changed");
+    assert_eq!(
+        error,
+        "contains 2 objects of kind Pod, and its first document states 3: the file was truncated or changed"
+    );
 }
 
 #[test]
-fn what_something_else_made_is_not_added_to() {
+fn a_text_that_is_not_a_snapshot_is_refused() {
     for text in ["", PODS, "just text", "{apiVersion: v1, kind: Snapshot}"] {
         assert_eq!(Snapshot::from_documents(documents(text)), Err(SnapshotError::NotOurs), "{text}");
     }
@@ -108,7 +111,7 @@ fn what_something_else_made_is_not_added_to() {
     assert!(matches!(half, Err(SnapshotError::Header(_))), "{half:?}");
 }
 
-/// Values such as objects hold, of words that YAML could take for something else.
+/// Values as in objects, made of words that YAML could read as something else.
 fn values() -> impl Strategy<Value = Value> {
     let words = prop::sample::select(vec![
         "yes",

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use foretell_service::errors::chain;
 use foretell_service::files::FileError;
 use http::{HeaderMap, StatusCode};
 
@@ -105,21 +106,6 @@ pub(super) fn retry_after(status: StatusCode, headers: &HeaderMap, message: &str
     }
     let is_limit = status == StatusCode::TOO_MANY_REQUESTS || message.to_ascii_lowercase().contains("rate limit");
     is_limit.then_some(SECONDARY_PAUSE)
-}
-
-/// An error with what it comes from.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text.lines().next().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ import (
 	"net"
 )
 
-// Every box has the same addresses, as nothing joins its network to another. Outside of the cluster are the ranges that RFC
-// 5737 and RFC 3849 reserve for documents: whoever enters the network called outside may take any of them.
+// Every box has the same addresses, because no link joins their networks. Outside the cluster are the ranges that RFC 5737 and
+// RFC 3849 reserve for documentation: a process in the network called outside may use any address of them.
 const (
 	siteAddress  = "192.168.64.1"
 	siteAddress6 = "fd00:64::1"
@@ -15,13 +15,13 @@ const (
 	podRange6     = "fd00:10:244::/56"
 	serviceRange4 = "10.96.0.0/16"
 	serviceRange6 = "fd00:10:96::/112"
-	// dnsAddress is where kubelet tells pods to ask for names.
+	// dnsAddress is the DNS server that kubelet configures in pods.
 	dnsAddress = "10.96.0.10"
-	// The first of each range is the API server's.
+	// The first address of each range is the API server's.
 	firstService4 = "10.96.0.1"
 	firstService6 = "fd00:10:96::1"
 
-	// externalRange is led to the first node: addresses that Services take as externalIPs.
+	// externalRange is routed to the first node: addresses for externalIPs of Services.
 	externalRange = "192.0.2.0/24"
 )
 
@@ -35,10 +35,10 @@ func nodeAddress6(number int) net.IP { return net.ParseIP(fmt.Sprintf("fd00:64::
 func podSubnet4(number int) string { return fmt.Sprintf("10.244.%d.0/24", number) }
 func podSubnet6(number int) string { return fmt.Sprintf("fd00:10:244:%d::/64", number) }
 
-// simulatedSubnet is where kwok takes the addresses of simulated pods from.
+// simulatedSubnet is the range of addresses of simulated pods.
 const simulatedRange = "10.245.0.0/16"
 
-// families joins what there is of both, as Kubernetes' flags want it.
+// families joins the IPv4 and the IPv6 value with a comma, as flags of Kubernetes need them.
 func (box *Box) families(four, six string) string {
 	if box.DualStack {
 		return four + "," + six

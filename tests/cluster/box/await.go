@@ -20,7 +20,7 @@ var dns []byte
 //go:embed objects/stages.yaml
 var stagesOfSimulation []byte
 
-// applyAddons gives the cluster what pods expect of every cluster: names.
+// applyAddons installs DNS, which pods expect in every cluster.
 func applyAddons(box *Box) error {
 	file := box.path("run", "dns.yaml")
 	if err := os.WriteFile(file, dns, 0o644); err != nil {
@@ -34,7 +34,7 @@ func applyAddons(box *Box) error {
 	return nil
 }
 
-// awaitAll returns once everything that is asked of the box works.
+// awaitAll returns when everything in the box works.
 func awaitAll(box *Box, client *kubernetes.Clientset) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -43,13 +43,13 @@ func awaitAll(box *Box, client *kubernetes.Clientset) error {
 		wanted bool
 		met    func() (bool, error)
 	}{
-		{"service accounts are made", true, func() (bool, error) {
+		{"service accounts exist", true, func() (bool, error) {
 			_, err := client.CoreV1().ServiceAccounts("default").Get(ctx, "default", meta.GetOptions{})
 			return err == nil, err
 		}},
 		{"nodes are ready", box.Nodes+box.SimulatedNodes > 0, func() (bool, error) { return nodesReady(ctx, client) }},
 		{"simulated pods run", box.SimulatedNodes > 0, func() (bool, error) { return firstSimulatedPod(ctx, client) }},
-		{"names are answered", box.Nodes > 0, func() (bool, error) {
+		{"DNS answers", box.Nodes > 0, func() (bool, error) {
 			deployment, err := client.AppsV1().Deployments("kube-system").Get(ctx, "coredns", meta.GetOptions{})
 			return err == nil && deployment.Status.AvailableReplicas > 0, err
 		}},
@@ -58,7 +58,7 @@ func awaitAll(box *Box, client *kubernetes.Clientset) error {
 			continue
 		}
 		if err := await(ctx, each.met); err != nil {
-			return fmt.Errorf("after %v still not: %s: %w", patience, each.phase, err)
+			return fmt.Errorf("not within %v: %s: %w", patience, each.phase, err)
 		}
 		if err := announce(box, message{Phase: each.phase}); err != nil {
 			return err
@@ -67,8 +67,8 @@ func awaitAll(box *Box, client *kubernetes.Clientset) error {
 	return nil
 }
 
-// firstSimulatedPod has a pod come and go before all others. kwok makes its pool of addresses for the first pod that wants one; of
-// two first ones that come at once each gets a pool, and from then on pods have the same addresses.
+// firstSimulatedPod creates and deletes a pod before all others. kwok creates its pool of addresses for the first pod. If two first
+// pods are created at once, each gets a pool, and later pods get the same addresses.
 func firstSimulatedPod(ctx context.Context, client *kubernetes.Clientset) (bool, error) {
 	const name = "first-simulated"
 	pods := client.CoreV1().Pods("default")

@@ -13,21 +13,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Every box has a folder of this name and its ID in each cgroup hierarchy, and each node one below that. Whoever runs the box
-// holds a lock on the folder of the unified hierarchy: a folder that nobody holds was left by a box that was killed.
+// Every box has a folder with this name and its ID in each cgroup hierarchy, and each node has a folder below it. A running box has
+// a lock on its folder of the unified hierarchy. A folder without a lock was left by a box that was killed.
 const cgroupPrefix = "foretell-box-"
 
-// Below a node's folder, where its own daemons are; pods are in kubepods beside it.
+// The folder of a node's daemons, below the node's folder. Pods are in kubepods beside it.
 const systemCgroup = "system"
 
 type hierarchy struct {
-	// mount is where it is mounted.
+	// mount is the path of its mount.
 	mount string
 	// unified is true for cgroup v2.
 	unified bool
 }
 
-// hierarchies lists the cgroup mounts of this process: one on a machine with cgroup v2 alone, a dozen on others.
+// hierarchies lists the cgroup mounts of this process: one on a machine with cgroup v2 only, a dozen on others.
 func hierarchies() ([]hierarchy, error) {
 	file, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
@@ -43,7 +43,7 @@ func hierarchies() ([]hierarchy, error) {
 		if len(fields) < 5 || len(kind) == 0 || !strings.HasPrefix(kind[0], "cgroup") || seen[fields[2]] {
 			continue
 		}
-		// One hierarchy mounted twice has one device number.
+		// A hierarchy that is mounted twice has the same device number twice.
 		seen[fields[2]] = true
 		found = append(found, hierarchy{mount: fields[4], unified: kind[0] == "cgroup2"})
 	}
@@ -62,7 +62,7 @@ func (hierarchy hierarchy) folder(id string, below ...string) string {
 	return filepath.Join(append([]string{hierarchy.mount, cgroupPrefix + id}, below...)...)
 }
 
-// createCgroups makes the box's folders and returns the lock that tells that the box is alive.
+// createCgroups creates the box's folders and returns the lock that marks the box as running.
 func createCgroups(box *Box) (*os.File, error) {
 	all, err := hierarchies()
 	if err != nil {
@@ -103,7 +103,7 @@ func createCgroup(hierarchy hierarchy, folder string) error {
 	if hierarchy.unified {
 		return nil
 	}
-	// A new folder of the cpuset hierarchy takes no process before it is told of processors and memory.
+	// A new folder of the cpuset hierarchy accepts processes only after its processors and memory are set.
 	for _, name := range []string{"cpuset.cpus", "cpuset.mems"} {
 		value, err := os.ReadFile(filepath.Join(parent, name))
 		if errors.Is(err, fs.ErrNotExist) {
@@ -119,14 +119,14 @@ func createCgroup(hierarchy hierarchy, folder string) error {
 	return nil
 }
 
-// delegate hands the controllers of a folder of cgroup v2 on to the folders in it.
+// delegate enables the controllers of a cgroup v2 folder in its child folders.
 func delegate(folder string) error {
 	text, err := os.ReadFile(filepath.Join(folder, "cgroup.controllers"))
 	if err != nil {
 		return err
 	}
 	for _, controller := range strings.Fields(string(text)) {
-		// One that cannot be had here, such as cpu beside real-time processes, is one that kubelet does without or names.
+		// A controller may be unavailable, such as cpu if there are real-time processes. kubelet works without it or names it.
 		_ = os.WriteFile(filepath.Join(folder, "cgroup.subtree_control"), []byte("+"+controller), 0o644)
 	}
 	return nil
@@ -150,8 +150,8 @@ func enter(folder, pid string) error {
 	return os.WriteFile(filepath.Join(folder, "cgroup.procs"), []byte(pid), 0o644)
 }
 
-// ownCgroups shows to this process, the first in its cgroup namespace, its node's folders as the roots of all hierarchies, and
-// makes room beside itself for pods.
+// ownCgroups makes the node's folders the roots of all hierarchies for this process, the first in its cgroup namespace, and moves
+// it into a folder of its own, so that pods can have folders beside it.
 func ownCgroups(box *Box, node string) error {
 	all, err := hierarchies()
 	if err != nil {
@@ -165,14 +165,14 @@ func ownCgroups(box *Box, node string) error {
 		if err := createCgroup(hierarchy, system); err != nil {
 			return err
 		}
-		// The first process of the PID namespace, which waits for this one, and this one.
+		// Move the first process of the PID namespace, which waits for this one, and this one.
 		for _, pid := range []string{"1", "0"} {
 			if err := enter(system, pid); err != nil {
 				return err
 			}
 		}
 		if hierarchy.unified {
-			// Only now is the folder itself empty of processes, as cgroup v2 wants it.
+			// Only now the folder itself has no processes, which cgroup v2 requires.
 			if err := delegate(hierarchy.mount); err != nil {
 				return err
 			}
@@ -181,11 +181,11 @@ func ownCgroups(box *Box, node string) error {
 	return nil
 }
 
-// sweep removes what boxes that were killed left behind.
+// sweep removes the cgroups and processes of boxes that were killed.
 func sweep() error {
 	all, err := hierarchies()
 	if err != nil {
-		return nil // No box with nodes can have run here.
+		return nil // Without cgroup2 no box with nodes can have run.
 	}
 	dead := map[string]bool{}
 	for _, hierarchy := range all {
@@ -237,7 +237,7 @@ func removeCgroup(folder string) error {
 		if time.Now().After(deadline) {
 			return fmt.Errorf("cannot remove the cgroup %s: %w", folder, err)
 		}
-		// Processes that were killed leave their folder when the kernel gets to it.
+		// Killed processes leave their folder with a delay.
 		time.Sleep(20 * time.Millisecond)
 	}
 }

@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// PauseImage holds the namespaces of each pod.
+// PauseImage is the image of the process that keeps each pod's namespaces.
 const pauseImage = "foretell.dev/box/pause:1"
 
-// writeNodeConfigurations writes what a node's daemons read.
+// writeNodeConfigurations writes the configuration files of a node's daemons.
 func writeNodeConfigurations(box *Box, number int) error {
 	for path, text := range map[string]string{
 		"/run/containerd.toml":           containerdConfiguration(box),
 		"/run/cni/net.d/10-box.conflist": cniConfiguration(box, number),
 		"/run/kubelet.yaml":              kubeletConfiguration(box, number),
 		"/run/kube-proxy.yaml":           proxyConfiguration(box, number),
-		"/run/resolv.conf":               "# Nothing outside of the cluster has a name.\n",
+		"/run/resolv.conf":               "# There is no DNS outside the cluster.\n",
 	} {
 		if err := os.MkdirAll(path[:strings.LastIndex(path, "/")], 0o755); err != nil {
 			return err
@@ -29,7 +29,7 @@ func writeNodeConfigurations(box *Box, number int) error {
 }
 
 func containerdConfiguration(box *Box) string {
-	// Without CAP_SYS_RESOURCE, as in many containers and sandboxes, no process may be made less likely to be killed.
+	// Without CAP_SYS_RESOURCE, as in many containers, no process can lower its OOM score.
 	return fmt.Sprintf(`version = 3
 root = "/var/lib/containerd"
 state = "/run/containerd"
@@ -65,7 +65,7 @@ func cniConfiguration(box *Box, number int) string {
 		ranges += fmt.Sprintf(`, [{"subnet": %q}]`, podSubnet6(number))
 		routes += `, {"dst": "::/0"}`
 	}
-	// Not the bridge plugin: replies of a Service's backend on one bridge with its client go round the node, and so round NAT.
+	// Not the bridge plugin: if a Service's backend and its client share a bridge, replies bypass the node, and with it NAT.
 	return fmt.Sprintf(`{"cniVersion": "1.0.0", "name": "box", "plugins": [{"type": "ptp", "ipMasq": false,
   "ipam": {"type": "host-local", "dataDir": "/run/cni/addresses", "ranges": [%s], "routes": [%s]}}]}
 `, ranges, routes)
@@ -103,7 +103,7 @@ volumePluginDir: /var/lib/kubelet/volumeplugins
 }
 
 func proxyConfiguration(box *Box, number int) string {
-	// nftables mode wants kernels that list tables of families they have none of; iptables works everywhere.
+	// nftables mode needs a kernel that can list tables of unsupported families; iptables works everywhere.
 	return fmt.Sprintf(`apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
 clientConnection: {kubeconfig: %s}

@@ -9,16 +9,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What a process of the box tells to the one that holds it all together, over a socket in the box's folder.
+// A message of a process of the box to `up`, over a socket in the box's folder.
 type message struct {
-	// Place is the first process of some namespaces: "site" or a node's name.
+	// Place is the name of a network whose first process sends this: "site" or a node's name.
 	Place string `json:",omitempty"`
-	// Phase has been reached.
+	// Phase is a step of the start that is done.
 	Phase string `json:",omitempty"`
-	// Ready is true once everything answers.
+	// Ready is true when everything works.
 	Ready bool `json:",omitempty"`
 
-	// pid of the sender, as the kernel numbers it for the receiver.
+	// pid is the sender's process ID in the receiver's PID namespace.
 	pid int
 }
 
@@ -31,7 +31,7 @@ func announce(box *Box, message message) error {
 	return fprintJSON(connection, message)
 }
 
-// listen receives messages for as long as the process lives.
+// listen receives messages until the process ends.
 func listen(box *Box) (<-chan message, error) {
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: box.path("run", "control.sock"), Net: "unix"})
 	if err != nil {
@@ -75,7 +75,7 @@ func receive(connection *net.UnixConn) (message, error) {
 		return received, err
 	}
 	if err := json.Unmarshal(line, &received); err != nil {
-		return received, fmt.Errorf("no message: %w", err)
+		return received, fmt.Errorf("invalid message: %w", err)
 	}
 	received.pid = int(credentials.Pid)
 	return received, nil

@@ -11,9 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// initialise is the first process of a new PID namespace: it has the namespaces that it was cloned into look as they
-// should, starts the one command that they are for, and collects whatever ends. When that command ends, so does it, and the
-// kernel kills the rest.
+// initialise is the first process of a new PID namespace. It sets up its namespaces, starts their command, and reaps processes
+// that end. When the command ends, it ends as well, and the kernel kills the other processes.
 //
 //	init site            the control plane and the network between nodes
 //	init node NAME       a node
@@ -22,7 +21,7 @@ func initialise(arguments []string) error {
 	if err != nil {
 		return err
 	}
-	// What is mounted from here on is seen here alone.
+	// Later mounts are visible in this namespace only.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("cannot make mounts private: %w", err)
 	}
@@ -40,12 +39,12 @@ func initialise(arguments []string) error {
 	command.Stdout, command.Stderr = os.Stdout, os.Stderr
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if arguments[0] == "node" {
-		// The folder that the node's processes are in becomes the root of all that they see.
+		// The node's folder becomes the root of the cgroups that its processes see.
 		if err := enterNodeCgroups(box, place); err != nil {
 			return err
 		}
 		command.SysProcAttr.Cloneflags = unix.CLONE_NEWCGROUP
-		// The parent holds the other end until the node's link stands.
+		// The parent keeps the other end open until the node's link exists.
 		command.ExtraFiles = []*os.File{os.NewFile(3, "link")}
 	}
 	children := make(chan os.Signal, 1)
@@ -61,7 +60,7 @@ func initialise(arguments []string) error {
 		case err != nil:
 			return err
 		case pid == command.Process.Pid:
-			// Why, it has said itself.
+			// The command has printed the reason.
 			os.Exit(max(status.ExitStatus(), 1))
 		}
 	}

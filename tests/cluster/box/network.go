@@ -12,7 +12,7 @@ import (
 
 const bridge = "lan"
 
-// buildLAN makes the network that joins the control plane and the nodes, and through which nodes reach the outside.
+// buildLAN creates the network between the control plane and the nodes, through which nodes also reach the outside.
 func buildLAN(box *Box) error {
 	if err := forwarding(); err != nil {
 		return err
@@ -36,7 +36,7 @@ func buildLAN(box *Box) error {
 		if err != nil {
 			return err
 		}
-		// Every address of the range is this network's own, for whoever binds or is called by it.
+		// Every address of the range is local to this network, so any process can bind it.
 		route := &netlink.Route{LinkIndex: loopback.Attrs().Index, Dst: network, Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST}
 		if err := netlink.RouteAdd(route); err != nil {
 			return fmt.Errorf("route to %s: %w", outside, err)
@@ -45,7 +45,7 @@ func buildLAN(box *Box) error {
 	return nil
 }
 
-// linkNode joins a node's network, that of the process, to the LAN, and routes to the node's pods.
+// linkNode connects the network of a node's process to the LAN, and adds routes to the node's pods.
 func linkNode(box *Box, number, pid int) error {
 	lan, err := netlink.LinkByName(bridge)
 	if err != nil {
@@ -78,7 +78,7 @@ func (box *Box) gateway(number int, subnet string) net.IP {
 	return nodeAddress4(number)
 }
 
-// configureNode is the node's side of it.
+// configureNode configures the node's side of the link.
 func configureNode(box *Box, number int) error {
 	if err := forwarding(); err != nil {
 		return err
@@ -118,8 +118,8 @@ func configureNode(box *Box, number int) error {
 	return masquerade("ip6tables", podRange6)
 }
 
-// masquerade gives what pods send out of the cluster the node's address, as a CNI of a real cluster does. Pods of other nodes see
-// who calls them.
+// masquerade gives packets that leave the cluster the node's address, as the CNI of a real cluster does. Pods of other nodes see
+// the address of the calling pod.
 func masquerade(program, pods string) error {
 	output, err := exec.Command(program, "--wait", "--table", "nat", "--append", "POSTROUTING", "--source", pods,
 		"!", "--destination", pods, "--jump", "MASQUERADE").CombinedOutput()
@@ -164,7 +164,7 @@ func addRoute(to string, gateway net.IP) error {
 	return nil
 }
 
-// forwarding makes a router of this network namespace. Nobody else can have its addresses, so nobody is asked for them.
+// forwarding makes this network namespace a router. Its addresses are unique, so duplicate address detection is off.
 func forwarding() error {
 	for _, setting := range []struct{ name, value string }{
 		{"ipv4/ip_forward", "1"},

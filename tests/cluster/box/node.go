@@ -16,12 +16,12 @@ import (
 
 const (
 	containerdSocket = "/run/containerd/containerd.sock"
-	// staticPods is where kubelet looks for pods that no API server told it of.
+	// staticPods is the folder of static pods, which kubelet runs without the API server.
 	staticPods = "/run/kubernetes/manifests"
 )
 
-// node is a machine of the cluster: containerd, kubelet and kube-proxy, in namespaces and cgroups of their own. Whatever they
-// write is in memory and goes with them, but for the logs.
+// node is a machine of the cluster: containerd, kubelet and kube-proxy, in namespaces and cgroups of their own. Their files are in
+// memory and disappear with them, except logs.
 func node(arguments []string) error {
 	box, err := inherited()
 	if err != nil {
@@ -32,9 +32,9 @@ func node(arguments []string) error {
 	if err != nil {
 		return err
 	}
-	// The link to the network between nodes stands when a byte comes.
+	// A byte arrives when the link to the LAN exists.
 	if _, err := os.NewFile(3, "link").Read(make([]byte, 1)); err != nil {
-		return fmt.Errorf("the network was not made: %w", err)
+		return fmt.Errorf("the network was not created: %w", err)
 	}
 	if err := ownCgroups(box, name); err != nil {
 		return fmt.Errorf("cgroups: %w", err)
@@ -48,7 +48,7 @@ func node(arguments []string) error {
 	if err := writeNodeConfigurations(box, number); err != nil {
 		return err
 	}
-	// containerd looks there for its shim, and kube-proxy for iptables.
+	// containerd finds its shim on PATH, and kube-proxy finds iptables.
 	if err := os.Setenv("PATH", box.Bin+":"+os.Getenv("PATH")+":/usr/sbin:/sbin"); err != nil {
 		return err
 	}
@@ -81,10 +81,10 @@ func node(arguments []string) error {
 	return <-own.ended
 }
 
-// ownFiles hides the host's state from the node, and the node's from the host.
+// ownFiles hides the host's state from the node and the node's state from the host.
 func ownFiles() error {
 	for _, folder := range []string{"/run", "/var/lib", "/var/log"} {
-		// /var/run may be the folder and /run the link, or the other way round.
+		// /var/run may be a link to /run, or the other way round.
 		resolved, err := filepath.EvalSymlinks(folder)
 		if err != nil {
 			return err
@@ -98,7 +98,7 @@ func ownFiles() error {
 			return err
 		}
 	}
-	// Pods may ask to share mounts with the node. The peers of this are in this node alone.
+	// Pods can request to share mounts with the node. Shared mounts stay inside this node.
 	return unix.Mount("", "/", "", unix.MS_REC|unix.MS_SHARED, "")
 }
 
@@ -112,13 +112,13 @@ func awaitSocket(own *processes, path string) error {
 		case ended := <-own.ended:
 			return ended
 		case <-deadline:
-			return fmt.Errorf("nobody listens on %s after %v", path, patience)
+			return fmt.Errorf("no process listens on %s after %v", path, patience)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
 
-// importImage gives an archive to the containerd of the node whose file system is seen at root.
+// importImage imports an archive into the containerd of the node whose file system is at root.
 func importImage(box *Box, root, archive string) error {
 	output, err := exec.Command(box.bin("ctr"), "--address", root+containerdSocket, "--namespace", "k8s.io",
 		"images", "import", archive).CombinedOutput()

@@ -12,7 +12,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// startNodes starts the real nodes. Their pods' ranges are written beforehand, so that routes can stand before pods do.
+// startNodes starts the real nodes. It writes their pod ranges first, so that routes exist before pods.
 func startNodes(box *Box, own *processes, client *kubernetes.Clientset) error {
 	for number := 1; number <= box.Nodes; number++ {
 		name := nodeName(number)
@@ -54,7 +54,7 @@ func startNode(box *Box, own *processes, number int) error {
 	return err
 }
 
-// startSimulation has kwok play nodes, and the pods that are bound to them.
+// startSimulation starts kwok, which simulates nodes and their pods.
 func startSimulation(box *Box, own *processes, client *kubernetes.Clientset) error {
 	if box.SimulatedNodes == 0 {
 		return nil
@@ -82,7 +82,7 @@ func startSimulation(box *Box, own *processes, client *kubernetes.Clientset) err
 			Annotations: map[string]string{"kwok.x-k8s.io/node": "fake"},
 		}}
 		if box.Nodes > 0 {
-			// Pods that mean to run for real keep away.
+			// Pods that have to run on real nodes are not scheduled here.
 			node.Spec.Taints = []core.Taint{{Key: "kwok.x-k8s.io/node", Value: "fake", Effect: core.TaintEffectNoSchedule}}
 		}
 		if _, err := client.CoreV1().Nodes().Create(context.Background(), node, meta.CreateOptions{}); err != nil {

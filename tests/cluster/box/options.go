@@ -1,6 +1,5 @@
-// Package box starts a Kubernetes cluster of one machine: a control plane, and if asked for nodes with real pods, each in
-// namespaces of its own. Nothing of it outlives the process that started it but empty cgroup folders, and those go with
-// the next start.
+// Package box starts a Kubernetes cluster on one machine: a control plane, and optionally nodes with real pods, each in namespaces of
+// its own. When the process that started it ends, only empty cgroup folders remain, and the next start removes them.
 package box
 
 import (
@@ -12,7 +11,7 @@ import (
 	"path/filepath"
 )
 
-// Commands of the program that are not parts of Kubernetes. All but the first four are for the program itself.
+// Commands of the program that are not components of Kubernetes. Only the first four are for users.
 var Commands = map[string]func([]string) error{
 	"up":   up,
 	"down": down,
@@ -23,53 +22,53 @@ var Commands = map[string]func([]string) error{
 	"node": node,
 }
 
-// Box is what every process of one box knows about it.
+// Box is the data that all processes of one box share.
 type Box struct {
-	// ID names what has to be told from other boxes': the cgroup folders.
+	// ID is part of the names of cgroup folders, which must differ between boxes.
 	ID string
-	// Dir holds all of its files, outside of the nodes' own.
+	// Dir is the folder of all its files, except those of nodes.
 	Dir string
-	// Bin holds this program and those that it starts.
+	// Bin is the folder of this program and of those that it starts.
 	Bin string
-	// Nodes is how many real ones there are; 0 is a control plane alone.
+	// Nodes is the number of real nodes; with 0 there is only a control plane.
 	Nodes int
-	// SimulatedNodes is how many nodes kwok plays.
+	// SimulatedNodes is the number of nodes that kwok simulates.
 	SimulatedNodes int
-	// DualStack gives IPv6 addresses too.
+	// DualStack adds IPv6 addresses.
 	DualStack bool
-	// APIAddress is where the API server listens, as those beside it see it.
+	// APIAddress is the address of the API server in the network of the site.
 	APIAddress string
 	APIPort    int
-	// HostServer is the API server's URL as the host sees it.
+	// HostServer is the URL of the API server for the host.
 	HostServer string
 }
 
 func parseUp(arguments []string) (*Box, error) {
 	flags := flag.NewFlagSet("up", flag.ContinueOnError)
-	dir := flags.String("dir", "", "folder for everything that it writes; made if absent")
+	dir := flags.String("dir", "", "folder for all files; created if missing")
 	size := flags.String("size", "node", "control-plane: API server, etcd, controller-manager (needs no root); node: real pods too (root)")
 	nodes := flags.Int("nodes", 1, "real nodes, 1 to 9, with --size node")
-	simulated := flags.Int("simulated-nodes", 0, "nodes and pods played by kwok")
+	simulated := flags.Int("simulated-nodes", 0, "nodes and pods that kwok simulates")
 	family := flags.String("ip-family", "dual", "addresses of pods and Services: ipv4 or dual")
 	if err := flags.Parse(arguments); err != nil {
 		return nil, err
 	}
 	if flags.NArg() > 0 {
-		return nil, fmt.Errorf("up takes no argument %q", flags.Arg(0))
+		return nil, fmt.Errorf("up has no argument %q", flags.Arg(0))
 	}
 	box := &Box{SimulatedNodes: *simulated, DualStack: *family == "dual"}
 	switch {
 	case *dir == "":
-		return nil, fmt.Errorf("--dir is required: a folder for everything that it writes")
+		return nil, fmt.Errorf("--dir is required: a folder for all files")
 	case *family != "dual" && *family != "ipv4":
-		return nil, fmt.Errorf("--ip-family %q: it is ipv4 or dual", *family)
+		return nil, fmt.Errorf("--ip-family %q: must be ipv4 or dual", *family)
 	case *simulated < 0 || *simulated > 1000:
-		return nil, fmt.Errorf("--simulated-nodes %d: it is 0 to 1000", *simulated)
+		return nil, fmt.Errorf("--simulated-nodes %d: must be 0 to 1000", *simulated)
 	case *size == "control-plane":
 	case *size != "node":
-		return nil, fmt.Errorf("--size %q: it is control-plane or node", *size)
+		return nil, fmt.Errorf("--size %q: must be control-plane or node", *size)
 	case *nodes < 1 || *nodes > 9:
-		return nil, fmt.Errorf("--nodes %d: it is 1 to 9", *nodes)
+		return nil, fmt.Errorf("--nodes %d: must be 1 to 9", *nodes)
 	default:
 		box.Nodes = *nodes
 	}
@@ -107,7 +106,7 @@ func (box *Box) save() error {
 func loadBox(dir string) (*Box, error) {
 	text, err := os.ReadFile(filepath.Join(dir, "box.json"))
 	if os.IsNotExist(err) {
-		return nil, fmt.Errorf("no box was started in %s", dir)
+		return nil, fmt.Errorf("there is no box in %s", dir)
 	}
 	if err != nil {
 		return nil, err
@@ -116,13 +115,13 @@ func loadBox(dir string) (*Box, error) {
 	return box, json.Unmarshal(text, box)
 }
 
-// A child finds its box by the environment.
+// A child process finds its box through an environment variable.
 const dirVariable = "FORETELL_BOX_DIR"
 
 func inherited() (*Box, error) {
 	dir := os.Getenv(dirVariable)
 	if dir == "" {
-		return nil, fmt.Errorf("this command is for the box's own processes")
+		return nil, fmt.Errorf("only processes of a box use this command")
 	}
 	return loadBox(dir)
 }

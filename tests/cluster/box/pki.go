@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// An authority signs every certificate of one box. Its key never leaves the box's folder, which goes with the box.
+// An authority signs all certificates of one box. Its key stays in the box's folder, which is removed with the box.
 type authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
@@ -56,7 +56,7 @@ func newAuthority(dir string) (*authority, error) {
 func serial() *big.Int {
 	number, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
-		panic(err) // The system has no randomness.
+		panic(err) // The system's random number generator failed.
 	}
 	return number
 }
@@ -78,7 +78,7 @@ func (authority *authority) write(name string, der []byte, key crypto.Signer) er
 	return os.WriteFile(authority.file(name+".key"), text, 0o600)
 }
 
-// issue writes NAME.crt and NAME.key, for a user of the API server, and for a server if it is given names.
+// issue writes NAME.crt and NAME.key for a client of the API server, and for a server if there are names.
 func (authority *authority) issue(name, user, group string, names ...string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -112,7 +112,7 @@ func (authority *authority) issue(name, user, group string, names ...string) err
 	return authority.write(name, der, key)
 }
 
-// issueServiceAccountKey writes the key by which tokens of service accounts are signed.
+// issueServiceAccountKey writes the key that signs tokens of service accounts.
 func (authority *authority) issueServiceAccountKey() error {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -121,12 +121,12 @@ func (authority *authority) issueServiceAccountKey() error {
 	return authority.write("service-accounts", nil, key)
 }
 
-// kubeconfig writes a configuration by which the holder of NAME.crt reaches the API server.
+// kubeconfig writes a kubeconfig with the certificate NAME.crt.
 func (authority *authority) kubeconfig(path, name, server string) error {
 	read := func(file string) []byte {
 		text, err := os.ReadFile(authority.file(file))
 		if err != nil {
-			panic(err) // It was written a moment ago.
+			panic(err) // This process has just written it.
 		}
 		return text
 	}
@@ -154,7 +154,7 @@ contexts:
 
 func encode(text []byte) string { return base64.StdEncoding.EncodeToString(text) }
 
-// issueAll makes the certificates of everybody in the box.
+// issueAll creates the certificates of all components.
 func issueAll(box *Box) error {
 	authority, err := newAuthority(box.path("pki"))
 	if err != nil {

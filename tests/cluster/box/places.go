@@ -12,7 +12,7 @@ import (
 	"syscall"
 )
 
-// Places are the networks of a box: each node's, and what is outside of the cluster. Each is known by its first process.
+// Places are the networks of a box: each node's, and the one outside the cluster. Each is identified by its first process.
 
 func writePlaces(box *Box, pids map[string]int) error {
 	text, err := json.Marshal(pids)
@@ -25,7 +25,7 @@ func writePlaces(box *Box, pids map[string]int) error {
 func readPlaces(dir string) (map[string]int, error) {
 	text, err := os.ReadFile(filepath.Join(dir, "run", "places.json"))
 	if os.IsNotExist(err) {
-		return nil, fmt.Errorf("no box is up in %s", dir)
+		return nil, fmt.Errorf("no box is running in %s", dir)
 	}
 	if err != nil {
 		return nil, err
@@ -34,10 +34,10 @@ func readPlaces(dir string) (map[string]int, error) {
 	return pids, json.Unmarshal(text, &pids)
 }
 
-// load gives container images, as archives of the OCI layout or of Docker, to every node.
+// load imports container images into every node. Archives may have the OCI layout or Docker's format.
 func load(arguments []string) error {
 	flags := flag.NewFlagSet("load", flag.ContinueOnError)
-	dir := flags.String("dir", "", "the folder given to up")
+	dir := flags.String("dir", "", "the folder that was given to up")
 	if err := flags.Parse(arguments); err != nil {
 		return err
 	}
@@ -70,10 +70,10 @@ func load(arguments []string) error {
 	return nil
 }
 
-// execute becomes a command in the network of a place. All else it sees as before.
+// execute replaces this process by a command in the network of a place. Other namespaces stay the same.
 func execute(arguments []string) error {
 	flags := flag.NewFlagSet("exec", flag.ContinueOnError)
-	dir := flags.String("dir", "", "the folder given to up")
+	dir := flags.String("dir", "", "the folder that was given to up")
 	if err := flags.Parse(arguments); err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func execute(arguments []string) error {
 			}
 		}
 		sort.Strings(names)
-		return fmt.Errorf("there is no place %q: there are %s", rest[0], strings.Join(names, ", "))
+		return fmt.Errorf("there is no place %q; places are %s", rest[0], strings.Join(names, ", "))
 	}
 	enter, err := exec.LookPath("nsenter")
 	if err != nil {

@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// A process that has to live as long as its box.
+// A process that has to run as long as its box.
 type process struct {
 	name string
-	// done is closed when it has ended for good.
+	// done is closed when it has ended and is not started again.
 	done chan struct{}
-	// again: it is started again when it ends.
+	// again is true if it is started again when it ends.
 	again bool
 
 	lock     sync.Mutex
@@ -24,10 +24,10 @@ type process struct {
 	stopping bool
 }
 
-// What ends sooner after its start does not work, and would not if it were started again.
+// A process that ends sooner after its start is broken; it is not started again.
 const works = 5 * time.Second
 
-// processes of one supervisor. The first that ends tells so.
+// processes of one supervisor. The channel gets the first one that ends.
 type processes struct {
 	box   *Box
 	ended chan error
@@ -38,17 +38,17 @@ func newProcesses(box *Box) *processes {
 	return &processes{box: box, ended: make(chan error, 64)}
 }
 
-// start runs a command whose output goes to a file named after it. It is killed when this process ends.
+// start runs a command with its output in a log file of its name. The kernel kills it when this process ends.
 func (processes *processes) start(name string, attributes syscall.SysProcAttr, files []*os.File, arguments ...string) (*process, error) {
 	return processes.run(&process{name: name}, attributes, files, arguments...)
 }
 
-// component runs one of the programs of the cluster.
+// component starts a component of Kubernetes.
 func (processes *processes) component(name string, arguments ...string) error {
 	return processes.componentAs(&process{name: name}, arguments...)
 }
 
-// lasting runs one that is started again when it ends, as clusters do with their API servers.
+// lasting starts a component that is started again when it ends, as clusters do with API servers.
 func (processes *processes) lasting(name string, arguments ...string) error {
 	return processes.componentAs(&process{name: name, again: true}, arguments...)
 }
@@ -66,7 +66,7 @@ func (processes *processes) run(process *process, attributes syscall.SysProcAttr
 		process.lock.Lock()
 		defer process.lock.Unlock()
 		if process.stopping {
-			return fmt.Errorf("the box stops")
+			return fmt.Errorf("the box is stopping")
 		}
 		output, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 		if err != nil {
@@ -79,7 +79,7 @@ func (processes *processes) run(process *process, attributes syscall.SysProcAttr
 		cmd.Env = append(os.Environ(), dirVariable+"="+processes.box.Dir)
 		cmd.SysProcAttr = &attributes
 		if err := cmd.Start(); err != nil {
-			return fmt.Errorf("%s does not start: %w", process.name, err)
+			return fmt.Errorf("%s did not start: %w", process.name, err)
 		}
 		process.cmd = cmd
 		return nil
@@ -107,7 +107,7 @@ func (processes *processes) run(process *process, attributes syscall.SysProcAttr
 	return process, nil
 }
 
-// kill ends all of them and returns when they have ended.
+// kill kills all processes and returns when they have ended.
 func (processes *processes) kill() {
 	for _, process := range processes.all {
 		process.lock.Lock()

@@ -5,11 +5,11 @@ import (
 	"net"
 )
 
-// The API server listens in a network of its own, which no link joins to the host's: a link would want addresses that
-// nobody else uses, and a firewall that lets them pass. What the host says on a loopback port is passed on over a socket
-// in the box's folder instead.
+// The API server listens in a network of its own, without a link to the host's network: a link would need addresses that no one
+// else uses, and a firewall that allows them. Instead, connections to a loopback port of the host are forwarded through a socket in
+// the box's folder.
 
-// relayFromHost listens on a free port of the host and returns it.
+// relayFromHost listens on a free port of the host, and returns the port.
 func relayFromHost(box *Box) (int, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -19,7 +19,7 @@ func relayFromHost(box *Box) (int, error) {
 	return listener.Addr().(*net.TCPAddr).Port, nil
 }
 
-// relayFromSocket passes on what comes through the socket, inside.
+// relayFromSocket forwards connections from the socket to the API server.
 func relayFromSocket(box *Box, to string) error {
 	listener, err := net.Listen("unix", box.path("run", "api.sock"))
 	if err != nil {

@@ -14,16 +14,16 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// How long any one thing may take to come up.
+// How long each component may take to start.
 const patience = 3 * time.Minute
 
-// site is the control plane, and where there are nodes, the network between them.
+// site runs the control plane, and the network between nodes if there are any.
 func site() error {
 	box, err := inherited()
 	if err != nil {
 		return err
 	}
-	// It may have to stop its children itself, where there is no PID namespace to do it.
+	// Without a PID namespace it has to stop its children itself.
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM)
 	own := newProcesses(box)
@@ -68,7 +68,7 @@ func site() error {
 	}
 }
 
-// startAPI starts the API server and what it keeps its objects in.
+// startAPI starts etcd and the API server.
 func startAPI(box *Box, own *processes) error {
 	pki := func(name string) string { return box.path("pki", name) }
 	socket := box.path("run", "etcd.sock")
@@ -98,18 +98,19 @@ func startAPI(box *Box, own *processes) error {
 		"--profiling=false",
 	}
 	if !box.isolated() {
-		// A loopback address is not one that the Service "kubernetes" may have.
+		// The Service "kubernetes" may not have a loopback address.
 		apiServer = append(apiServer, "--endpoint-reconciler-type=none")
 	}
 	if box.Nodes > 0 {
-		// No kube-proxy runs beside it, so webhooks' Services are called at their endpoints. Without pods there are none to call, and
-		// a Service of the type ExternalName, which this would refuse, can lead to a webhook anywhere.
+		// There is no kube-proxy beside the API server, so it has to call webhooks at the endpoints of their Services. Without nodes
+		// there are no endpoints, and the flag is off: it refuses Services of type ExternalName, with which tests make the API server
+		// call a webhook on this machine.
 		apiServer = append(apiServer, "--enable-aggregator-routing=true")
 	}
 	return own.lasting("kube-apiserver", apiServer...)
 }
 
-// startControllers starts what acts on the API server's objects. Each waits for it by the second, so it had better answer already.
+// startControllers starts the controller-manager and the scheduler. They poll the API server once a second, so it should be ready.
 func startControllers(box *Box, own *processes) error {
 	pki := func(name string) string { return box.path("pki", name) }
 	if err := own.component("kube-controller-manager",
@@ -118,7 +119,7 @@ func startControllers(box *Box, own *processes) error {
 		"--authorization-kubeconfig="+pki("controller-manager.kubeconfig"),
 		"--leader-elect=false",
 		"--use-service-account-credentials=true",
-		// It asks for a token for each of its forty controllers before it does anything.
+		// The controller-manager first requests a token for each of its forty controllers.
 		"--kube-api-qps=500",
 		"--kube-api-burst=1000",
 		"--root-ca-file="+pki("ca.crt"),
@@ -137,7 +138,7 @@ func startControllers(box *Box, own *processes) error {
 		"--authentication-kubeconfig="+pki("scheduler.kubeconfig"), "--authorization-kubeconfig="+pki("scheduler.kubeconfig"))
 }
 
-// awaitAPI returns a client once the API server is ready; nil if told to stop before.
+// awaitAPI returns a client when the API server is ready, or nil if the box is stopped before.
 func awaitAPI(box *Box, own *processes, stop <-chan os.Signal) (*kubernetes.Clientset, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", box.path("pki", "admin.kubeconfig"))
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What is printed on standard output, as one line of JSON, once the cluster is up.
+// The line of JSON that is printed on standard output when the cluster is ready.
 type summary struct {
 	Kubeconfig string         `json:"kubeconfig"`
 	Server     string         `json:"server"`
@@ -30,7 +30,7 @@ type summary struct {
 	Seconds    float64        `json:"seconds"`
 }
 
-// up starts a box and stays until it is told to stop, or standard input closes where it was given --attached.
+// up starts a box and runs until it gets a signal, or with --attached until standard input closes.
 func up(arguments []string) (err error) {
 	attached := false
 	for index, argument := range arguments {
@@ -82,7 +82,7 @@ func up(arguments []string) (err error) {
 		}
 		defer func() { _ = removeCgroups(box) }()
 		if err != nil {
-			return fmt.Errorf("cannot make cgroups: %w", err)
+			return fmt.Errorf("cannot create cgroups: %w", err)
 		}
 	}
 	messages, err := listen(box)
@@ -104,7 +104,7 @@ func up(arguments []string) (err error) {
 			phase("stopping")
 			return nil
 		case err := <-own.ended:
-			return fmt.Errorf("the cluster does not stand: %w", err)
+			return fmt.Errorf("the cluster did not start: %w", err)
 		case message := <-messages:
 			switch {
 			case message.Place != "":
@@ -125,13 +125,13 @@ func up(arguments []string) (err error) {
 	}
 }
 
-// lacking names what this machine or this user lacks.
+// lacking returns an error that names what this machine or this user lacks.
 func lacking(box *Box) error {
 	if !box.isolated() {
 		return nil
 	}
 	if os.Geteuid() != 0 {
-		return fmt.Errorf("nodes need root: run it by sudo, or with --size control-plane")
+		return fmt.Errorf("nodes need root: run it with sudo, or with --size control-plane")
 	}
 	wanted := []string{"iptables", "iptables-save", "iptables-restore"}
 	if box.DualStack {
@@ -142,7 +142,7 @@ func lacking(box *Box) error {
 			return fmt.Errorf("%s is missing, which kube-proxy needs: apt-get install iptables", program)
 		}
 	}
-	// Nodes see tmpfs of their own there.
+	// Nodes have their own tmpfs there.
 	for _, hidden := range []string{"/run/", "/var/run/", "/var/lib/", "/var/log/"} {
 		for _, path := range []string{box.Dir, box.Bin} {
 			if strings.HasPrefix(path+"/", hidden) {
@@ -153,7 +153,7 @@ func lacking(box *Box) error {
 	return nil
 }
 
-// claim makes the box's folder and returns the lock that tells others that it is in use.
+// claim creates the box's folder and returns the lock that marks it as in use.
 func claim(box *Box) (*os.File, error) {
 	entries, err := os.ReadDir(box.Dir)
 	if err != nil && !os.IsNotExist(err) {
@@ -161,9 +161,9 @@ func claim(box *Box) (*os.File, error) {
 	}
 	if len(entries) > 0 {
 		if _, err := os.Stat(box.path("box.lock")); err != nil {
-			return nil, fmt.Errorf("--dir %s: is not empty, and not the folder of a box", box.Dir)
+			return nil, fmt.Errorf("--dir %s: the folder is not empty and is not that of a box", box.Dir)
 		}
-		// One that was killed leaves its files.
+		// A box that was killed leaves its files.
 		held, err := lockFile(box)
 		if err != nil {
 			return nil, err
@@ -201,7 +201,7 @@ func lockFile(box *Box) (*os.File, error) {
 	return file, nil
 }
 
-// furnish writes what all processes of the box read.
+// furnish writes the files that processes of the box read.
 func furnish(box *Box) error {
 	id := make([]byte, 5)
 	if _, err := rand.Read(id); err != nil {
@@ -232,7 +232,7 @@ func furnish(box *Box) error {
 	return box.save()
 }
 
-// freePort is one that nobody listens on now. Another may take it before it is used; then the API server says so and ends.
+// freePort returns a port that is free now. If another process uses it first, the API server ends with an error.
 func freePort() (int, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -250,10 +250,10 @@ func startSite(box *Box, own *processes) (*process, error) {
 	return own.start("site", syscall.SysProcAttr{Cloneflags: namespaces}, nil, box.bin("foretell-box"), "init", "site")
 }
 
-// endSite ends all processes of the box and returns once none is left.
+// endSite ends all processes of the box and returns when none is left.
 func endSite(box *Box, site *process) {
 	if box.isolated() {
-		// The first process of a PID namespace takes all others with it, and its end is told after theirs.
+		// When the first process of a PID namespace ends, all others end before its end is reported.
 		_ = site.cmd.Process.Kill()
 	} else {
 		_ = site.cmd.Process.Signal(syscall.SIGTERM)
@@ -274,15 +274,15 @@ func removeCgroups(box *Box) error {
 	return nil
 }
 
-// down stops the box of a folder, if one runs there, and removes what killed ones left.
+// down stops the box of a folder, if one is running, and removes the remains of boxes that were killed.
 func down(arguments []string) error {
 	flags := flag.NewFlagSet("down", flag.ContinueOnError)
-	dir := flags.String("dir", "", "the folder given to up")
+	dir := flags.String("dir", "", "the folder that was given to up")
 	if err := flags.Parse(arguments); err != nil {
 		return err
 	}
 	if *dir == "" {
-		return fmt.Errorf("--dir is required: the folder given to up")
+		return fmt.Errorf("--dir is required: the folder that was given to up")
 	}
 	box := &Box{Dir: *dir}
 	if _, err := os.Stat(box.path("box.lock")); err == nil {
@@ -303,7 +303,7 @@ func stopRunning(box *Box) error {
 	}
 	defer file.Close()
 	if unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
-		return nil // It was killed.
+		return nil // The box was killed.
 	}
 	line, err := bufio.NewReader(file).ReadString('\n')
 	if err != nil {
@@ -316,6 +316,6 @@ func stopRunning(box *Box) error {
 	if err := unix.Kill(pid, unix.SIGTERM); err != nil {
 		return fmt.Errorf("cannot stop the box, process %d: %w", pid, err)
 	}
-	// The lock is given back when the process has ended.
+	// The lock is released when the process has ended.
 	return unix.Flock(int(file.Fd()), unix.LOCK_EX)
 }

@@ -1,4 +1,4 @@
-// Package component runs the parts of Kubernetes as they are upstream, each in a process of its own.
+// Package component runs the components of Kubernetes, unchanged from upstream, each in a process of its own.
 package component
 
 import (
@@ -22,7 +22,7 @@ import (
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 
-	// As upstream's own binaries do: credential plugins, metrics of the Go client and of versions, JSON logs.
+	// The same imports as upstream's programs: credential plugins, metrics of the Go client and of versions, JSON logs.
 	_ "k8s.io/client-go/plugin/pkg/client/auth"
 	_ "k8s.io/component-base/logs/json/register"
 	_ "k8s.io/component-base/metrics/prometheus/clientgo"
@@ -38,13 +38,13 @@ var commands = map[string]func() *cobra.Command{
 	"kubectl":                 kubectl.NewDefaultKubectlCommand,
 }
 
-// Known tells whether there is a component of that name.
+// Known reports whether there is a component with this name.
 func Known(name string) bool {
 	_, known := commands[name]
 	return known || name == "etcd"
 }
 
-// Run is the component until it ends, and ends the process with its exit status. Its arguments are those of os.Args.
+// Run runs the component with the arguments in os.Args, and ends the process with its exit status.
 func Run(name string) {
 	switch name {
 	case "etcd":
@@ -60,12 +60,12 @@ func Run(name string) {
 	}
 }
 
-// runEtcd is an etcd of one member that listens on one socket, for a cluster that nobody wants back: nothing is flushed.
+// runEtcd runs an etcd with one member that listens on a socket. It does not flush data to disk, because a box is temporary.
 func runEtcd(arguments []string) error {
 	flags := flag.NewFlagSet("etcd", flag.ContinueOnError)
 	data := flags.String("data-dir", "", "folder of the database")
 	client := flags.String("client-socket", "", "socket for clients")
-	peer := flags.String("peer-socket", "", "socket for members, of which there is one")
+	peer := flags.String("peer-socket", "", "socket for other members, of which there are none")
 	if err := flags.Parse(arguments); err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func runEtcd(arguments []string) error {
 	config.LogLevel = "warn"
 	config.ListenClientUrls = []url.URL{{Scheme: "unix", Path: *client}}
 	config.ListenPeerUrls = []url.URL{{Scheme: "unix", Path: *peer}}
-	// It insists on addresses that others could call. There are no others.
+	// etcd needs an address for clients and members to announce; no one uses this one.
 	nowhere := []url.URL{{Scheme: "http", Host: "127.0.0.1:1"}}
 	config.AdvertiseClientUrls, config.AdvertisePeerUrls = nowhere, nowhere
 	config.InitialCluster = config.InitialClusterFromName(config.Name)
@@ -91,7 +91,7 @@ func runEtcd(arguments []string) error {
 	case err := <-server.Err():
 		return err
 	case <-server.Server.StopNotify():
-		return fmt.Errorf("stopped by itself")
+		return fmt.Errorf("etcd stopped unexpectedly")
 	case <-stop:
 		return nil
 	}

@@ -1,4 +1,4 @@
-// CoreDNS with the plugins that a cluster in a box needs, and no others: the full set drags in the clients of three clouds.
+// CoreDNS with only the plugins that a cluster in a box needs. The full set needs the client libraries of three cloud providers.
 package main
 
 import (
@@ -14,7 +14,7 @@ import (
 )
 
 func main() {
-	// In the order in which a query passes them.
+	// In the order in which they handle a query.
 	dnsserver.Directives = []string{"health", "ready", "errors", "cache", "hosts", "kubernetes"}
 	coremain.Run()
 }

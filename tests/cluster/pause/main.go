@@ -1,4 +1,4 @@
-// The process that holds a pod's namespaces open, and collects what its containers leave behind.
+// The process that keeps a pod's namespaces open, and reaps processes that its containers leave behind.
 package main
 
 import (

@@ -1,13 +1,13 @@
-//! What GitHub's own description of its API says of a request.
+//! Checks requests against GitHub's description of its API.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// Cut from the description: see `slim` beside it.
+/// An extract of the description, made by `slim` beside it.
 const DESCRIPTION: &str = include_str!("../../github-api/github.json");
 
-/// The operations that the double knows.
+/// The operations of the mock server.
 pub(super) struct Contract(BTreeMap<String, Operation>);
 
 struct Operation {
@@ -29,7 +29,7 @@ impl Contract {
         Self(operations.collect())
     }
 
-    /// The operation of a request, with what stands in its path for the names in braces.
+    /// The operation of a request, and the values of the names in braces in its path.
     pub(super) fn operation(&self, method: &str, path: &str) -> Option<(&str, Vec<String>)> {
         self.0.keys().find_map(|name| {
             let (of, template) = name.split_once(' ')?;
@@ -37,7 +37,7 @@ impl Contract {
         })
     }
 
-    /// What of a request breaks the contract, each a sentence.
+    /// The faults of a request, one sentence each.
     pub(super) fn faults(&self, operation: &str, query: &[(String, String)], body: &[u8]) -> Vec<String> {
         let Operation { query: known, body: schema, needs_body } = &self.0[operation];
         let unknown = query.iter().filter(|(name, _)| !known.contains(name));
@@ -45,17 +45,17 @@ impl Contract {
         if let Some((_, number)) = query.iter().find(|(name, _)| name == "per_page")
             && !number.parse().is_ok_and(|number: u32| (1..=100).contains(&number))
         {
-            faults.push(format!("per_page={number} is not within 1 and 100"));
+            faults.push(format!("per_page={number} is not between 1 and 100"));
         }
         match (schema, body) {
             (Some(_), []) if *needs_body => faults.push("the body is missing".to_owned()),
             (_, []) => {}
-            (None, _) => faults.push("it takes no body".to_owned()),
+            (None, _) => faults.push("this operation has no body".to_owned()),
             (Some(schema), body) => match serde_json::from_slice::<Value>(body) {
                 Ok(body) => {
                     faults.extend(schema.iter_errors(&body).map(|error| format!("{}: {error}", error.instance_path())));
                 }
-                Err(error) => faults.push(format!("the body is no JSON: {error}")),
+                Err(error) => faults.push(format!("the body is not JSON: {error}")),
             },
         }
         faults.extend(lengths(operation, body));
@@ -63,7 +63,7 @@ impl Contract {
     }
 }
 
-/// Of the description's lengths two are missing that GitHub does refuse.
+/// Two limits on lengths that GitHub has and its description does not.
 fn lengths(operation: &str, body: &[u8]) -> Option<String> {
     let (field, most) = match operation {
         "POST /repos/{owner}/{repo}/statuses/{sha}" => ("description", 140),
@@ -75,7 +75,7 @@ fn lengths(operation: &str, body: &[u8]) -> Option<String> {
     (length > most).then(|| format!("{field} is too long (maximum is {most} characters)"))
 }
 
-/// A reference may have slashes; nothing else may.
+/// The values of a template's names in a path. Only a reference may have slashes.
 fn fill(template: &str, path: &str) -> Option<Vec<String>> {
     let mut filled = Vec::new();
     let mut rest = path.strip_prefix('/')?;
@@ -110,7 +110,7 @@ mod tests {
     const STATUS: &str = "POST /repos/{owner}/{repo}/statuses/{sha}";
 
     #[test]
-    fn requests_are_told_by_method_and_path() {
+    fn operations_are_found_by_method_and_path() {
         let contract = Contract::read();
         let operation = |method, path| contract.operation(method, path).map(|(name, filled)| (name.to_owned(), filled));
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_that_github_refuses_are_faults() {
+    fn bodies_that_github_rejects_are_faults() {
         let contract = Contract::read();
         let faults = |body: &str| contract.faults(STATUS, &[], body.as_bytes()).len();
         assert_eq!(faults(r#"{"state":"success","context":"a","description":null}"#), 0);

@@ -1,4 +1,4 @@
-//! Webhooks, signed as GitHub signs them.
+//! Webhook deliveries, signed as GitHub signs them.
 
 use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -7,28 +7,28 @@ use sha2::Sha256;
 
 use super::{GitHub, WEBHOOK_SECRET};
 
-/// A delivery.
+/// A webhook delivery.
 #[derive(Clone, Debug)]
 pub struct Delivery {
-    /// `X-GitHub-Delivery`; a redelivery has the same.
+    /// `X-GitHub-Delivery`; a redelivery has the same ID.
     pub id: String,
     /// `X-GitHub-Event`.
     pub event: String,
-    /// Its body.
+    /// The body.
     pub payload: Value,
 }
 
 /// How a delivery is signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Signature {
-    /// By this secret.
+    /// With this secret.
     By(String),
     /// Not at all.
     None,
 }
 
 impl Signature {
-    /// By the secret that both know.
+    /// With the secret that the reporter has.
     #[must_use]
     pub fn right() -> Self {
         Self::By(WEBHOOK_SECRET.to_owned())
@@ -36,7 +36,7 @@ impl Signature {
 }
 
 impl GitHub {
-    /// Delivers to a URL, of which the client's authorities vouch, and gives back the status of the answer.
+    /// Sends a delivery to a URL and returns the status of the response. The client must trust the URL's certificate.
     pub async fn deliver(&self, client: &reqwest::Client, url: &str, delivery: &Delivery, signature: Signature) -> u16 {
         let body = serde_json::to_vec(&delivery.payload).unwrap();
         let mut request = client

@@ -1,4 +1,4 @@
-//! Commits, trees and merges, as far as GitHub shows them.
+//! Commits, trees and merges, as far as GitHub's API shows them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ pub(super) struct Commit {
 }
 
 impl History {
-    /// Commits onto a branch.
+    /// Commits files to a branch.
     pub(super) fn commit(&mut self, branch: &str, from: Option<&str>, files: &[(&str, Option<&str>)]) {
         let start = self.branches.get(branch).cloned().or_else(|| from.map(|from| self.tip(from)));
         let mut tree = start.as_ref().map(|start| self.commits[start].files.clone()).unwrap_or_default();
@@ -43,8 +43,8 @@ impl History {
         self.branches.get(branch).unwrap_or_else(|| panic!("no branch {branch}")).clone()
     }
 
-    /// The commit that merging makes; `None`: a conflict. Whole files are merged: two sides that change one file differently
-    /// are a conflict.
+    /// The merge commit, or `None` for a conflict. Files are merged as a whole: if both sides change a file differently, that is a
+    /// conflict.
     pub(super) fn merge(&mut self, base: &str, head: &str) -> Option<String> {
         let of_base = self.ancestors(base);
         let common = self.ancestors(head).into_iter().find(|commit| of_base.contains(commit))?;
@@ -71,7 +71,7 @@ impl History {
         sha
     }
 
-    /// The commit itself and what it comes from, the nearest first.
+    /// The commit and its ancestors, nearest first.
     fn ancestors(&self, commit: &str) -> Vec<String> {
         let mut found = vec![commit.to_owned()];
         let mut next = 0;

@@ -1,4 +1,4 @@
-//! The double's answers.
+//! The responses of the mock server.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{APP_ID, Comment, INSTALLATION, LOGIN, Pull, Repository, Shared, State, Status};
 
-/// An answer that is no success, and whether it tells that the contract was broken.
+/// An error response, and whether the request was invalid.
 struct Refused {
     status: StatusCode,
     message: String,
@@ -24,7 +24,7 @@ struct Refused {
 type Answer = Result<(StatusCode, Value), Refused>;
 
 pub(super) fn router(state: Arc<Shared>) -> Router {
-    // As GitHub's: large bodies are refused by what they say, not by their size.
+    // As GitHub: large bodies are rejected for their content, not for their size.
     Router::new().fallback(answer).layer(axum::extract::DefaultBodyLimit::disable()).with_state(state)
 }
 
@@ -38,7 +38,7 @@ async fn answer(
     let mut state = shared.lock();
     let request = format!("{method} {uri}");
     let answer = match shared.contract.operation(method.as_str(), uri.path()) {
-        None => Err(breach(StatusCode::NOT_FOUND, "Not Found: nothing that the double knows")),
+        None => Err(breach(StatusCode::NOT_FOUND, "Not Found: the mock server does not have this operation")),
         Some((operation, filled)) => {
             state.requests.push(operation.to_owned());
             if state.failures.front().is_some_and(|failure| failure.operation == operation)
@@ -53,7 +53,7 @@ async fn answer(
             }
             let query = pairs(uri.query().unwrap_or_default());
             authorise(&shared, &state, operation, &headers)
-                .and_then(|()| hold_to_contract(&shared, operation, &query, &body))
+                .and_then(|()| check_contract(&shared, operation, &query, &body))
                 .and_then(|()| act(&mut state, operation, &filled, &query, &body))
         }
     };
@@ -82,7 +82,7 @@ fn pairs(query: &str) -> Vec<(String, String)> {
     pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
 }
 
-/// What is the App's wants its own token, all else one of its installation.
+/// Checks the token: operations of the App need the App's token, all others a token of its installation.
 fn authorise(shared: &Shared, state: &State, operation: &str, headers: &HeaderMap) -> Result<(), Refused> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     if header("user-agent").is_none() {
@@ -95,7 +95,7 @@ fn authorise(shared: &Shared, state: &State, operation: &str, headers: &HeaderMa
     }
     match state.tokens.get(token) {
         Some(end) if *end > Timestamp::now() => Ok(()),
-        // A token may end while a request is under way: whoever asks has to cope.
+        // A token may expire during a request; clients have to handle that.
         _ => Err(Refused {
             status: StatusCode::UNAUTHORIZED,
             message: "Bad credentials".to_owned(),
@@ -106,7 +106,7 @@ fn authorise(shared: &Shared, state: &State, operation: &str, headers: &HeaderMa
 
 fn app_token(shared: &Shared, token: &str) -> Result<(), String> {
     let mut validation = Validation::new(Algorithm::RS256);
-    // `iss` is looked at below: GitHub takes it as a number too, which the library does not.
+    // `iss` is checked below: GitHub also accepts a number, which the library does not.
     validation.set_required_spec_claims(&["exp"]);
     let claims = jsonwebtoken::decode::<Value>(token, &shared.public_key, &validation);
     let claims = claims.map_err(|error| format!("A JSON web token could not be decoded: {error}"))?.claims;
@@ -114,16 +114,16 @@ fn app_token(shared: &Shared, token: &str) -> Result<(), String> {
     let time = |name: &str| claims[name].as_i64().ok_or_else(|| format!("'{name}' is missing"));
     let (begin, end) = (time("iat")?, time("exp")?);
     if begin > now {
-        return Err(format!("'iat' lies {} s ahead", begin - now));
+        return Err(format!("'iat' is {} s in the future", begin - now));
     }
     if end > now + 600 {
         return Err("'exp' is too far in the future".to_owned());
     }
     let issuer = claims["iss"].as_str().map_or_else(|| claims["iss"].to_string(), str::to_owned);
-    if issuer == APP_ID.to_string() { Ok(()) } else { Err(format!("'iss' {issuer} is no App")) }
+    if issuer == APP_ID.to_string() { Ok(()) } else { Err(format!("'iss' {issuer} is not an App")) }
 }
 
-fn hold_to_contract(shared: &Shared, operation: &str, query: &[(String, String)], body: &[u8]) -> Result<(), Refused> {
+fn check_contract(shared: &Shared, operation: &str, query: &[(String, String)], body: &[u8]) -> Result<(), Refused> {
     let faults = shared.contract.faults(operation, query, body);
     if faults.is_empty() {
         return Ok(());
@@ -170,7 +170,7 @@ fn new_token(state: &mut State, installation: &str) -> Answer {
         return Err(missing());
     }
     let end = Timestamp::now() + SignedDuration::from_hours(1);
-    // Longer than the 40 characters of old.
+    // Longer than the 40 characters of older tokens.
     let token = format!("ghs_{}", format!("{:08x}", state.new_id()).repeat(9));
     state.tokens.insert(token.clone(), end);
     let value =
@@ -196,12 +196,12 @@ fn in_repository(
         }
         "GET pulls/{pull_number}" => {
             let Repository { history, pulls, .. } = repository;
-            let asked = pulls.get_mut(&number).ok_or_else(missing)?;
-            let (base, head) = (history.tip(&asked.base), history.tip(&asked.head));
-            let is_merged = asked.merged.as_ref().is_some_and(|(b, h, _)| (b, h) == (&base, &head));
+            let found = pulls.get_mut(&number).ok_or_else(missing)?;
+            let (base, head) = (history.tip(&found.base), history.tip(&found.head));
+            let is_merged = found.merged.as_ref().is_some_and(|(b, h, _)| (b, h) == (&base, &head));
             let shown = pull(repository, number);
             if !is_merged && repository.pulls[&number].is_open {
-                // Merged in the background: whoever asks again is told.
+                // As GitHub, which merges in the background: the next request shows the result.
                 let merged = repository.history.merge(&base, &head);
                 repository.pulls.get_mut(&number).unwrap().merged = Some((base, head, merged));
             }
@@ -236,7 +236,7 @@ fn in_repository(
         }
         "GET issues/{issue_number}/comments" => {
             let own = repository.comments.iter().filter(|(of, _)| *of == number);
-            ok(page(own.map(|(_, comment)| shown(comment)).collect(), query))
+            ok(page(own.map(|(_, comment)| comment_json(comment)).collect(), query))
         }
         "POST issues/{issue_number}/comments" => {
             if !repository.pulls.contains_key(&number) {
@@ -244,7 +244,7 @@ fn in_repository(
             }
             let text = body["body"].as_str().unwrap_or_default().to_owned();
             let comment = Comment { id, login: LOGIN.to_owned(), body: text, edits: 0 };
-            let value = shown(&comment);
+            let value = comment_json(&comment);
             repository.comments.push((number, comment));
             Ok((StatusCode::CREATED, value))
         }
@@ -256,11 +256,11 @@ fn in_repository(
             }
             body["body"].as_str().unwrap_or_default().clone_into(&mut comment.body);
             comment.edits += 1;
-            ok(shown(comment))
+            ok(comment_json(comment))
         }
         "GET commits/{ref}/statuses" => {
             let own = repository.statuses.iter().rev().filter(|(of, _)| of == named);
-            ok(page(own.map(|(_, status)| told(status)).collect(), query))
+            ok(page(own.map(|(_, status)| status_json(status)).collect(), query))
         }
         "POST statuses/{sha}" => {
             if !repository.history.commits.contains_key(named) {
@@ -272,15 +272,15 @@ fn in_repository(
                 context: text("context", "default"),
                 description: text("description", ""),
             };
-            let value = told(&status);
+            let value = status_json(&status);
             repository.statuses.push((named.to_owned(), status));
             Ok((StatusCode::CREATED, value))
         }
-        _ => Err(breach(StatusCode::NOT_IMPLEMENTED, "described, and not played by the double")),
+        _ => Err(breach(StatusCode::NOT_IMPLEMENTED, "in the description, but not in the mock server")),
     }
 }
 
-/// A pull request as GitHub shows it: until the test merge of these two tips is made it tells of the former one.
+/// A pull request as GitHub shows it: before the test merge of its two tips is done, it shows the previous one.
 pub(super) fn pull(repository: &Repository, number: u64) -> Value {
     let Pull { head, base, is_open, merged } = &repository.pulls[&number];
     let tips = [base, head].map(|branch| repository.history.tip(branch));
@@ -300,13 +300,13 @@ pub(super) fn pull(repository: &Repository, number: u64) -> Value {
     })
 }
 
-fn shown(comment: &Comment) -> Value {
+fn comment_json(comment: &Comment) -> Value {
     let is_bot = comment.login.ends_with("[bot]");
     let user = json!({"login": comment.login, "type": if is_bot { "Bot" } else { "User" }});
     json!({"id": comment.id, "user": user, "body": comment.body})
 }
 
-fn told(status: &Status) -> Value {
+fn status_json(status: &Status) -> Value {
     let Status { state, context, description } = status;
     json!({"state": state, "context": context, "description": description, "target_url": null})
 }

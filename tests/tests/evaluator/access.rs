@@ -1,4 +1,4 @@
-//! Who is answered, and who is not.
+//! Which callers get an answer.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::stage::{Stage, report};
 
-/// Everything that is asked of it, and health, which anybody may ask for.
+/// All routes that need permission.
 const PATHS: &[(&str, &str)] = &[
     ("POST", "/v1/flows"),
     ("POST", "/v1/preview"),
@@ -23,14 +23,14 @@ const PATHS: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn nobody_is_answered_who_has_no_business_there() {
+fn every_route_answers_only_callers_with_permission() {
     let Some(mut database) = Database::here() else { return };
     let Some(mut stage) = Stage::new() else { return };
     database.resume();
     stage.start_with(&database, &[]);
     stage.becomes_ready();
 
-    // The roles as they are installed, bound to accounts of this test alone.
+    // The roles of the manifests, bound to accounts of this test.
     let home = stage.home.name().to_owned();
     let roles = fs::read_to_string(machine::root().join("manifests/evaluator/access.yaml")).unwrap();
     stage.control_plane.kubectl().apply(&roles);
@@ -78,7 +78,7 @@ fn nobody_is_answered_who_has_no_business_there() {
         assert_eq!(stage.http(None, "GET", path, None).0, 200, "{path}");
     }
 
-    // An agent speaks for the node that its pod runs on, and for no other.
+    // An agent may send the batches of the node that its pod runs on, and of no other.
     let send = |token: &str| {
         fs::write(stage.files.path().join("token"), token).unwrap();
         stage.send("one", 1, &[report()])

@@ -1,4 +1,4 @@
-//! The evaluator before the API server is there.
+//! The evaluator before the API server is reachable.
 
 use std::fs;
 use std::io;
@@ -11,7 +11,7 @@ use foretell_tests::postgres::Database;
 
 use crate::stage::{Stage, policy};
 
-/// Lets through whatever comes to a port, to another one.
+/// Forwards the connections of one port to another address.
 fn relay(listener: TcpListener, to: String) {
     thread::spawn(move || {
         for from in listener.incoming().map_while(Result::ok) {
@@ -28,13 +28,13 @@ fn relay(listener: TcpListener, to: String) {
 }
 
 #[test]
-fn before_the_api_server_is_there_it_says_so_and_then_goes_on_by_itself() {
+fn before_the_api_server_is_reachable_readyz_says_so_and_later_the_evaluator_becomes_ready() {
     let Some(mut database) = Database::here() else { return };
     let Some(mut stage) = Stage::new() else { return };
     database.resume();
     stage.apply(&policy(&["nobody"]));
 
-    // An address at which nobody listens yet.
+    // An address that refuses connections for now.
     let free = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
     let real = fs::read_to_string(stage.control_plane.kubeconfig()).unwrap();
     let (_, server) = real.split_once("https://").unwrap();
@@ -46,16 +46,16 @@ fn before_the_api_server_is_there_it_says_so_and_then_goes_on_by_itself() {
     command.arg("--token-file").arg(stage.files.path().join("token"));
     stage.start_by(command);
 
-    // Whom to trust is not published yet; health is for anybody.
+    // The CA certificates are not published yet. Everyone may read health.
     let client = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).no_proxy().build().unwrap();
-    until("it says what it waits for", || {
+    until("readyz names the missing parts", || {
         let asked = client.get(format!("https://localhost:{}/readyz", stage.port));
-        let said = stage.runtime.block_on(async { asked.send().await?.text().await });
-        let said = said.map_err(|error| error.to_string())?;
-        let is_told = said.contains("waits for its certificate: ") && said.contains("waits for pods: ");
-        if is_told && !said.contains("Postgres") { Ok(()) } else { Err(said) }
+        let reasons = stage.runtime.block_on(async { asked.send().await?.text().await });
+        let reasons = reasons.map_err(|error| error.to_string())?;
+        let names_both = reasons.contains("waiting for the certificate: ") && reasons.contains("waiting for pods: ");
+        if names_both && !reasons.contains("Postgres") { Ok(()) } else { Err(reasons) }
     });
     relay(TcpListener::bind(free).unwrap(), server.to_owned());
     stage.becomes_ready();
-    stage.status("what it was told of is judged", |status| status["observedGeneration"] == 1);
+    stage.status("the policy is judged", |status| status["observedGeneration"] == 1);
 }

@@ -1,11 +1,11 @@
-//! What is answered about policies, and about one flow, as kguardian's clients ask.
+//! Answers about policies and, in kguardian's format, about one flow.
 
 use foretell_service::contract::{PolicySummary, VerdictRow};
 use serde_json::{Value, json};
 
 use crate::stage::{Stage, TOKEN};
 
-/// Of the policy `web`, which names nobody, while `batch` and `scraper` call `web`.
+/// The policy `web` allows no caller, while `batch` and `scraper` call `web`.
 pub(crate) fn policies_are_summed_up(stage: &Stage) {
     let shop = stage.shop.name();
     let all: Vec<PolicySummary> = stage.get("/v1/policies");
@@ -58,7 +58,7 @@ pub(crate) fn one_flow_is_judged(stage: &Stage) {
     let no_port = json!({"srcIP": "10.0.0.1", "dstIP": "10.0.0.2", "protocol": "TCP"});
     let large = "x".repeat(65 * 1024);
     for (method, body, status, part) in [
-        ("POST", unknown.to_string(), 400, "source: neither an address nor the name of a pod that is known"),
+        ("POST", unknown.to_string(), 400, "source: give an address, or the namespace and name of a known pod"),
         ("POST", no_port.to_string(), 400, "dstPort"),
         ("POST", "{".to_owned(), 400, "EOF"),
         ("POST", json!({"padding": large}).to_string(), 413, ""),
@@ -69,7 +69,7 @@ pub(crate) fn one_flow_is_judged(stage: &Stage) {
     }
 }
 
-/// The rows of `web` as filters choose them: two, of `batch` and of `scraper`.
+/// The rows of `web` that filters select. There are two, of `batch` and of `scraper`.
 pub(crate) fn rows_are_filtered(stage: &Stage) {
     let shop = format!("namespace={}", stage.shop.name());
     let rows = |filters: &str| -> Vec<VerdictRow> { stage.get(&format!("/audit/verdicts?{filters}")) };
@@ -91,10 +91,14 @@ pub(crate) fn rows_are_filtered(stage: &Stage) {
     }
     let after_the_first = rows(&format!("{shop}&before_id={}", both[0].id));
     assert_eq!(after_the_first.iter().map(|row| row.id).collect::<Vec<_>>(), [both[1].id]);
-    assert!(rows("namespace=").iter().all(|row| row.policy_namespace.is_empty()), "cluster policies alone");
+    assert!(rows("namespace=").iter().all(|row| row.policy_namespace.is_empty()), "only cluster policies");
     for filter in ["direction=ingress", "verdict=Deny", "limit=many", "since=yesterday", "before_id=first"] {
         let (status, said) = stage.http(Some(TOKEN), "GET", &format!("/audit/verdicts?{filter}"), None);
         let (name, _) = filter.split_once('=').unwrap();
         assert!(status == 400 && said.contains(name), "{filter}: {status} {said}");
+    }
+    for path in ["/audit/verdicts?namespce=shop", "/v1/denials?namespce=shop", "/v1/policies?namespace=shop"] {
+        let (status, said) = stage.http(Some(TOKEN), "GET", path, None);
+        assert!(status == 400 && said.contains("query parameter"), "{path}: {status} {said}");
     }
 }

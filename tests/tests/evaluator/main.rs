@@ -1,4 +1,4 @@
-//! The evaluator with a real Postgres and a real API server. Its pods are objects alone: agents' lines are written here.
+//! The evaluator with a real Postgres and a real API server. The pods exist only as objects; the test sends the agents' batches.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::fs;
@@ -19,12 +19,12 @@ mod private;
 mod stage;
 
 #[test]
-fn what_a_policy_would_deny_is_told_and_outlives_database_and_evaluator() {
+fn what_a_policy_would_deny_is_reported_and_survives_restarts_of_database_and_evaluator() {
     let Some(mut database) = Database::here() else { return };
     let Some(mut stage) = Stage::new() else { return };
     stage.apply(&policy(&["nobody"]));
 
-    // Before there is a database it waits, and says for what; flows are not taken, so that agents keep them.
+    // Without a database it is not ready and names the reason. It refuses batches, so that agents keep them.
     stage.start(&database);
     until("the evaluator listens", || match stage.http(None, "GET", "/livez", None) {
         (200, _) => Ok(()),
@@ -32,13 +32,13 @@ fn what_a_policy_would_deny_is_told_and_outlives_database_and_evaluator() {
     });
     let (status, reasons) = stage.http(None, "GET", "/readyz", None);
     assert_eq!(status, 503);
-    assert!(reasons.contains("waits for Postgres"), "{reasons}");
+    assert!(reasons.contains("waiting for Postgres"), "{reasons}");
     let refused = stage.send("one", 1, &[report()]).unwrap_err();
     assert!(refused.is_transient() && refused.to_string().contains("503"), "{refused}");
     database.resume();
     stage.becomes_ready();
 
-    // Two callers that the policy does not name, one of them twice over: a batch that comes again counts once.
+    // Two callers that the policy does not allow. A batch that is sent twice counts once.
     let lines = [report(), stage.flow("batch", "web", 8080), stage.flow("scraper", "web", 9090)];
     let accepted = stage.send("one", 1, &lines).unwrap();
     assert_eq!(accepted, Accepted { flows: 2, reports: 1, duplicate: false });
@@ -71,7 +71,7 @@ fn what_a_policy_would_deny_is_told_and_outlives_database_and_evaluator() {
     assert_eq!(listed.0, Some(0), "{}", listed.1);
     assert!(listed.1.contains("Pod/batch") && listed.1.contains("TCP 9090"), "{}", listed.1);
 
-    // A database that goes away: nothing is taken, and nothing that was taken is lost.
+    // While the database is down no batch is accepted, and no accepted batch is lost.
     database.stop();
     let refused = stage.send("one", 2, &[stage.flow("batch", "web", 8080)]).unwrap_err();
     assert!(refused.is_transient(), "{refused}");
@@ -81,7 +81,7 @@ fn what_a_policy_would_deny_is_told_and_outlives_database_and_evaluator() {
     });
     assert!(!accepted.duplicate);
 
-    // Another process knows what this one knew, who had an address included: the pod goes while nobody looks.
+    // A new process knows what the old one knew, including the pod of an address: the pod is deleted in between.
     stage.evaluator.take().unwrap().kill();
     stage.kubectl(&["delete", "pod", "scraper", "--namespace", stage.shop.name(), "--force", "--grace-period=0"]);
     stage.start(&database);
@@ -92,13 +92,13 @@ fn what_a_policy_would_deny_is_told_and_outlives_database_and_evaluator() {
     assert_eq!(ids(&after), ids(&before), "{after:?}");
     assert!(after.iter().any(|row| row.src_pod.as_deref() == Some("scraper")), "{after:?}");
 
-    // A policy that changes is judged again, over the same traffic.
+    // A changed policy is judged again over the same traffic.
     stage.apply(&policy(&["batch", "scraper"]));
     let status = stage.status("the new generation is judged", |status| status["observedGeneration"] == 2);
     assert_eq!(status["evaluation"]["flowsWouldDeny"], 0, "{status}");
     assert_eq!(condition(&status, "Promotable"), "True");
 
-    // A change that is asked about is judged by the same engine: enforcing what names nobody.
+    // A preview of a change uses the same engine: a NetworkPolicy that allows neither caller.
     let mut enforced = policy(&["nobody"]);
     enforced["apiVersion"] = "networking.k8s.io/v1".into();
     enforced["kind"] = "NetworkPolicy".into();

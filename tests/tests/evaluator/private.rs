@@ -1,4 +1,4 @@
-//! The evaluator with a Postgres of its own.
+//! The evaluator with its private Postgres.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, chown};
@@ -14,7 +14,7 @@ use crate::stage::{Stage, policy, report};
 
 const NOBODY: u32 = 65534;
 
-/// The evaluator as a user that is not root, from a folder that this user may enter.
+/// The evaluator as a user that is not root, from a folder that this user can enter.
 fn unprivileged(stage: &Stage, folder: &Path) -> Command {
     let program = machine::built("foretell-evaluator");
     let (copy, kubeconfig, token) =
@@ -43,15 +43,15 @@ fn data(folder: &Path) -> PathBuf {
     folder.join("data")
 }
 
-/// Whether a Postgres serves this folder.
+/// Whether a Postgres runs on this folder.
 fn is_served(folder: &Path) -> bool {
     data(folder).join("data/postmaster.pid").exists()
 }
 
 #[test]
-fn without_a_database_it_keeps_one_of_its_own() {
+fn without_a_database_it_runs_a_private_postgres() {
     if programs().is_none() {
-        machine::skip("a Postgres of the evaluator's own", "it is not installed (apt-get install postgresql)");
+        machine::skip("the evaluator's private Postgres", "Postgres is not installed (apt-get install postgresql)");
         return;
     }
     let Some(mut stage) = Stage::new() else { return };
@@ -66,21 +66,21 @@ fn without_a_database_it_keeps_one_of_its_own() {
     stage.becomes_ready();
     stage.send("one", 1, &[report(), stage.flow("batch", "web", 8080)]).unwrap();
 
-    // A second one does not take the folder away from it.
+    // A second evaluator cannot use the same folder.
     let mut second = unprivileged(&stage, folder.path());
     let refused = second.args(["--listen=127.0.0.1:0", "--namespace=none"]).output().unwrap();
     let said = String::from_utf8(refused.stderr).unwrap();
     assert!(!refused.status.success() && said.contains("another evaluator uses it"), "{said}");
 
-    // Killed, it leaves its Postgres behind; the next one knows what to do, and what was taken is there.
+    // When the evaluator is killed, its Postgres keeps running. The next evaluator replaces it and has the stored data.
     stage.evaluator.take().unwrap().kill();
     assert!(is_served(folder.path()));
     stage.start_by(unprivileged(&stage, folder.path()));
     stage.becomes_ready();
     assert!(stage.send("one", 1, &[report()]).unwrap().duplicate);
-    stage.status("what was kept is judged", |status| status["evaluation"]["flowsWouldDeny"] == 1);
+    stage.status("the stored traffic is judged", |status| status["evaluation"]["flowsWouldDeny"] == 1);
 
-    // Asked to end, it leaves nothing.
+    // When the evaluator stops, its Postgres stops too.
     stage.evaluator.take().unwrap().stop();
     until("its Postgres has ended", || if is_served(folder.path()) { Err("it runs".to_owned()) } else { Ok(()) });
 }

@@ -1,4 +1,4 @@
-//! An evaluator on this machine beside a real API server.
+//! An evaluator on this machine with a real API server.
 
 use std::fs;
 use std::path::PathBuf;
@@ -22,23 +22,23 @@ use tokio::runtime::Runtime;
 /// Pods of the shop, each with the last number of its address.
 const PODS: [(&str, u8); 3] = [("web", 1), ("batch", 2), ("scraper", 3)];
 
-/// Ranges of addresses that are taken.
+/// Number of the next range of addresses.
 static RANGES: AtomicU8 = AtomicU8::new(0);
 
 pub(crate) const TOKEN: &str = "only for this test";
 
-/// An evaluator on this machine, known by a token file, with a certificate of its own making.
+/// An evaluator on this machine with a token file and a self-issued certificate.
 pub(crate) struct Stage {
     pub(crate) evaluator: Option<Running>,
-    /// Where its Secret and its ConfigMap are.
+    /// Namespace of its Secret and its ConfigMap.
     pub(crate) home: Namespace,
     pub(crate) shop: Namespace,
     pub(crate) files: TempDir,
     pub(crate) runtime: Runtime,
     pub(crate) port: u16,
-    /// Addresses of this stage alone: those of two clusters would be taken for one another's.
+    /// Each stage has its own addresses: all stages share one API server.
     pub(crate) range: u8,
-    /// The last to go: namespaces are removed by it.
+    /// Dropped last: it deletes the namespaces.
     pub(crate) control_plane: Arc<ControlPlane>,
 }
 
@@ -71,7 +71,7 @@ impl Stage {
         self.control_plane.kubectl().run(arguments)
     }
 
-    /// A pod that runs, by its status.
+    /// A pod whose status says that it runs.
     pub(crate) fn pod(&self, name: &str, ip: &str) {
         let pod = json!({
             "apiVersion": "v1",
@@ -113,12 +113,14 @@ impl Stage {
         command
             .arg(format!("--listen=127.0.0.1:{}", self.port))
             .arg(format!("--namespace={}", self.home.name()))
-            // Under the name by which this machine calls itself.
-            .arg("--service=localhost");
+            // So that the certificate is valid for this machine.
+            .arg("--service=localhost")
+            // The test's traffic is seconds old.
+            .arg("--min-window=0s");
         self.evaluator = Some(Running::start("evaluator", command));
     }
 
-    /// What clients trust, as it is published.
+    /// The CA certificates that the evaluator publishes.
     pub(crate) fn authorities(&self) -> PathBuf {
         let path = self.files.path().join("ca.crt");
         if path.exists() {
@@ -140,7 +142,7 @@ impl Stage {
         Evaluator::new(EvaluatorArgs { url, token_file, ca_file: Some(self.authorities()) })
     }
 
-    /// The command, asking this evaluator: its exit status and what it prints.
+    /// Runs `foretell` against this evaluator: its exit status and output.
     pub(crate) fn foretell(&self, arguments: &[&str]) -> (Option<i32>, String) {
         let mut command = machine::built("foretell");
         command.args(arguments).arg(format!("--evaluator=https://localhost:{}", self.port));
@@ -186,7 +188,7 @@ impl Stage {
         });
     }
 
-    /// A token of a service account of this home, for an audience; of a pod, if one is named.
+    /// A token of a service account in the home namespace, for an audience; bound to a pod, if one is given.
     pub(crate) fn token(&self, account: &str, audience: &str, pod: Option<&str>) -> String {
         let (namespace, audience) = (format!("--namespace={}", self.home.name()), format!("--audience={audience}"));
         let bound = pod.map(|pod| ["--bound-object-kind=Pod".to_owned(), format!("--bound-object-name={pod}")]);
@@ -195,14 +197,14 @@ impl Stage {
         self.kubectl(&words).trim().to_owned()
     }
 
-    /// Sends lines of the agent of n1.
+    /// Sends a batch as the agent of n1.
     pub(crate) fn send(&self, boot: &str, sequence: u64, lines: &[Value]) -> Result<Accepted, EvaluatorError> {
         let text = lines.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
         let batch = Batch { agent: "n1".to_owned(), boot: boot.to_owned(), sequence, lines: text.into_bytes() };
         self.runtime.block_on(self.client().send(&batch))
     }
 
-    /// Waits until the status of the policy `web` satisfies.
+    /// Waits until the status of the policy `web` passes a test.
     pub(crate) fn status(&self, what: &str, test: impl Fn(&Value) -> bool) -> Value {
         until(what, || {
             let get = ["get", "auditnetworkpolicies.kguardian.dev", "web", "--namespace", self.shop.name()];
@@ -211,7 +213,7 @@ impl Stage {
         })
     }
 
-    /// Three connections, as the agent at their end saw them.
+    /// Three connections, observed at their destination.
     pub(crate) fn flow(&self, src: &str, dst: &str, port: u16) -> Value {
         let now = Timestamp::now().to_string();
         let (src, dst) = (self.ip(src), self.ip(dst));
@@ -235,7 +237,7 @@ pub(crate) fn report() -> Value {
     json!({ "report": report })
 }
 
-/// Lets in whom it names.
+/// A policy of `web` that allows these callers.
 pub(crate) fn policy(callers: &[&str]) -> Value {
     let from: Vec<Value> = callers.iter().map(|name| json!({"podSelector": {"matchLabels": {"app": name}}})).collect();
     json!({

@@ -1,4 +1,4 @@
-//! Foretell in a cluster, as it is installed, with a shop whose pods talk.
+//! Foretell in a cluster, installed from its manifests, with a shop whose pods communicate.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::time::Instant;
@@ -7,16 +7,16 @@ use foretell_tests::cluster::Cluster;
 use foretell_tests::kubectl::Kubectl;
 use foretell_tests::patience::until;
 use foretell_tests::postgres::Database;
-use foretell_tests::{images, machine};
+use foretell_tests::{golden, images, machine, shop};
 use serde_json::{Value, json};
 
-use crate::asked::Asked;
-use crate::pull_request::{files_below, pull_request};
-use crate::telling::{golden, redacted, stay, tell};
+use crate::client::Client;
+use crate::output::{redacted, show, stay};
+use crate::pull_request::pull_request;
 
-mod asked;
+mod client;
+mod output;
 mod pull_request;
-mod telling;
 
 const IMAGES: [&str; 5] =
     ["foretell-capture", "foretell-demo", "foretell-evaluator", "foretell-reporter", "foretell-webhook"];
@@ -49,72 +49,73 @@ fn foretell_in_a_cluster() {
     cluster.load(&archives.each_ref().map(std::path::PathBuf::as_path));
     let kubectl = cluster.kubectl();
     install(&cluster, &mut database);
-    let asked = shop(kubectl);
-    audit(kubectl, &database, &asked);
-    drop(asked);
+    let client = deploy_shop(kubectl);
+    audit(kubectl, &database, &client);
+    drop(client);
 
-    // The database goes away for a moment; what comes meanwhile is kept by the agents.
+    // The database stops for a moment; agents keep their flows meanwhile.
     database.stop();
     database.resume();
     let comments = pull_request(&cluster, &mut database);
-    for (name, comment) in ["blocked", "mended"].into_iter().zip(comments) {
-        golden(&format!("{name}.md"), &redacted(&comment));
+    for (name, comment) in ["blocked", "fixed"].into_iter().zip(comments) {
+        golden::compare(&format!("story/{name}.md"), &redacted(&comment));
     }
     until("the API server answers again", || {
-        let asked = kubectl.attempt(&["get", "--raw=/readyz"]);
-        if asked.is_success { Ok(()) } else { Err(asked.stderr) }
+        let ended = kubectl.attempt(&["get", "--raw=/readyz"]);
+        if ended.is_success { Ok(()) } else { Err(ended.stderr) }
     });
     promote(kubectl);
-    refuse(kubectl);
+    reject_invalid(kubectl);
     stay(&cluster);
 }
 
-/// Everything, before its database is there.
+/// Installs all of Foretell, and starts its database afterwards.
 fn install(cluster: &Cluster, database: &mut Database) {
     let kubectl = cluster.kubectl();
-    tell("Foretell is installed: kubectl apply -k manifests", "");
+    show("Foretell is installed: kubectl apply -k manifests", "");
     kubectl.run(&["apply", "--kustomize", machine::root().join("manifests").to_str().unwrap()]);
     let url = format!("--from-literal=url={}", database.url());
     kubectl.run(&["create", "secret", "generic", "foretell-database", "--namespace=foretell", &url]);
-    until("the evaluator says what it waits for", || {
+    until("the evaluator reports what it waits for", || {
         let logs = kubectl.attempt(&["logs", "--namespace=foretell", "deployment/foretell-evaluator"]);
-        if logs.stdout.contains("Waits for Postgres") { Ok(()) } else { Err(format!("{logs:?}")) }
+        if logs.stdout.contains("Waiting for Postgres") { Ok(()) } else { Err(format!("{logs:?}")) }
     });
     database.resume();
-    // It becomes ready by itself. The reporter's App is made later: until then its pod waits for the Secret.
+    // It becomes ready without a restart. The Secret of the reporter's App is created later; until then its pod waits for it.
     for workload in ["deployment/foretell-evaluator", "deployment/foretell-webhook", "daemonset/foretell-capture"] {
         kubectl.run(&["rollout", "status", "--namespace=foretell", "--timeout=120s", workload]);
     }
 
-    tell("Its parts are ready", &kubectl.run(&["get", "pods", "--namespace=foretell"]));
+    show("Its parts are ready", &kubectl.run(&["get", "pods", "--namespace=foretell"]));
 }
 
-/// The shop, of which nothing is judged yet.
-fn shop(kubectl: &Kubectl) -> Asked {
-    tell("A shop is deployed, and its pods talk", "");
+/// Deploys the shop, without its audit policy.
+fn deploy_shop(kubectl: &Kubectl) -> Client {
+    show("A shop is deployed, and its pods communicate", "");
     apply(kubectl, |path| !path.ends_with(AUDITED));
     kubectl.run(&["create", "job", "settle", "--namespace=payments", "--from=cronjob/settlement"]);
-    let asked = Asked::of(kubectl);
-    // On a node's first day this takes until kubelet has given the agent the evaluator's authorities, a minute or so.
-    until("what the agent sees arrives", || {
-        let evidence = asked.get::<Value>("/v1/evidence");
+    let client = Client::of(kubectl);
+    // On a new node this takes about a minute: kubelet has to give the agent the certificate authorities of the evaluator first.
+    until("flows of the agent arrive", || {
+        let evidence = client.get::<Value>("/v1/evidence");
         if evidence["evidence"]["flows"].as_u64() > Some(0) { Ok(()) } else { Err(evidence.to_string()) }
     });
-    asked
+    client
 }
 
-/// Applies these of the files of the shop's repository.
+/// Applies the wanted files of the shop's repository.
 fn apply(kubectl: &Kubectl, is_wanted: impl Fn(&str) -> bool) {
-    let folder = machine::root().join("demo/shop/repository/base");
-    let manifests = files_below(&folder).into_iter().map(|(path, _)| path).filter(|path| !path.ends_with("README.md"));
+    let folder = shop::repository().join("base");
+    let manifests =
+        shop::files_below(&folder).into_iter().map(|(path, _)| path).filter(|path| !path.ends_with("README.md"));
     let files =
         manifests.filter(|path| is_wanted(path)).map(|path| format!("--filename={}", folder.join(path).display()));
     let words: Vec<String> = std::iter::once("apply".to_owned()).chain(files).collect();
     kubectl.run(&words.iter().map(String::as_str).collect::<Vec<_>>());
 }
 
-/// An audit policy, which forgets two callers.
-fn audit(kubectl: &Kubectl, database: &Database, asked: &Asked) {
+/// Applies an audit policy that forgets two callers.
+fn audit(kubectl: &Kubectl, database: &Database, client: &Client) {
     let since = Instant::now();
     apply(kubectl, |path| path.ends_with(AUDITED));
     until("the forgotten callers are counted", || {
@@ -123,38 +124,38 @@ fn audit(kubectl: &Kubectl, database: &Database, asked: &Asked) {
         let expected: Vec<(String, u16)> = FORGOTTEN.map(|(name, port)| (name.to_owned(), port)).to_vec();
         if found == expected { Ok(()) } else { Err(format!("{found:?} of {status}")) }
     });
-    tell(&format!("An audit policy that forgets two callers: {:.1?} later they are counted", since.elapsed()), "");
+    show(&format!("An audit policy forgets two callers: after {:.1?} its status counts them", since.elapsed()), "");
     let printed = kubectl.run(&["get", "auditnetworkpolicies.kguardian.dev", "--namespace=payments"]);
-    tell("kubectl get auditnetworkpolicies", &printed);
+    show("kubectl get auditnetworkpolicies", &printed);
     let rows = database.query(
         "SELECT DISTINCT src_namespace, dst_port FROM audit_verdicts WHERE policy_name = 'payments-ingress'
          AND verdict = 'WouldDeny' ORDER BY 1",
     );
     assert_eq!(rows, ["monitoring|9102", "payments|8443"]);
 
-    tell("foretell denials", &asked.denials());
-    assert_eq!(asked.verdicts(), FORGOTTEN.map(|(_, port)| port));
+    show("foretell denials", &client.denials());
+    assert_eq!(client.verdicts(), FORGOTTEN.map(|(_, port)| port));
 }
 
-/// As a GitOps tool does it, from a manifest that still carries the audit object's record.
+/// Promotes the policy as a GitOps tool does, from a manifest that still has the last-applied annotation of the audit policy.
 fn promote(kubectl: &Kubectl) {
     let audited =
         kubectl.json(&["get", "auditnetworkpolicies.kguardian.dev", "payments-ingress", "--namespace=payments"]);
     let record = json!({"apiVersion": "kguardian.dev/v1alpha1", "kind": "AuditNetworkPolicy",
         "metadata": {"name": "payments-ingress", "namespace": "payments"}, "spec": audited["spec"]});
-    let merged = machine::root().join("demo/shop/repository/fixed/payments/policies/payments-ingress.yaml");
+    let merged = shop::repository().join("fixed/payments/policies/payments-ingress.yaml");
     let mut promoted = kubectl.json(&["create", "--dry-run=client", "--filename", merged.to_str().unwrap()]);
     promoted["metadata"]["annotations"] =
         json!({"kubectl.kubernetes.io/last-applied-configuration": record.to_string()});
-    // Not by kubectl's own create, which puts a record of its own in this one's place.
+    // Not with `kubectl create`, which writes its own last-applied annotation.
     let all = "--raw=/apis/networking.k8s.io/v1/namespaces/payments/networkpolicies";
     let created = kubectl.attempt_with(&["create", all, "--filename=-"], &promoted.to_string());
     assert!(created.is_success, "{}", created.stderr);
     let stored = || kubectl.json(&["get", "networkpolicy", "payments-ingress", "--namespace=payments"]);
     let provenance = json!({"foretell.dev/promoted-from": "AuditNetworkPolicy/payments-ingress"});
     assert_eq!(stored()["metadata"]["annotations"], provenance);
-    tell(
-        "It is merged and applied with the audit object's record still in it: the webhook tidies it",
+    show(
+        "It is merged and applied with the last-applied annotation of the audit policy: the webhook removes it",
         &kubectl.run(&["get", "networkpolicy", "payments-ingress", "--namespace=payments", "--output=yaml"]),
     );
     let mut clean = promoted.clone();
@@ -168,8 +169,8 @@ fn promote(kubectl: &Kubectl) {
     assert_eq!(apply(), apply(), "a second apply changes nothing");
 }
 
-/// In the words for a `NetworkPolicy`.
-fn refuse(kubectl: &Kubectl) {
+/// Invalid objects are rejected, with the messages for a `NetworkPolicy`.
+fn reject_invalid(kubectl: &Kubectl) {
     let with_bad_cidr = |api_version: &str, kind: &str| {
         let policy = json!({
             "apiVersion": api_version,
@@ -185,12 +186,12 @@ fn refuse(kubectl: &Kubectl) {
         with_bad_cidr("kguardian.dev/v1alpha1", "AuditNetworkPolicy"),
         with_bad_cidr("networking.k8s.io/v1", "NetworkPolicy"),
     );
-    tell(
-        "A bad CIDR is refused in the API server's words",
+    show(
+        "A bad CIDR is rejected with the API server's message",
         &with_bad_cidr("kguardian.dev/v1alpha1", "AuditNetworkPolicy"),
     );
     let scale = ["scale", "deployment", "foretell-evaluator", "--namespace=foretell", "--replicas=2"];
     let scaled = kubectl.attempt(&scale);
     assert!(!scaled.is_success && scaled.stderr.contains("window"), "{}", scaled.stderr);
-    tell("A second evaluator is refused", &scaled.stderr);
+    show("A second evaluator is rejected", &scaled.stderr);
 }

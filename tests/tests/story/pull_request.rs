@@ -1,34 +1,31 @@
-//! GitHub, outside of the cluster, and a pull request there.
+//! A mock GitHub server outside the cluster, and a pull request there.
 
-use std::fs;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
 use std::sync::Arc;
 
 use data_encoding::BASE64;
 use foretell_service::kubernetes::use_one_tls_provider;
 use foretell_tests::cluster::Cluster;
 use foretell_tests::github::{APP_ID, Delivery, GitHub, Signature, WEBHOOK_SECRET};
-use foretell_tests::machine;
 use foretell_tests::patience::until;
 use foretell_tests::postgres::Database;
+use foretell_tests::shop;
 
-use crate::telling::tell;
+use crate::output::show;
 
-/// Where GitHub is.
+/// The address of the mock GitHub server.
 const GITHUB: &str = "203.0.113.20:8080";
 
-/// A pull request that promotes the policy, and a push that mends it, while the database and the API server go away and come
-/// back: the comment after each.
+/// A pull request that promotes the policy, and a push that fixes it while the database and the API server are stopped and started
+/// again. Returns the comment after each.
 pub(crate) fn pull_request(cluster: &Cluster, database: &mut Database) -> [String; 2] {
-    let (kubectl, runtime, root) = (cluster.kubectl(), cluster.runtime_outside(), machine::root());
+    let (kubectl, runtime) = (cluster.kubectl(), cluster.runtime_outside());
     use_one_tls_provider();
     let github = runtime.block_on(runtime.spawn(GitHub::start_at(GITHUB))).unwrap();
-    let shop = github.repository("acme", "shop");
-    let demo = root.join("demo/shop/repository");
-    let files = files_below(&demo.join("base"));
+    let repository = github.repository("acme", "shop");
+    let files = shop::files_below(&shop::repository().join("base"));
     let files: Vec<_> = files.iter().map(|(path, text)| (path.as_str(), Some(text.as_str()))).collect();
-    shop.commit("main", None, &files);
+    repository.commit("main", None, &files);
 
     let (key, secret) = (github.private_key(), WEBHOOK_SECRET);
     let (key, secret) =
@@ -41,12 +38,12 @@ pub(crate) fn pull_request(cluster: &Cluster, database: &mut Database) -> [Strin
     kubectl.run(&["rollout", "status", "--namespace=foretell", "--timeout=120s", "deployment/foretell-reporter"]);
 
     let promoted = "payments/policies/payments-ingress.yaml";
-    let text = |step: &str| fs::read_to_string(demo.join(step).join(promoted)).unwrap();
+    let text = |step: &str| shop::text(&shop::repository().join(step).join(promoted));
     let audited = "payments/policies/payments-ingress.audit.yaml";
-    shop.commit("promote", Some("main"), &[(audited, None), (promoted, Some(&text("promote")))]);
-    let number = shop.open("promote", "main");
+    repository.commit("promote", Some("main"), &[(audited, None), (promoted, Some(&text("promote")))]);
+    let number = repository.open("promote", "main");
 
-    // As GitHub reaches it: by its name, through whatever leads to it, here to its pod.
+    // As GitHub reaches the reporter: by its name, here resolved to its pod.
     let pod =
         kubectl.json(&["get", "pods", "--namespace=foretell", "--selector=app.kubernetes.io/name=foretell-reporter"]);
     let ip: IpAddr = pod["items"][0]["status"]["podIP"].as_str().unwrap().parse().unwrap();
@@ -60,7 +57,7 @@ pub(crate) fn pull_request(cluster: &Cluster, database: &mut Database) -> [Strin
         .unwrap();
     let github = Arc::new(github);
     let deliver = |id: &str, action: &str| {
-        let payload = shop.payload(number, action);
+        let payload = repository.payload(number, action);
         let delivery = Delivery { id: id.to_owned(), event: "pull_request".to_owned(), payload };
         let (github, client) = (Arc::clone(&github), client.clone());
         let delivered = runtime.spawn(async move {
@@ -70,50 +67,33 @@ pub(crate) fn pull_request(cluster: &Cluster, database: &mut Database) -> [Strin
         assert_eq!(runtime.block_on(delivered).unwrap(), 202);
     };
     let answered = |state: &str| {
-        let sha = shop.tip("promote");
+        let sha = repository.tip("promote");
         until(&format!("the pull request's status is {state}"), || {
-            let last = shop.statuses(&sha).pop();
+            let last = repository.statuses(&sha).pop();
             if last.as_ref().is_some_and(|last| last.state == state) { Ok(()) } else { Err(format!("{last:?}")) }
         });
-        let comments = shop.comments(number);
+        let comments = repository.comments(number);
         let [comment] = &comments[..] else { panic!("one comment, not {comments:#?}") };
         comment.clone()
     };
     deliver("d-1", "opened");
     let blocked = answered("failure");
-    tell("The pull request is answered, and its status is failure", &blocked.body);
+    show("The pull request gets a comment, and its status is failure", &blocked.body);
     for caller in ["`Deployment/prometheus`", "`CronJob/settlement`"] {
         assert!(blocked.body.contains(caller), "{caller} is missing in\n{}", blocked.body);
     }
 
     database.stop();
     cluster.kill_api_server();
-    shop.commit("promote", None, &[(promoted, Some(&text("fixed")))]);
+    repository.commit("promote", None, &[(promoted, Some(&text("fixed")))]);
     deliver("d-2", "synchronize");
     database.resume();
-    let mended = answered("success");
-    tell(
-        "A push mends it: the same comment, and the status is success, though database and API server were away",
-        &mended.body,
+    let fixed = answered("success");
+    show(
+        "A push fixes it: the same comment, and the status is success, although the database and the API server were stopped",
+        &fixed.body,
     );
-    assert_eq!((mended.id, mended.edits), (blocked.id, 1));
+    assert_eq!((fixed.id, fixed.edits), (blocked.id, 1));
     github.assert_clean();
-    [blocked.body, mended.body]
-}
-
-/// The files below a folder, by their paths from there.
-pub(crate) fn files_below(folder: &Path) -> Vec<(String, String)> {
-    let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
-    while let Some(next) = folders.pop() {
-        for path in fs::read_dir(&next).unwrap().map(|entry| entry.unwrap().path()) {
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                let name = path.strip_prefix(folder).unwrap().display().to_string();
-                found.push((name, fs::read_to_string(&path).unwrap()));
-            }
-        }
-    }
-    found.sort();
-    found
+    [blocked.body, fixed.body]
 }

@@ -1,4 +1,4 @@
-//! Who is answered. What the API server asks is open, as it shows no certificate to webhooks; metrics are not.
+//! Access to the webhook. Admission requests need no token, because API servers do not authenticate to webhooks; metrics do.
 
 use std::net::TcpStream;
 
@@ -6,10 +6,10 @@ use data_encoding::BASE64;
 use foretell_tests::patience::until;
 use tokio::runtime::Runtime;
 
-use crate::stage::{Webhook, installed};
+use crate::setup::{Webhook, installed};
 
 #[test]
-fn metrics_are_for_whoever_may_read_them() {
+fn metrics_need_a_token_with_the_role() {
     let Some(control_plane) = installed() else { return };
     let kubectl = control_plane.kubectl();
     let webhook = Webhook::start(kubectl);
@@ -43,10 +43,10 @@ fn metrics_are_for_whoever_may_read_them() {
     });
     for (who, token, expected) in [
         ("without a token", None, 401),
-        ("with no token at all", Some("nonsense".to_owned()), 401),
+        ("with an invalid token", Some("nonsense".to_owned()), 401),
         ("with a token for another audience", Some(token("reader", "elsewhere")), 401),
         ("without a role", Some(token("nobody", "foretell-webhook")), 403),
-        ("by whom the role is for", Some(token("reader", "foretell-webhook")), 200),
+        ("with the role", Some(token("reader", "foretell-webhook")), 200),
     ] {
         assert_eq!(status("/metrics", token.as_deref()), expected, "{who}");
     }

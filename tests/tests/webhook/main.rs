@@ -1,5 +1,5 @@
-//! The webhook, called by a real API server: by the Service of its manifests, over TLS that the webhook made itself and told
-//! the API server to trust, with the rights that the manifests give and no others.
+//! The webhook, called by a real API server: through the Service of its manifests, with a certificate that the webhook created and
+//! the API server trusts, and with the rights of the manifests only.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 use foretell_tests::kubectl::Kubectl;
@@ -7,17 +7,17 @@ use foretell_tests::machine::root;
 use foretell_tests::patience::until;
 use serde_json::{Value, json};
 
-use crate::stage::{CONFIGURATIONS, Proxy, Webhook, admitted, audit, create, enforced, installed};
+use crate::setup::{CONFIGURATIONS, Proxy, Webhook, admitted, audit, create, enforced, installed};
 
 mod access;
-mod stage;
-mod words;
+mod messages;
+mod setup;
 
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 const PROMOTED_FROM: &str = "foretell.dev/promoted-from";
 
 #[test]
-fn nothing_that_was_not_asked_for_is_held_up() {
+fn valid_policies_and_deletions_are_not_held_up() {
     let Some((control_plane, webhook)) = admitted() else { return };
     let kubectl = control_plane.kubectl();
     let spec = json!({"podSelector": {}, "ingress": [{"from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}]});
@@ -44,13 +44,13 @@ fn nothing_that_was_not_asked_for_is_held_up() {
     let (dry, real) = (kubectl.attempt_with(&dry, &refused.to_string()), create(kubectl, &refused));
     assert_eq!((dry.is_success, &dry.stderr), (false, &real.stderr));
 
-    // Who deletes asks nobody, so it can be done without the webhook.
+    // A deletion is not sent to the webhook, so it works without it.
     drop(webhook);
     kubectl.run(&["delete", "auditnetworkpolicies.kguardian.dev", "--namespace=shop", "--all"]);
 }
 
 #[test]
-fn a_second_evaluator_is_refused() {
+fn a_second_evaluator_is_rejected() {
     let Some((control_plane, _webhook)) = admitted() else { return };
     let kubectl = control_plane.kubectl();
     let workload = |kind: &str, replicas: i32| {
@@ -77,7 +77,7 @@ fn a_second_evaluator_is_refused() {
     kubectl.run(&["scale", "--namespace=foretell", "deployment/many", "--replicas=3"]);
 }
 
-/// A NetworkPolicy made out of a copy of the audit policy that is in the cluster.
+/// A NetworkPolicy copied from the audit policy in the cluster.
 fn promoted(kubectl: &Kubectl, name: &str) -> Value {
     let audited = kubectl.json(&["get", "auditnetworkpolicies.kguardian.dev", "web", "--namespace=shop"]);
     let record = &audited["metadata"]["annotations"][LAST_APPLIED];
@@ -88,7 +88,7 @@ fn promoted(kubectl: &Kubectl, name: &str) -> Value {
 }
 
 #[test]
-fn a_promotion_leaves_the_audit_policys_record_behind() {
+fn a_promotion_loses_the_annotation_of_the_audit_policy() {
     let Some((control_plane, _webhook)) = admitted() else { return };
     let kubectl = control_plane.kubectl();
     let spec = json!({"podSelector": {}, "ingress": [{"ports": [{"port": 80}]}]});
@@ -108,7 +108,7 @@ fn a_promotion_leaves_the_audit_policys_record_behind() {
         ended.stdout
     };
 
-    // As clients other than kubectl do it: kubectl puts a record of its own in this one's place, as is shown below.
+    // As clients other than kubectl do it. kubectl writes its own last-applied annotation, as below.
     let all = "--raw=/apis/networking.k8s.io/v1/namespaces/shop/networkpolicies";
     succeeds(&["create", all, "--filename=-"], &promoted(kubectl, "created"));
     assert_tidy("created");
@@ -141,7 +141,7 @@ fn a_promotion_leaves_the_audit_policys_record_behind() {
 }
 
 #[test]
-fn it_waits_for_what_is_not_there_yet_and_goes_on_by_itself() {
+fn it_waits_for_missing_objects_and_continues_without_a_restart() {
     let Some(control_plane) = installed() else { return };
     let kubectl = control_plane.kubectl();
     let manifests = root().join("manifests/webhook");
@@ -150,9 +150,9 @@ fn it_waits_for_what_is_not_there_yet_and_goes_on_by_itself() {
     kubectl.run(&["delete", "--filename", manifests.join("secret.yaml").to_str().unwrap()]);
 
     let webhook = Webhook::start(kubectl);
-    webhook.wait_until_it_says("Waits for its certificate: Secret foretell/foretell-webhook-tls: ");
+    webhook.wait_until_it_says("Waiting for the certificate: Secret foretell/foretell-webhook-tls: ");
     apply("secret.yaml");
-    webhook.wait_until_it_says("Waits for its webhook configurations: no webhook configuration named foretell");
+    webhook.wait_until_it_says("Waiting for its webhook configurations: no webhook configuration named foretell");
     apply("configurations.yaml");
     webhook.wait_until_it_says("Has its webhook configurations");
     for configuration in CONFIGURATIONS {
@@ -164,7 +164,7 @@ fn it_waits_for_what_is_not_there_yet_and_goes_on_by_itself() {
 }
 
 #[test]
-fn another_certificate_takes_the_place_of_one_that_is_lost_while_it_runs() {
+fn a_certificate_that_is_deleted_is_replaced() {
     let Some((control_plane, webhook)) = admitted() else { return };
     let kubectl = control_plane.kubectl();
     let bundles = || {
@@ -175,16 +175,16 @@ fn another_certificate_takes_the_place_of_one_that_is_lost_while_it_runs() {
     let former = bundles();
     let patch = r#"[{"op": "remove", "path": "/data"}]"#;
     kubectl.run(&["patch", "secret", "--namespace=foretell", "foretell-webhook-tls", "--type=json", "--patch", patch]);
-    // The Secret is looked at once a minute.
-    until("another certificate is shown", || {
-        let shown = webhook.said().matches("Shows the certificate of the Secret").count();
-        if shown == 2 { Ok(()) } else { Err(webhook.said()) }
+    // The webhook reads the Secret once a minute.
+    until("the webhook uses another certificate", || {
+        let shown = webhook.output().matches("Shows the certificate of the Secret").count();
+        if shown == 2 { Ok(()) } else { Err(webhook.output()) }
     });
     let renewed = bundles();
     assert!(renewed[0] == renewed[1] && renewed != former, "{former:?}\n{renewed:?}");
     let spec = json!({"podSelector": {}, "ingress": [{"from": [{}]}]});
     until("the API server trusts it", || {
-        let said = create(kubectl, &audit("AuditNetworkPolicy", &spec)).stderr;
-        if said.contains("must specify a peer") { Ok(()) } else { Err(said) }
+        let message = create(kubectl, &audit("AuditNetworkPolicy", &spec)).stderr;
+        if message.contains("must specify a peer") { Ok(()) } else { Err(message) }
     });
 }

@@ -1,23 +1,23 @@
-//! From the files of two revisions to entries: what each document is, and at which of the revisions it stands.
+//! Reads the files of two revisions as entries, one for each document, with the revisions that contain it.
 
 use memchr::memmem;
 use serde_json::Value;
 
 use crate::change::revisions::{ChangeBuilder, ChartFile, NotJudged, Place, RENDER_TO_JUDGE, Undecided, Versions};
-use crate::manifest::documents as manifest;
-use crate::manifest::documents::{Document, POLICY_KINDS};
+use crate::manifest::documents::{Document, documents};
+use crate::manifest::kinds::{self, POLICY_KINDS};
 use crate::resource::object::fault::{FieldError, ObjectError};
 use crate::resource::object::origin::Origin;
 use crate::resource::object::{Kind, Object};
 use crate::resource::{admin, read};
 
-/// Larger files are not parsed. Manifests of whole clusters in one file have a few megabytes.
+/// Largest size in bytes of a file that is parsed. All manifests of a cluster in one file have a few megabytes.
 const MAX_SIZE: usize = 16 << 20;
 
-/// Place of what `--render` printed.
+/// The file name in places of documents that `--render` printed.
 const RENDERED: &str = "(rendered)";
 
-/// A document, at one revision or at both.
+/// A document at one revision, or an unchanged one at both.
 #[derive(Debug)]
 pub(super) struct DocumentEntry {
     pub(super) key: DocumentKey,
@@ -26,17 +26,17 @@ pub(super) struct DocumentEntry {
     pub(super) reading: ReadDocument,
 }
 
-/// What makes two documents the same thing.
+/// The identity of a document. Documents with equal keys describe the same object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct DocumentKey {
-    /// Only of what is not read: a NetworkPolicy of Calico's is not one of Kubernetes.
+    /// API group, only for kinds that are not read: a NetworkPolicy of Calico is not one of Kubernetes.
     pub(super) group: String,
     pub(super) kind: String,
     pub(super) namespace: String,
     pub(super) name: String,
 }
 
-/// The revisions at which an entry stands.
+/// The revisions that contain an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Revisions {
     Base,
@@ -44,31 +44,31 @@ pub(super) enum Revisions {
     Both,
 }
 
-/// What became of a document.
+/// The content of a document.
 #[derive(Debug)]
 pub(super) enum ReadDocument {
     Object(Object),
-    /// Of a kind that is read, and not valid.
+    /// An invalid object of a kind that is read.
     Refused {
         error: ObjectError,
         raw: Value,
     },
-    /// A policy of somebody else's engine.
+    /// A policy of another engine, such as Calico's.
     OtherPolicy(Value),
-    /// What makes manifests out of others: a kustomization, a Helm release, an Argo CD Application.
+    /// An object that generates manifests: a kustomization, a Helm release, an Argo CD Application.
     Generator {
         raw: Value,
         names_policy: bool,
     },
 }
 
-/// Why a file cannot be read as it stands.
+/// Why a file cannot be read.
 struct Unreadable {
     what: String,
     fault: Fault,
 }
 
-/// What is to be done about it.
+/// The kind of problem, which decides how to fix it.
 enum Fault {
     Broken,
     Template,
@@ -76,7 +76,7 @@ enum Fault {
 }
 
 impl ChangeBuilder {
-    /// Takes a file in. `path` is relative to the root of the tree, with `/`.
+    /// Adds a file. `path` is relative to the root of the tree, with `/`.
     pub fn file(&mut self, path: &str, versions: Versions<'_>) {
         if base_name(path) == "Chart.yaml" {
             self.charts.insert(folder(path).to_owned());
@@ -90,21 +90,22 @@ impl ChangeBuilder {
             Versions::Changed { base, merged } => self.changed(path, base, merged),
             Versions::TooLarge => self.undecided.push(Undecided {
                 places: vec![path.to_owned()],
-                what: "the change touches a file that is too large to be read".to_owned(),
+                what: "the change touches a file that is too large to read".to_owned(),
                 fix: "split it, or leave it out with --path".to_owned(),
             }),
         }
     }
 
-    /// Takes in what a command printed at the two revisions, all of which must be readable.
+    /// Adds the output of a `--render` command at the two revisions. If a document of it cannot be read, the change is
+    /// undecided.
     pub fn rendered(&mut self, base: &[u8], merged: &[u8]) {
         for (text, side, revision) in [(base, Revisions::Base, "base"), (merged, Revisions::Merged, "merged")] {
             match self.read(RENDERED, text, side) {
                 Ok(entries) => self.entries.extend(entries),
                 Err(unreadable) => self.undecided.push(Undecided {
                     places: vec![RENDERED.to_owned()],
-                    what: format!("what was printed at the {revision} revision cannot be read: {}", unreadable.what),
-                    fix: "let the command of --render print manifests and nothing else".to_owned(),
+                    what: format!("the output at the {revision} revision {}", unreadable.what),
+                    fix: "make sure that the command of --render prints only manifests".to_owned(),
                 }),
             }
         }
@@ -117,41 +118,41 @@ impl ChangeBuilder {
                 return self.changed_without_objects(path, base, merged);
             }
             (Ok(at_base), Ok(at_merged)) => return self.entries.extend(at_base.into_iter().chain(at_merged)),
-            // What is to be merged is what the reader can fix.
+            // Prefer the error of the merged tree, which the author of the change can fix.
             (_, Err(error)) | (Err(error), _) => error,
         };
         let texts = [base, merged].into_iter().flatten();
         let texts: Vec<_> = texts.map(String::from_utf8_lossy).collect();
-        if texts.iter().any(|text| manifest::seems_to_hold_policy(text)) {
-            let what = format!("the change touches a file that seems to hold a policy and {}", error.what);
+        if texts.iter().any(|text| kinds::seems_to_hold_policy(text)) {
+            let what = format!("the change touches a file that seems to contain a policy and {}", error.what);
             self.undecided.push(Undecided { places: vec![path.to_owned()], what, fix: error.fix(path) });
-        } else if path.contains("templates/") || texts.iter().any(|text| manifest::may_hold_objects(text.as_bytes())) {
+        } else if path.contains("templates/") || texts.iter().any(|text| kinds::may_hold_objects(text.as_bytes())) {
             let why = format!("{}; {RENDER_TO_JUDGE}", error.what);
             self.not_judged.push(NotJudged { file: path.to_owned(), why });
         }
     }
 
-    /// It matters only where it may be one of a chart's own files.
+    /// A changed file without objects matters only if it may be a file of a Helm chart.
     fn changed_without_objects(&mut self, path: &str, base: Option<&[u8]>, merged: Option<&[u8]>) {
         if !is_chart_file(path) {
             return;
         }
         let texts: Vec<_> = [base, merged].map(|text| text.map(String::from_utf8_lossy)).into_iter().collect();
-        let parsed: Vec<_> = texts.iter().map(|text| text.as_deref().map(manifest::documents)).collect();
+        let parsed: Vec<_> = texts.iter().map(|text| text.as_deref().map(documents)).collect();
         if parsed[0] != parsed[1] {
-            let names_policy = texts.iter().flatten().any(|text| manifest::seems_to_hold_policy(text));
+            let names_policy = texts.iter().flatten().any(|text| kinds::seems_to_hold_policy(text));
             self.chart_files.push(ChartFile { path: path.to_owned(), names_policy });
         }
     }
 
-    /// The entries of a file as a whole: where one of its documents cannot be read, the others are not half-judged.
+    /// The entries of a file. If one of its documents cannot be read, none is used, so that no file is judged in part.
     fn read(&self, path: &str, text: &[u8], side: Revisions) -> Result<Vec<DocumentEntry>, Unreadable> {
         let unreadable = |what: String, fault| Unreadable { what, fault };
         if is_template_name(path) {
             return Err(Unreadable::template());
         }
         let has_placeholders = ["{{", "${"].iter().any(|mark| memmem::find(text, mark.as_bytes()).is_some());
-        if !is_kustomization(path) && !has_placeholders && !manifest::may_hold_objects(text) {
+        if !is_kustomization(path) && !has_placeholders && !kinds::may_hold_objects(text) {
             return Ok(Vec::new());
         }
         if text.len() > MAX_SIZE && path != RENDERED {
@@ -159,14 +160,16 @@ impl ChangeBuilder {
         }
         let text = str::from_utf8(text).map_err(|_| unreadable("is not UTF-8".to_owned(), Fault::Broken))?;
         let mut entries = Vec::new();
-        for Document { number, item, value } in manifest::documents(text) {
+        for Document { number, item, value } in documents(text) {
             let value = value.map_err(|error| {
-                // What a template fills in is no YAML until then.
+                // A template is not YAML before it is rendered.
                 if text.contains("{{") || text.contains("{%") {
-                    let what = format!("cannot be read as it stands, being a template (document {number}, {error})");
+                    let what = format!(
+                        "is a template, which cannot be read before it is rendered (document {number}, {error})"
+                    );
                     unreadable(what, Fault::Template)
                 } else {
-                    unreadable(format!("cannot be read as a whole: document {number}, {error}"), Fault::Broken)
+                    unreadable(format!("cannot be read: document {number}, {error}"), Fault::Broken)
                 }
             })?;
             if has_placeholders && is_filled_in_later(&value) {
@@ -181,7 +184,7 @@ impl ChangeBuilder {
 
 impl Unreadable {
     fn template() -> Self {
-        Self { what: "cannot be read as it stands, being a template".to_owned(), fault: Fault::Template }
+        Self { what: "is a template, which cannot be read before it is rendered".to_owned(), fault: Fault::Template }
     }
 
     fn fix(&self, path: &str) -> String {
@@ -190,13 +193,13 @@ impl Unreadable {
             Fault::TooLarge => "split it".to_owned(),
             Fault::Template => {
                 let chart = path.split_once("templates/").map(|(chart, _)| shown(chart.trim_end_matches('/')));
-                render_mend(&chart.map_or("COMMAND".to_owned(), |chart| format!("helm template {chart}")))
+                render_fix(&chart.map_or("COMMAND".to_owned(), |chart| format!("helm template {chart}")))
             }
         }
     }
 }
 
-/// What a document is; `None`: nothing that matters here.
+/// The entry of a document. `None`: it is of a kind that does not matter here.
 fn entry(origin: &Origin, place: Place, side: Revisions, value: Value) -> Option<DocumentEntry> {
     let text = |path: &str| value.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (api_version, kind) = (text("/apiVersion"), text("/kind"));
@@ -212,9 +215,9 @@ fn entry(origin: &Origin, place: Place, side: Revisions, value: Value) -> Option
         ["", "networking.k8s.io", "extensions", "kguardian.dev", "foretell.dev", admin::GROUP].contains(&group);
 
     if is_generator(group, &kind) || is_kustomization(&place.file) {
-        // A thing of its file: two kustomizations have nothing to do with each other.
+        // The place is part of the identity: kustomizations in different files are different objects.
         let key = DocumentKey { name: format!("{} {}", place.file, place.item), ..key(group) };
-        let (raw, names_policy) = (without_images(&value), manifest::names_policy(&value));
+        let (raw, names_policy) = (without_images(&value), kinds::names_policy(&value));
         return Some(DocumentEntry { key, place, side, reading: ReadDocument::Generator { raw, names_policy } });
     }
     if kind.ends_with("NetworkPolicy") && !is_ours {
@@ -228,8 +231,7 @@ fn entry(origin: &Origin, place: Place, side: Revisions, value: Value) -> Option
             (key, ReadDocument::Object(object))
         }
         Ok(None) if is_ours && POLICY_KINDS.contains(&kind.as_str()) => {
-            let problem =
-                format!("`{api_version}` is not a version of {kind} that is read; check it against the documentation");
+            let problem = format!("`{api_version}` is not a known version of {kind}: check the apiVersion");
             let error = ObjectError {
                 object: format!("{kind} {}", text("/metadata/name")),
                 faults: vec![FieldError::new("apiVersion", problem)],
@@ -242,7 +244,7 @@ fn entry(origin: &Origin, place: Place, side: Revisions, value: Value) -> Option
     Some(DocumentEntry { key, place, side, reading })
 }
 
-/// Where a refused object would be, had it been read.
+/// Sets the namespace that an invalid object would have if it were valid.
 fn in_namespace(mut key: DocumentKey, origin: &Origin) -> DocumentKey {
     if Kind::ALL.into_iter().any(|kind| kind.name() == key.kind && !kind.is_namespaced()) {
         key.namespace.clear();
@@ -263,7 +265,7 @@ fn is_generator(group: &str, kind: &str) -> bool {
     }
 }
 
-/// An image bumped in a kustomization is no change, and what it is called is nobody's business.
+/// A generator without its images and metadata, which do not affect policies.
 fn without_images(value: &Value) -> Value {
     let mut value = value.clone();
     if let Value::Object(fields) = &mut value {
@@ -273,7 +275,7 @@ fn without_images(value: &Value) -> Value {
     value
 }
 
-/// Whether what an object is, or what a policy says, is filled in by a template or by Flux before it is applied.
+/// Whether a template or Flux fills in the identity of an object, its labels or a policy's spec before it is applied.
 fn is_filled_in_later(value: &Value) -> bool {
     let kind = value.get("kind").and_then(Value::as_str).unwrap_or_default();
     let paths: &[&str] = if POLICY_KINDS.contains(&kind) {
@@ -288,23 +290,23 @@ fn is_filled_in_later(value: &Value) -> bool {
             "/spec/selector",
         ]
     };
-    paths.iter().filter_map(|path| value.pointer(path)).any(holds_placeholder)
+    paths.iter().filter_map(|path| value.pointer(path)).any(has_placeholder)
 }
 
-fn holds_placeholder(value: &Value) -> bool {
+fn has_placeholder(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains("{{") || text.contains("${"),
-        Value::Array(elements) => elements.iter().any(holds_placeholder),
-        Value::Object(fields) => fields.iter().any(|(key, value)| key.contains("{{") || holds_placeholder(value)),
+        Value::Array(elements) => elements.iter().any(has_placeholder),
+        Value::Object(fields) => fields.iter().any(|(key, value)| key.contains("{{") || has_placeholder(value)),
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 
-pub(super) fn render_mend(command: &str) -> String {
+pub(super) fn render_fix(command: &str) -> String {
     format!("render it: --render '{command}'")
 }
 
-/// A folder as a person names it.
+/// A folder for display; the root is `.`.
 pub(super) fn shown(folder: &str) -> &str {
     if folder.is_empty() { "." } else { folder }
 }

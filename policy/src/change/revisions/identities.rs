@@ -1,4 +1,4 @@
-//! From entries to the change: which identities it touches, and whether all places of such an identity agree.
+//! Compares the entries of two revisions: which identities the change touches, and whether all places of an identity agree.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,14 +7,14 @@ use crate::change::revisions::{Change, NotJudged, RENDER_TO_JUDGE, Sourced, Unde
 use crate::resource::object::fault::ObjectError;
 use crate::resource::object::{Object, cidrs};
 
-/// The places of one identity.
+/// All places of one identity, at the two revisions.
 #[derive(Default)]
 struct ObjectPlaces<'a> {
     base: Vec<ComparableEntry<'a>>,
     merged: Vec<ComparableEntry<'a>>,
 }
 
-/// An entry and, in a form that compares, what is read of it.
+/// An entry, with its relevant fields as text that can be compared.
 #[derive(Clone)]
 struct ComparableEntry<'a> {
     entry: &'a DocumentEntry,
@@ -29,7 +29,7 @@ pub(super) fn compare(entries: &[DocumentEntry]) -> Change {
     }
     let mut change = Change::default();
     for (key, entries) in by_key {
-        // Most objects of most repositories: nothing to compare.
+        // The most frequent case, an unchanged object in a single place: there is nothing to compare.
         if let [DocumentEntry { side: Revisions::Both, place, reading: ReadDocument::Object(object), .. }] = entries[..]
         {
             let sourced = Sourced { object: object.clone(), place: place.clone() };
@@ -56,13 +56,13 @@ impl<'a> ObjectPlaces<'a> {
     fn of(entries: &[&'a DocumentEntry]) -> Self {
         let mut identity = Self::default();
         for entry in entries {
-            let held = ComparableEntry { entry, relevant_fields: relevant_fields(&entry.reading) };
+            let comparable = ComparableEntry { entry, relevant_fields: relevant_fields(&entry.reading) };
             match entry.side {
-                Revisions::Base => identity.base.push(held),
-                Revisions::Merged => identity.merged.push(held),
+                Revisions::Base => identity.base.push(comparable),
+                Revisions::Merged => identity.merged.push(comparable),
                 Revisions::Both => {
-                    identity.base.push(held.clone());
-                    identity.merged.push(held);
+                    identity.base.push(comparable.clone());
+                    identity.merged.push(comparable);
                 }
             }
         }
@@ -71,19 +71,20 @@ impl<'a> ObjectPlaces<'a> {
         identity
     }
 
-    /// Whether the change touches what is read of it in any place. A move touches nothing: the files that lose it hold it no
-    /// more, those that gain it did not hold it before, and what they lose is what they gain.
+    /// Whether the change touches its relevant fields in any place. Moving an object to another file does not touch it: the
+    /// files that lose it do not contain it afterwards, those that gain it did not contain it before, and the relevant fields
+    /// are the same.
     fn is_touched(&self) -> bool {
         let (lost, gained) = (rest(&self.base, &self.merged), rest(&self.merged, &self.base));
         let (base_files, merged_files) = (files(&self.base), files(&self.merged));
-        let substances = |held: &[&ComparableEntry<'_>]| {
-            let mut substances: Vec<_> = held.iter().map(|held| held.relevant_fields.clone()).collect();
-            substances.sort();
-            substances
+        let sorted_fields = |entries: &[&ComparableEntry<'_>]| {
+            let mut fields: Vec<_> = entries.iter().map(|entry| entry.relevant_fields.clone()).collect();
+            fields.sort();
+            fields
         };
-        let is_move = lost.iter().all(|held| !merged_files.contains(held.file()))
-            && gained.iter().all(|held| !base_files.contains(held.file()))
-            && substances(&lost) == substances(&gained);
+        let is_move = lost.iter().all(|comparable| !merged_files.contains(comparable.file()))
+            && gained.iter().all(|comparable| !base_files.contains(comparable.file()))
+            && sorted_fields(&lost) == sorted_fields(&gained);
         !is_move
     }
 }
@@ -105,7 +106,7 @@ impl<'a> ComparableEntry<'a> {
     }
 }
 
-/// What is read of a document. That of another kind of reading is never equal.
+/// The relevant fields of a document. Those of different variants are never equal.
 fn relevant_fields(reading: &ReadDocument) -> String {
     let (kind, value) = match reading {
         ReadDocument::Object(object) => ("object", &object.relevant_fields()),
@@ -115,18 +116,18 @@ fn relevant_fields(reading: &ReadDocument) -> String {
     format!("{kind} {value}")
 }
 
-fn files<'a>(held: &[ComparableEntry<'a>]) -> BTreeSet<&'a str> {
-    held.iter().map(ComparableEntry::file).collect()
+fn files<'a>(entries: &[ComparableEntry<'a>]) -> BTreeSet<&'a str> {
+    entries.iter().map(ComparableEntry::file).collect()
 }
 
-/// Those of `from` that `other` does not hold in the same file with the same relevant_fields, each as often as it is lacking.
+/// The entries of `from` that are missing from `other`: it has fewer entries with the same file and the same relevant fields.
 fn rest<'a, 'b>(from: &'b [ComparableEntry<'a>], other: &[ComparableEntry<'_>]) -> Vec<&'b ComparableEntry<'a>> {
-    let mut held: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for there in other {
-        *held.entry((there.file(), &there.relevant_fields)).or_default() += 1;
+        *counts.entry((there.file(), &there.relevant_fields)).or_default() += 1;
     }
     from.iter()
-        .filter(|here| match held.get_mut(&(here.file(), here.relevant_fields.as_str())) {
+        .filter(|here| match counts.get_mut(&(here.file(), here.relevant_fields.as_str())) {
             Some(count) if *count > 0 => {
                 *count -= 1;
                 false
@@ -136,15 +137,15 @@ fn rest<'a, 'b>(from: &'b [ComparableEntry<'a>], other: &[ComparableEntry<'_>]) 
         .collect()
 }
 
-fn agree(held: &[ComparableEntry<'_>]) -> bool {
-    held.windows(2).all(|pair| pair[0].relevant_fields == pair[1].relevant_fields)
+fn agree(entries: &[ComparableEntry<'_>]) -> bool {
+    entries.windows(2).all(|pair| pair[0].relevant_fields == pair[1].relevant_fields)
 }
 
 fn untouched(identity: &ObjectPlaces<'_>, change: &mut Change) {
-    for held in &identity.merged {
-        if let ReadDocument::Refused { error, .. } = &held.entry.reading {
-            let why = format!("document {}, {error}; the change does not touch it", held.entry.place.document);
-            change.not_judged.push(NotJudged { file: held.file().to_owned(), why });
+    for comparable in &identity.merged {
+        if let ReadDocument::Refused { error, .. } = &comparable.entry.reading {
+            let why = format!("document {}, {error}; the change does not touch it", comparable.entry.place.document);
+            change.not_judged.push(NotJudged { file: comparable.file().to_owned(), why });
         }
     }
     let (Some(before), Some(after)) = (identity.base.first(), identity.merged.first()) else { return };
@@ -162,21 +163,21 @@ fn touched(key: &DocumentKey, identity: &ObjectPlaces<'_>, change: &mut Change) 
         ReadDocument::Generator { .. } => generator(key, &gained, &lost, change),
         ReadDocument::OtherPolicy(_) => change.not_judged.push(NotJudged {
             file: first.file().to_owned(),
-            why: format!("{} of {} is not a policy that is judged", named(key), key.group),
+            why: format!("policies of this kind are not judged: {} of {}", named(key), key.group),
         }),
         ReadDocument::Object(_) | ReadDocument::Refused { .. } => judged(key, identity, &gained, change),
     }
 }
 
-/// Touched, and of a kind that is read.
+/// The change touches an object of a kind that is read.
 fn judged(key: &DocumentKey, identity: &ObjectPlaces<'_>, gained: &[&ComparableEntry<'_>], change: &mut Change) {
     let mut is_refused = false;
-    for held in gained {
-        if let ReadDocument::Refused { error, .. } = &held.entry.reading {
+    for comparable in gained {
+        if let ReadDocument::Refused { error, .. } = &comparable.entry.reading {
             is_refused = true;
             change.undecided.push(Undecided {
-                places: vec![held.entry.place.to_string()],
-                what: format!("the change touches an object that is not valid: {error}"),
+                places: vec![comparable.entry.place.to_string()],
+                what: format!("the change touches an invalid object: {error}"),
                 fix: "fix these fields".to_owned(),
             });
         }
@@ -188,54 +189,59 @@ fn judged(key: &DocumentKey, identity: &ObjectPlaces<'_>, gained: &[&ComparableE
         change.undecided.push(Undecided {
             places: places(identity),
             what: format!(
-                "the change touches {}, which stands in several places that do not agree in what is read of it",
+                "the change touches {}, which several places define differently",
                 named(key)
             ),
-            fix: "render what is deployed, as with --render 'kustomize build FOLDER', or narrow the files with --path"
+            fix: "render what is deployed, for example with --render 'kustomize build FOLDER', or select fewer files with --path"
                 .to_owned(),
         });
         return;
     }
     let before = identity.base.first();
     let after = identity.merged.first();
-    if let Some(ReadDocument::Refused { error, .. }) = before.map(|held| &held.entry.reading) {
-        removed_or_mended(key, identity, error, change);
+    if let Some(ReadDocument::Refused { error, .. }) = before.map(|comparable| &comparable.entry.reading) {
+        invalid_at_base(key, identity, error, change);
     }
     change.before.extend(before.and_then(ComparableEntry::sourced));
     change.after.extend(after.and_then(ComparableEntry::sourced));
 }
 
-/// A CIDR in a form that Kubernetes takes only where it stood already is refused even where it means what stood there.
+/// Reports CIDRs in forms that Kubernetes accepts only in objects that contain the same text already, even if they mean the
+/// same network as before.
 fn old_cidrs(key: &DocumentKey, identity: &ObjectPlaces<'_>, change: &mut Change) -> bool {
     let stored = identity.base.iter().filter_map(ComparableEntry::object).flat_map(cidrs::texts).collect();
     let mut found = false;
-    for held in identity.merged.iter().filter(|held| held.entry.side == Revisions::Merged) {
-        let faults = held.object().map(|object| cidrs::new_faults(object, &stored)).unwrap_or_default();
+    for comparable in identity.merged.iter().filter(|comparable| comparable.entry.side == Revisions::Merged) {
+        let faults = comparable.object().map(|object| cidrs::new_faults(object, &stored)).unwrap_or_default();
         if faults.is_empty() {
             continue;
         }
         found = true;
         let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
         change.undecided.push(Undecided {
-            places: vec![held.entry.place.to_string()],
-            what: format!("{} has CIDRs that Kubernetes refuses where they are new: {}", named(key), faults.join("; ")),
-            fix: "write them as given there".to_owned(),
+            places: vec![comparable.entry.place.to_string()],
+            what: format!(
+                "{} has CIDRs that Kubernetes refuses in new or changed objects: {}",
+                named(key),
+                faults.join("; ")
+            ),
+            fix: "write them as suggested".to_owned(),
         });
     }
     found
 }
 
-/// The base's object was not valid, so nobody knows what of it, if anything, is in force. Where a valid one takes its place,
-/// that one is judged as if it were new.
-fn removed_or_mended(key: &DocumentKey, identity: &ObjectPlaces<'_>, error: &ObjectError, change: &mut Change) {
+/// The object was invalid at the base, so it is unknown whether it is in the cluster, and in which form. A valid one that
+/// replaces it is judged as new.
+fn invalid_at_base(key: &DocumentKey, identity: &ObjectPlaces<'_>, error: &ObjectError, change: &mut Change) {
     if let Some(after) = identity.merged.first() {
-        let why = format!("{} was not valid at the base ({error}); it is judged as if it were new", named(key));
+        let why = format!("{} was invalid at the base ({error}); it is judged as new", named(key));
         change.not_judged.push(NotJudged { file: after.file().to_owned(), why });
     } else {
         change.undecided.push(Undecided {
             places: places(identity),
-            what: format!("the change removes an object that was not valid: {error}"),
-            fix: "fix it first, or merge the removal after a review by hand".to_owned(),
+            what: format!("the change removes an object that was invalid: {error}"),
+            fix: "fix the object first, or review the removal and merge it manually".to_owned(),
         });
     }
 }
@@ -243,13 +249,14 @@ fn removed_or_mended(key: &DocumentKey, identity: &ObjectPlaces<'_>, error: &Obj
 fn generator(key: &DocumentKey, gained: &[&ComparableEntry<'_>], lost: &[&ComparableEntry<'_>], change: &mut Change) {
     let Some(first) = gained.first().or(lost.first()) else { return };
     let kind = if key.kind.is_empty() { "Kustomization" } else { &key.kind };
-    let names_policy =
-        |held: &ComparableEntry<'_>| matches!(held.entry.reading, ReadDocument::Generator { names_policy: true, .. });
-    if gained.iter().chain(lost).any(|held| names_policy(held)) {
+    let names_policy = |comparable: &ComparableEntry<'_>| {
+        matches!(comparable.entry.reading, ReadDocument::Generator { names_policy: true, .. })
+    };
+    if gained.iter().chain(lost).any(|comparable| names_policy(comparable)) {
         change.undecided.push(Undecided {
             places: vec![first.entry.place.to_string()],
-            what: format!("the change touches a {kind} that holds or changes a policy"),
-            fix: "render what it makes, as with --render 'kustomize build FOLDER' or --render 'helm template CHART'"
+            what: format!("the change touches a {kind} that contains or changes a policy"),
+            fix: "render it, for example with --render 'kustomize build FOLDER' or --render 'helm template CHART'"
                 .to_owned(),
         });
     } else {
@@ -259,17 +266,17 @@ fn generator(key: &DocumentKey, gained: &[&ComparableEntry<'_>], lost: &[&Compar
     }
 }
 
-/// All places, those of the merged tree first.
+/// All places: those of the merged tree first, then those that exist only at the base.
 fn places(identity: &ObjectPlaces<'_>) -> Vec<String> {
-    let mut places: Vec<_> = identity.merged.iter().map(|held| held.entry.place.to_string()).collect();
-    let gone = rest(&identity.base, &identity.merged)
+    let mut places: Vec<_> = identity.merged.iter().map(|comparable| comparable.entry.place.to_string()).collect();
+    let only_at_base = rest(&identity.base, &identity.merged)
         .into_iter()
-        .filter(|held| !files(&identity.merged).contains(held.file()));
-    places.extend(gone.map(|held| format!("{} (base)", held.entry.place)));
+        .filter(|comparable| !files(&identity.merged).contains(comparable.file()));
+    places.extend(only_at_base.map(|comparable| format!("{} (base)", comparable.entry.place)));
     places
 }
 
-/// `NetworkPolicy prod/web`
+/// Kind, namespace and name: `NetworkPolicy prod/web`.
 fn named(key: &DocumentKey) -> String {
     let DocumentKey { kind, namespace, name, .. } = key;
     if namespace.is_empty() { format!("{kind} {name}") } else { format!("{kind} {namespace}/{name}") }

@@ -1,6 +1,6 @@
-//! The identities of a world over a cluster: as they were recorded, or as Git states them.
+//! The identities of a world: as they were recorded, or as Git defines them.
 //!
-//! The cluster is what was recorded. A world may differ from it by what Git states about workloads, namespaces and Services. Both
+//! The cluster is what was recorded. A world may differ from it by the workloads, namespaces and Services that Git defines. Both
 //! ends of a flow are judged with the identity that their workload has in that world.
 
 use std::collections::HashMap;
@@ -14,17 +14,17 @@ use crate::engine::identities::{Identities, Identity};
 use crate::engine::overlay::{Overlay, replaced};
 
 impl Identities {
-    /// The cluster as it was: every pod has the identity that it had.
+    /// The recorded cluster: every pod has the identity that it had.
     #[must_use]
     pub fn as_recorded(cluster: &Cluster) -> Self {
         let by_pod = cluster.pods().map(|(_, pod)| Identity::of(pod));
         Self::of(cluster, cluster.namespaces().clone(), by_pod)
     }
 
-    /// The cluster as it stands at `at`, with what the revision `base` says put over it, and then `base` replaced by `head`.
-    /// With `base` and `head` the same it is the world before a change.
+    /// The cluster at time `at`, with the state that the revision `base` defines replaced by that of `head`. If `base` and `head`
+    /// are the same, the result is the world before a change.
     ///
-    /// A pod that has gone is judged as its workload is now; where the workload has gone too, as the pod was then.
+    /// A pod that is gone gets the identity that its workload has at `at`. If the workload is gone too, the pod keeps its own.
     #[must_use]
     pub fn overlaid(cluster: &Cluster, at: Timestamp, base: &Overlay, head: &Overlay) -> Self {
         let mut namespaces = cluster.namespaces().clone();
@@ -54,10 +54,10 @@ impl Identities {
     }
 }
 
-/// For each pod that has gone, the one that stands for its workload now: of the same name (a `StatefulSet`'s), else the
+/// For each pod that is gone, the pod that represents its workload at `at`: one of the same name (in a `StatefulSet`), or else the
 /// newest.
 fn successors(cluster: &Cluster, at: Timestamp) -> HashMap<PodId, PodId> {
-    // Of two that started together the last by name.
+    // Of two pods that started at the same time, the last by name.
     let mut newest: HashMap<&Workload, (Option<Timestamp>, &str, PodId)> = HashMap::new();
     for (id, pod) in cluster.pods().filter(|(_, pod)| pod.life.contains(at)) {
         let age = (pod.life.start, pod.name.as_str(), id);

@@ -1,4 +1,4 @@
-//! Flows in bulk: no text, no allocation.
+//! Verdicts on many flows at once, without text and without allocation.
 
 use std::net::IpAddr;
 
@@ -6,17 +6,17 @@ use jiff::Timestamp;
 
 use crate::cluster::node::NodeId;
 use crate::cluster::pod::PodId;
-use crate::engine::index::PackedVerdict;
-use crate::engine::index::answers::{FlowQuery, PeerView, PortRow};
 use crate::engine::index::directory::{Directory, Entry, Holder};
-use crate::engine::index::services::Call;
+use crate::engine::index::flow_query::{FlowQuery, PeerView, PortRow};
+use crate::engine::index::packed_verdict::PackedVerdict;
+use crate::engine::index::services::ServiceCall;
 use crate::engine::index::view::View;
 use crate::engine::verdict::Exemption;
 use crate::model::flow::{Direction, Endpoint, Flow, Protocol};
 use crate::model::policy_id::PolicyId;
 use crate::policy::end_kind::EndKind;
 
-/// A flow whose ends are known by their addresses alone.
+/// A flow whose ends are identified by their addresses alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FlowKey {
     src: IpAddr,
@@ -29,7 +29,7 @@ pub struct FlowKey {
 }
 
 impl FlowKey {
-    /// The key of a flow; `None` where an end is named by more than its address, and beyond the years 1677 and 2262.
+    /// The key of a flow. `None` if the flow names a pod at one of its ends, or if a time is outside the years 1677 to 2262.
     #[must_use]
     pub fn of(flow: &Flow) -> Option<Self> {
         let is_bare = |end: &Endpoint| end.pod_uid.is_none() && end.pod.is_none();
@@ -47,53 +47,43 @@ impl FlowKey {
 
     fn flow(&self) -> Flow {
         let time = |at: i64| Timestamp::from_nanosecond(at.into()).unwrap_or_default();
-        Flow {
-            start: time(self.start),
-            end: time(self.end),
-            node: None,
-            observed: None,
-            src: Endpoint::address(self.src),
-            dst: Endpoint::address(self.dst),
-            protocol: self.protocol,
-            port: self.port,
-            outcome: None,
-            guessed: false,
-            connections: 1,
-            packets: 0,
-            bytes: 0,
-        }
+        let (src, dst) = (Endpoint::address(self.src), Endpoint::address(self.dst));
+        Flow { end: time(self.end), ..Flow::probe(src, dst, self.protocol, self.port, time(self.start)) }
     }
 }
 
-/// What is said of flows. It is meant to be used again, so that nothing is allocated.
+/// The verdicts on a batch of flows. Reuse one value for several batches ([`BatchVerdicts::clear`]) to avoid allocation.
 #[derive(Clone, Debug, Default)]
 pub struct BatchVerdicts {
     answers: Vec<(PolicyId, PackedVerdict)>,
-    /// By flow: where the answers on what leaves the source end, and those on what arrives.
+    /// By flow: the ends of its egress verdicts and of its ingress verdicts in `answers`.
     ends: Vec<[usize; 2]>,
-    /// Flows that wanted more than the directory knows.
+    /// Flows that needed [`Cluster::resolve`](crate::cluster::inventory::Cluster::resolve).
     full_lookups: usize,
-    /// Room for the backends of one Service, and for what is said of one of them.
+    /// Buffers: the backends of one Service, and the verdicts on one of them.
     backends: Vec<(ResolvedEnd, u16)>,
-    of_one: Vec<(PolicyId, PackedVerdict)>,
+    of_one_backend: Vec<(PolicyId, PackedVerdict)>,
 }
 
 impl BatchVerdicts {
-    /// Forgets everything but its room.
+    /// Removes all verdicts and keeps the buffers.
     pub fn clear(&mut self) {
         self.answers.clear();
         self.ends.clear();
         self.full_lookups = 0;
     }
 
-    /// All answers, in the order of flows, directions and policies.
+    /// All verdicts, in the order of flows, directions (egress first) and policies.
     #[must_use]
     pub fn answers(&self) -> &[(PolicyId, PackedVerdict)] {
         &self.answers
     }
 
-    /// The answers on one flow in a direction, by policy. Of what a policy says of several backends of a Service the worst
-    /// stands.
+    /// The verdicts on one flow in a direction, in the order of policies. If a policy's verdicts on several backends of a Service
+    /// differ, the strictest is listed.
+    ///
+    /// # Panics
+    /// If there is no flow of this index in the batch.
     #[must_use]
     pub fn of(&self, flow: usize, direction: Direction) -> &[(PolicyId, PackedVerdict)] {
         let [egress, ingress] = self.ends[flow];
@@ -104,43 +94,43 @@ impl BatchVerdicts {
         }
     }
 
-    /// How many flows took the long way.
+    /// How many flows could not be judged from the index alone and took the slow path.
     #[must_use]
     pub fn full_lookups(&self) -> usize {
         self.full_lookups
     }
 }
 
-/// An end of a flow.
+/// An end of a flow that the directory resolved.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ResolvedEnd {
-    pub(super) seen: PeerView,
+    pub(super) view: PeerView,
     pub(super) pod: Option<PodId>,
     pub(super) node: Option<NodeId>,
 }
 
 impl ResolvedEnd {
     fn identity(&self) -> Option<u32> {
-        match self.seen.kind {
+        match self.view.kind {
             EndKind::Pod(identity) => Some(identity),
             EndKind::Node | EndKind::Outside | EndKind::Unresolved => None,
         }
     }
 }
 
-/// Flows whose addresses are looked up together: while one waits for the memory, others do too.
+/// Flows whose addresses are looked up together, so that their memory accesses overlap.
 const TOGETHER: usize = 32;
 
 impl View<'_> {
-    /// Judges flows and adds what is said of them.
-    pub(crate) fn judge(&self, directory: &Directory, flows: &[FlowKey], said: &mut BatchVerdicts) {
+    /// Judges flows and appends the verdicts.
+    pub(crate) fn judge(&self, directory: &Directory, flows: &[FlowKey], verdicts: &mut BatchVerdicts) {
         for flows in flows.chunks(TOGETHER) {
             let mut entries = [[None; 2]; TOGETHER];
             for (entries, flow) in entries.iter_mut().zip(flows) {
                 *entries = [directory.get(flow.src), directory.get(flow.dst)];
             }
             for (flow, entries) in flows.iter().zip(entries) {
-                self.judge_one(directory, flow, entries, said);
+                self.judge_one(directory, flow, entries, verdicts);
             }
         }
     }
@@ -151,95 +141,101 @@ impl View<'_> {
         directory: &Directory,
         flow: &FlowKey,
         [src, dst]: [Option<Entry>; 2],
-        said: &mut BatchVerdicts,
+        verdicts: &mut BatchVerdicts,
     ) {
-        let src = self.stands(directory, flow.src, src, flow);
-        let Some((src, to)) = src.zip(self.stands(directory, flow.dst, dst, flow)) else {
-            if !self.judge_call(directory, src, dst, flow, said) {
-                self.judge_by_full_lookup(flow, said);
+        let src = self.resolve_end(directory, flow.src, src, flow);
+        let Some((src, to)) = src.zip(self.resolve_end(directory, flow.dst, dst, flow)) else {
+            if !self.judge_service_call(directory, src, dst, flow, verdicts) {
+                self.judge_by_full_lookup(flow, verdicts);
             }
             return;
         };
         let port = self.port_row(&to, flow.protocol, flow.port);
         let ends = Direction::BOTH.map(|direction| {
-            self.say(&src, &to, port, direction, &mut said.answers);
-            said.answers.len()
+            self.append_verdicts(&src, &to, port, direction, &mut verdicts.answers);
+            verdicts.answers.len()
         });
-        said.ends.push(ends);
+        verdicts.ends.push(ends);
     }
 
-    /// Who stands at an end; `None` where that wants more thought.
+    /// Resolves an end; `None` if the directory alone cannot.
     #[inline]
-    fn stands(&self, directory: &Directory, ip: IpAddr, entry: Option<Entry>, flow: &FlowKey) -> Option<ResolvedEnd> {
+    fn resolve_end(
+        &self,
+        directory: &Directory,
+        ip: IpAddr,
+        entry: Option<Entry>,
+        flow: &FlowKey,
+    ) -> Option<ResolvedEnd> {
         let Some(entry) = entry else {
             let kind = if self.cluster.in_pod_range(ip) { EndKind::Unresolved } else { EndKind::Outside };
-            let seen = self.index.seen(kind, ip);
-            return (!ip.is_loopback()).then_some(ResolvedEnd { seen, pod: None, node: None });
+            let view = self.index.peer_view(kind, ip);
+            return (!ip.is_loopback()).then_some(ResolvedEnd { view, pod: None, node: None });
         };
         let blocks = self.index.blocks_of(ip);
         match entry.holder() {
             Holder::Pod { pod, identity, node } => {
-                let seen = PeerView { kind: EndKind::Pod(identity), blocks };
-                let lives = directory.lives(&entry, flow.start, flow.end);
-                lives.then_some(ResolvedEnd { seen, pod: Some(pod), node })
+                let view = PeerView { kind: EndKind::Pod(identity), blocks };
+                let is_alive = directory.is_alive(&entry, flow.start, flow.end);
+                is_alive.then_some(ResolvedEnd { view, pod: Some(pod), node })
             }
             Holder::Node(node) => {
-                Some(ResolvedEnd { seen: PeerView { kind: EndKind::Node, blocks }, pod: None, node: Some(node) })
+                Some(ResolvedEnd { view: PeerView { kind: EndKind::Node, blocks }, pod: None, node: Some(node) })
             }
             Holder::Service(_) | Holder::NeedsFullLookup => None,
         }
     }
 
-    /// Judges a pod's call of a Service; `false` where that wants more thought.
-    fn judge_call(
+    /// Judges a connection from a pod to a Service; `false` if the directory alone cannot.
+    fn judge_service_call(
         &self,
         directory: &Directory,
         src: Option<ResolvedEnd>,
         dst: Option<Entry>,
         flow: &FlowKey,
-        said: &mut BatchVerdicts,
+        verdicts: &mut BatchVerdicts,
     ) -> bool {
         let (Some(src), Some(Holder::Service(service))) = (src, dst.map(|entry| entry.holder())) else { return false };
-        let (EndKind::Pod(client), Some(front)) = (src.seen.kind, directory.front(service)) else { return false };
-        let call = Call {
+        let (EndKind::Pod(client), Some(service)) = (src.view.kind, directory.service(service)) else { return false };
+        let call = ServiceCall {
             client: src.pod,
-            tells_blocks_apart: self.index.names_blocks(client),
+            distinguishes_blocks: self.index.names_blocks(client),
             dialled: flow.dst,
             protocol: flow.protocol,
             port: flow.port,
             at: flow.start,
         };
-        let mut backends = std::mem::take(&mut said.backends);
+        let mut backends = std::mem::take(&mut verdicts.backends);
         backends.clear();
-        front.answer(&call, self.index, &mut backends);
+        service.append_backends(&call, self.index, &mut backends);
         let mut ends = [0; 2];
         for (end, direction) in ends.iter_mut().zip(Direction::BOTH) {
-            let start = said.answers.len();
+            let start = verdicts.answers.len();
             for (number, (dst, port)) in backends.iter().enumerate() {
                 let port = self.port_row(dst, flow.protocol, *port);
                 if number == 0 {
-                    self.say(&src, dst, port, direction, &mut said.answers);
+                    self.append_verdicts(&src, dst, port, direction, &mut verdicts.answers);
                 } else {
-                    said.of_one.clear();
-                    self.say(&src, dst, port, direction, &mut said.of_one);
-                    self.keep_worst(start, said);
+                    verdicts.of_one_backend.clear();
+                    self.append_verdicts(&src, dst, port, direction, &mut verdicts.of_one_backend);
+                    self.keep_worst(start, verdicts);
                 }
             }
-            *end = said.answers.len();
+            *end = verdicts.answers.len();
         }
-        let is_answered = !backends.is_empty();
-        if is_answered {
-            said.ends.push(ends);
+        let has_backends = !backends.is_empty();
+        if has_backends {
+            verdicts.ends.push(ends);
         }
-        said.backends = backends;
-        is_answered
+        verdicts.backends = backends;
+        has_backends
     }
 
-    /// Of what is said of another backend and what was said so far, from `start`, keeps the worst by policy.
-    fn keep_worst(&self, start: usize, said: &mut BatchVerdicts) {
+    /// Merges the verdicts on another backend into those from `start` on: the strictest counts for each policy.
+    fn keep_worst(&self, start: usize, verdicts: &mut BatchVerdicts) {
         let mut is_in_order = true;
-        for (number, (policy, answer)) in said.of_one.iter().enumerate() {
-            let known = &mut said.answers[start..];
+        for (number, (policy, answer)) in verdicts.of_one_backend.iter().enumerate() {
+            let known = &mut verdicts.answers[start..];
             // Backends of one Service are mostly restricted by the same policies.
             let place = if known.get(number).is_some_and(|(other, _)| other == policy) {
                 Some(number)
@@ -252,13 +248,13 @@ impl View<'_> {
                 }
                 Some(_) => {}
                 None => {
-                    said.answers.push((*policy, *answer));
+                    verdicts.answers.push((*policy, *answer));
                     is_in_order = false;
                 }
             }
         }
         if !is_in_order {
-            said.answers[start..].sort_by_key(|(policy, _)| self.index.order(*policy));
+            verdicts.answers[start..].sort_by_key(|(policy, _)| self.index.order(*policy));
         }
     }
 
@@ -266,58 +262,64 @@ impl View<'_> {
         self.index.port_row(dst.identity(), protocol, port)
     }
 
-    /// The question about one direction, if a pod stands at its end.
+    /// The query about one direction; `None` if the subject is not a known pod.
     #[inline]
-    fn ask(&self, src: &ResolvedEnd, dst: &ResolvedEnd, port: PortRow, direction: Direction) -> Option<FlowQuery<'_>> {
+    fn flow_query(
+        &self,
+        src: &ResolvedEnd,
+        dst: &ResolvedEnd,
+        port: PortRow,
+        direction: Direction,
+    ) -> Option<FlowQuery<'_>> {
         let (subject, peer) = match direction {
             Direction::Egress => (src, dst),
             Direction::Ingress => (dst, src),
         };
         let identity = subject.identity()?;
         let exemption = self.exempts(subject, peer, direction);
-        self.index.ask(identity, direction, peer.seen, port, exemption)
+        self.index.flow_query(identity, direction, peer.view, port, exemption)
     }
 
     #[inline]
     fn exempts(&self, subject: &ResolvedEnd, peer: &ResolvedEnd, direction: Direction) -> Option<Exemption> {
-        match peer.seen.kind {
+        match peer.view.kind {
             EndKind::Pod(_) => (peer.pod == subject.pod).then_some(Exemption::Itself),
             EndKind::Node => {
                 let is_own = peer.node.is_some() && peer.node == subject.node;
-                (is_own && self.index.terms().exempts_own_node(direction)).then_some(Exemption::Node)
+                (is_own && self.index.resolved_dialect().exempts_own_node(direction)).then_some(Exemption::Node)
             }
             EndKind::Outside | EndKind::Unresolved => None,
         }
     }
 
     #[inline]
-    fn say(
+    fn append_verdicts(
         &self,
         src: &ResolvedEnd,
         dst: &ResolvedEnd,
         port: PortRow,
         direction: Direction,
-        answers: &mut Vec<(PolicyId, PackedVerdict)>,
+        verdicts: &mut Vec<(PolicyId, PackedVerdict)>,
     ) {
-        if let Some(asked) = self.ask(src, dst, port, direction) {
-            asked.append_to(answers);
+        if let Some(query) = self.flow_query(src, dst, port, direction) {
+            query.append_to(verdicts);
         }
     }
 
-    fn judge_by_full_lookup(&self, key: &FlowKey, said: &mut BatchVerdicts) {
-        said.full_lookups += 1;
+    fn judge_by_full_lookup(&self, key: &FlowKey, verdicts: &mut BatchVerdicts) {
+        verdicts.full_lookups += 1;
         let flow = key.flow();
         let ends = self.cluster.resolve(&flow);
         let backends = self.backends(&ends, flow.protocol, flow.port, flow.start);
-        let all = self.said(&ends, &backends, flow.protocol);
+        let all = self.verdicts_by_policy(&ends, &backends, flow.protocol);
         let mut ends = [0; 2];
         for (end, direction) in ends.iter_mut().zip(Direction::BOTH) {
-            let start = said.answers.len();
+            let start = verdicts.answers.len();
             let of = all.iter().filter(|((its, _), _)| *its == direction);
-            said.answers.extend(of.map(|((_, policy), (answer, _))| (*policy, *answer)));
-            said.answers[start..].sort_by_key(|(policy, _)| self.index.order(*policy));
-            *end = said.answers.len();
+            verdicts.answers.extend(of.map(|((_, policy), (answer, _))| (*policy, *answer)));
+            verdicts.answers[start..].sort_by_key(|(policy, _)| self.index.order(*policy));
+            *end = verdicts.answers.len();
         }
-        said.ends.push(ends);
+        verdicts.ends.push(ends);
     }
 }

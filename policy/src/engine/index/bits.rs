@@ -1,18 +1,21 @@
 //! Rows of bits.
 
-/// Words for so many bits.
+/// The number of 64-bit words for this many bits.
 pub(super) fn words(bits: usize) -> usize {
     bits.div_ceil(64)
 }
 
-/// Sets or clears a bit; the row is long enough.
+/// Sets or clears a bit of a row.
+///
+/// # Panics
+/// If the row is too short.
 pub(super) fn put(row: &mut [u64], bit: u32, value: bool) {
     let word = &mut row[(bit / 64) as usize];
     let mask = 1 << (bit % 64);
     if value { *word |= mask } else { *word &= !mask }
 }
 
-/// Rows of one length, numbered, each of them once.
+/// Distinct rows of one length, by number.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rows {
     width: usize,
@@ -21,7 +24,7 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// Rows of so many bits. The first one is empty.
+    /// Rows of this many bits. Row 0 has no bit set.
     pub(super) fn new(bits: usize) -> Self {
         let width = words(bits);
         let mut rows = Self { width, ..Self::default() };
@@ -29,7 +32,7 @@ impl Rows {
         rows
     }
 
-    /// The number of a row.
+    /// The number of a row, which is added if it is new.
     pub(super) fn add(&mut self, row: &[u64]) -> u32 {
         if let Some(number) = self.known.get(row) {
             return *number;
@@ -40,7 +43,7 @@ impl Rows {
         number
     }
 
-    /// A row.
+    /// The row of a number.
     #[inline]
     pub(super) fn get(&self, number: u32) -> &[u64] {
         let start = number as usize * self.width;

@@ -1,4 +1,4 @@
-//! Which of the policies' blocks hold an address. The addresses fall into intervals all of whose members lie in the same blocks.
+//! Which `ipBlock`s of the policies contain an address. Addresses form intervals whose members are in the same blocks.
 
 use std::net::IpAddr;
 
@@ -9,7 +9,7 @@ use crate::engine::index::interned::Interned;
 use crate::engine::index::pages::Pages;
 use crate::model::dialect::Excepts;
 
-/// A block and what of it is left out.
+/// A block and its exceptions.
 pub(super) type Block = (IpNet, Vec<IpNet>);
 
 /// The distinct sets of blocks that rules name.
@@ -17,17 +17,17 @@ pub(super) type Block = (IpNet, Vec<IpNet>);
 pub(super) struct Blocks {
     sets: Interned<Vec<Block>>,
     v4: Intervals<u32>,
-    /// The row of all IPv4 addresses that begin with the same 16 bits, where they have one.
+    /// By the upper 16 bits of an IPv4 address: the row of all such addresses, or `SPLIT` if their rows differ.
     by_half: Pages,
     v6: Intervals<u128>,
     rows: Rows,
     is_stale: bool,
 }
 
-/// In `by_half`: they have several.
+/// In `by_half`: the addresses have several rows.
 const SPLIT: u32 = (1 << 31) - 1;
 
-/// Intervals of numbers, each from its start to the next one's.
+/// Intervals of numbers, each from its start to before the next start.
 #[derive(Clone, Debug, Default)]
 struct Intervals<N> {
     starts: Vec<N>,
@@ -49,16 +49,16 @@ impl Blocks {
     }
 
     pub(super) fn release(&mut self, number: u32) {
-        // Nobody asks for the bit until another set gets the number.
+        // The bit stays set in rows and is not tested until another set gets the number.
         self.sets.release(number);
     }
 
-    /// How many sets there are.
+    /// The number of sets.
     pub(super) fn len(&self) -> usize {
         self.sets.len()
     }
 
-    /// Brings the intervals up to date.
+    /// Recomputes the intervals if the sets changed.
     pub(super) fn settle(&mut self, excepts: Excepts) {
         if !std::mem::take(&mut self.is_stale) {
             return;
@@ -93,7 +93,7 @@ impl Blocks {
         }
     }
 
-    /// The number of the row that tells which sets hold an address; 0: none does.
+    /// The number of the row that states which sets contain an address; 0 if none does.
     #[inline]
     pub(super) fn row_of(&self, ip: IpAddr) -> u32 {
         match ip {
@@ -128,7 +128,7 @@ fn intervals<N: Copy + Ord>(
         let ip = address(*start);
         row.fill(0);
         for (number, set) in sets.iter() {
-            put(&mut row, number, holds(set, ip, excepts));
+            put(&mut row, number, contains(set, ip, excepts));
         }
         rows.add(&row)
     });
@@ -136,14 +136,14 @@ fn intervals<N: Copy + Ord>(
     Intervals { starts, rows: numbers }
 }
 
-/// Whether the blocks of a rule take an address.
-fn holds(set: &[Block], ip: IpAddr, excepts: Excepts) -> bool {
+/// Whether the blocks of a rule match an address.
+fn contains(set: &[Block], ip: IpAddr, excepts: Excepts) -> bool {
     match excepts {
         Excepts::OfTheirBlock => {
             set.iter().any(|(net, except)| net.contains(&ip) && !except.iter().any(|net| net.contains(&ip)))
         }
-        // Blocks and exceptions lie in one set, and the most specific that holds the address decides. Of two alike the exception
-        // is taken: which of them the enforcer keeps depends on their order.
+        // Blocks and exceptions are in one set, and the most specific entry that contains the address decides. If a block equals
+        // an exception, the exception counts: which of the two the enforcer keeps depends on their order.
         Excepts::OfTheirRule => {
             let longest = |nets: &mut dyn Iterator<Item = &IpNet>| {
                 nets.filter(|net| net.contains(&ip)).map(IpNet::prefix_len).max()

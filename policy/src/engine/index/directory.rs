@@ -1,7 +1,7 @@
-//! Who has an address, in the form in which a flow finds it with one load.
+//! The owner of each address, in a form in which one memory access finds it.
 //!
-//! An address that exactly one pod, node or Service has, as nearly all have, is answered from here. All others are left to
-//! [`Cluster::resolve`], which knows every case.
+//! The directory resolves an address that exactly one pod, node or Service has, which is nearly every address. All others need
+//! [`Cluster::resolve`], which handles every case.
 
 use std::net::IpAddr;
 
@@ -20,33 +20,34 @@ use crate::model::address_table::{Slot, Table};
 pub(crate) struct Directory {
     v4: Table<u32, Entry>,
     v6: Table<u128, Entry>,
-    /// The lives of pods that ended, or began nobody knows when, by the number in their entries.
-    lives: Vec<(i64, i64)>,
-    free_lives: Vec<u32>,
+    /// The lifetimes of pods that ended, or whose start is unknown, by the number in their entries.
+    lifetimes: Vec<(i64, i64)>,
+    free_lifetimes: Vec<u32>,
     /// By Service.
-    fronts: Vec<Option<ServiceBackends>>,
+    services: Vec<Option<ServiceBackends>>,
 }
 
-/// Who has an address, in 16 bytes.
+/// The owner of an address, in 16 bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Entry {
-    /// The identity of a pod, or one of the marks.
+    /// The identity of a pod, or one of the constants below.
     identity: u32,
-    /// The pod, the node or the Service.
+    /// The number of the pod, node or Service.
     holder: u32,
     /// The pod's node.
     node: u32,
-    /// In seconds since 2020 the time from which the pod has the address for good; or where its life is.
+    /// The time, in seconds since 2020, from which the pod has the address with no known end; or `LISTED` and the number of its
+    /// lifetime.
     since: u32,
 }
 
 const NOTHING: u32 = u32::MAX;
 const NODE: u32 = u32::MAX - 1;
 const SERVICE: u32 = u32::MAX - 2;
-/// Several have it, or something wants more thought.
+/// The address has several owners, or needs a full lookup for another reason.
 const UNCLEAR: u32 = u32::MAX - 3;
 
-/// `since` of a pod whose life is listed apart.
+/// Set in `since` of a pod whose lifetime is in `Directory::lifetimes`.
 const LISTED: u32 = 1 << 31;
 
 const SECOND: i64 = 1_000_000_000;
@@ -61,7 +62,7 @@ impl Slot for Entry {
     }
 }
 
-/// Who has an address.
+/// The owner of an address.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Holder {
     Pod { pod: PodId, identity: u32, node: Option<NodeId> },
@@ -70,8 +71,8 @@ pub(crate) enum Holder {
     NeedsFullLookup,
 }
 
-/// A time as the directory compares it with a flow's, which lies between the years 1677 and 2262: what lies beyond is from ever, or
-/// for good.
+/// A time in nanoseconds since 1970, as the directory compares it with the times of flows. Times outside the years 1677 to 2262
+/// become the minimum or maximum.
 pub(crate) fn nanoseconds(at: Timestamp) -> i64 {
     let within = at.as_nanosecond().clamp(i64::MIN.into(), i64::MAX.into());
     i64::try_from(within).unwrap_or(i64::MAX)
@@ -83,7 +84,7 @@ impl Directory {
         for ip in cluster.addresses() {
             directory.update(ip, cluster, identities);
         }
-        directory.fronts = cluster.services().map(|(id, _)| ServiceBackends::of(id, cluster, identities)).collect();
+        directory.services = cluster.services().map(|(id, _)| ServiceBackends::of(id, cluster, identities)).collect();
         directory
     }
 
@@ -95,37 +96,37 @@ impl Directory {
         }
     }
 
-    /// Whether the pod of an entry had its address at some time of a span, or may have.
+    /// Whether the pod of an entry had its address, or may have had it, at some time between `start` and `end`.
     #[inline]
-    pub(crate) fn lives(&self, entry: &Entry, start: i64, end: i64) -> bool {
+    pub(crate) fn is_alive(&self, entry: &Entry, start: i64, end: i64) -> bool {
         if entry.since & LISTED == 0 {
             return (i64::from(entry.since) + YEAR_2020) * SECOND <= end;
         }
-        let (from, to) = self.lives[(entry.since & !LISTED) as usize];
+        let (from, to) = self.lifetimes[(entry.since & !LISTED) as usize];
         from <= end && start < to
     }
 
-    /// How many lives are listed apart.
-    pub(crate) fn listed_lives(&self) -> usize {
-        self.lives.len() - self.free_lives.len()
+    /// The number of lifetimes that are listed.
+    pub(crate) fn listed_lifetimes(&self) -> usize {
+        self.lifetimes.len() - self.free_lifetimes.len()
     }
 
-    /// What is known of a Service in bulk.
-    pub(super) fn front(&self, service: ServiceId) -> Option<&ServiceBackends> {
-        self.fronts.get(service.index())?.as_ref()
+    /// The backends of a Service; `None` if they need a full lookup.
+    pub(super) fn service(&self, service: ServiceId) -> Option<&ServiceBackends> {
+        self.services.get(service.index())?.as_ref()
     }
 
-    /// Looks up anew who stands behind a Service.
-    pub(crate) fn update_front(&mut self, service: ServiceId, cluster: &Cluster, identities: &Identities) {
-        if let Some(front) = self.fronts.get_mut(service.index()) {
-            *front = ServiceBackends::of(service, cluster, identities);
+    /// Recomputes the backends of a Service.
+    pub(crate) fn update_service(&mut self, service: ServiceId, cluster: &Cluster, identities: &Identities) {
+        if let Some(backends) = self.services.get_mut(service.index()) {
+            *backends = ServiceBackends::of(service, cluster, identities);
         }
     }
 
-    /// Looks up anew who has an address.
+    /// Recomputes the owner of an address.
     pub(crate) fn update(&mut self, ip: IpAddr, cluster: &Cluster, identities: &Identities) {
         let former = self.get(ip).filter(|entry| entry.since & LISTED != 0);
-        self.free_lives.extend(former.map(|entry| entry.since & !LISTED));
+        self.free_lifetimes.extend(former.map(|entry| entry.since & !LISTED));
         let entry = self.entry(ip, cluster, identities);
         match (ip, entry) {
             (IpAddr::V4(ip), Some(entry)) => self.v4.set(ip.to_bits(), entry),
@@ -171,18 +172,18 @@ impl Directory {
         if let Some(since) = since.filter(|_| end == i64::MAX && start % SECOND == 0) {
             return since;
         }
-        let place = self.free_lives.pop().unwrap_or(u32::try_from(self.lives.len()).unwrap_or(u32::MAX));
-        if place as usize == self.lives.len() {
-            self.lives.push((start, end));
+        let place = self.free_lifetimes.pop().unwrap_or(u32::try_from(self.lifetimes.len()).unwrap_or(u32::MAX));
+        if place as usize == self.lifetimes.len() {
+            self.lifetimes.push((start, end));
         } else {
-            self.lives[place as usize] = (start, end);
+            self.lifetimes[place as usize] = (start, end);
         }
         LISTED | place
     }
 }
 
 impl Entry {
-    /// Who it is.
+    /// Unpacks the owner.
     #[inline]
     pub(crate) fn holder(&self) -> Holder {
         match self.identity {

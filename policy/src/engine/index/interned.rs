@@ -1,9 +1,9 @@
-//! Distinct values by number, counted by their users.
+//! Distinct values by number, with a count of their users.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// A number is given again once the last user of its value let go of it.
+/// A number is reused after the last user of its value released it.
 #[derive(Clone, Debug)]
 pub(super) struct Interned<K> {
     numbers: HashMap<K, u32>,
@@ -18,7 +18,7 @@ impl<K> Default for Interned<K> {
 }
 
 impl<K: Clone + Eq + Hash> Interned<K> {
-    /// The value's number, with one user more, and whether it is new.
+    /// Adds a user of a value. Returns the number of the value, and whether it is new.
     pub(super) fn acquire(&mut self, value: &K) -> (u32, bool) {
         if let Some(number) = self.numbers.get(value) {
             let number = *number;
@@ -39,14 +39,14 @@ impl<K: Clone + Eq + Hash> Interned<K> {
         (number, true)
     }
 
-    /// One user more of a number that is held already.
+    /// Adds a user of a number that has users already.
     pub(super) fn acquire_again(&mut self, number: u32) {
         if let Some((_, users)) = &mut self.slots[number as usize] {
             *users += 1;
         }
     }
 
-    /// One user less; the value, if that was the last one.
+    /// Removes a user. Returns the value if that was the last one.
     pub(super) fn release(&mut self, number: u32) -> Option<K> {
         let slot = self.slots.get_mut(number as usize)?;
         let (_, users) = slot.as_mut()?;
@@ -65,12 +65,12 @@ impl<K: Clone + Eq + Hash> Interned<K> {
         self.slots.get(number as usize)?.as_ref().map(|(value, _)| value)
     }
 
-    /// How many values it holds.
+    /// The number of values.
     pub(super) fn len(&self) -> usize {
         self.numbers.len()
     }
 
-    /// Numbers lie below this one.
+    /// All numbers are below this one.
     pub(super) fn end(&self) -> usize {
         self.slots.len()
     }

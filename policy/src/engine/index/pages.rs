@@ -1,9 +1,9 @@
-//! Numbers by sixteen bits, where neighbours mostly have the same: a page of 256 has one number, or a list of its own.
+//! A table of numbers by 16-bit keys whose neighbours mostly have the same number: a page of 256 keys has one number, or a list.
 
-/// The numbers; all are 0 at first.
+/// The table. Every key has the number 0 at first.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pages {
-    /// By the upper eight bits: the number of the page, or `SPLIT` and the place of its list.
+    /// By the upper eight bits of the key: the number of all keys of the page, or `SPLIT` and the place of its list.
     pages: Vec<u32>,
     lists: Vec<u32>,
 }
@@ -12,7 +12,7 @@ const SPLIT: u32 = 1 << 31;
 const PAGE: usize = 256;
 
 impl Pages {
-    /// Gives all from `first` to `last` a number.
+    /// Sets the number of all keys from `first` to `last`, both included.
     pub(super) fn fill(&mut self, first: u16, last: u16, number: u32) {
         self.pages.resize(PAGE, 0);
         let (first, last) = (usize::from(first), usize::from(last));
@@ -32,7 +32,7 @@ impl Pages {
         }
     }
 
-    /// The number of one.
+    /// The number of a key.
     #[inline]
     pub(super) fn get(&self, of: u16) -> u32 {
         let number = self.pages.get(usize::from(of) / PAGE).copied().unwrap_or(0);
@@ -48,7 +48,7 @@ mod tests {
     use super::Pages;
 
     #[test]
-    fn pages_hold_what_a_list_of_all_holds() {
+    fn pages_equal_a_plain_table_of_all_keys() {
         let (mut pages, mut all) = (Pages::default(), vec![0_u32; 1 << 16]);
         let spans =
             [(0, 65535), (80, 80), (255, 256), (1024, 65535), (8000, 8100), (0, 255), (65535, 65535), (300, 299 + 512)];

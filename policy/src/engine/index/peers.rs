@@ -1,8 +1,8 @@
 //! The sets of pods that rules name, as bits in a row of each identity: one bit for each distinct set.
 //!
-//! A row has three parts: sets of pods by the labels of namespaces and pods; sets of the subject's own namespace that cluster
-//! policies name; and those that the policies of the identity's namespace name. Of the last two only rows of the subject's
-//! own namespace are ever asked, so a namespace numbers its sets by itself and rows stay short.
+//! A row has three parts: sets that select pods by the labels of namespaces and pods; sets of the subject's own namespace that
+//! cluster policies name; and sets that policies of the identity's namespace name. The last two parts are only tested for peers
+//! in the subject's namespace, so each namespace numbers its own sets and rows stay short.
 
 use std::collections::HashMap;
 
@@ -10,19 +10,19 @@ use crate::engine::index::Index;
 use crate::engine::index::bits::{put, words};
 use crate::engine::index::interned::Interned;
 use crate::engine::index::rules::NumberedScope;
-use crate::engine::index::sizes::take_out;
+use crate::engine::index::sizes::remove_from_list;
 
-/// Terms of a selector of namespaces and one of pods.
+/// Pairs of the number of a namespace selector and of a pod selector. A pod in any of them is in the set.
 pub(super) type PodSet = Vec<(u32, u32)>;
-/// Selectors of pods.
+/// Numbers of pod selectors, which select pods of the subject's own namespace.
 pub(super) type OwnSet = Vec<u32>;
 
-/// Distinct sets of one kind, found by the selectors of pods in them.
+/// Distinct sets of one kind, indexed by the pod selectors in them.
 #[derive(Clone, Debug)]
 pub(super) struct Sets<K> {
     pub(super) known: Interned<K>,
     by_selector: HashMap<u32, Vec<(u32, u32)>>,
-    /// Words that rows have for them.
+    /// The number of words that rows have for these sets.
     pub(super) width: usize,
 }
 
@@ -33,45 +33,45 @@ impl<K> Default for Sets<K> {
 }
 
 impl<K: Clone + Eq + std::hash::Hash> Sets<K> {
-    /// Whether rows have to grow for one more.
+    /// Whether rows have to grow; increases `width` if so.
     fn outgrows(&mut self) -> bool {
         let needed = words(self.known.end());
         if needed <= self.width {
             return false;
         }
-        // Room to grow: every row is written anew each time.
+        // With a reserve, because every row is rewritten when rows grow.
         self.width = needed + needed / 4;
         true
     }
 
-    fn note(&mut self, set: u32, terms: impl Iterator<Item = (u32, u32)>) {
+    fn insert_terms(&mut self, set: u32, terms: impl Iterator<Item = (u32, u32)>) {
         for (namespaces, pods) in terms {
             self.by_selector.entry(pods).or_default().push((namespaces, set));
         }
     }
 
-    fn forget(&mut self, set: u32, terms: impl Iterator<Item = (u32, u32)>) {
+    fn remove_terms(&mut self, set: u32, terms: impl Iterator<Item = (u32, u32)>) {
         for (_, pods) in terms {
-            take_out(&mut self.by_selector, &pods, |(_, other)| *other == set);
+            remove_from_list(&mut self.by_selector, &pods, |(_, other)| *other == set);
         }
     }
 }
 
 impl<K> Sets<K> {
-    /// How many selectors of pods are in its sets.
+    /// The number of pod selectors in all sets.
     pub(super) fn terms(&self) -> usize {
         self.by_selector.values().map(Vec::len).sum()
     }
 }
 
-/// In terms of sets of a namespace's own nothing is said of namespaces.
+/// The namespace selector in terms of own sets, which have none.
 const OWN: u32 = u32::MAX;
 
 fn own_terms(set: &OwnSet) -> impl Iterator<Item = (u32, u32)> {
     set.iter().map(|pods| (OWN, *pods))
 }
 
-/// Where in a row a part begins.
+/// A part of a row that holds own sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OwnSetPart {
     OwnOfCluster,
@@ -86,14 +86,15 @@ impl Index {
         }
     }
 
-    /// The number of a set; the selectors in it are held already, and let go of again where the set is known.
-    pub(super) fn hold_pod_set(&mut self, set: &PodSet) -> u32 {
+    /// Adds a user of a set and returns its number. The caller has acquired the selectors in the set; they are released if the set
+    /// is known.
+    pub(super) fn acquire_pod_set(&mut self, set: &PodSet) -> u32 {
         let (number, is_new) = self.pod_sets.known.acquire(set);
         if !is_new {
             self.release_terms(set);
             return number;
         }
-        self.pod_sets.note(number, set.iter().copied());
+        self.pod_sets.insert_terms(number, set.iter().copied());
         if self.pod_sets.outgrows() {
             self.rows_are_stale = true;
         }
@@ -103,7 +104,7 @@ impl Index {
 
     pub(super) fn release_pod_set(&mut self, number: u32) {
         let Some(set) = self.pod_sets.known.release(number) else { return };
-        self.pod_sets.forget(number, set.iter().copied());
+        self.pod_sets.remove_terms(number, set.iter().copied());
         self.write_pod_set(number, &set, false);
         self.release_terms(&set);
     }
@@ -129,7 +130,7 @@ impl Index {
         }
     }
 
-    pub(super) fn hold_own_set(&mut self, scope: NumberedScope, set: &OwnSet) -> u32 {
+    pub(super) fn acquire_own_set(&mut self, scope: NumberedScope, set: &OwnSet) -> u32 {
         let sets = self.own_sets(scope);
         let (number, is_new) = sets.known.acquire(set);
         if !is_new {
@@ -138,7 +139,7 @@ impl Index {
             }
             return number;
         }
-        sets.note(number, own_terms(set));
+        sets.insert_terms(number, own_terms(set));
         if sets.outgrows() {
             self.rows_are_stale = true;
         }
@@ -149,7 +150,7 @@ impl Index {
     pub(super) fn release_own_set(&mut self, scope: NumberedScope, number: u32) {
         let sets = self.own_sets(scope);
         let Some(set) = sets.known.release(number) else { return };
-        sets.forget(number, own_terms(&set));
+        sets.remove_terms(number, own_terms(&set));
         self.write_own_set(scope, number, &set, false);
         for pods in set {
             self.pod_selectors.release(pods);
@@ -180,7 +181,7 @@ impl Index {
         }
     }
 
-    /// The row of an identity, from nothing.
+    /// Computes the row of an identity.
     pub(super) fn row_of(&self, identity: u32, namespace: u32) -> Box<[u64]> {
         let own = &self.namespaces[namespace as usize].own_sets;
         let mut row = vec![0; self.offset(OwnSetPart::OwnOfNamespace) + own.width];

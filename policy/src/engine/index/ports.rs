@@ -1,4 +1,4 @@
-//! Which of the policies' sets of ports hold a port of a destination.
+//! Which sets of ports that rules name contain a port of a destination.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::policy::port::{PortMatcher, Ports as Matched};
 
 const PROTOCOLS: [Protocol; 3] = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
 
-/// A protocol's place in tables, and in keys of ports.
+/// The place of a protocol in tables.
 pub(super) fn place(protocol: Protocol) -> usize {
     match protocol {
         Protocol::Tcp => 0,
@@ -26,9 +26,9 @@ pub(super) struct Ports {
     sets: Interned<Vec<PortMatcher>>,
     lists: Interned<Vec<NamedPort>>,
     rows: Rows,
-    /// By protocol and port: the row of a destination that names no port.
+    /// By protocol and port: the row of a destination without named ports.
     numbers: [Pages; 3],
-    /// By list: the rows of ports that the destination names.
+    /// By list: the rows of the ports that the destination names.
     named: Vec<Vec<(Protocol, u16, u32)>>,
     sets_are_stale: bool,
     stale_lists: Vec<u32>,
@@ -42,7 +42,7 @@ impl Ports {
     }
 
     pub(super) fn release(&mut self, number: u32) {
-        // Nobody asks for the bit until another set gets the number.
+        // The bit stays set in rows and is not tested until another set gets the number.
         self.sets.release(number);
     }
 
@@ -58,17 +58,17 @@ impl Ports {
         self.lists.release(number);
     }
 
-    /// How many sets there are.
+    /// The number of sets.
     pub(super) fn sets(&self) -> usize {
         self.sets.len()
     }
 
-    /// How many lists there are.
+    /// The number of lists.
     pub(super) fn lists(&self) -> usize {
         self.lists.len()
     }
 
-    /// Brings the tables up to date.
+    /// Recomputes the tables if sets or lists changed.
     pub(super) fn settle(&mut self) {
         if std::mem::take(&mut self.sets_are_stale) {
             self.rows = Rows::new(self.sets.end());
@@ -85,7 +85,7 @@ impl Ports {
         }
     }
 
-    /// Between two ports at which some range begins or ends all are alike.
+    /// Fills the tables. All ports between two boundaries of ranges have the same row.
     fn number(&mut self) {
         for protocol in PROTOCOLS {
             let mut starts = vec![0_u32];
@@ -130,7 +130,7 @@ impl Ports {
         resolved
     }
 
-    /// The number of the row that tells which sets hold a port of a pod with this list of named ports.
+    /// The number of the row that states which sets contain a port of a pod with this list of named ports.
     #[inline]
     pub(super) fn row_of_pod(&self, list: u32, protocol: Protocol, port: u16) -> u32 {
         let named = self.named.get(list as usize).map_or(&[][..], Vec::as_slice);
@@ -138,7 +138,7 @@ impl Ports {
         found.map_or_else(|| self.row_of(protocol, port), |(_, _, row)| *row)
     }
 
-    /// The same for a destination that is no pod.
+    /// The same for a destination that is not a pod.
     #[inline]
     pub(super) fn row_of(&self, protocol: Protocol, port: u16) -> u32 {
         self.numbers[place(protocol)].get(port)

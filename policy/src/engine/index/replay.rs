@@ -1,4 +1,5 @@
-//! A window of distinct flows, resolved once, against one policy at a time: only what the policy selects is touched.
+//! A window of distinct flows, resolved once and judged by one policy at a time. Only the flows of pods that the policy selects
+//! are visited.
 
 use std::net::IpAddr;
 
@@ -6,15 +7,19 @@ use jiff::Timestamp;
 
 use crate::cluster::ownership::Ends;
 use crate::cluster::traffic::TrafficKey;
+use crate::engine::index::Index;
+use crate::engine::index::flow_query::PortRow;
+use crate::engine::index::packed_verdict::PackedVerdict;
+use crate::engine::index::rules::place;
 use crate::engine::index::section::{Rows, Section};
 use crate::engine::index::view::View;
-use crate::engine::index::{EndKind, Index, PackedVerdict, place};
 use crate::engine::pair::{Dialled, Pair};
 use crate::engine::verdict::Exemption;
 use crate::model::flow::{Direction, Protocol};
 use crate::model::policy_id::PolicyId;
+use crate::policy::end_kind::EndKind;
 
-/// The window: the flows of each subject lie side by side.
+/// The resolved flows of a window, grouped by subject.
 #[derive(Clone, Debug, Default)]
 pub struct Replay {
     /// By direction.
@@ -24,20 +29,20 @@ pub struct Replay {
 /// The flows of one direction.
 #[derive(Clone, Debug, Default)]
 struct DirectionFlows {
-    seen: Vec<Row>,
-    /// The addresses of the other ends, which few policies ask for.
+    rows: Vec<Row>,
+    /// The addresses of the other ends, which few policies need.
     peers: Vec<IpAddr>,
-    /// By identity: where its flows begin; they end where the next one's begin.
+    /// By identity: the place of its first flow in `rows`; its flows end where those of the next identity begin.
     starts: Vec<u32>,
 }
 
-/// A flow as its subject sees it.
+/// A flow from the point of view of its subject.
 #[derive(Clone, Copy, Debug)]
 struct Row {
     subject: u32,
-    /// The identity of the other end, or one of the marks for those that have none.
+    /// The identity of the other end, or one of the constants below if it has none.
     peer: u32,
-    /// Which flow.
+    /// The number of the flow in the window.
     flow: u32,
     port: u16,
     protocol: Protocol,
@@ -49,7 +54,8 @@ const OUTSIDE: u32 = u32::MAX - 1;
 const UNRESOLVED: u32 = u32::MAX - 2;
 
 impl Replay {
-    /// Resolves a window; a flow to a Service becomes one to each of its backends that policies can tell apart.
+    /// Resolves a window. A flow to a Service becomes one flow to each of its backends that policies can distinguish. Backends are
+    /// the pods that are ready at `at`.
     pub fn of<'k>(view: &View<'_>, keys: impl IntoIterator<Item = &'k TrafficKey>, at: Timestamp) -> Self {
         let mut rows: [Vec<(Row, IpAddr)>; 2] = Default::default();
         for (flow, key) in (0..).zip(keys) {
@@ -71,14 +77,15 @@ impl Replay {
                 sum += *start;
                 *start = sum;
             }
-            let (seen, peers) = rows.into_iter().unzip();
-            DirectionFlows { seen, peers, starts }
+            let (rows, peers) = rows.into_iter().unzip();
+            DirectionFlows { rows, peers, starts }
         });
         Self { sides }
     }
 
-    /// Tells what one policy says of each flow of those whom it selects: the flow's number, the direction, the answer.
-    pub fn against(&self, index: &Index, policy: PolicyId, mut tell: impl FnMut(u32, Direction, PackedVerdict)) {
+    /// Judges the flows of all pods that a policy selects. Calls `on_verdict` with the number of the flow in the window, the
+    /// direction and the verdict, once for each backend.
+    pub fn against(&self, index: &Index, policy: PolicyId, mut on_verdict: impl FnMut(u32, Direction, PackedVerdict)) {
         for direction in Direction::BOTH {
             let side = &self.sides[place(direction)];
             let section = index.section(&[policy], place(direction));
@@ -89,8 +96,8 @@ impl Replay {
                     continue;
                 };
                 let span = *start as usize..*end as usize;
-                let rows = side.seen[span.clone()].iter().zip(&side.peers[span]);
-                ask(index, &section, policy, direction, rows, &mut tell);
+                let rows = side.rows[span.clone()].iter().zip(&side.peers[span]);
+                judge_rows(index, &section, policy, direction, rows, &mut on_verdict);
             }
         }
     }
@@ -117,15 +124,15 @@ fn add(rows: &mut [Vec<(Row, IpAddr)>; 2], view: &View<'_>, flow: u32, pair: &Pa
     }
 }
 
-fn ask<'a>(
+fn judge_rows<'a>(
     index: &Index,
     section: &Section,
     policy: PolicyId,
     direction: Direction,
     rows: impl Iterator<Item = (&'a Row, &'a IpAddr)>,
-    tell: &mut impl FnMut(u32, Direction, PackedVerdict),
+    on_verdict: &mut impl FnMut(u32, Direction, PackedVerdict),
 ) {
-    let asked = index.part(policy);
+    let own_part = index.part(policy);
     for (row, peer) in rows {
         let kind = match row.peer {
             NODE => EndKind::Node,
@@ -134,7 +141,7 @@ fn ask<'a>(
             identity => EndKind::Pod(identity),
         };
         if let Some(exemption) = row.exemption {
-            tell(row.flow, direction, PackedVerdict::exempt(exemption));
+            on_verdict(row.flow, direction, PackedVerdict::exempt(exemption));
             continue;
         }
         let destination = match (direction, kind) {
@@ -144,23 +151,23 @@ fn ask<'a>(
         };
         let blocks = if section.names_blocks { index.blocks_of(*peer) } else { 0 };
         let port = index.port_row(destination, row.protocol, row.port);
-        let mut answer: Option<PackedVerdict> = None;
-        let rows = index.rows(row.subject, kind, blocks, port, asked);
-        for chunk in std::iter::once(&section.first).chain(&section.further) {
-            let masks = chunk.ask(&rows);
+        let mut verdict: Option<PackedVerdict> = None;
+        let rows = index.rows(row.subject, kind, blocks, port, own_part);
+        for chunk in std::iter::once(&section.first).chain(&section.rest) {
+            let masks = chunk.masks(&rows);
             for policy in &chunk.policies {
-                let said = policy.answer(&masks);
-                answer = Some(answer.map_or(said, |earlier| earlier.or_later(said)));
+                let later = policy.verdict(&masks);
+                verdict = Some(verdict.map_or(later, |earlier| earlier.or_later(later)));
             }
         }
-        if let Some(answer) = answer {
-            let answer = if kind == EndKind::Unresolved { answer.of_unresolved() } else { answer };
-            tell(row.flow, direction, answer);
+        if let Some(verdict) = verdict {
+            let verdict = if kind == EndKind::Unresolved { verdict.of_unresolved() } else { verdict };
+            on_verdict(row.flow, direction, verdict);
         }
     }
 }
 
-/// Which part of a row a policy's sets of its subject's own namespace are in.
+/// The part of a row that holds the own sets of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OwnPart {
     Cluster,
@@ -168,22 +175,15 @@ pub(super) enum OwnPart {
 }
 
 impl Index {
-    /// The rows for a question about one policy.
-    fn rows(
-        &self,
-        subject: u32,
-        kind: EndKind,
-        blocks: u32,
-        port: crate::engine::index::PortRow,
-        own: OwnPart,
-    ) -> Rows<'_> {
+    /// The rows against which the rules of one policy are tested.
+    fn rows(&self, subject: u32, kind: EndKind, blocks: u32, port: PortRow, own: OwnPart) -> Rows<'_> {
         let mut rows = self.address_rows(kind, blocks, port);
         if let EndKind::Pod(peer) = kind
-            && let Some(peer) = self.resident(peer)
+            && let Some(peer) = self.indexed(peer)
         {
             let (pods, of_cluster, of_namespace) = self.parts(peer);
             rows.pods = pods;
-            if self.resident(subject).is_some_and(|subject| subject.namespace == peer.namespace) {
+            if self.indexed(subject).is_some_and(|subject| subject.namespace == peer.namespace) {
                 rows.own = if own == OwnPart::Cluster { of_cluster } else { of_namespace };
             }
         }

@@ -1,7 +1,6 @@
-//! Rules as numbers: of each rule, which set of peers, blocks and ports it names.
+//! Rules as numbers: the sets of peers, blocks and ports that each rule names.
 //!
-//! This is the form to which every kind of policy comes: a subject, a direction and an ordered list of rules. What a matching
-//! rule means is the policy's affair.
+//! Every kind of policy is converted to this form: a subject, a direction and an ordered list of rules.
 
 use crate::engine::index::Index;
 use crate::engine::index::blocks::Block;
@@ -11,39 +10,40 @@ use crate::policy::network_policy::{Policy, Restriction, Rule};
 use crate::policy::peer::{Namespaces, PeerMatcher, PeerSet};
 use crate::policy::port::PortSet;
 
-/// A rule. `None` of everything but `everyone` takes nobody; `ports` of `None` is every port.
+/// A rule. It matches a peer if `everyone` is set or one of `pods`, `own` and `blocks` contains the peer. `ports` of `None`
+/// matches every port.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NumberedRule {
     pub(super) everyone: bool,
-    /// Pods of namespaces by labels.
+    /// The set of pods that are selected by labels of namespaces and pods.
     pub(super) pods: Option<u32>,
-    /// Pods of the subject's namespace.
+    /// The set of pods of the subject's namespace.
     pub(super) own: Option<u32>,
     pub(super) blocks: Option<u32>,
     pub(super) ports: Option<u32>,
 }
 
-/// Where a policy holds.
+/// The namespaces to which a policy applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NumberedScope {
-    /// In the namespace of this number.
+    /// The namespace of this number.
     Namespace(u32),
-    /// In the namespaces that this selector takes.
+    /// The namespaces that the selector of this number selects.
     Namespaces(u32),
 }
 
-/// A policy.
+/// A policy whose selectors and rules are numbered.
 #[derive(Clone, Debug)]
 pub(super) struct NumberedPolicy {
     pub(super) policy: std::sync::Arc<Policy>,
     pub(super) scope: NumberedScope,
-    /// The selector of its pods.
+    /// The number of its pod selector.
     pub(super) pods: u32,
-    /// By direction; `None`: not in force.
+    /// By direction; `None` if the policy does not restrict the direction.
     pub(super) rules: [Option<Vec<NumberedRule>>; 2],
 }
 
-/// A direction's place in tables.
+/// The place of a direction in tables.
 pub(super) fn place(direction: Direction) -> usize {
     match direction {
         Direction::Egress => 0,
@@ -51,7 +51,7 @@ pub(super) fn place(direction: Direction) -> usize {
     }
 }
 
-/// What the peers of a rule name.
+/// The selectors and blocks of the peers of a rule.
 #[derive(Default)]
 struct RuleNames {
     pods: Vec<(Selector, Selector)>,
@@ -107,7 +107,7 @@ impl Index {
         let (ports, without_blocks) = match &rule.ports {
             PortSet::Any => (None, false),
             PortSet::AnyOf(matchers) => {
-                let reading = self.terms.read(&rule.peers, matchers, direction, namespace);
+                let reading = self.resolved_dialect.read(&rule.peers, matchers, direction, namespace);
                 (Some(self.ports.acquire(reading.ports.as_ref().unwrap_or(matchers))), reading.without_blocks)
             }
         };
@@ -121,14 +121,14 @@ impl Index {
         let own: Vec<u32> = own.iter().map(|pods| self.acquire_pods(pods)).collect();
         NumberedRule {
             everyone: false,
-            pods: (!pods.is_empty()).then(|| self.hold_pod_set(&sorted(pods))),
-            own: (!own.is_empty()).then(|| self.hold_own_set(scope, &sorted(own))),
+            pods: (!pods.is_empty()).then(|| self.acquire_pod_set(&sorted(pods))),
+            own: (!own.is_empty()).then(|| self.acquire_own_set(scope, &sorted(own))),
             blocks: (!blocks.is_empty() && !without_blocks).then(|| self.blocks.acquire(&blocks)),
             ports,
         }
     }
 
-    /// Lets go of all that a policy held.
+    /// Releases everything that a policy acquired.
     pub(super) fn release(&mut self, numbered: &NumberedPolicy) {
         for rule in numbered.rules.iter().flatten().flatten() {
             if let Some(set) = rule.pods {

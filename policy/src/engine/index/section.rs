@@ -1,56 +1,57 @@
 //! The rules of all policies that restrict one pod in one direction, as a list of tests.
 //!
-//! A section is what several identities share: the cluster policies that restrict a pod in a direction, or those of its
-//! namespace. It is cut into chunks of up to 64 rules. To ask a chunk is to gather three words, a bit a rule: whose
-//! peers match, whose peers match by a block alone, whose ports match; what each policy says is then a few operations on
-//! its bits. There is no allocation, and little for a branch predictor to guess.
+//! A section holds the rules of the cluster policies that restrict a pod in a direction, or those of its namespace's policies.
+//! Several identities may share it. It is split into chunks of up to 64 rules. Evaluating a chunk computes three words with one
+//! bit for each rule: whether its peers match, whether they match by a block alone, and whether its ports match. The verdict of
+//! each policy then follows from a few operations on its bits, without allocation and almost without branches.
 
 use crate::engine::index::Index;
-use crate::engine::index::answer::PackedVerdict;
+use crate::engine::index::packed_verdict::PackedVerdict;
 use crate::engine::index::rules::NumberedRule;
 use crate::model::policy_id::PolicyId;
 
 /// Rules in a chunk.
 const RULES: usize = 64;
 
-/// A section.
+/// The rules of several policies.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Section {
-    /// The first of its chunks, which nearly always is the only one.
+    /// The first chunk, which nearly always is the only one.
     pub(super) first: Chunk,
-    pub(super) further: Box<[Chunk]>,
+    pub(super) rest: Box<[Chunk]>,
     /// Whether a rule names a block.
     pub(super) names_blocks: bool,
 }
 
 impl Section {
-    /// How many chunks it has.
+    /// The number of chunks.
     pub(super) fn chunks(&self) -> usize {
-        1 + self.further.len()
+        1 + self.rest.len()
     }
 
-    /// One of them.
+    /// A chunk by its number.
     pub(super) fn chunk(&self, number: usize) -> Option<&Chunk> {
-        number.checked_sub(1).map_or(Some(&self.first), |further| self.further.get(further))
+        number.checked_sub(1).map_or(Some(&self.first), |place| self.rest.get(place))
     }
 }
 
 /// Up to 64 rules.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Chunk {
-    /// Rules that take every peer.
+    /// Rules that match every peer.
     everyone: u64,
-    /// Rules that take every port.
+    /// Rules that match every port.
     every_port: u64,
-    /// Tests of pods, of pods of the subject's namespace, of blocks, of ports, in this order.
+    /// Tests of pods, of pods of the subject's namespace, of blocks and of ports, in this order. `ends` holds the ends of the first
+    /// three kinds.
     tests: Box<[Test]>,
     ends: [u16; 3],
-    /// The last policy goes on in the next chunk.
-    pub(super) goes_on: bool,
+    /// Whether the last policy continues in the next chunk.
+    pub(super) is_continued: bool,
     pub(super) policies: Box<[Segment]>,
 }
 
-/// A rule matches where a bit of a row is set.
+/// A test of one bit of a row: if it is set, the rule matches.
 #[derive(Clone, Copy, Debug)]
 struct Test {
     word: u16,
@@ -62,24 +63,25 @@ struct Test {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Segment {
     pub(super) policy: PolicyId,
-    /// Index, in the policy, of the first one here, less its place in the chunk.
+    /// The index in the policy of its first rule here, minus the place of that rule in the chunk (wrapping).
     shift: u32,
-    /// Their bits.
+    /// The bits of its rules.
     rules: u64,
 }
 
-/// What is asked of a chunk: rows, of which the first two are empty where the peer is no pod, or none of the namespace.
+/// The rows against which a chunk is tested. `pods` is empty if the peer is not a pod, `own` if it is not in the subject's
+/// namespace.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rows<'a> {
     pub(super) pods: &'a [u64],
     pub(super) own: &'a [u64],
     pub(super) blocks: &'a [u64],
     pub(super) ports: &'a [u64],
-    /// An allow by a block is one that enforcers differ on.
+    /// Whether enforcers differ on an allow by a block.
     pub(super) blocks_differ: bool,
 }
 
-/// The answers of a chunk, a bit a rule.
+/// The result of testing a chunk, with one bit for each rule.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Masks {
     yes: u64,
@@ -99,7 +101,7 @@ fn gather(tests: &[Test], row: &[u64]) -> u64 {
 
 impl Chunk {
     #[inline]
-    pub(super) fn ask(&self, rows: &Rows<'_>) -> Masks {
+    pub(super) fn masks(&self, rows: &Rows<'_>) -> Masks {
         let [pods, own, blocks] = self.ends.map(usize::from);
         let mut yes = self.everyone;
         if !rows.pods.is_empty() {
@@ -119,15 +121,15 @@ impl Chunk {
 }
 
 impl Segment {
-    /// What the policy says, as far as its rules here go. Which of the kinds of answer it is cannot be foreseen, so that
-    /// each is looked at and the strongest kept, without a jump.
+    /// The verdict of the policy by its rules in this chunk. The kind of verdict is unpredictable, so all kinds are computed and
+    /// the strongest is kept, without a branch.
     #[inline]
-    pub(super) fn answer(&self, masks: &Masks) -> PackedVerdict {
-        let takes = masks.yes | masks.by_block;
+    pub(super) fn verdict(&self, masks: &Masks) -> PackedVerdict {
+        let matches = masks.yes | masks.by_block;
         let strongest = [
-            (self.rules, PackedVerdict::MISSED_BOTH),
-            (self.rules & masks.port, PackedVerdict::MISSED_PEER),
-            (self.rules & takes, PackedVerdict::MISSED_PORT),
+            (self.rules, PackedVerdict::BOTH_MISMATCH),
+            (self.rules & masks.port, PackedVerdict::PEER_MISMATCH),
+            (self.rules & matches, PackedVerdict::PORT_MISMATCH),
             (self.rules & masks.port & masks.by_block, PackedVerdict::ALLOW_BY_BLOCK),
             (self.rules & masks.port & masks.yes, PackedVerdict::ALLOW),
         ];
@@ -140,19 +142,19 @@ impl Segment {
     }
 }
 
-/// A number that is at most 64.
+/// Converts a number that is at most 64.
 fn small(number: usize) -> u8 {
     u8::try_from(number).unwrap_or(u8::MAX)
 }
 
-/// Tests of a chunk that is being made, by kind.
+/// A chunk under construction, with its tests by kind.
 #[derive(Default)]
 struct Draft {
     everyone: u64,
     every_port: u64,
     tests: [Vec<Test>; 4],
     rules: usize,
-    goes_on: bool,
+    is_continued: bool,
     policies: Vec<Segment>,
 }
 
@@ -173,18 +175,18 @@ impl Draft {
     }
 
     fn finish(self) -> Chunk {
-        let Self { everyone, every_port, tests, goes_on, policies, .. } = self;
+        let Self { everyone, every_port, tests, is_continued, policies, .. } = self;
         let mut end = 0;
         let ends = [0, 1, 2].map(|kind: usize| {
             end += tests[kind].len();
             u16::try_from(end).unwrap_or(u16::MAX)
         });
-        Chunk { everyone, every_port, tests: tests.concat().into(), ends, goes_on, policies: policies.into() }
+        Chunk { everyone, every_port, tests: tests.concat().into(), ends, is_continued, policies: policies.into() }
     }
 }
 
 impl Index {
-    /// Makes the section of these policies for a direction's place.
+    /// Builds the section of these policies. `direction` is the place of the direction in tables.
     pub(super) fn section(&self, policies: &[PolicyId], direction: usize) -> Section {
         let mut chunks = Vec::new();
         let mut draft = Draft::default();
@@ -198,18 +200,18 @@ impl Index {
             let mut base = 0;
             loop {
                 let here = &rules[base..rules.len().min(base + RULES)];
-                let goes_on = base + here.len() < rules.len();
+                let is_continued = base + here.len() < rules.len();
                 let bits = u64::MAX.checked_shr(u32::from(small(RULES - here.len()))).unwrap_or(0);
                 draft.policies.push(Segment {
                     policy: *id,
                     shift: u32::try_from(base).unwrap_or(u32::MAX).wrapping_sub(u32::from(small(draft.rules))),
                     rules: bits.checked_shl(u32::from(small(draft.rules))).unwrap_or(0),
                 });
-                draft.goes_on = goes_on;
+                draft.is_continued = is_continued;
                 for rule in here {
                     draft.add(rule);
                 }
-                if !goes_on {
+                if !is_continued {
                     break;
                 }
                 base += here.len();
@@ -220,6 +222,6 @@ impl Index {
             chunks.push(draft.finish());
         }
         let mut chunks = chunks.into_iter();
-        Section { first: chunks.next().unwrap_or_default(), further: chunks.collect(), names_blocks }
+        Section { first: chunks.next().unwrap_or_default(), rest: chunks.collect(), names_blocks }
     }
 }

@@ -1,36 +1,37 @@
-//! How much an index holds.
+//! The sizes of an index, which tests compare to find leaks.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
 use crate::engine::index::Index;
+use crate::engine::index::peers::Sets;
 
-/// How many distinct things are held, by kind. What came and went leaves nothing behind: what changed one thing at a time holds as
-/// much as what is made anew of all that stands.
+/// The number of distinct entries of each kind. An index that was changed step by step has the same sizes as one that is built
+/// from the final state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IndexSizes {
-    /// Policies.
+    /// The number of policies.
     pub policies: usize,
-    /// Pods that no policy can tell apart are one.
+    /// The number of identities. Pods that no policy can distinguish share one.
     pub identities: usize,
-    /// Selectors of pods and of namespaces.
+    /// The number of distinct selectors of pods and of namespaces.
     pub selectors: usize,
-    /// The labels by which selectors are found.
+    /// The number of labels by which selectors are indexed.
     pub anchors: usize,
-    /// Sets of pods that rules name.
+    /// The number of distinct sets of pods that rules name.
     pub peers: usize,
-    /// The selectors in them.
+    /// The number of selectors in these sets.
     pub terms: usize,
-    /// Sets of blocks that rules name.
+    /// The number of distinct sets of blocks that rules name.
     pub blocks: usize,
-    /// Sets of ports that rules name.
+    /// The number of distinct sets of ports that rules name.
     pub ports: usize,
-    /// Lists of named ports that pods declare.
+    /// The number of distinct lists of named ports that pods declare.
     pub port_lists: usize,
-    /// Lists of policies that restrict somebody in a direction.
+    /// The number of distinct lists of policies that restrict an identity in a direction.
     pub sections: usize,
-    /// Lives of pods that are listed apart from their addresses.
-    pub lives: usize,
+    /// The number of lifetimes of pods that do not fit into the entries of their addresses.
+    pub lifetimes: usize,
 }
 
 impl Index {
@@ -42,18 +43,18 @@ impl Index {
             selectors: self.namespace_selectors.len() + self.pod_selectors.len(),
             anchors: self.namespace_selectors.anchors() + self.pod_selectors.anchors(),
             peers: self.pod_sets.known.len() + own().map(|sets| sets.known.len()).sum::<usize>(),
-            terms: self.pod_sets.terms() + own().map(crate::engine::index::peers::Sets::terms).sum::<usize>(),
+            terms: self.pod_sets.terms() + own().map(Sets::terms).sum::<usize>(),
             blocks: self.blocks.len(),
             ports: self.ports.sets(),
             port_lists: self.ports.lists(),
             sections: self.section_keys.len(),
-            lives: 0,
+            lifetimes: 0,
         }
     }
 }
 
-/// Takes what has gone out of a key's list, and with the last of it the key.
-pub(super) fn take_out<K: Eq + Hash, T>(lists: &mut HashMap<K, Vec<T>>, key: &K, is_gone: impl Fn(&T) -> bool) {
+/// Removes entries from the list of a key, and the key if its list becomes empty.
+pub(super) fn remove_from_list<K: Eq + Hash, T>(lists: &mut HashMap<K, Vec<T>>, key: &K, is_gone: impl Fn(&T) -> bool) {
     let Some(list) = lists.get_mut(key) else { return };
     list.retain(|it| !is_gone(it));
     if list.is_empty() {

@@ -1,4 +1,4 @@
-//! A cluster, its identities and the policies that hold, seen together: what becomes of a flow.
+//! A cluster, its identities and its policies together: verdicts and decisions on flows.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,35 +12,37 @@ use crate::cluster::pod::PodId;
 use crate::engine::backends::{Backend, BackendQuery};
 use crate::engine::end_decision::EndDecision;
 use crate::engine::identities::Identities;
-use crate::engine::index::answers::FlowQuery;
-use crate::engine::index::{EndKind, Index, PackedVerdict};
+use crate::engine::index::Index;
+use crate::engine::index::flow_query::FlowQuery;
+use crate::engine::index::packed_verdict::PackedVerdict;
 use crate::engine::pair::{Dialled, Pair};
+use crate::engine::tier::admin_index::{AdminPolicyIndex, AdminQuery};
 use crate::engine::tier::chain::{self, TierQuestion, Trace};
-use crate::engine::tier::index::{TierQuery, Tiers};
 use crate::engine::verdict::{Exemption, Verdict};
 use crate::model::dialect::{Dialect, EnforcedEnds};
 use crate::model::flow::{Direction, Protocol};
 use crate::model::policy_id::PolicyId;
 use crate::model::port::NamedPort;
+use crate::policy::end_kind::EndKind;
 use crate::policy::flow_question::Question;
 use crate::policy::peer::Peer;
 use crate::policy::port::Port;
 use crate::policy::question;
 
-/// What a world is made of.
+/// The parts of a world. Cheap to copy.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
-    /// Who was where.
+    /// What was recorded of the cluster.
     pub cluster: &'a Cluster,
-    /// What selectors see of them.
+    /// What selectors see of pods, namespaces and Services.
     pub identities: &'a Identities,
-    /// The policies, resolved.
+    /// The NetworkPolicies and audit policies, resolved against the identities.
     pub index: &'a Index,
-    /// Admin policies.
-    pub tiers: &'a Tiers,
+    /// The admin policies.
+    pub tiers: &'a AdminPolicyIndex,
 }
 
-/// What a policy says of a flow, and of which of its backends.
+/// The strictest verdict of each policy on a flow, with the backend that it is about.
 pub(crate) type VerdictsByPolicy = BTreeMap<(Direction, PolicyId), (PackedVerdict, Pair)>;
 
 impl<'a> View<'a> {
@@ -50,7 +52,7 @@ impl<'a> View<'a> {
         self.identities.identity_id(pod).number()
     }
 
-    /// What an end is to rules.
+    /// The kind of an end, as rules distinguish them.
     #[must_use]
     pub fn kind(&self, end: &End) -> EndKind {
         match *end {
@@ -63,7 +65,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// An end as a rule's text would be held against it.
+    /// An end in the form that rules are matched against.
     #[must_use]
     pub fn peer(&self, end: &End) -> Peer<'a> {
         let ip = end.ip();
@@ -84,7 +86,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// What each policy that applies says of a flow, taken alone.
+    /// The verdict of each policy that applies to a flow, in isolation. None if the subject is not a known pod.
     pub fn answers(
         &self,
         pair: &Pair,
@@ -94,62 +96,62 @@ impl<'a> View<'a> {
         let subject = pair.subject(direction).pod();
         subject.into_iter().flat_map(move |subject| {
             let peer = pair.peer(direction);
-            let seen = view.index.seen(view.kind(peer), peer.ip());
+            let peer_view = view.index.peer_view(view.kind(peer), peer.ip());
             let destination = pair.dst.pod().map(|pod| view.identity(pod));
             let port = view.index.port_row(destination, pair.protocol, pair.port);
             let exemption = view.exemption(subject, peer, direction);
-            let asked = view.index.ask(view.identity(subject), direction, seen, port, exemption);
-            asked.into_iter().flat_map(FlowQuery::answers)
+            let query = view.index.flow_query(view.identity(subject), direction, peer_view, port, exemption);
+            query.into_iter().flat_map(FlowQuery::verdicts)
         })
     }
 
-    /// What all policies together make of a flow at one end: one tier after the other.
+    /// The joint decision of all policies about a flow at one end, by the chain of tiers.
     #[must_use]
     pub fn decide(&self, pair: &Pair, direction: Direction) -> EndDecision {
-        let decision = self.decide_alone(pair, direction);
-        match self.index.terms().dialect.ends {
+        let decision = self.decide_at_this_end(pair, direction);
+        match self.index.resolved_dialect().dialect.ends {
             EnforcedEnds::Both => decision,
             EnforcedEnds::EitherOnOneNode => self.or_at_other_end(decision, pair, direction),
         }
     }
 
-    /// What policies mean here.
+    /// The dialect in which policies are read.
     #[must_use]
     pub fn dialect(&self) -> Dialect {
-        self.index.terms().dialect
+        self.index.resolved_dialect().dialect
     }
 
-    /// What is denied at one end and allowed at the other passes between two pods of one node.
+    /// Allows a flow between two pods of one node that is denied at this end and allowed at the other.
     fn or_at_other_end(&self, decision: EndDecision, pair: &Pair, direction: Direction) -> EndDecision {
         let node = |end: &End| self.cluster.pod(end.pod()?).node;
         let src = node(&pair.src);
         if !matches!(decision, EndDecision::Denied(_)) || src.is_none() || src != node(&pair.dst) {
             return decision;
         }
-        match self.decide_alone(pair, direction.other()) {
+        match self.decide_at_this_end(pair, direction.other()) {
             EndDecision::Allowed { policy, rule, .. } => EndDecision::AllowedAtOtherEnd { policy, rule },
             _ => decision,
         }
     }
 
-    /// The same, without regard to the other end.
-    fn decide_alone(&self, pair: &Pair, direction: Direction) -> EndDecision {
-        chain::decide(&chain::TIERS, &self.ask_tiers(pair, direction))
+    /// The decision at one end, without regard to the other end.
+    fn decide_at_this_end(&self, pair: &Pair, direction: Direction) -> EndDecision {
+        chain::decide(&chain::TIERS, &self.tier_question(pair, direction))
     }
 
-    /// What each tier that is asked answers, and the decision at this end alone.
+    /// The answer of each tier that is evaluated, and the decision at this end without regard to the other end.
     #[must_use]
     pub fn trace(&self, pair: &Pair, direction: Direction) -> Trace {
-        chain::trace(&chain::TIERS, &self.ask_tiers(pair, direction))
+        chain::trace(&chain::TIERS, &self.tier_question(pair, direction))
     }
 
-    /// The flow as tiers see it.
+    /// The question that the tiers answer about a flow at one end.
     #[must_use]
-    pub fn ask_tiers(&self, pair: &Pair, direction: Direction) -> TierQuestion<'a> {
-        TierQuestion { view: *self, pair: *pair, direction, admin: self.tier_question(pair, direction) }
+    pub fn tier_question(&self, pair: &Pair, direction: Direction) -> TierQuestion<'a> {
+        TierQuestion { view: *self, pair: *pair, direction, admin: self.admin_query(pair, direction) }
     }
 
-    /// What NetworkPolicies make of it: they add up, any allow allows.
+    /// The joint decision of NetworkPolicies: a flow is allowed if any of them allows it.
     pub(crate) fn decide_by_network_policies(&self, pair: &Pair, direction: Direction) -> EndDecision {
         let mut denied = Vec::new();
         let mut by_block = None;
@@ -172,18 +174,19 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The flow as admin policies of its subject see it; `None` where none can speak of it.
+    /// The query for the admin policies that select the subject of a flow; `None` if there are none, or if the flow is from a pod
+    /// to itself by its own address.
     #[must_use]
-    pub fn tier_question(&self, pair: &Pair, direction: Direction) -> Option<TierQuery<'a>> {
+    pub fn admin_query(&self, pair: &Pair, direction: Direction) -> Option<AdminQuery<'a>> {
         let subject = pair.subject(direction).pod()?;
         let itself = pair.peer(direction).pod() == Some(subject) && pair.dialled == Dialled::Backend;
         let subject = self.tiers.of(self.identities.identity_id(subject)).filter(|_| !itself)?;
         let Question { peer, port, .. } = self.question(pair, direction);
         let question = question::AdminQuestion { peer, nodes: self.cluster.nodes(), direction, port };
-        Some(TierQuery { subject, question })
+        Some(AdminQuery { subject, question })
     }
 
-    /// The flow as a policy of its subject sees it.
+    /// The flow in the form that rules of a policy are matched against.
     #[must_use]
     pub fn question(&self, pair: &Pair, direction: Direction) -> Question<'a> {
         let identity = |end: &End| Some(self.identities.identity(end.pod()?));
@@ -196,17 +199,17 @@ impl<'a> View<'a> {
         }
     }
 
-    /// What NetworkPolicies cannot deny: a pod's own node and the pod itself.
+    /// Whether no NetworkPolicy can deny a flow, because the peer is the subject's own node or the subject itself.
     #[must_use]
     pub fn exemption(&self, subject: PodId, peer: &End, direction: Direction) -> Option<Exemption> {
         if peer.pod() == Some(subject) {
             return Some(Exemption::Itself);
         }
-        let is_exempt = self.index.terms().exempts_own_node(direction) && self.is_own_node(subject, peer);
+        let is_exempt = self.index.resolved_dialect().exempts_own_node(direction) && self.is_own_node(subject, peer);
         is_exempt.then_some(Exemption::Node)
     }
 
-    /// Whether an end is a pod's own node: one of its host's addresses, or a hostNetwork pod there.
+    /// Whether an end is a pod's own node: an address of the node, or a hostNetwork pod on it.
     pub(crate) fn is_own_node(&self, subject: PodId, peer: &End) -> bool {
         let Some(own_node) = self.cluster.pod(subject).node else { return false };
         match *peer {
@@ -216,7 +219,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The blocks by which policies tell apart to whom a client speaks.
+    /// The blocks by which policies distinguish the destinations of a client, sorted.
     #[must_use]
     pub fn blocks(&self, client: &End) -> Cow<'a, [IpNet]> {
         let Some(identity) = client.pod().map(|pod| self.identities.identity_id(pod)) else { return Cow::default() };
@@ -231,7 +234,7 @@ impl<'a> View<'a> {
         Cow::Owned(blocks)
     }
 
-    /// Who may answer a flow between these ends.
+    /// The backends that a flow between these ends may reach, at time `at`.
     #[must_use]
     pub fn backends(&self, ends: &Ends, protocol: Protocol, port: u16, at: Timestamp) -> Vec<Backend> {
         if let Destination::Direct(end) = ends.dst {
@@ -243,24 +246,26 @@ impl<'a> View<'a> {
         self.identities.backends(self.cluster, &query)
     }
 
-    /// What each policy says of a flow between these ends. Of what it says of several backends the worst stands.
-    pub(crate) fn said(&self, ends: &Ends, backends: &[Backend], protocol: Protocol) -> VerdictsByPolicy {
-        let mut said = VerdictsByPolicy::new();
+    /// The verdict of each policy on a flow between these ends. If a policy's verdicts on several backends differ, the strictest
+    /// counts.
+    pub(crate) fn verdicts_by_policy(&self, ends: &Ends, backends: &[Backend], protocol: Protocol) -> VerdictsByPolicy {
+        let mut verdicts = VerdictsByPolicy::new();
         let dialled = Dialled::from(&ends.dst);
         for direction in Direction::BOTH {
             for Backend { end, port } in backends {
                 let pair = Pair { src: ends.src, dst: *end, protocol, port: *port, dialled };
-                for (policy, answer) in self.answers(&pair, direction) {
-                    said.entry((direction, policy))
+                for (policy, verdict) in self.answers(&pair, direction) {
+                    verdicts
+                        .entry((direction, policy))
                         .and_modify(|known| {
-                            if answer.rank() < known.0.rank() {
-                                *known = (answer, pair);
+                            if verdict.rank() < known.0.rank() {
+                                *known = (verdict, pair);
                             }
                         })
-                        .or_insert((answer, pair));
+                        .or_insert((verdict, pair));
                 }
             }
         }
-        said
+        verdicts
     }
 }

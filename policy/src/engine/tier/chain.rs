@@ -1,21 +1,21 @@
-//! The chain of tiers: which tiers there are, in which order they are asked, and what follows from their answers.
+//! The chain of tiers: which tiers exist, the order in which they are evaluated, and how their answers combine.
 
 use crate::engine::end_decision::{Doubt, EndDecision, Permission, PolicyRuling, Ruling, Undecidable, permission};
-use crate::engine::index::PackedVerdict;
+use crate::engine::index::packed_verdict::PackedVerdict;
 use crate::engine::index::view::View;
 use crate::engine::pair::Pair;
-use crate::engine::tier::index::TierQuery;
+use crate::engine::tier::admin_index::AdminQuery;
 use crate::model::flow::Direction;
 use crate::model::policy_id::PolicyId;
 use crate::policy::admin_policy::FirstMatch;
 use crate::policy::tier::{AdminPolicyId, MatchedRule, TierName};
 use crate::resource::admin::view::AdminAction;
 
-/// All tiers, in the order in which they are asked. A new tier is one entry here; `docs/add-a-tier.md` shows the steps.
+/// All tiers, in the order in which they are evaluated. A new tier is one entry here; `docs/add-a-tier.md` shows the steps.
 pub const TIERS: [&dyn Tier; 3] =
     [&AdminPolicies(TierName::ADMIN), &NetworkPolicies, &AdminPolicies(TierName::BASELINE)];
 
-/// A tier: a name, and pure functions of a flow that is seen from one of its ends.
+/// A tier: a name, and pure functions of a flow at one of its ends.
 pub trait Tier: Sync {
     /// Its name.
     fn name(&self) -> TierName;
@@ -27,23 +27,23 @@ pub trait Tier: Sync {
     fn policies(&self, question: &TierQuestion<'_>) -> Vec<PolicyVerdict>;
 }
 
-/// A flow, seen from the end that policies of a direction select.
+/// A flow, from the point of view of the end that policies of a direction select.
 #[derive(Clone, Copy, Debug)]
 pub struct TierQuestion<'a> {
-    /// The world.
+    /// The world in which the flow is judged.
     pub view: View<'a>,
-    /// The flow.
+    /// The flow to one backend.
     pub pair: Pair,
-    /// Ingress: the end is the destination.
+    /// For ingress the end is the destination, for egress the source.
     pub direction: Direction,
-    /// The admin policies that select this end, with the flow as they see it; `None`: no admin policy selects it.
-    pub admin: Option<TierQuery<'a>>,
+    /// The query for the admin policies that select this end; `None` if no admin policy selects it.
+    pub admin: Option<AdminQuery<'a>>,
 }
 
 /// The answer of a tier.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TierAnswer {
-    /// Its opinion if no doubtful rule matches the flow.
+    /// Its opinion, assuming that no undecidable rule matches the flow.
     pub opinion: Opinion,
     /// The rules that come before the deciding one and may match the flow, each with its action.
     pub doubts: Vec<Doubt>,
@@ -54,11 +54,11 @@ pub struct TierAnswer {
 /// The opinion of a tier, with its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Opinion {
-    /// The flow is allowed, and no further tier is asked.
+    /// The flow is allowed, and no further tier is evaluated.
     Accept(EndDecision),
     /// The next tier decides.
     Pass,
-    /// The flow is denied, and no further tier is asked.
+    /// The flow is denied, and no further tier is evaluated.
     Deny(EndDecision),
 }
 
@@ -73,16 +73,16 @@ pub enum PolicyVerdict {
     Other(PolicyRuling),
 }
 
-/// The tiers that were asked, in order, and the decision. Tiers behind the last step were not asked.
+/// The tiers that were evaluated, in order, and the decision. Tiers after the last step were not reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trace {
-    /// One step for each tier that was asked.
+    /// One step for each tier that was evaluated.
     pub steps: Vec<TraceStep>,
     /// The decision of all tiers together, the same as [`decide`] returns.
     pub decision: EndDecision,
 }
 
-/// A tier that was asked.
+/// A tier that was evaluated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceStep {
     /// The name of the tier.
@@ -94,7 +94,7 @@ pub struct TraceStep {
 }
 
 impl TierAnswer {
-    /// The answer of a tier without doubtful rules.
+    /// The answer of a tier without undecidable rules.
     #[must_use]
     pub fn sure(opinion: Opinion) -> Self {
         Self { opinion, doubts: Vec::new(), tie: None }
@@ -102,7 +102,7 @@ impl TierAnswer {
 }
 
 impl Opinion {
-    /// The opinion of a policy that decides by itself.
+    /// The opinion that follows from the decision of one policy.
     #[must_use]
     pub fn of(ruling: PolicyRuling) -> Self {
         let permission = ruling.permission;
@@ -117,7 +117,7 @@ impl Opinion {
 /// The admin policies of one tier.
 struct AdminPolicies(TierName);
 
-/// NetworkPolicies. They decide wherever one of them restricts the end.
+/// NetworkPolicies. They decide about every flow at an end that one of them restricts.
 struct NetworkPolicies;
 
 impl Tier for AdminPolicies {
@@ -127,19 +127,19 @@ impl Tier for AdminPolicies {
 
     fn judge(&self, question: &TierQuestion<'_>) -> TierAnswer {
         let Some(query) = &question.admin else { return TierAnswer::sure(Opinion::Pass) };
-        let matched = query.matched(self.0);
-        let ruled = |taken: MatchedRule| EndDecision::Ruled(Ruling { tier: self.0, taken, tied: matched.tied });
-        let opinion = match matched.surely {
-            Some(taken @ MatchedRule { action: AdminAction::Accept, .. }) => Opinion::Accept(ruled(taken)),
-            Some(taken @ MatchedRule { action: AdminAction::Deny, .. }) => Opinion::Deny(ruled(taken)),
+        let found = query.matched(self.0);
+        let ruled = |matched: MatchedRule| EndDecision::Ruled(Ruling { tier: self.0, matched, tied: found.tied });
+        let opinion = match found.surely {
+            Some(matched @ MatchedRule { action: AdminAction::Accept, .. }) => Opinion::Accept(ruled(matched)),
+            Some(matched @ MatchedRule { action: AdminAction::Deny, .. }) => Opinion::Deny(ruled(matched)),
             Some(MatchedRule { action: AdminAction::Pass, .. }) | None => Opinion::Pass,
         };
-        TierAnswer { opinion, doubts: matched.perhaps, tie: matched.surely.zip(matched.tied) }
+        TierAnswer { opinion, doubts: found.perhaps, tie: found.surely.zip(found.tied) }
     }
 
     fn policies(&self, question: &TierQuestion<'_>) -> Vec<PolicyVerdict> {
         let tiers = question.view.tiers;
-        let each = question.admin.iter().flat_map(TierQuery::each);
+        let each = question.admin.iter().flat_map(AdminQuery::each);
         let of_tier = each.filter(|(id, _)| tiers.policy(*id).tier == self.0);
         of_tier.map(|(id, first)| PolicyVerdict::AdminPolicy(id, first)).collect()
     }
@@ -165,34 +165,35 @@ impl Tier for NetworkPolicies {
     }
 }
 
-/// Asks the tiers one after another and returns what they decide together.
+/// Evaluates the tiers one after another and returns their joint decision.
 #[must_use]
 pub fn decide(tiers: &[&dyn Tier], question: &TierQuestion<'_>) -> EndDecision {
-    ask(tiers, question, &mut |_, _| {})
+    walk(tiers, question, &mut |_, _| {})
 }
 
-/// The same as [`decide`], with the answer of each tier that was asked.
+/// The same as [`decide`], with the answer of each tier that was evaluated.
 #[must_use]
 pub fn trace(tiers: &[&dyn Tier], question: &TierQuestion<'_>) -> Trace {
     let mut steps = Vec::new();
-    let decision = ask(tiers, question, &mut |tier, answer| {
+    let decision = walk(tiers, question, &mut |tier, answer| {
         steps.push(TraceStep { tier: tier.name(), answer: answer.clone(), policies: tier.policies(question) });
     });
     Trace { steps, decision }
 }
 
-/// Where a rule may match, both branches are followed. The flow is undecidable only if they end differently.
-fn ask(
+/// Where a rule may match, both branches are followed. The flow is undecidable only if they end differently. `observe` is called
+/// for each tier that is evaluated.
+fn walk(
     tiers: &[&dyn Tier],
     question: &TierQuestion<'_>,
-    asked: &mut impl FnMut(&dyn Tier, &TierAnswer),
+    observe: &mut impl FnMut(&dyn Tier, &TierAnswer),
 ) -> EndDecision {
     let Some((tier, next)) = tiers.split_first() else { return EndDecision::Open };
     let answer = tier.judge(question);
-    asked(*tier, &answer);
-    let passes = |doubt: &Doubt| doubt.taken.action == AdminAction::Pass;
-    let asks_next = answer.opinion == Opinion::Pass || answer.doubts.iter().any(passes);
-    let next = asks_next.then(|| ask(next, question, asked));
+    observe(*tier, &answer);
+    let passes = |doubt: &Doubt| doubt.matched.action == AdminAction::Pass;
+    let next_decides = answer.opinion == Opinion::Pass || answer.doubts.iter().any(passes);
+    let next = next_decides.then(|| walk(next, question, observe));
     let next_permission = next.as_ref().map_or(Permission::Allowed, EndDecision::permission);
     let decision = match (answer.opinion, next) {
         (Opinion::Accept(decision) | Opinion::Deny(decision), _) | (Opinion::Pass, Some(decision)) => decision,
@@ -205,7 +206,7 @@ fn ask(
         .doubts
         .iter()
         .map(|doubt| {
-            let becomes = if passes(doubt) { next_permission } else { permission(doubt.taken.action) };
+            let becomes = if passes(doubt) { next_permission } else { permission(doubt.matched.action) };
             (tier.name(), *doubt, becomes)
         })
         .collect();

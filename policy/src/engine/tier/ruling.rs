@@ -1,38 +1,38 @@
-//! What rules of administrators say of a flow, and the words for it.
+//! The rules of admin policies that match a flow, and their explanations as text.
 
 use crate::engine::end_decision::{Permission, permission};
 use crate::model::flow::{Direction, Protocol};
-use crate::policy::admin_peer::{PeerMatcher, Unknown};
+use crate::policy::admin_peer::{AdminPeerMatcher, Unknown};
 use crate::policy::admin_policy::{AdminPolicy, FirstMatch};
 use crate::resource::admin::view::AdminAction;
 
-/// What one policy, taken alone, says of a flow that one of its rules takes.
+/// The rule by which one admin policy, in isolation, decides about a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RuleMatch {
-    /// This rule takes it.
+    /// This rule matches the flow.
     Surely {
         /// Index of the rule.
         rule: usize,
-        /// What it does.
+        /// The action of the rule.
         action: AdminAction,
     },
-    /// This rule may take it.
+    /// This rule may match the flow.
     Perhaps {
         /// Index of the rule.
         rule: usize,
-        /// What it would do.
+        /// The action of the rule.
         action: AdminAction,
-        /// Why that is not known.
+        /// Why it is unknown whether the rule matches.
         why: Unknown,
-        /// Whether the flow would pass were there this policy alone.
+        /// Whether the flow is allowed if this is the only policy.
         permission: Permission,
     },
 }
 
 impl FirstMatch {
-    /// What the policy says, taken alone; `None`: no rule of it takes the flow.
+    /// The rule by which the policy decides, in isolation; `None` if none of its rules matches the flow.
     #[must_use]
-    pub fn said(&self) -> Option<RuleMatch> {
+    pub fn rule_match(&self) -> Option<RuleMatch> {
         let surely = self.surely.map(|(rule, action)| RuleMatch::Surely { rule, action });
         let otherwise = self.surely.map_or(Permission::Allowed, |(_, action)| permission(action));
         let differing = self.perhaps.iter().find(|(_, action, _)| permission(*action) != otherwise);
@@ -51,7 +51,7 @@ impl FirstMatch {
 }
 
 impl RuleMatch {
-    /// Whether the flow would pass were there this policy alone.
+    /// Whether the flow is allowed if this is the only policy.
     #[must_use]
     pub fn permission(&self) -> Permission {
         match self {
@@ -61,17 +61,17 @@ impl RuleMatch {
     }
 }
 
-/// The name of the reason on the wire where a rule denies.
+/// The reason in JSON output if a rule denies a flow.
 pub const DENIED_BY_RULE: &str = "DeniedByRule";
-/// The name of the reason on the wire where that cannot be told.
+/// The reason in JSON output if it is unknown whether a rule matches a flow.
 pub const CANNOT_BE_JUDGED: &str = "CannotBeJudged";
 
-/// The end of a flow that is no subject, and where it goes, for sentences.
+/// A flow as sentences describe it: the end that is not the subject, and the port.
 #[derive(Clone, Copy, Debug)]
 pub struct FlowDescription<'a> {
-    /// Seen from the subject.
+    /// Direction, from the point of view of the subject.
     pub direction: Direction,
-    /// The name of the other end.
+    /// The name of the end that is not the subject.
     pub peer: &'a str,
     /// Transport protocol.
     pub protocol: Protocol,
@@ -80,29 +80,29 @@ pub struct FlowDescription<'a> {
 }
 
 impl AdminPolicy {
-    /// A rule's denial as a sentence.
+    /// Explains in a sentence why a rule denies a flow.
     #[must_use]
-    pub fn explain_denial(&self, rule: usize, toward: &FlowDescription<'_>) -> String {
-        let FlowDescription { direction, peer, protocol, port } = toward;
+    pub fn explain_denial(&self, rule: usize, flow: &FlowDescription<'_>) -> String {
+        let FlowDescription { direction, peer, protocol, port } = flow;
         let name = self.rule_name(*direction, rule);
-        let takes = self.rules(*direction).get(rule).map(|rule| format!("it takes {rule}")).unwrap_or_default();
-        format!("{name} denies {peer} on {protocol} {port}: {takes}")
+        let matches = self.rules(*direction).get(rule).map(|rule| format!("it matches {rule}")).unwrap_or_default();
+        format!("{name} denies {peer} on {protocol} {port}: {matches}")
     }
 
-    /// Why it cannot be told whether a rule takes a flow, as a sentence.
+    /// Explains in a sentence why it is unknown whether a rule matches a flow.
     #[must_use]
-    pub fn explain_doubt(&self, rule: usize, why: Unknown, toward: &FlowDescription<'_>) -> String {
-        let FlowDescription { direction, peer, protocol, port } = toward;
+    pub fn explain_doubt(&self, rule: usize, why: Unknown, flow: &FlowDescription<'_>) -> String {
+        let FlowDescription { direction, peer, protocol, port } = flow;
         let name = self.rule_name(*direction, rule);
         let because = match why {
             Unknown::Domain => {
                 let peers = self.rules(*direction).get(rule).map_or(&[][..], |rule| rule.peers.as_slice());
-                let names = peers.iter().filter(|peer| matches!(peer, PeerMatcher::Domains(_)));
+                let names = peers.iter().filter(|peer| matches!(peer, AdminPeerMatcher::Domains(_)));
                 let names: Vec<String> = names.map(ToString::to_string).collect();
-                format!("it names {}, and traffic does not tell the name of an address", names.join(", "))
+                format!("it names {}, and recorded traffic contains addresses, not domain names", names.join(", "))
             }
-            Unknown::Pod => format!("it selects pods, and no pod is known to have had {peer} at the time"),
+            Unknown::Pod => format!("it selects pods, and it is unknown which pod had {peer} at that time"),
         };
-        format!("whether {name} takes {peer} on {protocol} {port} cannot be judged: {because}")
+        format!("it is unknown whether {name} matches {peer} on {protocol} {port}: {because}")
     }
 }

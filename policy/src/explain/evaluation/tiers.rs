@@ -1,4 +1,4 @@
-//! What admin policies say, each taken alone: which rule takes a flow, if any.
+//! The verdicts of admin policies, each in isolation: the rule that matches a flow, if any.
 
 use std::collections::BTreeMap;
 
@@ -13,23 +13,23 @@ use crate::policy::admin_policy::Precedence;
 use crate::policy::tier::AdminPolicyId;
 use crate::resource::admin::view::AdminAction;
 
-/// What was said so far of one flow: of a Service's backends the worst stands.
+/// The verdicts on one flow so far. If those on several backends of a Service differ, the strictest counts.
 #[derive(Debug, Default)]
 pub(super) struct AdminVerdicts(BTreeMap<(AdminPolicyId, Direction), (RuleMatch, Pair)>);
 
 impl AdminVerdicts {
     pub(super) fn add(&mut self, view: &View<'_>, pair: &Pair, direction: Direction) {
-        let Some(asked) = view.tier_question(pair, direction) else { return };
-        for (policy, first) in asked.each() {
-            let Some(said) = first.said() else { continue };
+        let Some(query) = view.admin_query(pair, direction) else { return };
+        for (policy, first) in query.each() {
+            let Some(rule) = first.rule_match() else { continue };
             self.0
                 .entry((policy, direction))
                 .and_modify(|known| {
-                    if rank(&said) < rank(&known.0) {
-                        *known = (said, *pair);
+                    if rank(&rule) < rank(&known.0) {
+                        *known = (rule, *pair);
                     }
                 })
-                .or_insert((said, *pair));
+                .or_insert((rule, *pair));
         }
     }
 
@@ -40,17 +40,17 @@ impl AdminVerdicts {
         backend_of: Option<&str>,
     ) -> impl Iterator<Item = VerdictLine<'a>> {
         let line =
-            move |((policy, direction), (said, pair))| line(view, flow, policy, direction, &said, &pair, backend_of);
+            move |((policy, direction), (rule, pair))| line(view, flow, policy, direction, &rule, &pair, backend_of);
         self.0.into_iter().map(line)
     }
 }
 
-/// A denial is worse than what cannot be told, and an accept is better than what leaves it to others.
-fn rank(said: &RuleMatch) -> impl Ord + use<> {
-    let action = match said {
+/// The order of strictness: a denial, then unknown, then an accept. An accept comes after a pass.
+fn rank(rule: &RuleMatch) -> impl Ord + use<> {
+    let action = match rule {
         RuleMatch::Surely { action, .. } | RuleMatch::Perhaps { action, .. } => *action,
     };
-    (said.permission(), action != AdminAction::Pass)
+    (rule.permission(), action != AdminAction::Pass)
 }
 
 fn line<'a>(
@@ -58,23 +58,23 @@ fn line<'a>(
     flow: u64,
     policy: AdminPolicyId,
     direction: Direction,
-    said: &RuleMatch,
+    rule_match: &RuleMatch,
     pair: &Pair,
     backend_of: Option<&str>,
 ) -> VerdictLine<'a> {
     let policy = view.tiers.policy(policy);
     let peer = Party::of(pair.peer(direction), view.cluster).to_string();
-    let toward = FlowDescription { direction, peer: &peer, protocol: pair.protocol, port: pair.port };
-    let (rule, action) = match *said {
+    let description = FlowDescription { direction, peer: &peer, protocol: pair.protocol, port: pair.port };
+    let (rule, action) = match *rule_match {
         RuleMatch::Surely { rule, action } | RuleMatch::Perhaps { rule, action, .. } => (rule, action),
     };
-    let message = match *said {
+    let message = match *rule_match {
         RuleMatch::Surely { action: AdminAction::Accept, .. } => None,
         RuleMatch::Surely { action: AdminAction::Pass, .. } => {
-            Some("it leaves the flow to NetworkPolicies and the Baseline tier".to_owned())
+            Some("it passes the flow on to NetworkPolicies and the Baseline tier".to_owned())
         }
-        RuleMatch::Surely { action: AdminAction::Deny, .. } => Some(policy.explain_denial(rule, &toward)),
-        RuleMatch::Perhaps { why, .. } => Some(policy.explain_doubt(rule, why, &toward)),
+        RuleMatch::Surely { action: AdminAction::Deny, .. } => Some(policy.explain_denial(rule, &description)),
+        RuleMatch::Perhaps { why, .. } => Some(policy.explain_doubt(rule, why, &description)),
     };
     let message = match (message, backend_of) {
         (Some(message), Some(service)) => {
@@ -83,7 +83,7 @@ fn line<'a>(
         }
         (message, _) => message,
     };
-    let (verdict, reason) = match said.permission() {
+    let (verdict, reason) = match rule_match.permission() {
         Permission::Allowed => (VerdictName::Allow, None),
         Permission::Denied => (VerdictName::WouldDeny, Some(DENIED_BY_RULE)),
         Permission::Unknown => (VerdictName::Unknown, Some(CANNOT_BE_JUDGED)),

@@ -1,27 +1,28 @@
-//! What audit policies would add if they were promoted.
+//! What audit policies would change if they were promoted.
 
 use std::sync::Arc;
 
 use crate::engine::world::World;
-use crate::explain::explanation::asked::{PairClass, told};
-use crate::explain::explanation::walk::restricting;
+use crate::explain::explanation::query::{PairClass, walk_end};
+use crate::explain::explanation::walk::network_policy_step;
 use crate::explain::explanation::{AuditStep, PolicyOutcome, PolicyStep, Reachability};
 use crate::model::flow::Direction;
 use crate::model::policy_ref::{PolicyKind, PolicyRef};
 use crate::policy::network_policy::{Policy, Restriction};
 
-/// What each audit policy says that restricts one of the ends; first those that would change the answer.
+/// The answer of each audit policy that restricts one of the ends. Those that would change the answer come first.
 pub(super) fn audits(
     world: &World<'_>,
     audited: &[Arc<Policy>],
     pairs: &[PairClass],
     answer: Reachability,
 ) -> Vec<AuditStep> {
-    let concerned = audited.iter().filter(|policy| {
+    let restricting = audited.iter().filter(|policy| {
         Direction::BOTH.iter().any(|direction| pairs.iter().any(|it| restricts(world, policy, it, *direction)))
     });
     let mut after = world.clone();
-    let mut steps: Vec<AuditStep> = concerned.flat_map(|policy| promoted(&mut after, policy, pairs, answer)).collect();
+    let mut steps: Vec<AuditStep> =
+        restricting.flat_map(|policy| promoted(&mut after, policy, pairs, answer)).collect();
     steps.sort_by_key(|step| !step.changes_answer);
     steps
 }
@@ -33,7 +34,7 @@ fn restricts(world: &World<'_>, policy: &Policy, PairClass { pair, .. }: &PairCl
     *policy.restriction(direction) != Restriction::None && policy.selects(&identity.namespace, labels, &identity.labels)
 }
 
-/// The world in which it is promoted takes the place of a namesake that is enforced already.
+/// The steps in a world where a policy is promoted. It replaces an enforced policy of the same name.
 fn promoted(world: &mut World<'_>, policy: &Arc<Policy>, pairs: &[PairClass], answer: Reachability) -> Vec<AuditStep> {
     let audit = policy.reference.clone();
     let mut enforced = Policy::clone(policy);
@@ -52,7 +53,7 @@ fn steps(
     answer: Reachability,
 ) -> Vec<AuditStep> {
     let worst = |pairs: &PairClass| {
-        let answers = Direction::BOTH.map(|direction| told(after, &pairs.pair, direction).answer);
+        let answers = Direction::BOTH.map(|direction| walk_end(after, &pairs.pair, direction).answer);
         answers.into_iter().min().unwrap_or(Reachability::Unknown)
     };
     let answer_if_promoted = pairs.iter().map(worst).min().unwrap_or(answer);
@@ -61,9 +62,9 @@ fn steps(
         let steps = pairs.iter().flat_map(|PairClass { pair, .. }| {
             let answers = view.answers(pair, direction);
             let own = answers.filter(|(id, _)| view.index.policy(*id).reference == *enforced);
-            own.map(|(id, answer)| restricting(&view, id, answer, pair, direction)).collect::<Vec<PolicyStep>>()
+            own.map(|(id, answer)| network_policy_step(&view, id, answer, pair, direction)).collect::<Vec<PolicyStep>>()
         });
-        // Of pods that it tells apart those that it would deny.
+        // If the policy treats the pairs differently, a pair that it denies counts.
         let step = steps.min_by_key(|step| step.outcome != PolicyOutcome::Denies)?;
         Some(AuditStep {
             direction,

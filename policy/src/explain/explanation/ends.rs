@@ -1,4 +1,4 @@
-//! Who is meant by an end of a question: workloads, pods, Services and addresses by the names that people write.
+//! Resolves the names of workloads, pods, Services and addresses that people write in a query.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -14,7 +14,7 @@ use crate::cluster::workload::{Workload, kind_named};
 use crate::model::flow::Protocol;
 use crate::model::words::minute;
 
-/// An end as it is written.
+/// The name of an end, as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EndName {
     /// `shop/Deployment/checkout`, `shop/Pod/one`, `shop/Service/checkout`.
@@ -68,120 +68,120 @@ impl fmt::Display for EndName {
     }
 }
 
-/// Who is meant.
+/// The end that a name refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum NamedEnd {
-    /// Pods that live.
+    /// Pods that run at the time of the query.
     Pods(Vec<PodId>),
-    /// Whatever stands behind a Service.
+    /// A Service, which leads to its backends.
     Service(ServiceId),
-    /// Whoever has an address.
+    /// The end that has an address.
     Address(IpAddr),
 }
 
-/// Why a question has no answer.
+/// Why a query has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ExplainError {
-    /// Nobody is called so.
-    #[error("{name}: the snapshot has nothing of that name; {known}")]
-    Nobody {
+    /// Nothing has this name.
+    #[error("{name}: not found in the snapshot; {known}")]
+    NotFound {
         /// What was written.
         name: String,
-        /// What there is.
+        /// The names that exist, as a clause.
         known: String,
     },
-    /// It has pods, and none of them was there yet.
-    #[error("{name}: none of its pods had started by {at}; name a later time with --at")]
+    /// The workload has pods, and none of them had started.
+    #[error("{name}: none of its pods had started by {at}; use a later --at")]
     NotYet {
         /// What was written.
         name: String,
-        /// The time.
+        /// The time of the query.
         at: String,
     },
-    /// None of its pods has an address.
-    #[error("{0}: none of its pods has an address yet, so nothing leaves or reaches it")]
+    /// None of the pods has an address.
+    #[error("{0}: none of its pods has an address yet, so it has no traffic")]
     NoAddress(String),
-    /// More than one is called so.
-    #[error("{name} may be {}: write which", choices.join(", or "))]
+    /// More than one workload or Service has this name.
+    #[error("{name} is ambiguous; write one of: {}", choices.join(", "))]
     Ambiguous {
         /// What was written.
         name: String,
-        /// All that are called so.
+        /// The full names of all of them.
         choices: Vec<String>,
     },
     /// A Service opens no connections.
-    #[error("{0} is a Service, which opens no connections: name the workload of its pods")]
+    #[error("{0} is a Service and opens no connections; name the workload of its pods instead")]
     ServiceAsClient(String),
     /// The Service does not have the port.
     #[error("Service {service} has no port {protocol} {port}; it has {has}")]
     NoServicePort {
         /// `namespace/name`
         service: String,
-        /// What was asked.
+        /// The protocol of the query.
         protocol: Protocol,
-        /// What was asked.
+        /// The port of the query.
         port: u16,
-        /// What it has.
+        /// The ports of the Service, as text.
         has: String,
     },
     /// The Service has no address.
-    #[error("Service {0} has no address of its own (it is headless): name the workload of its pods, and their port")]
+    #[error("Service {0} has no address of its own (it is headless); name the workload of its pods, and their port")]
     Headless(String),
-    /// One end has IPv4 addresses alone, the other IPv6 ones.
-    #[error("{from} and {to} have no address of one family: one has IPv4 addresses alone, the other IPv6 ones")]
+    /// One end has only IPv4 addresses, the other only IPv6 addresses.
+    #[error("{from} and {to} share no address family: one has only IPv4 addresses, the other only IPv6 addresses")]
     NoCommonFamily {
         /// The client.
         from: String,
         /// The server.
         to: String,
     },
-    /// Loopback never leaves a pod.
-    #[error("{0}: a loopback address never leaves its pod, so no policy is asked; name the pod")]
+    /// The name is a loopback address, whose traffic never leaves a pod.
+    #[error("{0}: loopback traffic never leaves its pod, so no policy applies; name the pod instead")]
     Loopback(IpAddr),
 }
 
-/// Which end of a connection is named.
+/// The end of a connection that a name is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ConnectionEnd {
     Client,
     Server,
 }
 
-/// Who is meant by a name.
+/// A name that was resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ResolvedName {
-    /// The name that tells it from all others.
+    /// The unambiguous name.
     pub(super) name: String,
-    pub(super) meant: NamedEnd,
-    /// What has to be said of it.
+    pub(super) end: NamedEnd,
+    /// A remark for the explanation.
     pub(super) note: Option<String>,
 }
 
-/// Finds out who is meant.
+/// Resolves a name at a time.
 pub(super) fn find(
     cluster: &Cluster,
-    end: &EndName,
+    written: &EndName,
     side: ConnectionEnd,
     at: Timestamp,
 ) -> Result<ResolvedName, ExplainError> {
-    let found = |name: String, meant| ResolvedName { name, meant, note: None };
-    let (namespace, kind, name) = match end {
+    let found = |name: String, end| ResolvedName { name, end, note: None };
+    let (namespace, kind, name) = match written {
         EndName::Address(ip) if ip.is_loopback() => return Err(ExplainError::Loopback(*ip)),
         EndName::Address(ip) => return Ok(found(ip.to_string(), NamedEnd::Address(*ip))),
         EndName::Kind { namespace, kind, name } => (namespace, Some(kind.as_str()), name),
         EndName::Name { namespace, name } => (namespace, None, name),
     };
-    let is_asked = |candidate: &str| kind.is_none_or(|kind| kind == candidate);
+    let is_kind = |candidate: &str| kind.is_none_or(|kind| kind == candidate);
     let pods = cluster.pods_by_name(namespace, name).to_vec();
-    // A pod's own name goes before those of what owns or selects pods.
-    if is_asked("Pod") && !pods.is_empty() {
-        return living(cluster, format!("{namespace}/Pod/{name}"), pods, at);
+    // The name of a pod has precedence over that of a workload or Service.
+    if is_kind("Pod") && !pods.is_empty() {
+        return running(cluster, format!("{namespace}/Pod/{name}"), pods, at);
     }
     let of_workloads = cluster.pods().filter(|(_, pod)| pod.workload.namespace == *namespace);
-    let named = of_workloads.filter(|(_, pod)| pod.workload.name == *name && is_asked(&pod.workload.kind));
+    let named = of_workloads.filter(|(_, pod)| pod.workload.name == *name && is_kind(&pod.workload.kind));
     let kinds: BTreeSet<&str> = named.map(|(_, pod)| pod.workload.kind.as_str()).collect();
     let is_named = |service: &Service| service.namespace == *namespace && service.name == *name;
-    let service = cluster.services().find(|(_, service)| is_asked("Service") && is_named(service)).map(|(id, _)| id);
+    let service = cluster.services().find(|(_, service)| is_kind("Service") && is_named(service)).map(|(id, _)| id);
     match (kinds.len(), service) {
         (0, Some(_)) if side == ConnectionEnd::Client => {
             Err(ExplainError::ServiceAsClient(format!("{namespace}/{name}")))
@@ -191,39 +191,39 @@ pub(super) fn find(
             let kind = kinds.first().copied().unwrap_or_default();
             let workload = Workload { namespace: namespace.clone(), kind: kind.to_owned(), name: name.clone() };
             let pods = cluster.pods().filter(|(_, pod)| pod.workload == workload).map(|(id, _)| id).collect();
-            living(cluster, format!("{namespace}/{kind}/{name}"), pods, at)
+            running(cluster, format!("{namespace}/{kind}/{name}"), pods, at)
         }
-        (0, None) => Err(ExplainError::Nobody { name: end.to_string(), known: known(cluster, namespace) }),
+        (0, None) => Err(ExplainError::NotFound { name: written.to_string(), known: known(cluster, namespace) }),
         _ => {
             let service = service.filter(|_| side == ConnectionEnd::Server).map(|_| "Service");
             let choices = kinds.into_iter().chain(service).map(|kind| format!("{namespace}/{kind}/{name}"));
-            Err(ExplainError::Ambiguous { name: end.to_string(), choices: choices.collect() })
+            Err(ExplainError::Ambiguous { name: written.to_string(), choices: choices.collect() })
         }
     }
 }
 
-/// The pods that live; where none does, the one that started last stands for those that will: a `CronJob` has pods now and then.
-fn living(cluster: &Cluster, name: String, pods: Vec<PodId>, at: Timestamp) -> Result<ResolvedName, ExplainError> {
-    let (living, others): (Vec<PodId>, Vec<PodId>) = pods.into_iter().partition(|pod| cluster.is_alive(*pod, at));
+/// The pods that run at a time. If none does, the one that started last represents them: a `CronJob` only has pods from time to time.
+fn running(cluster: &Cluster, name: String, pods: Vec<PodId>, at: Timestamp) -> Result<ResolvedName, ExplainError> {
+    let (alive, others): (Vec<PodId>, Vec<PodId>) = pods.into_iter().partition(|pod| cluster.is_alive(*pod, at));
     let start = |pod: &PodId| cluster.pod(*pod).life.start;
-    let (pods, note) = if living.is_empty() {
+    let (pods, note) = if alive.is_empty() {
         let gone = others.into_iter().filter(|pod| start(pod).is_none_or(|start| start <= at));
         let Some(last) = gone.max_by_key(|pod| (start(pod), cluster.pod(*pod).name.as_str())) else {
             return Err(ExplainError::NotYet { name, at: minute(at) });
         };
         let pod = &cluster.pod(last).name;
-        (vec![last], Some(format!("{name} has no pod at {}; it is judged as its last one was, {pod}", minute(at))))
+        (vec![last], Some(format!("{name} has no pod at {}; its last pod, {pod}, is used instead", minute(at))))
     } else {
-        (living, None)
+        (alive, None)
     };
     let addressed: Vec<PodId> = pods.into_iter().filter(|pod| !cluster.pod(*pod).addresses.is_empty()).collect();
     if addressed.is_empty() {
         return Err(ExplainError::NoAddress(name));
     }
-    Ok(ResolvedName { name, meant: NamedEnd::Pods(addressed), note })
+    Ok(ResolvedName { name, end: NamedEnd::Pods(addressed), note })
 }
 
-/// What a user may have meant: at most so many names.
+/// The number of existing names that an error lists.
 const MOST_NAMES: usize = 12;
 
 fn known(cluster: &Cluster, namespace: &str) -> String {
@@ -233,19 +233,19 @@ fn known(cluster: &Cluster, namespace: &str) -> String {
         workloads.map(ToString::to_string).chain(services.map(|service| format!("Service/{}", service.name))).collect();
     if names.is_empty() {
         let namespaces = cluster.pods().map(|(_, pod)| pod.namespace.clone()).collect();
-        return format!("no pod is in namespace {namespace}; there are pods in {}", few(namespaces));
+        return format!("namespace {namespace} has no pods; namespaces with pods: {}", first_names(namespaces));
     }
-    format!("in its namespace are {}", few(names))
+    format!("its namespace contains {}", first_names(names))
 }
 
-fn few(names: BTreeSet<String>) -> String {
+fn first_names(names: BTreeSet<String>) -> String {
     let more = names.len().saturating_sub(MOST_NAMES);
     let names: Vec<String> = names.into_iter().take(MOST_NAMES).collect();
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
     format!("{}{more}", names.join(", "))
 }
 
-/// The ports of a Service, for people.
+/// The ports of a Service, as text.
 pub(super) fn ports(service: &Service) -> String {
     let ports: Vec<String> = service.ports.iter().map(|port| format!("{} {}", port.protocol, port.port)).collect();
     if ports.is_empty() { "none".to_owned() } else { ports.join(", ") }

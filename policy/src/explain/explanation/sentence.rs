@@ -1,13 +1,13 @@
-//! The answer as a sentence, and its parts.
+//! The answer of an explanation as a sentence, and its parts.
 
 use crate::cluster::party::Party;
-use crate::engine::index::EndKind;
 use crate::engine::index::view::View;
 use crate::engine::pair::Pair;
 use crate::engine::verdict::BY_BLOCK_ALONE;
 use crate::explain::explanation::{PairGroup, PolicyOutcome, PolicyStep, Reachability, TierOutcome, TierStep, Walk};
 use crate::model::flow::{Direction, Protocol};
 use crate::model::words::count;
+use crate::policy::end_kind::EndKind;
 
 /// `shop/Deployment/checkout`, or an address.
 pub(super) fn title(party: &Party) -> String {
@@ -17,61 +17,65 @@ pub(super) fn title(party: &Party) -> String {
     }
 }
 
-/// Why no policy can select an end.
-pub(super) fn selected_by_nobody(view: &View<'_>, pair: &Pair, direction: Direction) -> String {
+/// Why no policy selects an end.
+pub(super) fn not_selected(view: &View<'_>, pair: &Pair, direction: Direction) -> String {
     let end = pair.subject(direction);
     let name = Party::of(end, view.cluster);
     match view.kind(end) {
         EndKind::Unresolved => {
-            format!("no pod is known to have {name} at that time, so what restricts it is not known")
+            format!("it is unknown which pod had {name} at that time, so the policies that restrict it are unknown")
         }
-        EndKind::Node => format!("no policy selects {name}: nodes and pods on their network are restricted by none"),
+        EndKind::Node => format!("no policy selects {name}: policies do not restrict nodes and hostNetwork pods"),
         EndKind::Outside | EndKind::Pod(_) => format!("no policy selects {name}, which is outside the cluster"),
     }
 }
 
-/// Why NetworkPolicies decide so; `None`: they do not.
+/// The reason for the decision of NetworkPolicies; `None` if they do not decide.
 pub(super) fn of_network_policies(
     outcome: TierOutcome,
     policies: &[PolicyStep],
     direction: Direction,
 ) -> Option<String> {
-    let saying = |outcome: PolicyOutcome| policies.iter().filter(move |step| step.outcome == outcome);
+    let with_outcome = |outcome: PolicyOutcome| policies.iter().filter(move |step| step.outcome == outcome);
     if outcome != TierOutcome::Denies {
-        // Where enforcers differ on one allow, another may be sure.
-        let allowing = saying(PolicyOutcome::Allows).min_by_key(|step| step.message.contains(BY_BLOCK_ALONE));
-        let exempt = || saying(PolicyOutcome::Exempt).next().map(|step| step.message.clone());
+        // An allow on which enforcers agree has precedence over one on which they differ.
+        let allowing = with_outcome(PolicyOutcome::Allows).min_by_key(|step| step.message.contains(BY_BLOCK_ALONE));
+        let exempt = || with_outcome(PolicyOutcome::Exempt).next().map(|step| step.message.clone());
         let Some(step) = allowing else { return exempt() };
         let differs =
             if step.message.contains(BY_BLOCK_ALONE) { format!(" ({BY_BLOCK_ALONE})") } else { String::new() };
         return Some(format!("{} allows it by {}{differs}", step.policy, step.rule.as_deref().unwrap_or_default()));
     }
-    let first = saying(PolicyOutcome::Denies).next()?;
-    let way = match direction {
-        Direction::Ingress => "in",
-        Direction::Egress => "out",
+    let first = with_outcome(PolicyOutcome::Denies).next()?;
+    let (others, verb) = match with_outcome(PolicyOutcome::Denies).count() - 1 {
+        0 => (String::new(), "denies"),
+        others => (format!(" and {}", count(others as u64, "other policy", "other policies")), "deny"),
     };
-    let (others, verb) = match saying(PolicyOutcome::Denies).count() - 1 {
-        0 => (String::new(), "does"),
-        others => (format!(" and {}", count(others as u64, "other policy", "other policies")), "do"),
-    };
-    Some(format!("{}{others} {verb} not let it {way}: {}", first.policy, first.message))
+    Some(format!("{}{others} {verb} {}: {}", first.policy, field(direction), first.message))
 }
 
-/// Why it passes where no tier decides.
-pub(super) fn by_default(tiers: &[TierStep], direction: Direction) -> String {
-    let what = match direction {
-        Direction::Egress => "leaves it",
-        Direction::Ingress => "arrives there",
-    };
-    if tiers.iter().all(|tier| tier.policies.is_empty()) {
-        format!("no policy restricts what {what}")
-    } else {
-        format!("no policy decides about what {what}, so it passes")
+/// The name of a direction, as in the spec of a policy.
+pub(super) fn field(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Ingress => "ingress",
+        Direction::Egress => "egress",
     }
 }
 
-/// What was asked, for the sentence.
+/// The reason why a connection is allowed at an end where no tier decides.
+pub(super) fn by_default(tiers: &[TierStep], direction: Direction) -> String {
+    let traffic = match direction {
+        Direction::Egress => "egress of the source",
+        Direction::Ingress => "ingress of the destination",
+    };
+    if tiers.iter().all(|tier| tier.policies.is_empty()) {
+        format!("no policy restricts {traffic}")
+    } else {
+        format!("no policy decides about {traffic}, so it is allowed")
+    }
+}
+
+/// The query, for the sentence.
 pub(super) struct QueryNames<'a> {
     pub(super) from: &'a str,
     pub(super) to: &'a str,
@@ -79,34 +83,38 @@ pub(super) struct QueryNames<'a> {
     pub(super) port: u16,
 }
 
-/// Whether an end can be restricted, and is not.
-fn is_silent(walk: &Walk) -> bool {
+/// Whether an end is a pod that no policy selects.
+fn is_unrestricted(walk: &Walk) -> bool {
     !walk.tiers.is_empty() && walk.tiers.iter().all(|tier| tier.policies.is_empty())
 }
 
-/// The answer of all cases, the worst of which comes first.
-pub(super) fn headline(named: &QueryNames<'_>, cases: &[PairGroup], dials_service: bool) -> String {
+/// The answer of all cases as a sentence. The worst case comes first.
+pub(super) fn headline(named: &QueryNames<'_>, cases: &[PairGroup], is_service: bool) -> String {
     let QueryNames { from, to, protocol, port } = named;
     let Some(worst) = cases.first() else { return String::new() };
     let walks = [&worst.egress, &worst.ingress];
     let because: Vec<&str> = match worst.answer {
-        Reachability::Yes if walks.iter().all(|walk| is_silent(walk)) => vec!["no policy restricts it at either end"],
+        Reachability::Yes if walks.iter().all(|walk| is_unrestricted(walk)) => {
+            vec!["no policy restricts it at either end"]
+        }
         Reachability::Yes => walks.iter().map(|walk| walk.why.as_str()).collect(),
         Reachability::No | Reachability::Unknown => {
             walks.into_iter().filter(|walk| walk.answer == worst.answer).map(|walk| walk.why.as_str()).collect()
         }
     };
     let because = because.join(", and ");
-    let answers = if dials_service {
+    let backend = if is_service {
         format!(", which leads to {} on {protocol} {}", worst.server, worst.port)
     } else {
         String::new()
     };
-    let said = match worst.answer {
-        Reachability::Yes => format!("Yes: {from} may reach {to} on {protocol} {port}{answers}: {because}"),
-        Reachability::No => format!("No: {from} may not reach {to} on {protocol} {port}{answers}: {because}"),
+    let answer = match worst.answer {
+        Reachability::Yes => format!("Yes: {from} may reach {to} on {protocol} {port}{backend}: {because}"),
+        Reachability::No => format!("No: {from} may not reach {to} on {protocol} {port}{backend}: {because}"),
         Reachability::Unknown => {
-            format!("It cannot be told whether {from} may reach {to} on {protocol} {port}{answers}: {because}")
+            format!(
+                "Unknown: it cannot be determined whether {from} may reach {to} on {protocol} {port}{backend}: {because}"
+            )
         }
     };
     let pairs = |answer: Option<Reachability>| -> u64 {
@@ -114,10 +122,10 @@ pub(super) fn headline(named: &QueryNames<'_>, cases: &[PairGroup], dials_servic
     };
     let (worst, all) = (pairs(Some(worst.answer)), pairs(None));
     if worst == all {
-        return format!("{said}.");
+        return format!("{answer}.");
     }
     format!(
-        "{said}. This is so for {worst} of {}; the others fare better.",
+        "{answer}. This applies to {worst} of {}; the other pairs are less restricted.",
         count(all, "pair of addresses", "pairs of addresses")
     )
 }

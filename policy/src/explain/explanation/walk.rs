@@ -2,32 +2,32 @@
 
 use crate::cluster::party::Party;
 use crate::engine::end_decision::{Doubt, EndDecision, Permission, PolicyRuling, Ruling, Undecidable};
-use crate::engine::index::PackedVerdict as Verdicts;
+use crate::engine::index::packed_verdict::PackedVerdict;
 use crate::engine::index::view::View;
 use crate::engine::pair::Pair;
 use crate::engine::tier::chain::{Opinion, PolicyVerdict, TIERS, Tier, Trace, TraceStep};
 use crate::engine::tier::ruling::{FlowDescription, RuleMatch};
 use crate::engine::verdict::{BY_BLOCK_ALONE, Exemption, TO_OWN_NODE, Verdict};
-use crate::explain::enforcer_note as remark;
+use crate::explain::enforcer_note;
 use crate::explain::explanation::{PolicyOutcome, PolicyStep, Reachability, TierOutcome, TierStep, Walk, sentence};
 use crate::model::flow::Direction;
 use crate::model::policy_id::PolicyId;
 use crate::model::words::rule_name;
 use crate::policy::admin_policy::{AdminPolicy, FirstMatch, Precedence};
-use crate::policy::tier::{MatchedRule, TierName};
+use crate::policy::tier::TierName;
 use crate::resource::admin::view::AdminAction;
 
 /// Renders the trace of the tiers at one end.
 #[must_use]
 pub fn walk(view: &View<'_>, pair: &Pair, direction: Direction) -> Walk {
     if pair.subject(direction).pod().is_none() {
-        let why = sentence::selected_by_nobody(view, pair, direction);
+        let why = sentence::not_selected(view, pair, direction);
         return Walk { answer: Reachability::Yes, decided_by: None, why, tiers: Vec::new() };
     }
     let Trace { steps, decision } = view.trace(pair, direction);
     let mut tiers: Vec<TierStep> = steps.iter().map(|step| tier_step(view, step, pair, direction)).collect();
-    let not_asked = |tier: &&dyn Tier| TierStep::without_policies(tier.name(), TierOutcome::NotAsked);
-    tiers.extend(TIERS[tiers.len()..].iter().map(not_asked));
+    let not_reached = |tier: &&dyn Tier| TierStep::without_policies(tier.name(), TierOutcome::NotReached);
+    tiers.extend(TIERS[tiers.len()..].iter().map(not_reached));
     if let Some(why) = at_other_end(view, pair, direction) {
         return Walk { answer: Reachability::Yes, decided_by: Some(TierName::NETWORK_POLICY), why, tiers };
     }
@@ -35,7 +35,7 @@ pub fn walk(view: &View<'_>, pair: &Pair, direction: Direction) -> Walk {
     Walk { answer: decision.permission().into(), decided_by, why, tiers }
 }
 
-/// The tier that decides, and why.
+/// The tier that decides, and the reason.
 fn reason(
     view: &View<'_>,
     decision: &EndDecision,
@@ -46,8 +46,8 @@ fn reason(
     match decision {
         EndDecision::Open => (None, sentence::by_default(tiers, direction)),
         EndDecision::Unknown(undecidable) => (None, doubt(view, undecidable, pair, direction)),
-        EndDecision::Ruled(Ruling { tier, taken, .. }) => {
-            let policy = &view.tiers.policy(taken.by.policy).reference;
+        EndDecision::Ruled(Ruling { tier, matched, .. }) => {
+            let policy = &view.tiers.policy(matched.by.policy).reference;
             let steps = tiers.iter().filter(|step| step.tier == *tier).flat_map(|step| &step.policies);
             let message = steps.filter(|step| step.policy == *policy).map(|step| step.message.as_str()).next();
             (Some(*tier), format!("in the {tier} tier {policy}: {}", message.unwrap_or_default()))
@@ -77,16 +77,20 @@ fn tier_step(view: &View<'_>, step: &TraceStep, pair: &Pair, direction: Directio
     let peer = Party::of(pair.peer(direction), view.cluster).to_string();
     let flow = FlowDescription { direction, peer: &peer, protocol: pair.protocol, port: pair.port };
     let policies = step.policies.iter().map(|verdict| match verdict {
-        PolicyVerdict::NetworkPolicy(policy, verdict) => restricting(view, *policy, *verdict, pair, direction),
-        PolicyVerdict::AdminPolicy(policy, first) => ruling(view.tiers.policy(*policy), first, &flow),
-        PolicyVerdict::Other(ruling) => other(ruling),
+        PolicyVerdict::NetworkPolicy(policy, verdict) => network_policy_step(view, *policy, *verdict, pair, direction),
+        PolicyVerdict::AdminPolicy(policy, first) => admin_policy_step(view.tiers.policy(*policy), first, &flow),
+        PolicyVerdict::Other(ruling) => other_step(ruling),
     });
-    let note = step.answer.tie.map(|(first, second)| tie(view, &first, &second));
+    let note = step.answer.tie.map(|(decider, tied)| {
+        let [decider, other] = [&decider, &tied].map(|rule| view.tiers.policy(rule.by.policy));
+        let tie = other.describe_tie(&tied, direction);
+        format!("{} decides; {tie}, so the stricter answer counts", decider.reference)
+    });
     TierStep { tier: step.tier, outcome, policies: policies.collect(), note }
 }
 
-/// What a policy of another tier decides.
-fn other(ruling: &PolicyRuling) -> PolicyStep {
+/// The step of a policy of another tier.
+fn other_step(ruling: &PolicyRuling) -> PolicyStep {
     PolicyStep {
         policy: ruling.policy.clone(),
         priority: None,
@@ -101,28 +105,30 @@ fn other(ruling: &PolicyRuling) -> PolicyStep {
     }
 }
 
-/// Why it passes although it is denied here, where the enforcer is content with one end.
+/// The reason why a connection that is denied here is allowed, if the enforcer requires only one end to allow it.
 fn at_other_end(view: &View<'_>, pair: &Pair, direction: Direction) -> Option<String> {
     let EndDecision::AllowedAtOtherEnd { policy, rule } = view.decide(pair, direction) else { return None };
     let (policy, rule) = (&view.index.policy(policy).reference, rule_name(direction.other(), rule));
     let title = view.dialect().cni.title();
-    Some(format!("{policy} allows it at the other end by {rule}, which is enough for {title} between pods of one node"))
+    Some(format!(
+        "{policy} allows it at the other end by {rule}; between pods of one node {title} requires only one end to allow it"
+    ))
 }
 
-/// The rule on which an undecidable flow depends.
+/// Names the rule on which an undecidable flow depends.
 fn doubt(view: &View<'_>, undecidable: &Undecidable, pair: &Pair, direction: Direction) -> String {
-    let Some((tier, Doubt { taken, why })) = undecidable.first() else { return String::new() };
-    let policy = view.tiers.policy(taken.by.policy);
+    let Some((tier, Doubt { matched, why })) = undecidable.first() else { return String::new() };
+    let policy = view.tiers.policy(matched.by.policy);
     let peer = Party::of(pair.peer(direction), view.cluster).to_string();
-    let toward = FlowDescription { direction, peer: &peer, protocol: pair.protocol, port: pair.port };
-    format!("in the {tier} tier {}: {}", policy.reference, policy.explain_doubt(taken.by.rule, why, &toward))
+    let flow = FlowDescription { direction, peer: &peer, protocol: pair.protocol, port: pair.port };
+    format!("in the {tier} tier {}: {}", policy.reference, policy.explain_doubt(matched.by.rule, why, &flow))
 }
 
-/// What a policy says that restricts the pod.
-pub(super) fn restricting(
+/// The step of a NetworkPolicy that restricts the pod.
+pub(super) fn network_policy_step(
     view: &View<'_>,
     policy: PolicyId,
-    answer: Verdicts,
+    verdict: PackedVerdict,
     pair: &Pair,
     direction: Direction,
 ) -> PolicyStep {
@@ -135,58 +141,58 @@ pub(super) fn restricting(
         message,
         nearest: None,
     };
-    match answer.verdict() {
+    match verdict.verdict() {
         Verdict::Allow { rule, by_block_alone } => {
             let name = rule_name(direction, rule);
-            let takes = policy.rules(direction).get(rule);
-            let takes = takes.map_or_else(String::new, |rule| format!(": {} on {}", rule.peers, rule.ports));
+            let rule_text = policy.rules(direction).get(rule);
+            let rule_text = rule_text.map_or_else(String::new, |rule| format!(": {} on {}", rule.peers, rule.ports));
             let differs = if by_block_alone { format!("; {BY_BLOCK_ALONE}") } else { String::new() };
-            step(PolicyOutcome::Allows, Some(rule), format!("{name} allows it{takes}{differs}"))
+            step(PolicyOutcome::Allows, Some(rule), format!("{name} allows it{rule_text}{differs}"))
         }
         Verdict::Exempt(Exemption::Itself) => {
-            step(PolicyOutcome::Exempt, None, "what a pod sends to itself no NetworkPolicy denies".to_owned())
+            step(PolicyOutcome::Exempt, None, "NetworkPolicies never deny traffic from a pod to itself".to_owned())
         }
         Verdict::Exempt(Exemption::Node) if direction == Direction::Egress => {
             step(PolicyOutcome::Exempt, None, TO_OWN_NODE.to_owned())
         }
         Verdict::Exempt(Exemption::Node) => {
-            step(PolicyOutcome::Exempt, None, "what comes from a pod's own node no NetworkPolicy denies".to_owned())
+            step(PolicyOutcome::Exempt, None, "NetworkPolicies never deny traffic from a pod's own node".to_owned())
         }
         Verdict::WouldDeny(reason) => {
             let question = view.question(pair, direction);
             let mut message = policy.explain_nearest(&reason, &question);
-            message.extend(remark::on_denial(view, policy, pair, direction));
+            message.extend(enforcer_note::on_denial(view, policy, pair, direction));
             let nearest = policy.mismatch(&reason, &question);
             PolicyStep { nearest, ..step(PolicyOutcome::Denies, None, message) }
         }
     }
 }
 
-/// What an admin policy says, taken alone.
-fn ruling(policy: &AdminPolicy, first: &FirstMatch, toward: &FlowDescription<'_>) -> PolicyStep {
-    let direction = toward.direction;
+/// The step of an admin policy, in isolation.
+fn admin_policy_step(policy: &AdminPolicy, first: &FirstMatch, flow: &FlowDescription<'_>) -> PolicyStep {
+    let direction = flow.direction;
     let rules = policy.rules(direction);
-    let takes = |rule: usize, verb: &str| {
-        let takes = rules.get(rule).map_or_else(String::new, |rule| format!(": it takes {rule}"));
-        format!("{} {verb}{takes}", policy.rule_name(direction, rule))
+    let describe = |rule: usize, verb: &str| {
+        let matches = rules.get(rule).map_or_else(String::new, |rule| format!(": it matches {rule}"));
+        format!("{} {verb}{matches}", policy.rule_name(direction, rule))
     };
-    let (outcome, rule, message) = match first.said() {
-        None => (PolicyOutcome::NoMatch, None, nothing(rules.len(), direction)),
+    let (outcome, rule, message) = match first.rule_match() {
+        None => (PolicyOutcome::NoMatch, None, no_match(rules.len(), direction)),
         Some(RuleMatch::Surely { rule, action }) => {
             let (outcome, verb) = match action {
                 AdminAction::Accept => (PolicyOutcome::Allows, "accepts it"),
                 AdminAction::Deny => (PolicyOutcome::Denies, "denies it"),
-                AdminAction::Pass => (PolicyOutcome::PassesOn, "passes it on"),
+                AdminAction::Pass => (PolicyOutcome::PassesOn, "passes it to the next tier"),
             };
-            // A rule before it may do something else that ends the same, were there this policy alone.
+            // An earlier rule with another action may match. In isolation the result is the same.
             let earlier = first.perhaps.iter().find(|(_, other, _)| *other != action);
             let but = earlier.map_or_else(String::new, |(rule, _, why)| {
-                format!("; but {}", policy.explain_doubt(*rule, *why, toward))
+                format!("; but {}", policy.explain_doubt(*rule, *why, flow))
             });
-            (outcome, Some(rule), format!("{}{but}", takes(rule, verb)))
+            (outcome, Some(rule), format!("{}{but}", describe(rule, verb)))
         }
         Some(RuleMatch::Perhaps { rule, why, .. }) => {
-            (PolicyOutcome::Unknown, Some(rule), policy.explain_doubt(rule, why, toward))
+            (PolicyOutcome::Unknown, Some(rule), policy.explain_doubt(rule, why, flow))
         }
     };
     let priority = match policy.precedence {
@@ -197,27 +203,11 @@ fn ruling(policy: &AdminPolicy, first: &FirstMatch, toward: &FlowDescription<'_>
     PolicyStep { policy: policy.reference.clone(), priority, outcome, rule, message, nearest: None }
 }
 
-fn nothing(rules: usize, direction: Direction) -> String {
-    let field = match direction {
-        Direction::Ingress => "ingress",
-        Direction::Egress => "egress",
-    };
+fn no_match(rules: usize, direction: Direction) -> String {
+    let field = direction.field();
     match rules {
         0 => format!("it has no {field} rules"),
-        1 => format!("its {field} rule does not take it"),
-        rules => format!("none of its {rules} {field} rules takes it"),
+        1 => format!("its {field} rule does not match"),
+        rules => format!("none of its {rules} {field} rules matches"),
     }
-}
-
-fn tie(view: &View<'_>, taken: &MatchedRule, tied: &MatchedRule) -> String {
-    let verb = |action| match action {
-        AdminAction::Accept => "accepts it",
-        AdminAction::Deny => "denies it",
-        AdminAction::Pass => "passes it on",
-    };
-    let [first, second] = [taken, tied].map(|taken| {
-        let policy = &view.tiers.policy(taken.by.policy).reference;
-        format!("{policy} {}", verb(taken.action))
-    });
-    format!("{first} and {second}, and which of the two goes first is not defined: the worse is taken")
 }

@@ -1,4 +1,4 @@
-//! Why the entries of a rule's `from` or `to` do not take a peer.
+//! Why the entries of a rule's `from` or `to` do not match a peer.
 
 use std::cmp::Reverse;
 use std::net::IpAddr;
@@ -11,18 +11,18 @@ use crate::model::labels::{Selector, Unmet};
 use crate::policy::flow_question::Question;
 use crate::policy::peer::{Namespaces, Peer, PeerMatch, PeerMatcher, PeerSet};
 
-/// How far an entry is from taking a peer; the least is the nearest.
+/// How far an entry is from matching a peer; the least is the nearest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Distance {
-    /// An entry that sees such a peer at all comes before one that does not.
+    /// An entry that can match this kind of peer comes before one that cannot.
     kind: u8,
-    /// Requirements that fail.
+    /// The number of requirements that are not met.
     unmet: usize,
-    /// Requirements that are met.
+    /// The number of requirements that are met.
     met: Reverse<usize>,
 }
 
-/// Every entry with its distance; empty where one of them takes the peer.
+/// Every entry with its distance; empty if one of them matches the peer.
 pub(super) fn mismatches(peers: &PeerSet, question: &Question<'_>) -> Vec<(Distance, PeerMismatch)> {
     let PeerSet::AnyOf(matchers) = peers else { return Vec::new() };
     if peers.matches(&question.peer, question.subject_namespace) != PeerMatch::No {
@@ -43,17 +43,17 @@ pub(super) fn mismatches(peers: &PeerSet, question: &Question<'_>) -> Vec<(Dista
 }
 
 fn of_selectors(namespaces: &Namespaces, pods: &Selector, question: &Question<'_>) -> (Distance, Vec<PeerCause>) {
-    let unseen = |cause| (Distance { kind: 3, unmet: 1, met: Reverse(0) }, vec![cause]);
+    let not_selectable = |cause| (Distance { kind: 3, unmet: 1, met: Reverse(0) }, vec![cause]);
     let Peer::Pod { namespace, namespace_labels, labels, .. } = question.peer else {
         let ip = question.peer.ip();
-        return unseen(match question.peer {
+        return not_selectable(match question.peer {
             Peer::Node { .. } => PeerCause::Node { ip },
             Peer::Unresolved { .. } => PeerCause::Unresolved { ip },
             Peer::Outside { .. } | Peer::Pod { .. } => PeerCause::Outside { ip },
         });
     };
     let mut causes = Vec::new();
-    let asked = match namespaces {
+    let requirements = match namespaces {
         Namespaces::Own => {
             if namespace != question.subject_namespace {
                 let (namespace, wanted) = (namespace.to_owned(), question.subject_namespace.to_owned());
@@ -69,7 +69,7 @@ fn of_selectors(namespaces: &Namespaces, pods: &Selector, question: &Question<'_
         }
     };
     causes.extend(pods.unmet(labels).map(|Unmet { key, wanted, found }| PeerCause::PodLabel { key, wanted, found }));
-    let met = Reverse((asked + pods.requirements()).saturating_sub(causes.len()));
+    let met = Reverse((requirements + pods.requirements()).saturating_sub(causes.len()));
     (Distance { kind: 0, unmet: causes.len(), met }, causes)
 }
 

@@ -1,4 +1,4 @@
-//! Why the entries of a rule's `ports` do not take a port.
+//! Why the entries of a rule's `ports` do not match a port.
 
 use crate::explain::nearest::{PortCause, PortMismatch};
 use crate::model::flow::Direction;
@@ -6,13 +6,13 @@ use crate::policy::flow_question::Question;
 use crate::policy::peer::Peer;
 use crate::policy::port::{Port, PortMatcher, PortSet, Ports};
 
-/// How far an entry is from taking a port; the least is the nearest.
+/// How far an entry is from matching a port; the least is the nearest.
 pub(super) type Distance = u32;
 
-/// Further than any number is from another.
+/// More than the difference of any two port numbers.
 const FAR: Distance = 1 << 16;
 
-/// Every entry with its distance; empty where one of them takes the port.
+/// Every entry with its distance; empty if one of them matches the port.
 pub(super) fn mismatches(ports: &PortSet, question: &Question<'_>) -> Vec<(Distance, PortMismatch)> {
     let PortSet::AnyOf(matchers) = ports else { return Vec::new() };
     if ports.contains(&question.port) {
@@ -40,7 +40,7 @@ fn cause(matcher: &PortMatcher, question: &Question<'_>) -> (Distance, PortCause
     }
 }
 
-/// A name is looked up at the destination: where flows arrive that is the subject, which is a pod.
+/// A named port is looked up at the destination. For ingress that is the subject, which is a pod.
 fn cause_of_name(name: &str, matcher: &PortMatcher, question: &Question<'_>) -> (Distance, PortCause) {
     let name = name.to_owned();
     let is_pod = question.direction == Direction::Ingress || matches!(question.peer, Peer::Pod { .. });
@@ -49,8 +49,8 @@ fn cause_of_name(name: &str, matcher: &PortMatcher, question: &Question<'_>) -> 
     }
     let Port { number, named, .. } = question.port;
     let declared = || named.iter().filter(|port| port.name == name);
-    let as_asked = || declared().filter(|port| port.protocol == matcher.protocol);
-    let nearest = as_asked().find(|port| port.number == number).or(as_asked().next()).or(declared().next());
+    let of_protocol = || declared().filter(|port| port.protocol == matcher.protocol);
+    let nearest = of_protocol().find(|port| port.number == number).or(of_protocol().next()).or(declared().next());
     match nearest {
         None => (FAR, PortCause::NotDeclared { name }),
         Some(port) if port.protocol != matcher.protocol => {

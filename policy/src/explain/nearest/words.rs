@@ -1,4 +1,4 @@
-//! A mismatch as part of a sentence: whom the rule takes, and why that is not this peer or this port.
+//! A mismatch as part of a sentence: what the rule matches, and why it does not match this peer or this port.
 
 use crate::explain::nearest::{PeerCause, PeerMismatch, PortCause, RuleMismatch};
 use crate::model::labels::NAMESPACE_NAME_LABEL;
@@ -7,12 +7,12 @@ use crate::policy::network_policy::{Failed, Rule};
 use crate::policy::peer::{Peer, PeerSet};
 use crate::policy::port::{Port, PortSet};
 
-/// A rule with so many ports is not told whole.
+/// The number of a rule's ports that a sentence lists.
 const MOST_PORTS: usize = 4;
-/// Nor is an entry of which so many labels are others.
+/// The number of an entry's causes that a sentence lists.
 const MOST_CAUSES: usize = 3;
 
-/// Says which rule came nearest and what of it failed: `ingress[1] takes this peer, but only on TCP 80`.
+/// Describes the nearest rule and why it does not match: `ingress[1] matches this peer, but only on TCP 80`.
 pub(crate) fn describe(mismatch: &RuleMismatch, rule: &Rule, question: &Question<'_>) -> String {
     let name = &mismatch.rule;
     let Port { protocol, number, .. } = question.port;
@@ -20,7 +20,7 @@ pub(crate) fn describe(mismatch: &RuleMismatch, rule: &Rule, question: &Question
         [why_not_peer(mismatch, question), why_not_port(mismatch)].into_iter().flatten().collect::<Vec<_>>().join("; ");
     let because = if because.is_empty() { because } else { format!(": {because}") };
     match mismatch.failed {
-        Failed::Port => format!("{name} takes this peer, but only on {}{because}", ports(mismatch, rule)),
+        Failed::Port => format!("{name} matches this peer, but only on {}{because}", ports(mismatch, rule)),
         Failed::Peer => format!("{name} allows {protocol} {number}, but only for {}{because}", peers(mismatch, rule)),
         Failed::PeerAndPort => {
             format!("{name}, the first, allows only {} on {}{because}", peers(mismatch, rule), ports(mismatch, rule))
@@ -28,7 +28,7 @@ pub(crate) fn describe(mismatch: &RuleMismatch, rule: &Rule, question: &Question
     }
 }
 
-/// Whom the rule takes: the nearest entry, and how many others there are.
+/// The peers that the rule matches: the nearest entry, and the number of others.
 fn peers(mismatch: &RuleMismatch, rule: &Rule) -> String {
     match (&rule.peers, mismatch.peers.first()) {
         (PeerSet::AnyOf(entries), Some(first)) => {
@@ -47,7 +47,7 @@ fn or_others(others: usize) -> String {
     }
 }
 
-/// The ports that the rule takes, or of many the nearest ones.
+/// The ports that the rule matches; if there are many, the nearest ones.
 fn ports(mismatch: &RuleMismatch, rule: &Rule) -> String {
     match &rule.ports {
         PortSet::AnyOf(entries) if entries.len() > MOST_PORTS => {
@@ -59,7 +59,7 @@ fn ports(mismatch: &RuleMismatch, rule: &Rule) -> String {
     }
 }
 
-/// `None` where the sentence has said it already.
+/// Why the peer does not match; `None` if the sentence states it already.
 fn why_not_peer(mismatch: &RuleMismatch, question: &Question<'_>) -> Option<String> {
     let nearest = mismatch.peers.first()?;
     if matches!(question.peer, Peer::Unresolved { .. }) && matches!(nearest.causes[..], [PeerCause::Unresolved { .. }])
@@ -70,7 +70,7 @@ fn why_not_peer(mismatch: &RuleMismatch, question: &Question<'_>) -> Option<Stri
 }
 
 fn causes(mismatch: &PeerMismatch) -> String {
-    let mut told: Vec<String> = Vec::new();
+    let mut parts: Vec<String> = Vec::new();
     let mut of_pod = false;
     for cause in mismatch.causes.iter().take(MOST_CAUSES) {
         let is_of_pod = match cause {
@@ -80,17 +80,13 @@ fn causes(mismatch: &PeerMismatch) -> String {
         };
         let whose = if is_of_pod && !of_pod { "the pod " } else { "" };
         of_pod = is_of_pod;
-        told.push(format!("{whose}{}", words(cause)));
+        parts.push(format!("{whose}{}", words(cause)));
     }
     let more = mismatch.causes.len().saturating_sub(MOST_CAUSES);
     if more > 0 {
-        told.push(if more == 1 {
-            "1 label more is another".to_owned()
-        } else {
-            format!("{more} labels more are others")
-        });
+        parts.push(if more == 1 { "1 more label differs".to_owned() } else { format!("{more} more labels differ") });
     }
-    join(&told)
+    join(&parts)
 }
 
 /// `a, b and c`
@@ -105,7 +101,7 @@ fn join(parts: &[String]) -> String {
 fn words(cause: &PeerCause) -> String {
     match cause {
         PeerCause::OtherNamespace { namespace, .. } => format!("is in namespace {namespace}"),
-        // Every namespace has this one.
+        // Every namespace has this label.
         PeerCause::NamespaceLabel { namespace, key, .. } if key == NAMESPACE_NAME_LABEL => {
             format!("is in namespace {namespace}")
         }
@@ -119,25 +115,25 @@ fn words(cause: &PeerCause) -> String {
         PeerCause::PodLabel { key, found: None, .. } => format!("lacks the label {key}"),
         PeerCause::NotInBlock { ip, cidr } => format!("{ip} is not in {cidr}"),
         PeerCause::InException { ip, except } => format!("{ip} is in the exception {except}"),
-        PeerCause::Outside { ip } => format!("{ip} is outside the cluster, and only an ipBlock could take it"),
+        PeerCause::Outside { ip } => format!("{ip} is outside the cluster, and only an ipBlock can match it"),
         PeerCause::Node { .. } => {
-            "nodes and hostNetwork pods are addresses to policies, and only an ipBlock could take one".to_owned()
+            "policies see nodes and hostNetwork pods as addresses, and only an ipBlock can match one".to_owned()
         }
-        PeerCause::Unresolved { ip } => format!("which pod had {ip} is not known"),
+        PeerCause::Unresolved { ip } => format!("it is unknown which pod had {ip}"),
     }
 }
 
-/// An empty value has to be seen.
+/// Shows an empty value as `""`.
 fn value(text: &str) -> &str {
     if text.is_empty() { "\"\"" } else { text }
 }
 
-/// `None` where the numbers say it.
+/// Why the port does not match; `None` if the numbers in the sentence show it.
 fn why_not_port(mismatch: &RuleMismatch) -> Option<String> {
     let with_peer = mismatch.failed == Failed::PeerAndPort;
     Some(match &mismatch.ports.first()?.cause {
         PortCause::OtherNumber | PortCause::OtherProtocolAndNumber { .. } if with_peer => {
-            "the port is another too".to_owned()
+            "the port differs as well".to_owned()
         }
         PortCause::OtherNumber | PortCause::OtherProtocolAndNumber { .. } => return None,
         PortCause::OtherProtocol { wanted } => format!("the protocol is not {wanted}"),
@@ -149,7 +145,7 @@ fn why_not_port(mismatch: &RuleMismatch) -> Option<String> {
         }
         PortCause::NotDeclared { name } => format!("the destination pod declares no port {name}"),
         PortCause::NoNamedPorts { name } => {
-            format!("the destination is no pod, so nothing tells which number port {name} has")
+            format!("the destination is not a pod, so the number of port {name} is unknown")
         }
     })
 }

@@ -58,7 +58,7 @@ pub(super) fn deniers(world: &World<'_>, decision: &EndDecision) -> Vec<Denier> 
                 Denier { policy, reason: reason.name(), why: DenialReason::Reason(*id, *reason) }
             })
             .collect(),
-        EndDecision::Ruled(ruling @ Ruling { taken: MatchedRule { by, action: AdminAction::Deny }, .. }) => {
+        EndDecision::Ruled(ruling @ Ruling { matched: MatchedRule { by, action: AdminAction::Deny }, .. }) => {
             let policy = world.tiers().policy(by.policy).reference.clone();
             vec![Denier { policy, reason: DENIED_BY_RULE, why: DenialReason::Ruling(*ruling) }]
         }
@@ -83,12 +83,14 @@ impl Denier {
                 message.extend(remark::on_denial(&world.view(), policy, pair, direction));
                 DenialText { message, nearest }
             }
-            DenialReason::Ruling(Ruling { tier, taken: MatchedRule { by, .. }, tied }) => {
+            DenialReason::Ruling(Ruling { tier, matched: MatchedRule { by, .. }, tied }) => {
                 let policy = world.tiers().policy(by.policy);
                 let toward = FlowDescription { direction, peer: &peer, protocol: pair.protocol, port: pair.port };
                 let mut message = format!("in the {tier} tier {}", policy.explain_denial(by.rule, &toward));
                 if let Some(tied) = tied {
-                    message.push_str(&tie(world, tied, direction));
+                    let other = world.tiers().policy(tied.by.policy);
+                    let tie = other.describe_tie(tied, direction);
+                    message = format!("{message}; {tie}, so the denial counts");
                 }
                 DenialText { message, nearest: None }
             }
@@ -110,18 +112,6 @@ impl Attribution {
     }
 }
 
-/// What is to be said where another policy might as well have come first.
-fn tie(world: &World<'_>, tied: &MatchedRule, direction: Direction) -> String {
-    let other = world.tiers().policy(tied.by.policy);
-    let verb = match tied.action {
-        AdminAction::Accept => "accepts it",
-        AdminAction::Pass => "passes it on",
-        AdminAction::Deny => "denies it too",
-    };
-    let name = other.rule_name(direction, tied.by.rule);
-    format!("; {} {verb} by {name}, and which of the two goes first is not defined: the denial is taken", other.title())
-}
-
 /// The policy that lets a flow pass which stands so, with a note that names its rule.
 pub(super) fn let_pass(world: &World<'_>, decision: &EndDecision, direction: Direction) -> Option<(PolicyRef, String)> {
     match decision {
@@ -136,7 +126,7 @@ pub(super) fn let_pass(world: &World<'_>, decision: &EndDecision, direction: Dir
             let note = format!("allowed at the other end by {reference} {rule}, which is enough on one node");
             Some((reference, note))
         }
-        EndDecision::Ruled(Ruling { tier, taken: MatchedRule { by, action: AdminAction::Accept }, .. }) => {
+        EndDecision::Ruled(Ruling { tier, matched: MatchedRule { by, action: AdminAction::Accept }, .. }) => {
             let policy = world.tiers().policy(by.policy);
             let name = policy.rule_name(direction, by.rule);
             Some((policy.reference.clone(), format!("accepted in the {tier} tier by {} {name}", policy.title())))
@@ -186,11 +176,11 @@ impl AssessmentInputs<'_, '_, '_> {
     fn took_part(&self, pair: &Pair, direction: Direction) -> Vec<(PolicyRef, String)> {
         let Worlds { before, .. } = self.worlds;
         let mut found = Vec::new();
-        if let Some(asked) = before.tier_question(pair, direction) {
+        if let Some(asked) = before.admin_query(pair, direction) {
             for (id, first) in asked.each() {
                 let policy = before.tiers().policy(id);
                 if let Some(RuleMatch::Surely { rule, action: action @ (AdminAction::Accept | AdminAction::Pass) }) =
-                    first.said()
+                    first.rule_match()
                 {
                     let did = if action == AdminAction::Accept { "accepted it" } else { "passed it on" };
                     let name = policy.rule_name(direction, rule);

@@ -9,13 +9,13 @@ use crate::cluster::sum::Sums;
 use crate::cluster::traffic::{Class, Sighting, Traffic, TrafficKey};
 use crate::engine::effect::{DecisionChange, Effect, FlowEffect, Worlds};
 use crate::engine::end_decision::EndDecision;
-use crate::engine::index::EndKind;
 use crate::engine::verdict::Exemption;
 use crate::engine::world::World;
 use crate::judge::assessment::AssessmentInputs;
 use crate::model::dialect::Dialect;
 use crate::model::dialect::deviations::Deviation;
 use crate::model::flow::{Direction, Protocol};
+use crate::policy::end_kind::EndKind;
 use crate::policy::network_policy::Restriction;
 
 /// A connection, and what makes the difference.
@@ -67,7 +67,7 @@ impl AssessmentInputs<'_, '_, '_> {
             let view = world.view();
             let in_a_block = |end: &End| {
                 let kind = view.kind(end);
-                kind != EndKind::Outside && view.index.seen(kind, end.ip()).is_in_a_block()
+                kind != EndKind::Outside && view.index.peer_view(kind, end.ip()).is_in_a_block()
             };
             let any = |test: &dyn Fn(&End) -> bool| destinations(world, &key.dst).iter().any(test);
             match deviation {

@@ -73,8 +73,8 @@ impl AssessmentInputs<'_, '_, '_> {
             if self.is_accepted(change, direction, pair, at) {
                 continue;
             }
-            let policy = world.tiers().policy(doubt.taken.by.policy).reference.clone();
-            let key = UndecidedRule { policy, direction, rule: doubt.taken.by.rule, why: doubt.why };
+            let policy = world.tiers().policy(doubt.matched.by.policy).reference.clone();
+            let key = UndecidedRule { policy, direction, rule: doubt.matched.by.rule, why: doubt.why };
             let cluster = self.worlds.after.cluster();
             let connection = UnknownConnection {
                 subject: Party::of(pair.subject(direction), cluster),
@@ -102,10 +102,10 @@ impl AssessmentInputs<'_, '_, '_> {
             EndDecision::Unknown(undecidable) => {
                 deny(&undecidable.otherwise);
                 for (_, doubt, permission) in &undecidable.doubts {
-                    match (permission, doubt.taken.action) {
+                    match (permission, doubt.matched.action) {
                         (Permission::Allowed, _) => {}
                         (_, AdminAction::Deny) => {
-                            accused.push(after.tiers().policy(doubt.taken.by.policy).reference.clone());
+                            accused.push(after.tiers().policy(doubt.matched.by.policy).reference.clone());
                         }
                         // What comes after it denies: who, is not asked.
                         (_, AdminAction::Pass | AdminAction::Accept) => return false,
@@ -131,16 +131,16 @@ impl AssessmentInputs<'_, '_, '_> {
         direction: Direction,
         pair: &Pair,
     ) -> String {
-        let policy = world.tiers().policy(doubt.taken.by.policy);
+        let policy = world.tiers().policy(doubt.matched.by.policy);
         let peer = Party::of(pair.peer(direction), world.cluster()).to_string();
         let subject = Party::of(pair.subject(direction), world.cluster());
         let toward = FlowDescription { direction, peer: &peer, protocol: pair.protocol, port: pair.port };
-        let question = policy.explain_doubt(doubt.taken.by.rule, doubt.why, &toward);
+        let question = policy.explain_doubt(doubt.matched.by.rule, doubt.why, &toward);
         let names = |decision: &EndDecision| {
             let denied = deniers(self.worlds.after, decision);
             denied.first().map(|denier| denier.policy.to_string())
         };
-        let ends = match (&change.after, doubt.taken.action) {
+        let ends = match (&change.after, doubt.matched.action) {
             (EndDecision::Unknown(_), AdminAction::Deny) => "if it does, the flow is denied".to_owned(),
             (EndDecision::Unknown(_), _) => match names(&undecidable.otherwise) {
                 Some(policy) => format!("if it does not, {policy} denies the flow"),

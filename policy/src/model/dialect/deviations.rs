@@ -1,52 +1,52 @@
-//! What each enforcer does otherwise, with the source of that.
+//! The known deviations of each enforcer, with their sources.
 //!
-//! An enforcer that is not named in a function deviates in nothing that its makers or others have written down, as far as was
-//! found: it is judged as upstream has it, and keeps upstream's notes that enforcers differ.
+//! For an enforcer without deviations no documented one was found. It is judged by the upstream text and keeps the notes that
+//! enforcers differ.
 
 use std::fmt;
 
 use crate::model::dialect::{ByBlock, Cni, Dialect, EnforcedEnds, Excepts, NamedPorts, ToOwnNode};
 
-/// A way in which an enforcer's answer differs from upstream's.
+/// A difference between an enforcer's answer and upstream's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Deviation {
-    /// No `ipBlock` takes a pod.
+    /// An `ipBlock` matches no pods.
     BlocksLeavePods,
-    /// No `ipBlock` takes a node.
+    /// An `ipBlock` matches no nodes.
     BlocksLeaveNodes,
-    /// From a pod to its own node policies decide.
+    /// Policies apply to traffic from a pod to its own node.
     OwnNodeIsJudged,
-    /// An `except` cuts addresses out of other blocks of its rule too.
+    /// An `except` also removes its addresses from other blocks of its rule.
     ExceptsOfTheRule,
-    /// The name of a port opens what pods of the policy's namespace call so.
+    /// In egress rules a port's name means the numbers that have this name on pods of the policy's namespace.
     NamedPortsOfTheNamespace,
-    /// Of two isolated pods on one node either end's policies are enough.
+    /// Between two isolated pods on one node, it is enough that one end's policies allow the traffic.
     EitherEndOnOneNode,
 }
 
-/// What Cilium says of both: "By default, CIDR-based selectors do not match in-cluster entities (pods or nodes)".
+/// Cilium on pods and nodes: "By default, CIDR-based selectors do not match in-cluster entities (pods or nodes)".
 const CILIUM_BLOCKS: &str =
     "https://docs.cilium.io/en/stable/security/policy/layer3/#selecting-pods-or-nodes-with-cidr-ipblock";
-/// A pod's own node is the entity `host` there, which no entry of a NetworkPolicy names: what an egress rule must have is an
-/// entity, or no `to`.
+/// In Cilium a pod's own node is the entity `host`, which no peer of a NetworkPolicy can name. Only an egress rule without `to`
+/// allows it.
 const CILIUM_OWN_NODE: &str = "https://github.com/cilium/cilium/issues/12277";
-/// `defaultEndpointToHostAction`: what happens to traffic from a workload to the host itself "after the endpoint's egress policy
-/// is applied". Where that action is Drop, nothing passes whatever the policies say; installers set Accept.
+/// `defaultEndpointToHostAction`: what happens to traffic from a workload to the host itself "after the endpoint's egress
+/// policy is applied". If that action is Drop, all of it is denied; installers set Accept.
 const CALICO_OWN_NODE: &str = "https://docs.tigera.io/calico/latest/reference/resources/felixconfig";
-/// The source of its rules: of each rule one `hash:net` set with `nomatch` for exceptions, where the most specific entry that
-/// holds an address decides. Seen with real packets as well, like the other two.
+/// The source code of its rules: one `hash:net` set for each rule, with `nomatch` for exceptions, where the most specific entry
+/// that contains an address decides. Confirmed with real packets, like the other two deviations.
 const KUBE_ROUTER_RULES: &str =
     "https://github.com/cloudnativelabs/kube-router/blob/master/pkg/controllers/netpol/policy.go";
-/// A packet between two pods of a node that was accepted for one of them is not held against the other one's policies.
+/// If the policies of one pod accept a packet between two pods of a node, those of the other pod are not applied.
 const KUBE_ROUTER_ENDS: &str = "https://github.com/k3s-io/k3s/issues/2390";
 
 impl Deviation {
-    /// Its name on the wire.
+    /// Its name in JSON.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::BlocksLeavePods => "ipBlockTakesNoPod",
-            Self::BlocksLeaveNodes => "ipBlockTakesNoNode",
+            Self::BlocksLeavePods => "ipBlockMatchesNoPod",
+            Self::BlocksLeaveNodes => "ipBlockMatchesNoNode",
             Self::OwnNodeIsJudged => "ownNodeIsJudged",
             Self::ExceptsOfTheRule => "exceptOfTheRule",
             Self::NamedPortsOfTheNamespace => "namedPortOfTheNamespace",
@@ -54,7 +54,7 @@ impl Deviation {
         }
     }
 
-    /// Where it is written down that an enforcer deviates so.
+    /// The URL of the document or source code that shows this deviation of an enforcer.
     #[must_use]
     pub fn source(self, cni: Cni) -> &'static str {
         match (self, cni) {
@@ -70,36 +70,36 @@ impl Deviation {
 impl fmt::Display for Deviation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::BlocksLeavePods => "an ipBlock takes no pod",
-            Self::BlocksLeaveNodes => "an ipBlock takes no node",
-            Self::OwnNodeIsJudged => "traffic from a pod to its own node is held to the pod's policies",
-            Self::ExceptsOfTheRule => "an except cuts its addresses out of the other blocks of its rule too",
+            Self::BlocksLeavePods => "an ipBlock matches no pod",
+            Self::BlocksLeaveNodes => "an ipBlock matches no node",
+            Self::OwnNodeIsJudged => "the pod's policies apply to traffic from a pod to its own node",
+            Self::ExceptsOfTheRule => "an except also removes its addresses from the other blocks of its rule",
             Self::NamedPortsOfTheNamespace => {
-                "in an egress rule the name of a port means the numbers that pods of the policy's namespace call so, whatever \
-                 the destination calls so"
+                "in an egress rule a port's name means the numbers that have this name on pods of the policy's namespace, not on \
+                 the destination"
             }
-            Self::EitherEndOnOneNode => "between two isolated pods of one node it is enough that one end's policies allow it",
+            Self::EitherEndOnOneNode => "between two isolated pods on one node it is enough that one end's policies allow it",
         })
     }
 }
 
 impl Dialect {
-    /// An enforcer's meaning of policies, where it is set up as it comes.
+    /// How an enforcer interprets policies in its default configuration.
     #[must_use]
     pub fn of(cni: Cni) -> Self {
         let plain = Self { cni, ..Self::UPSTREAM };
         match cni {
             Cni::Upstream | Cni::Antrea | Cni::AwsVpcCni | Cni::AzureNpm | Cni::OvnKubernetes => plain,
-            // `nets` of its rules, which blocks become, "match packets with IP in any of the listed CIDRs", whoever has the
-            // address: https://docs.tigera.io/calico/latest/reference/resources/networkpolicy
+            // Calico turns blocks into `nets`, which "match packets with IP in any of the listed CIDRs", so they match pods and
+            // nodes too: https://docs.tigera.io/calico/latest/reference/resources/networkpolicy
             Cni::Calico => Self {
-                pods_by_block: ByBlock::Taken,
-                nodes_by_block: ByBlock::Taken,
+                pods_by_block: ByBlock::Matched,
+                nodes_by_block: ByBlock::Matched,
                 to_own_node: ToOwnNode::Judged,
                 ..plain
             },
-            // With policy-cidr-match-mode=nodes versions 1.19 and 1.20 leave nodes out of a block of /0 all the same, which their
-            // makers call a mistake: https://github.com/cilium/cilium/issues/47827
+            // With policy-cidr-match-mode=nodes, versions 1.19 and 1.20 still do not match nodes with a /0 block. Cilium
+            // regards that as a bug: https://github.com/cilium/cilium/issues/47827
             Cni::Cilium => Self {
                 pods_by_block: ByBlock::NotMatched,
                 nodes_by_block: ByBlock::NotMatched,
@@ -107,11 +107,11 @@ impl Dialect {
                 ..plain
             },
             // "Pod-to-same-node is always allowed": https://github.com/kubernetes-sigs/kube-network-policies/issues/283
-            // And of Weave Net: https://github.com/weaveworks/weave/issues/3924
+            // The same for Weave Net: https://github.com/weaveworks/weave/issues/3924
             Cni::KubeNetworkPolicies | Cni::Weave => Self { to_own_node: ToOwnNode::Passes, ..plain },
             Cni::KubeRouter => Self {
-                pods_by_block: ByBlock::Taken,
-                nodes_by_block: ByBlock::Taken,
+                pods_by_block: ByBlock::Matched,
+                nodes_by_block: ByBlock::Matched,
                 excepts: Excepts::OfTheirRule,
                 named_ports: NamedPorts::OfTheNamespace,
                 ends: EnforcedEnds::EitherOnOneNode,
@@ -120,7 +120,7 @@ impl Dialect {
         }
     }
 
-    /// In what it differs from upstream's most usual answers.
+    /// Its differences from upstream's most usual answers.
     pub fn deviations(&self) -> impl Iterator<Item = Deviation> + use<> {
         [
             (self.pods_by_block == ByBlock::NotMatched, Deviation::BlocksLeavePods),
@@ -131,6 +131,6 @@ impl Dialect {
             (self.ends == EnforcedEnds::EitherOnOneNode, Deviation::EitherEndOnOneNode),
         ]
         .into_iter()
-        .filter_map(|(deviates, how)| deviates.then_some(how))
+        .filter_map(|(deviates, deviation)| deviates.then_some(deviation))
     }
 }

@@ -1,44 +1,44 @@
-//! Ports, in the shapes of the kinds.
+//! Ports, in the forms of the different kinds.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::resource::defaults::PROTOCOL;
 
-/// An entry of `ports` in an AdminNetworkPolicy or BaselineAdminNetworkPolicy: one of the three.
+/// An entry of `ports` in an AdminNetworkPolicy or BaselineAdminNetworkPolicy. Exactly one field is set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Port {
-    /// One port.
+    /// A single port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port_number: Option<PortNumber>,
-    /// The port that a destination's container has under this name, of whatever protocol.
+    /// The name of a container port of the destination, of any protocol.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub named_port: Option<String>,
-    /// Several.
+    /// A range of ports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port_range: Option<PortRange>,
 }
 
-/// One port.
+/// A single port.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PortNumber {
-    /// TCP unless it is given.
+    /// `TCP`, `UDP` or `SCTP`; absent: `TCP`.
     #[serde(default = "tcp")]
     pub protocol: String,
-    /// Its number.
+    /// Number of the port, 1 to 65535.
     pub port: i32,
 }
 
-/// Ports from one to another, both of them included.
+/// A range of ports of one protocol.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PortRange {
-    /// TCP unless it is given.
+    /// `TCP`, `UDP` or `SCTP`; absent: `TCP`.
     #[serde(default = "tcp")]
     pub protocol: String,
-    /// The first.
+    /// First port of the range.
     pub start: i32,
-    /// The last.
+    /// Last port of the range, inclusive.
     pub end: i32,
 }
 
@@ -46,49 +46,49 @@ fn tcp() -> String {
     PROTOCOL.to_owned()
 }
 
-/// An entry of `protocols` in a ClusterNetworkPolicy: one of the four.
+/// An entry of `protocols` in a ClusterNetworkPolicy. Exactly one field is set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterPort {
-    /// TCP.
+    /// A TCP port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tcp: Option<OfProtocol>,
-    /// UDP.
+    /// A UDP port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub udp: Option<OfProtocol>,
-    /// SCTP.
+    /// An SCTP port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sctp: Option<OfProtocol>,
-    /// The port that a destination's container has under this name, of whatever protocol.
+    /// The name of a container port of the destination, of any protocol.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination_named_port: Option<String>,
 }
 
-/// What is asked of a protocol.
+/// The ports of one protocol.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OfProtocol {
-    /// The destination's port.
+    /// The destination port. Required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination_port: Option<DestinationPort>,
 }
 
-/// One port or several: one of the two.
+/// A single port or a range. Exactly one field is set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DestinationPort {
-    /// One port.
+    /// A single port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<i32>,
-    /// Several.
+    /// A range of ports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<Range>,
 }
 
-/// Ports from one to a later one, both of them included.
+/// A range of at least two ports.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Range {
-    /// The first.
+    /// First port of the range.
     pub start: i32,
-    /// The last.
+    /// Last port of the range, inclusive.
     pub end: i32,
 }

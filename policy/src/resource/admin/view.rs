@@ -1,4 +1,4 @@
-//! One view of the three kinds: what validation, the engine and the comparison of manifests read is read here.
+//! A common view of the three kinds, for validation, the engine and the comparison of manifests.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde::{Deserialize, Serialize};
@@ -11,79 +11,79 @@ use crate::resource::admin::{
 };
 use crate::resource::object::Kind;
 
-/// A policy of one of the kinds.
+/// The spec of an admin policy of any kind.
 #[derive(Clone, Debug)]
 pub struct AdminPolicyView<'a> {
-    /// Its kind.
+    /// Kind of the policy.
     pub kind: Kind,
-    /// `Admin` or `Baseline`, as it is written in a ClusterNetworkPolicy or follows from the kind.
+    /// `Admin` or `Baseline`: written in a ClusterNetworkPolicy, and implied by the other kinds.
     pub tier: &'a str,
-    /// `None`: a BaselineAdminNetworkPolicy, which has none.
+    /// Priority within the tier, lower first. `None`: a BaselineAdminNetworkPolicy, which has no priority.
     pub priority: Option<i32>,
-    /// To whom it applies.
+    /// The pods that the policy applies to.
     pub subject: &'a Subject,
-    /// Rules for what arrives.
+    /// Rules for traffic to these pods.
     pub ingress: Vec<Rule<'a>>,
-    /// Rules for what leaves.
+    /// Rules for traffic from these pods.
     pub egress: Vec<Rule<'a>>,
 }
 
-/// A rule.
+/// A rule of an admin policy.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule<'a> {
-    /// For people.
+    /// The name, which has no effect on traffic.
     pub name: Option<&'a str>,
-    /// What it does with what it matches.
+    /// The action as written in the manifest.
     pub action: &'a str,
-    /// Which peers it matches.
+    /// The peers that it matches.
     pub peers: Peers<'a>,
-    /// Which ports it matches.
+    /// The destination ports that it matches.
     pub ports: Ports<'a>,
 }
 
 /// The peers of a rule.
 #[derive(Clone, Copy, Debug)]
 pub enum Peers<'a> {
-    /// Sources.
+    /// Sources, of an ingress rule.
     From(&'a [IngressPeer]),
-    /// Destinations.
+    /// Destinations, of an egress rule.
     To(&'a [EgressPeer]),
 }
 
 /// The ports of a rule.
 #[derive(Clone, Copy, Debug)]
 pub enum Ports<'a> {
-    /// It does not ask for ports.
+    /// The rule has no list of ports and matches every port.
     Any,
-    /// As the former two kinds write them.
+    /// `ports` of an AdminNetworkPolicy or BaselineAdminNetworkPolicy.
     Ports(&'a [Port]),
-    /// As a ClusterNetworkPolicy writes them.
+    /// `protocols` of a ClusterNetworkPolicy.
     Protocols(&'a [ClusterPort]),
 }
 
-/// One peer, of either direction.
+/// One peer of a rule, of either direction. Exactly one field is set in a valid object.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Peer<'a> {
-    /// All pods of these namespaces.
+    /// All pods of the namespaces with these labels.
     pub namespaces: Option<&'a LabelSelector>,
-    /// These pods.
+    /// Pods by their labels and those of their namespaces.
     pub pods: Option<&'a Pods>,
-    /// The addresses of these Nodes.
+    /// The addresses of Nodes with these labels.
     pub nodes: Option<&'a LabelSelector>,
-    /// CIDRs.
+    /// Networks in CIDR notation.
     pub networks: Option<&'a [String]>,
-    /// Names of the DNS.
+    /// DNS names.
     pub domain_names: Option<&'a [String]>,
 }
 
-/// What a rule does.
+/// What a rule does with traffic that it matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum AdminAction {
-    /// It lets traffic pass for good. The former two kinds write `Allow`.
+    /// Allows it; later tiers are not evaluated. AdminNetworkPolicy and BaselineAdminNetworkPolicy write `Allow`.
     Accept,
-    /// It leaves traffic to the next tier.
+    /// Leaves the decision to the next tier.
     Pass,
-    /// It denies traffic for good.
+    /// Denies it; later tiers are not evaluated.
     Deny,
 }
 
@@ -133,7 +133,7 @@ impl<'a> AdminPolicyView<'a> {
         }
     }
 
-    /// The actions that its kind knows.
+    /// The actions that its kind allows, as written in manifests.
     #[must_use]
     pub fn actions(&self) -> &'static [&'static str] {
         match self.kind {
@@ -145,8 +145,8 @@ impl<'a> AdminPolicyView<'a> {
 }
 
 impl AdminAction {
-    /// Reads an action of a valid object. One that no kind knows cannot pass validation; should one come here nevertheless,
-    /// the API has it denied.
+    /// Reads an action of a rule. Validation refuses unknown actions; if one is read nevertheless, it counts as `Deny`, as the
+    /// API requires.
     #[must_use]
     pub fn read(text: &str) -> Self {
         match text {
@@ -158,7 +158,7 @@ impl AdminAction {
 }
 
 impl<'a> Rule<'a> {
-    /// Its peers, one after another.
+    /// Its peers, in order.
     pub fn each_peer(&self) -> impl Iterator<Item = Peer<'a>> + use<'a> {
         let (from, to) = match self.peers {
             Peers::From(peers) => (peers, &[][..]),

@@ -1,4 +1,4 @@
-//! What the engine reads of an admin policy: all of it but the names of its rules.
+//! The fields of an admin policy that the engine reads: everything except the names of its rules.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::{Value, json};
@@ -58,7 +58,7 @@ fn selector(selector: &LabelSelector) -> Value {
 fn ports(ports: Ports<'_>) -> Value {
     match ports {
         Ports::Any => Value::Null,
-        // The type has filled in the protocol of an entry that names none.
+        // The type has set the protocol of an entry that states none.
         Ports::Ports(ports) => canonical::json(&ports),
         Ports::Protocols(ports) => canonical::json(&ports),
     }

@@ -1,10 +1,10 @@
-//! An object of the network-policy-api project, as the one view of its three kinds.
+//! The view of an object that is an admin policy.
 
 use crate::resource::admin::view::AdminPolicyView;
 use crate::resource::object::Object;
 
 impl<'a> AdminPolicyView<'a> {
-    /// `None`: an object of another kind.
+    /// The view of an object. `None`: it is not an admin policy.
     #[must_use]
     pub fn of(object: &'a Object) -> Option<Self> {
         Some(match object {

@@ -1,25 +1,25 @@
-//! What an API server says of the faults that are found here, to the letter: who refuses an object in its place speaks as
-//! it does. (`k8s.io/apimachinery`, `field.Error`.)
+//! The API server's error messages for the faults that are found here, word for word (`field.Error` of `k8s.io/apimachinery`),
+//! so that the webhook refuses an object with the same message as the API server.
 
 use std::fmt;
 use std::fmt::Write as _;
 
-/// One api_error of an API server.
+/// An error of one field, as an API server reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiError {
-    /// The field as it names it: keys of labels are left out.
+    /// Path of the field. Unlike in our own messages it does not include the key of a label or annotation.
     pub field: String,
-    /// The kind of api_error.
+    /// The kind of error.
     pub cause: Cause,
-    /// The value that is complained of, as it is printed. Empty: none is.
+    /// The invalid value as it is printed. Empty: the message contains no value.
     pub(super) value: String,
-    /// What would be taken. May be empty.
+    /// The explanation. It may be empty.
     pub(super) detail: String,
 }
 
-/// Kinds of api_error.
+/// Kinds of errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is the API server's of this name")]
+#[expect(missing_docs, reason = "each variant is the ErrorType of upstream with its name")]
 pub enum Cause {
     Required,
     Invalid,
@@ -29,7 +29,7 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// As `status.details.causes[].reason` has it.
+    /// The value of `status.details.causes[].reason`.
     #[must_use]
     pub const fn reason(self) -> &'static str {
         match self {
@@ -53,12 +53,12 @@ impl Cause {
 }
 
 impl ApiError {
-    /// Of a value that is printed as it is: a number, or what JSON makes of it.
+    /// An error of kind `Invalid`. The value is printed as it is: a number, or JSON.
     pub fn invalid(field: impl fmt::Display, value: impl fmt::Display, detail: impl Into<String>) -> Self {
         Self { field: field.to_string(), cause: Cause::Invalid, value: value.to_string(), detail: detail.into() }
     }
 
-    /// As `status.details.causes[].message` has it.
+    /// The value of `status.details.causes[].message`.
     #[must_use]
     pub fn message(&self) -> String {
         let mut text = self.cause.title().to_owned();
@@ -75,7 +75,7 @@ impl fmt::Display for ApiError {
     }
 }
 
-/// As Go's `%q` prints it.
+/// The text as Go's `%q` prints it.
 pub(super) fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for character in text.chars() {

@@ -1,4 +1,4 @@
-//! Where the CIDRs stand in an object.
+//! The CIDRs of an object, with their paths.
 
 use std::collections::BTreeSet;
 
@@ -11,33 +11,33 @@ use crate::resource::object::Object;
 use crate::resource::object::fault::FieldError;
 use crate::resource::object::path::Path;
 
-/// The CIDRs of a policy that Kubernetes takes only where they stood already (host bits set, leading zeros, IPv4 mapped into
-/// IPv6): faults of a new or changed object, unless `stored` holds the same text.
+/// Faults of the CIDRs that Kubernetes refuses in new objects: with host bits set, with leading zeros, or IPv4-mapped. A CIDR
+/// is not a fault if `stored` contains the same text, because the object's previous version had it.
 #[must_use]
 pub fn new_faults(object: &Object, stored: &BTreeSet<String>) -> Vec<FieldError> {
     let mut faults = Vec::new();
     each(object, &mut |path, text| {
         let Ok(cidr) = parse_cidr(text) else { return };
         let Some(form) = cidr.old_form.filter(|_| !stored.contains(text)) else { return };
-        // Their definition takes host bits.
+        // The definitions of these kinds accept host bits.
         if form == OldForm::HostBits
             && matches!(object, Object::AdminNetworkPolicy(_) | Object::BaselineAdminNetworkPolicy(_))
         {
             return;
         }
-        let one = match (form, text.split_once('/')) {
+        let single = match (form, text.split_once('/')) {
             (OldForm::HostBits, Some((address, _))) => {
-                format!(", or \"{address}/{}\" for this one address", cidr.net.max_prefix_len())
+                format!(", or \"{address}/{}\" for this single address", cidr.net.max_prefix_len())
             }
             _ => String::new(),
         };
-        let problem = format!("{text:?} has {form}: write \"{}\"{one}", cidr.net);
+        let problem = format!("{text:?} has {form}: write \"{}\"{single}", cidr.net);
         faults.push(path.fault(problem).invalid_text(text, form.api_error()));
     });
     faults
 }
 
-/// The texts of all CIDRs in an object: what [`new_faults`] lets stand in its next version.
+/// The texts of all CIDRs in an object. [`new_faults`] accepts these in its next version.
 #[must_use]
 pub fn texts(object: &Object) -> BTreeSet<String> {
     let mut texts = BTreeSet::new();
@@ -47,7 +47,7 @@ pub fn texts(object: &Object) -> BTreeSet<String> {
     texts
 }
 
-/// Every CIDR of a policy or an exception, with its path.
+/// Visits every CIDR of a policy or an exception, with its path.
 pub(super) fn each(object: &Object, visit: &mut dyn FnMut(&Path<'_>, &str)) {
     let spec = &Path::Root("spec");
     match object {

@@ -1,4 +1,4 @@
-//! From JSON to a type, with every fault named by its path.
+//! Decodes JSON as a type and reports every fault with its path.
 
 use std::collections::BTreeSet;
 
@@ -12,19 +12,19 @@ use crate::resource::object::origin::Origin;
 use crate::resource::object::path::{OwnedPath, Step};
 use crate::resource::object::scope::Scope;
 
-/// After so many faults and fixed places a reader has seen enough.
+/// The decoder stops after this many attempts, each of which finds one fault or repairs one value.
 const MOST_ROUNDS: usize = 500;
 
-/// Of unknown fields no more are listed than this.
+/// At most this many unknown fields are reported.
 const MOST_UNKNOWN: usize = 50;
 
-/// Reads `value` as a `T` of a kind of which unknown fields may be faults.
+/// Decodes `value` as a `T`. Unknown fields are faults if the kind and origin require it.
 pub(crate) fn decode_strictly<T: DeserializeOwned>(
     value: Value,
     kind: Kind,
     origin: &Origin,
 ) -> Result<T, Vec<FieldError>> {
-    let noting = |value: &Value, unknown: &mut BTreeSet<OwnedPath>| {
+    let attempt_strictly = |value: &Value, unknown: &mut BTreeSet<OwnedPath>| {
         attempt(value, |deserializer| {
             serde_ignored::deserialize(deserializer, |path| {
                 unknown.insert(OwnedPath::from(&path));
@@ -32,19 +32,20 @@ pub(crate) fn decode_strictly<T: DeserializeOwned>(
         })
     };
     if Scope::of(kind, origin).is_strict() {
-        decode_by(value, kind, origin, noting)
+        decode_by(value, kind, origin, attempt_strictly)
     } else {
         decode(value, kind, origin)
     }
 }
 
-/// Reads `value` as a `T`. The large kinds are read by this one alone: what notes unknown fields takes as long to compile again.
+/// Decodes `value` as a `T` and ignores unknown fields. Large kinds use only this function, because the instance that collects
+/// unknown fields would double their compile time.
 pub(crate) fn decode<T: DeserializeOwned>(value: Value, kind: Kind, origin: &Origin) -> Result<T, Vec<FieldError>> {
     decode_by(value, kind, origin, |value, _| attempt(value, |deserializer| T::deserialize(deserializer)))
 }
 
-/// It is read again after each fault, less what was faulty, so that all faults are found; and again
-/// after each fault outside what is read of its kind, which is forgotten.
+/// Decodes repeatedly, each time without the field that was wrong, so that all faults are found. Faults in fields that are not
+/// read for the kind are removed and not reported.
 fn decode_by<T>(
     mut value: Value,
     kind: Kind,
@@ -64,7 +65,7 @@ fn decode_by<T>(
             }
             Err(error) => error,
         };
-        if error.is_zero_value(kind) && error.fill(&mut value) {
+        if error.is_zero_value(kind) && error.set_zero_value(&mut value) {
             continue;
         }
         if let Some(part) = scope.outside(&error.path) {
@@ -72,13 +73,13 @@ fn decode_by<T>(
                 continue;
             }
         } else if removed.contains(&error.path) {
-            // Missing only because it was faulty and was taken out: nothing more can be told.
+            // The field is missing only because it was removed for its fault. No further faults can be found.
             break;
         }
-        let gone = error.path.remove(&mut value);
+        let is_removed = error.path.remove(&mut value);
         removed.push(error.path.field());
         faults.push(FieldError::new(error.path, error.problem));
-        if !gone {
+        if !is_removed {
             break;
         }
     }
@@ -107,34 +108,34 @@ struct DecodeError {
 
 impl DecodeError {
     fn new(mut path: OwnedPath, error: &serde_json::Error, value: &Value) -> Self {
-        let said = error.to_string();
+        let message = error.to_string();
         let found = path.find(value);
         let at_null = found == Some(&Value::Null);
-        let missing = said.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
+        let missing = message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
         let problem = match (missing, found) {
             (Some(field), _) => {
                 path.0.push(Step::Key(field.to_owned()));
-                "required, and missing".to_owned()
+                "required but missing".to_owned()
             }
-            (None, Some(Value::Number(_) | Value::Bool(_))) if said.ends_with("expected a string") => {
+            (None, Some(Value::Number(_) | Value::Bool(_))) if message.ends_with("expected a string") => {
                 let plain = found.map(Value::to_string).unwrap_or_default();
                 format!("{plain} is not text: write it in quotes, \"{plain}\"")
             }
             (None, Some(_)) if path.0.last() == Some(&Step::Key("expiresAt".to_owned())) => {
-                "not a time: write it as RFC 3339 does, \"2026-12-31T00:00:00Z\"".to_owned()
+                "not a time: write it in RFC 3339 form, \"2026-12-31T00:00:00Z\"".to_owned()
             }
-            (None, _) => said,
+            (None, _) => message,
         };
         Self { path, problem, at_null }
     }
 
-    /// A null among the values of a map or the items of a list, where an API server takes it for the zero value: Go does in
-    /// the built-in kinds and in all metadata; the schema of a custom resource refuses it.
+    /// Whether the fault is a null that an API server reads as the zero value: Go does so for values of maps and items of lists
+    /// in built-in kinds and in all metadata. The schema of a custom resource refuses it.
     fn is_zero_value(&self, kind: Kind) -> bool {
         self.at_null && self.path.0.len() > 1 && (!kind.is_custom() || self.path.key(0) == Some("metadata"))
     }
 
-    fn fill(&self, value: &mut Value) -> bool {
+    fn set_zero_value(&self, value: &mut Value) -> bool {
         let zero = if self.problem.ends_with("expected a string") {
             Value::String(String::new())
         } else {

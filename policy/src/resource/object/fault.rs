@@ -1,4 +1,4 @@
-//! Faults of an object: the field, what is wrong with it, and what an API server says of it.
+//! Faults of an object: the field, the problem, and the API server's message for it.
 
 use std::fmt;
 
@@ -9,20 +9,20 @@ use crate::resource::object::api_error::{ApiError, Cause, quoted};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {problem}")]
 pub struct FieldError {
-    /// `spec.ingress[0].from[1].ipBlock.cidr`
+    /// Path of the field: `spec.ingress[0].from[1].ipBlock.cidr`.
     pub path: String,
     /// What is wrong and how to fix it.
     pub problem: String,
-    /// What an API server says of it, where an API server detects the fault.
+    /// The API server's errors for this fault; empty if it does not detect the fault.
     api_errors: Vec<ApiError>,
 }
 
-/// An object that was refused, with every fault that was found in it.
+/// An invalid object, with every fault that was found in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectError {
-    /// The object, as far as its name could be read: `NetworkPolicy prod/web`.
+    /// Kind and name of the object, as far as they could be read: `NetworkPolicy prod/web`.
     pub object: String,
-    /// At least one.
+    /// The faults, at least one.
     pub faults: Vec<FieldError>,
 }
 
@@ -40,7 +40,7 @@ impl FieldError {
         Self { path: path.to_string(), problem: problem.into(), api_errors: Vec::new() }
     }
 
-    /// What an API server says of this fault. Where it knows no such fault, what we say of it.
+    /// The API server's errors for this fault. If the API server does not detect it, an error with our own text.
     #[must_use]
     pub fn api_errors(&self) -> Vec<ApiError> {
         if !self.api_errors.is_empty() {
@@ -62,7 +62,7 @@ impl FieldError {
         self.with_api_error(Cause::TooLong, String::new(), &format!("may not be more than {most_bytes} bytes"))
     }
 
-    /// A number, or anything that is printed as JSON prints it.
+    /// Adds an error about a value that is printed as it is: a number, or JSON.
     pub(crate) fn invalid(self, value: impl fmt::Display, detail: &str) -> Self {
         self.with_api_error(Cause::Invalid, value.to_string(), detail)
     }
@@ -71,7 +71,7 @@ impl FieldError {
         self.with_api_error(Cause::Invalid, quoted(value), detail)
     }
 
-    /// One text that breaks several rules of a grammar: a api_error of each.
+    /// Adds one error for each rule that a text breaks.
     pub(crate) fn invalid_texts(self, value: &str, details: &[String]) -> Self {
         details.iter().fold(self, |fault, detail| fault.invalid_text(value, detail))
     }
@@ -81,7 +81,7 @@ impl FieldError {
         self.with_api_error(Cause::NotSupported, quoted(value), &format!("supported values: {}", supported.join(", ")))
     }
 
-    /// An API server names another field for it: the map, and not the key in it.
+    /// Sets the field that the API server reports: the map of labels, not the key in it.
     pub(crate) fn reported_at(mut self, field: &impl fmt::Display) -> Self {
         for api_error in &mut self.api_errors {
             api_error.field = field.to_string();
@@ -101,11 +101,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_complaint_reads_as_an_api_server_writes_it() {
+    fn an_api_error_has_the_text_of_the_api_server() {
         let fault = FieldError::new("spec.a", "wrong").invalid(0, "must be more").unsupported("x\"\u{1}", &["y", "z"]);
-        let said: Vec<String> = fault.api_errors().iter().map(ToString::to_string).collect();
+        let messages: Vec<String> = fault.api_errors().iter().map(ToString::to_string).collect();
         assert_eq!(
-            said,
+            messages,
             [
                 "spec.a: Invalid value: 0: must be more",
                 r#"spec.a: Unsupported value: "x\"\x01": supported values: "y", "z""#,
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_api_server_does_not_know_is_said_in_our_words() {
+    fn a_fault_that_the_api_server_does_not_detect_has_our_own_text() {
         let fault = FieldError::new("spec.reason", "say why");
         assert_eq!(fault.api_errors()[0].to_string(), "spec.reason: Invalid value: say why");
     }

@@ -1,13 +1,13 @@
-//! What makes an object the same object at two revisions.
+//! The identity of an object, which is the same at two revisions.
 
 use std::fmt;
 
 use crate::resource::object::{Kind, Object};
 
-/// Names an object. Two objects with equal ids are the same object at different revisions.
+/// Identifies an object. Objects with equal ids at different revisions are versions of one object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectId {
-    /// The kind, of whatever served version.
+    /// The kind, whatever the API version.
     pub kind: Kind,
     /// The namespace; empty for cluster-scoped kinds.
     pub namespace: String,
@@ -25,7 +25,7 @@ impl fmt::Display for ObjectId {
 }
 
 impl Object {
-    /// Its id.
+    /// The object's identity.
     #[must_use]
     pub fn id(&self) -> ObjectId {
         let kind = self.kind();

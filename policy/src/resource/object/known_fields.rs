@@ -1,4 +1,4 @@
-//! What a manifest's author may have meant by a field that does not exist.
+//! Suggestions for fields that do not exist.
 
 use k8s_openapi::api::networking::v1::NetworkPolicySpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -13,7 +13,7 @@ use crate::resource::object::Kind;
 use crate::resource::object::fault::FieldError;
 use crate::resource::object::path::{OwnedPath, Step};
 
-/// The fault of a field that the kind does not have.
+/// The fault for a field that the kind does not have.
 pub(super) fn unknown_field(kind: Kind, path: &OwnedPath) -> FieldError {
     let known = known_beside(kind, path);
     let name = match path.0.last() {
@@ -23,12 +23,12 @@ pub(super) fn unknown_field(kind: Kind, path: &OwnedPath) -> FieldError {
     let problem = match nearest(name, &known) {
         Some(near) => format!("unknown field: did you mean {near}?"),
         None if known.is_empty() => "unknown field".to_owned(),
-        None => format!("unknown field: here may stand {}", known.join(", ")),
+        None => format!("unknown field: the fields here are {}", known.join(", ")),
     };
     FieldError::new(path, problem)
 }
 
-/// The names that the structure around `path` knows.
+/// The fields that the structure which contains `path` has.
 fn known_beside(kind: Kind, path: &OwnedPath) -> Vec<String> {
     let Some((_, parents)) = path.0.split_last() else { return Vec::new() };
     let Some((root, parents)) = parents.split_first() else {
@@ -60,7 +60,7 @@ fn spec_schema(kind: Kind, generator: &mut SchemaGenerator) -> schemars::Schema 
     }
 }
 
-/// The schema itself, and its alternatives where it has some: those of an optional field are its type and null.
+/// The schema itself and its alternatives. An optional field has its type and null as alternatives.
 fn forms(schema: &Value) -> impl Iterator<Item = &Value> {
     let alternatives = ["anyOf", "allOf", "oneOf"].into_iter().filter_map(|key| schema.get(key)?.as_array()).flatten();
     std::iter::once(schema).chain(alternatives)

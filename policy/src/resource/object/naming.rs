@@ -1,4 +1,4 @@
-//! How an object is called while it is not known to be valid.
+//! The name of an object before it is validated.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use serde_json::Value;
 use crate::resource::object::Kind;
 use crate::resource::object::origin::Origin;
 
-/// How an object is named before it is known to be valid.
+/// Kind and name of an object before it is validated, for error messages.
 pub(crate) struct Naming {
     kind: Kind,
-    /// With the default applied; meaningless for cluster-scoped kinds.
+    /// The namespace, or the default one. Unused for cluster-scoped kinds.
     pub(crate) namespace: String,
     name: Option<String>,
     prefix: Option<String>,
@@ -34,7 +34,7 @@ impl Naming {
         }
     }
 
-    /// Whether an API server is to make its name up.
+    /// Whether the API server generates its name.
     pub(crate) fn is_generated(&self) -> bool {
         self.name.is_none() && self.prefix.is_some()
     }

@@ -1,13 +1,13 @@
 //! Where an object comes from, which decides how strictly it is read.
 
-/// Under which rules an object is read.
+/// Where an object comes from.
 #[derive(Clone, Debug)]
 pub enum Origin {
-    /// A live cluster's object: an API server has accepted it once. Unknown fields and old forms of CIDRs are allowed.
+    /// An object of a live cluster, which an API server has accepted. Unknown fields and old forms of CIDRs are allowed.
     Cluster,
     /// A manifest that is about to be applied, read as a strict API server would: unknown fields are errors.
     Manifest {
-        /// Namespace of a namespaced object that names none.
+        /// The namespace of namespaced objects without `metadata.namespace`.
         default_namespace: String,
     },
 }

@@ -1,4 +1,4 @@
-//! Where a field stands in an object, in Kubernetes' notation: `spec.ingress[0].from[1].ipBlock.cidr`.
+//! Paths of fields in an object, in Kubernetes' notation: `spec.ingress[0].from[1].ipBlock.cidr`.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::resource::object::fault::FieldError;
 
-/// A way down from a parent, made on the stack: nothing is allocated until a fault is found.
+/// A path that refers to its parent on the stack, so that nothing is allocated unless there is a fault.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Path<'a> {
     /// A field of the object itself.
@@ -43,12 +43,12 @@ pub(super) enum Step {
     Index(usize),
 }
 
-/// The same, as a deserializer reports it.
+/// An owned path, as a deserializer reports it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct OwnedPath(pub(super) Vec<Step>);
 
 impl OwnedPath {
-    /// What stands there.
+    /// The value at this path.
     pub(super) fn find<'v>(&self, root: &'v Value) -> Option<&'v Value> {
         self.0.iter().try_fold(root, |node, step| match step {
             Step::Key(key) => node.get(key),
@@ -56,7 +56,7 @@ impl OwnedPath {
         })
     }
 
-    /// What stands there, to be changed.
+    /// The value at this path, mutable.
     pub(super) fn find_mut<'v>(&self, root: &'v mut Value) -> Option<&'v mut Value> {
         self.0.iter().try_fold(root, |node, step| match step {
             Step::Key(key) => node.get_mut(key),
@@ -64,7 +64,7 @@ impl OwnedPath {
         })
     }
 
-    /// The field that it leads to, or whose list it leads into.
+    /// The path without trailing indices: the field itself, or the list that contains the item.
     pub(super) fn field(&self) -> Self {
         let mut steps = self.0.clone();
         while matches!(steps.last(), Some(Step::Index(_))) {
@@ -73,7 +73,8 @@ impl OwnedPath {
         Self(steps)
     }
 
-    /// Takes out its field. An item of a list goes together with its list: the others must keep their numbers.
+    /// Removes the field, and returns whether it was there. For an item the whole list is removed, so that the indices of other
+    /// items stay correct.
     pub(super) fn remove(&self, root: &mut Value) -> bool {
         let mut parent = self.field();
         let Some(Step::Key(key)) = parent.0.pop() else { return false };
@@ -87,7 +88,7 @@ impl OwnedPath {
         }
     }
 
-    /// Whether it leads to `pattern`, below it, or only part of the way there. `*` in a pattern is any item.
+    /// Whether this path and `pattern` agree up to the end of the shorter one. `*` in a pattern matches any index.
     pub(super) fn meets(&self, pattern: &[&str]) -> bool {
         self.0.iter().zip(pattern).all(|(step, name)| match step {
             Step::Key(key) => key == name,
@@ -144,7 +145,7 @@ impl fmt::Display for OwnedPath {
     }
 }
 
-/// Keys that could be mistaken for a path are bracketed: `metadata.labels[app.kubernetes.io/name]`.
+/// Writes keys that could be mistaken for a path in brackets: `metadata.labels[app.kubernetes.io/name]`.
 fn write_key(f: &mut fmt::Formatter<'_>, key: &str, first: bool) -> fmt::Result {
     let plain = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
     match (plain, first) {

@@ -1,19 +1,19 @@
-//! Which kind an object is of, by its `apiVersion` and `kind`.
+//! Finds the kind of an object from its `apiVersion` and `kind`.
 
 use crate::resource::admin::GROUP;
 use crate::resource::object::Kind;
 
-/// What `apiVersion` and `kind` say of an object.
+/// A kind, and whether its API version is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RecognisedKind {
-    /// In the version that is served.
+    /// The version is served.
     Served(Kind),
-    /// In a version or group that was removed, or that never was.
+    /// The version or group was removed from Kubernetes or never existed.
     NotServed(Kind),
 }
 
-/// Groups in which a kind of ours is the kind meant, in the wrong place: those of the kinds themselves, and the one in which
-/// they lived before they had their own (removed in Kubernetes 1.16 and 1.22).
+/// Groups in which the name of a known kind means that kind, even if the version is wrong: the groups of the kinds themselves,
+/// and `extensions`, their former group (removed in Kubernetes 1.16 and 1.22).
 const OWN_GROUPS: [&str; 9] = [
     "",
     "apps",
@@ -27,7 +27,7 @@ const OWN_GROUPS: [&str; 9] = [
 ];
 
 impl Kind {
-    /// `None`: a kind that is not read, or another's kind of the same name.
+    /// `None`: a kind that is not read, or a kind of the same name in a foreign group.
     pub(crate) fn recognise(api_version: &str, kind: &str) -> Option<RecognisedKind> {
         let kind = Self::ALL.into_iter().find(|known| known.name() == kind)?;
         if kind.api_versions().contains(&api_version) {

@@ -1,4 +1,4 @@
-//! What the engine reads of an object, and nothing else: an image, a count of replicas or a comment is not in it.
+//! The fields of an object that the engine reads, without others such as images, replica counts or comments.
 
 use k8s_openapi::api::networking::v1::NetworkPolicySpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -16,7 +16,7 @@ use crate::resource::reads::pod::PodFields;
 use crate::resource::reads::service::{ServiceFields, ServicePort, TargetPort};
 
 impl Object {
-    /// What the engine reads of it, with defaults applied and nothing else: two forms that are equal here are no change.
+    /// The fields that the engine reads, with defaults applied. Objects with equal relevant fields are the same to the engine.
     #[must_use]
     pub fn relevant_fields(&self) -> Value {
         match self {
@@ -58,7 +58,7 @@ fn policy(metadata: &ObjectMeta, spec: &NetworkPolicySpec) -> Value {
     let mut spec = canonical_spec(spec);
     let types = spec.policy_types.as_deref().unwrap_or_default();
     let in_force = |direction: &str| types.iter().any(|name| name == direction);
-    // Rules of a direction that is not in force are never read.
+    // Rules of a direction that the policy does not restrict are never read.
     let (ingress, egress) = (in_force("Ingress"), in_force("Egress"));
     spec.ingress = spec.ingress.filter(|_| ingress);
     spec.egress = spec.egress.filter(|_| egress);
@@ -79,7 +79,7 @@ fn node(node: &NodeFields) -> Value {
     json!({ "labels": node.labels, "podCIDRs": node.pod_cidrs, "addresses": node.addresses })
 }
 
-/// What selectors and ports of policies see of a pod.
+/// The fields that selectors and ports of policies see.
 fn identity(pod: &PodFields) -> Value {
     let ports: Vec<_> = pod.ports.iter().map(|port| (&port.name, port.protocol, port.number)).collect();
     json!({ "labels": pod.labels, "ports": ports, "hostNetwork": pod.host_network })

@@ -1,9 +1,8 @@
-//! What the engine reads of an EndpointSlice.
-
-use k8s_openapi::api::discovery::v1::EndpointSlice;
+//! The fields of an EndpointSlice that the engine reads.
 
 use crate::model::flow::Protocol;
 use crate::model::port::protocol_or_tcp;
+use crate::resource::kubernetes::EndpointSlice;
 
 /// The label by which an EndpointSlice names its Service.
 const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
@@ -13,7 +12,7 @@ const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 pub struct SliceFields {
     /// Its namespace.
     pub namespace: String,
-    /// The Service to which it belongs.
+    /// The name of the Service to which it belongs.
     pub service: Option<String>,
     /// `IPv4`, `IPv6` or `FQDN`.
     pub address_type: String,
@@ -28,7 +27,7 @@ pub struct SliceFields {
 pub struct EndpointFields {
     /// Its addresses.
     pub addresses: Vec<String>,
-    /// Whether traffic is sent to it. The API says that absent means ready.
+    /// Whether traffic is sent to it. By the API, an absent condition means ready.
     pub ready: bool,
     /// Kind, namespace and name of the object behind it.
     pub target: Option<(Option<String>, Option<String>, Option<String>)>,
@@ -41,7 +40,7 @@ pub struct EndpointPort {
     pub name: String,
     /// Protocol.
     pub protocol: Protocol,
-    /// The port; `None`: all ports.
+    /// The port; `None` for all ports.
     pub port: Option<i32>,
 }
 

@@ -1,8 +1,7 @@
-//! What the engine reads of a Namespace.
-
-use k8s_openapi::api::core::v1::Namespace;
+//! The fields of a Namespace that the engine reads.
 
 use crate::model::labels::{Labels, NAMESPACE_NAME_LABEL};
+use crate::resource::kubernetes::Namespace;
 
 /// The name and the labels of a Namespace, with the label that every Namespace carries with its own name.
 #[must_use]

@@ -1,10 +1,9 @@
-//! What the engine reads of a Node.
+//! The fields of a Node that the engine reads.
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::Node;
-
 use crate::model::labels::Labels;
+use crate::resource::kubernetes::Node;
 
 /// The fields of a Node.
 #[derive(Clone, Debug, PartialEq, Eq)]

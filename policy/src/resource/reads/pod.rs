@@ -1,20 +1,20 @@
-//! What the engine reads of a pod, from a Pod or from the template of a workload.
+//! The fields of a pod that the engine reads, from a Pod or from the pod template of a workload.
 
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::model::labels::Labels;
 use crate::model::port::{NamedPort, protocol_or_tcp};
+use crate::resource::kubernetes::{Container, Pod, PodSpec, PodTemplateSpec};
 use crate::resource::object::Object;
 
-/// What selectors and ports of policies see of a pod.
+/// The fields of a pod that selectors and ports of policies see.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodFields {
     /// `metadata.labels`.
     pub labels: Labels,
     /// The named ports of containers and of restartable init containers, sorted.
     pub ports: Vec<NamedPort>,
-    /// Whether the pod is on the network of its node.
+    /// Whether the pod is a hostNetwork pod.
     pub host_network: bool,
 }
 
@@ -43,21 +43,21 @@ impl PodFields {
     }
 }
 
-/// The pod template of a workload. `None`: another kind, or a workload without a template.
+/// The pod template of a workload. `None` for another kind, or for a workload without a template.
 #[must_use]
 pub fn template(object: &Object) -> Option<&PodTemplateSpec> {
     match object {
-        Object::Deployment(it) => it.spec.as_ref().map(|spec| &spec.template),
-        Object::StatefulSet(it) => it.spec.as_ref().map(|spec| &spec.template),
-        Object::DaemonSet(it) => it.spec.as_ref().map(|spec| &spec.template),
-        Object::ReplicaSet(it) => it.spec.as_ref().and_then(|spec| spec.template.as_ref()),
-        Object::Job(it) => it.spec.as_ref().map(|spec| &spec.template),
-        Object::CronJob(it) => it.spec.job_template.spec.as_ref().map(|job| &job.template),
+        Object::Deployment(it)
+        | Object::StatefulSet(it)
+        | Object::DaemonSet(it)
+        | Object::ReplicaSet(it)
+        | Object::Job(it) => it.spec.as_ref()?.template.as_ref(),
+        Object::CronJob(it) => it.spec.as_ref()?.job_template.as_ref()?.spec.as_ref()?.template.as_ref(),
         _ => None,
     }
 }
 
-/// The named ports of containers and of restartable init containers, which run beside them.
+/// The named ports of containers and of restartable init containers, which run alongside them.
 fn named_ports(spec: &PodSpec) -> Vec<NamedPort> {
     let sidecars = spec.init_containers.iter().flatten().filter(|container| is_restartable(container));
     let ports = spec.containers.iter().chain(sidecars).flat_map(|container| container.ports.iter().flatten());
@@ -75,7 +75,7 @@ fn named_ports(spec: &PodSpec) -> Vec<NamedPort> {
     named
 }
 
-/// An init container that keeps running beside the others.
+/// Whether an init container keeps running alongside the others.
 fn is_restartable(container: &Container) -> bool {
     container.restart_policy.as_deref() == Some("Always")
 }

@@ -1,28 +1,28 @@
-//! What the engine reads of a Service.
+//! The fields of a Service that the engine reads.
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::model::flow::Protocol;
 use crate::model::labels::Labels;
 use crate::model::port::{NamedPort, protocol_or_tcp};
+use crate::resource::kubernetes::{Service, ServiceSpec};
 
 /// The fields of a Service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceFields {
-    /// `spec.selector`; empty: another controller writes its endpoints.
+    /// `spec.selector`; if it is empty, another controller writes the endpoints.
     pub selector: Labels,
     /// `spec.ports`, with defaults.
     pub ports: Vec<ServicePort>,
     /// Whether its type is `ExternalName`.
     pub external_name: bool,
-    /// `spec.clusterIP` and `spec.clusterIPs`, `None` among them.
+    /// `spec.clusterIP` and `spec.clusterIPs`, including the value `None`.
     pub cluster_ips: BTreeSet<String>,
     /// `spec.externalIPs`.
     pub external_ips: BTreeSet<String>,
-    /// The addresses of its load balancer. A server writes them.
+    /// The addresses of its load balancer, from its status.
     pub load_balancer_ips: BTreeSet<String>,
 }
 
@@ -80,7 +80,7 @@ impl ServiceFields {
     }
 }
 
-/// With the defaults of Kubernetes (`SetDefaults_Service`): TCP, and an unset, zero or empty target is the port itself.
+/// Ports with the defaults of Kubernetes (`SetDefaults_Service`): TCP, and an unset, zero or empty target is the port itself.
 fn ports(spec: &ServiceSpec) -> Vec<ServicePort> {
     let ports = spec.ports.iter().flatten();
     ports

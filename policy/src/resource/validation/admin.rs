@@ -1,5 +1,5 @@
-//! The admin policies, after their definitions: bounds of lists and numbers, exactly one of several fields, and what
-//! the definitions' own rules (CEL) say.
+//! Admin policies, checked by the rules of their definitions: bounds of lists and numbers, exactly one of several fields, and
+//! the CEL rules.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ mod ports;
 const PRIORITIES: std::ops::RangeInclusive<i32> = 0..=1000;
 const LONGEST_NAME: usize = 100;
 
-/// What is to be known of a policy while its parts are checked.
+/// The policy being checked, and the faults found so far.
 struct Check<'a> {
     policy: &'a AdminPolicyView<'a>,
     strictness: Strictness,
@@ -39,8 +39,8 @@ pub(super) fn check(object: &Object, strictness: Strictness, faults: &mut Vec<Fi
     let mut check = Check { policy: &policy, strictness, faults };
     check.head(&spec);
     check.subject(policy.subject, &Path::Field(&spec, "subject"));
-    for (direction, field) in [(Direction::Ingress, "ingress"), (Direction::Egress, "egress")] {
-        let path = Path::Field(&spec, field);
+    for direction in [Direction::Ingress, Direction::Egress] {
+        let path = Path::Field(&spec, direction.field());
         let rules = policy.rules(direction);
         check.count(rules.len(), 0..=check.most(), &path);
         for (n, rule) in rules.iter().enumerate() {
@@ -50,7 +50,7 @@ pub(super) fn check(object: &Object, strictness: Strictness, faults: &mut Vec<Fi
 }
 
 impl Check<'_> {
-    /// How long lists may be.
+    /// The largest number of items in a list.
     fn most(&self) -> usize {
         if self.policy.kind == Kind::ClusterNetworkPolicy { 25 } else { 100 }
     }
@@ -64,25 +64,25 @@ impl Check<'_> {
         if count < least {
             self.fault(path, "an empty list matches nothing: write at least one entry");
         } else if count > most {
-            self.fault(path, format!("{count} entries: at most {most} are taken"));
+            self.fault(path, format!("{count} entries: at most {most} are allowed"));
         }
     }
 
     fn head(&mut self, spec: &Path<'_>) {
         let (tier, priority) = (self.policy.tier, self.policy.priority);
         if !matches!(tier, "Admin" | "Baseline") {
-            self.fault(&Path::Field(spec, "tier"), format!("{tier:?} is no tier: write Admin or Baseline"));
+            self.fault(&Path::Field(spec, "tier"), format!("{tier:?} is not a tier: write Admin or Baseline"));
         }
         if let Some(priority) = priority.filter(|priority| !PRIORITIES.contains(priority)) {
             let (first, last) = (PRIORITIES.start(), PRIORITIES.end());
-            let problem = format!("{priority} is no priority: write a number from {first} to {last}");
+            let problem = format!("{priority} is not a priority: write a number from {first} to {last}");
             self.fault(&Path::Field(spec, "priority"), problem);
         }
     }
 
     fn subject(&mut self, subject: &Subject, path: &Path<'_>) {
         match (&subject.namespaces, &subject.pods) {
-            (None, None) => self.fault(path, "selects nobody: write namespaces or pods; namespaces: {} selects all"),
+            (None, None) => self.fault(path, "selects no pods: write namespaces or pods; namespaces: {} selects all"),
             (Some(_), Some(_)) => self.fault(path, "write namespaces or pods, not both"),
             (Some(namespaces), None) => self.selector(namespaces, &Path::Field(path, "namespaces")),
             (None, Some(pods)) => self.pods(pods, &Path::Field(path, "pods")),
@@ -98,7 +98,7 @@ impl Check<'_> {
         match &pods.namespace_selector {
             Some(selector) => self.selector(selector, &namespaces),
             None if self.policy.kind == Kind::ClusterNetworkPolicy => {}
-            None => self.fault(&namespaces, "required, and missing: {} selects all namespaces"),
+            None => self.fault(&namespaces, "required but missing: {} selects all namespaces"),
         }
         self.selector(&pods.pod_selector, &Path::Field(path, "podSelector"));
     }
@@ -115,7 +115,7 @@ impl Check<'_> {
                 [first, second, ..] => format!("{first}, {second} or {}", actions[actions.len() - 1]),
                 _ => String::new(),
             };
-            let problem = format!("{:?} is no action that {} knows: write {known}", rule.action, self.policy.kind);
+            let problem = format!("{:?} is not an action of {}: write {known}", rule.action, self.policy.kind);
             self.fault(&Path::Field(path, "action"), problem);
         }
         let (field, count) = match rule.peers {
@@ -131,7 +131,7 @@ impl Check<'_> {
         self.names_of_ports(rule, path);
     }
 
-    /// Only pods have named ports.
+    /// Refuses named ports for peers that are not pods, since only pods have named ports.
     fn names_of_ports(&mut self, rule: &Rule<'_>, path: &Path<'_>) {
         let other = |peer: &Peer<'_>| {
             let Peer { nodes, networks, domain_names, .. } = peer;
@@ -149,7 +149,7 @@ impl Check<'_> {
     }
 }
 
-/// Texts that stand more than once in a list that is a set.
+/// Texts that repeat an earlier one, with their indices.
 fn repeated(texts: &[String]) -> impl Iterator<Item = (usize, &String)> {
     let mut seen = BTreeSet::new();
     texts.iter().enumerate().filter(move |(_, text)| !seen.insert(text.as_str()))

@@ -1,4 +1,4 @@
-//! The spec of an exception.
+//! The spec of an `AuditException`.
 
 use crate::resource::exception::AuditExceptionSpec;
 use crate::resource::object::fault::FieldError;
@@ -13,7 +13,7 @@ pub(super) fn check(spec: &AuditExceptionSpec, strictness: Strictness, path: &Pa
     }
     let peers = Path::Field(path, "peers");
     if spec.peers.is_empty() {
-        let problem = "an exception says whom it is for, as a rule of a NetworkPolicy does";
+        let problem = "an exception needs at least one peer, as in a rule of a NetworkPolicy";
         faults.push(peers.fault(format!("required: {problem}")).required(problem));
     }
     policy::check_peers(Some(&spec.peers), strictness, &peers, faults);

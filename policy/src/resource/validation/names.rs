@@ -1,4 +1,4 @@
-//! The grammars of Kubernetes' names. Each gives a sentence that quotes the text and says what would be taken.
+//! The grammars of Kubernetes' names. An error quotes the text and says what is allowed.
 
 use crate::resource::object::fault::FieldError;
 use crate::resource::object::path::Path;
@@ -8,7 +8,7 @@ pub(super) const LONGEST_LABEL: usize = 63;
 pub(super) const LONGEST_SUBDOMAIN: usize = 253;
 pub(super) const LONGEST_PORT_NAME: usize = 15;
 
-/// A DNS label of RFC 1123, as a namespace's name is one.
+/// Checks a DNS label of RFC 1123, such as the name of a namespace.
 pub(super) fn label(text: &str) -> Result<(), String> {
     if text.len() > LONGEST_LABEL {
         return Err(too_long(text, LONGEST_LABEL));
@@ -19,7 +19,7 @@ pub(super) fn label(text: &str) -> Result<(), String> {
     Err(format!("{text:?}: write lower-case letters, digits and '-', with a letter or digit at both ends"))
 }
 
-/// A DNS subdomain of RFC 1123, as most objects' names are.
+/// Checks a DNS subdomain of RFC 1123, such as the names of most objects.
 pub(super) fn subdomain(text: &str) -> Result<(), String> {
     if text.len() > LONGEST_SUBDOMAIN {
         return Err(too_long(text, LONGEST_SUBDOMAIN));
@@ -32,7 +32,7 @@ pub(super) fn subdomain(text: &str) -> Result<(), String> {
     ))
 }
 
-/// A label's key, or an annotation's: a name, perhaps after a DNS subdomain and a slash.
+/// Checks the key of a label or annotation: a name, optionally after a DNS subdomain and a slash.
 pub(super) fn qualified(key: &str) -> Result<(), String> {
     let name = match key.split_once('/') {
         None => key,
@@ -51,11 +51,11 @@ pub(super) fn qualified(key: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "{key:?}: write letters, digits, '-', '_' and '.', with a letter or digit at both ends, perhaps after a prefix as in example.com/name"
+        "{key:?}: write letters, digits, '-', '_' and '.', with a letter or digit at both ends, optionally after a prefix as in example.com/name"
     ))
 }
 
-/// A label's value: empty, or a name.
+/// Checks the value of a label: empty, or a name.
 pub(super) fn label_value(value: &str) -> Result<(), String> {
     if value.len() > LONGEST_LABEL {
         return Err(too_long(value, LONGEST_LABEL));
@@ -63,10 +63,12 @@ pub(super) fn label_value(value: &str) -> Result<(), String> {
     if value.is_empty() || is_name(value) {
         return Ok(());
     }
-    Err(format!("{value:?}: write nothing, or letters, digits, '-', '_' and '.', with a letter or digit at both ends"))
+    Err(format!(
+        "{value:?}: write an empty value, or letters, digits, '-', '_' and '.', with a letter or digit at both ends"
+    ))
 }
 
-/// Both halves of one of these labels.
+/// Checks the key and the value of a label.
 pub(super) fn check_label(key: &str, value: &str, labels: &Path<'_>, faults: &mut Vec<FieldError>) {
     let path = Path::Field(labels, key);
     if let Err(problem) = qualified(key) {
@@ -79,23 +81,23 @@ pub(super) fn check_label(key: &str, value: &str, labels: &Path<'_>, faults: &mu
     }
 }
 
-/// A port's name, after RFC 6335, in lower case.
+/// Checks the name of a port: a service name of RFC 6335 in lower case.
 pub(super) fn port(name: &str) -> Result<(), String> {
     let bytes = name.as_bytes();
     if !name.is_empty() && bytes.iter().all(u8::is_ascii_digit) {
-        return Err(format!("{name:?} is text, and a port's name needs a letter: write the number without quotes"));
+        return Err(format!("{name:?} is text, and a port name needs a letter: write the number without quotes"));
     }
-    let taken = bytes.len() <= LONGEST_PORT_NAME
+    let is_valid = bytes.len() <= LONGEST_PORT_NAME
         && bytes.iter().all(|&byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
         && bytes.iter().any(u8::is_ascii_lowercase)
         && !name.contains("--")
         && !name.starts_with('-')
         && !name.ends_with('-');
-    if taken {
+    if is_valid {
         return Ok(());
     }
     Err(format!(
-        "{name:?} is no port's name: write at most {LONGEST_PORT_NAME} lower-case letters, digits and single '-', with at least one letter and no '-' at an end"
+        "{name:?} is not a port name: write at most {LONGEST_PORT_NAME} lower-case letters, digits and single '-', with at least one letter and no '-' at either end"
     ))
 }
 
@@ -116,7 +118,7 @@ pub(super) fn is_name(text: &str) -> bool {
     )
 }
 
-/// Not empty, `end` at both ends, `middle` everywhere.
+/// Whether a text is not empty, its first and last bytes satisfy `end`, and all satisfy `middle`.
 fn bounded(text: &str, end: impl Fn(u8) -> bool, middle: impl Fn(u8) -> bool) -> bool {
     let bytes = text.as_bytes();
     match (bytes.first(), bytes.last()) {

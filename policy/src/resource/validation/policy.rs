@@ -1,4 +1,4 @@
-//! The spec of a policy, after upstream's `ValidateNetworkPolicySpec`.
+//! The spec of a policy, checked as by upstream's `ValidateNetworkPolicySpec`.
 
 use k8s_openapi::api::networking::v1::{IPBlock, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -30,7 +30,7 @@ pub(super) fn check(spec: &NetworkPolicySpec, strictness: Strictness, path: &Pat
     check_types(spec.policy_types.as_deref().unwrap_or_default(), &Path::Field(path, "policyTypes"), faults);
 }
 
-/// One twice over is taken, as upstream takes it: only three are too many.
+/// Upstream accepts a type that is listed twice, and refuses only lists of three or more.
 fn check_types(types: &[String], path: &Path<'_>, faults: &mut Vec<FieldError>) {
     if types.len() > 2 {
         let problem = format!("{} entries: write Ingress, Egress or both, each once", types.len());
@@ -39,7 +39,7 @@ fn check_types(types: &[String], path: &Path<'_>, faults: &mut Vec<FieldError>) 
     }
     for (n, name) in types.iter().enumerate() {
         if !matches!(name.as_str(), "Ingress" | "Egress") {
-            let problem = format!("{name:?} is no direction of a policy: write Ingress or Egress");
+            let problem = format!("{name:?} is not a direction of a policy: write Ingress or Egress");
             faults.push(Path::Item(path, n).fault(problem).unsupported(name, &["Ingress", "Egress"]));
         }
     }
@@ -55,7 +55,7 @@ fn check_port(port: &NetworkPolicyPort, path: &Path<'_>, faults: &mut Vec<FieldE
     if let Some(protocol) = &port.protocol
         && !matches!(protocol.as_str(), "TCP" | "UDP" | "SCTP")
     {
-        let problem = format!("{protocol:?} is no protocol of a policy: write TCP, UDP or SCTP");
+        let problem = format!("{protocol:?} is not a protocol of a policy: write TCP, UDP or SCTP");
         faults.push(Path::Field(path, "protocol").fault(problem).unsupported(protocol, &["TCP", "UDP", "SCTP"]));
     }
     let end_path = Path::Field(path, "endPort");
@@ -67,7 +67,7 @@ fn check_port(port: &NetworkPolicyPort, path: &Path<'_>, faults: &mut Vec<FieldE
             let Some(end) = end else { return };
             if end < *first {
                 let problem = format!("{end} is below port {first}: write the last port of the range");
-                // Upstream with_api_error of the first port here.
+                // Upstream reports the first port here, not endPort.
                 faults.push(end_path.fault(problem).invalid(first, "must be greater than or equal to `port`"));
             }
             if !PORTS.contains(&end) {
@@ -85,7 +85,7 @@ fn check_port(port: &NetworkPolicyPort, path: &Path<'_>, faults: &mut Vec<FieldE
             }
         }
         (None, Some(end)) => {
-            let problem = "a range needs its first port: write port too, or leave endPort out";
+            let problem = "a range needs a first port: write port as well, or leave endPort out";
             faults.push(end_path.fault(problem).invalid(end, "may not be specified when `port` is not specified"));
         }
         (None, None) => {}
@@ -94,7 +94,7 @@ fn check_port(port: &NetworkPolicyPort, path: &Path<'_>, faults: &mut Vec<FieldE
 
 fn out_of_range(port: i32, path: &Path<'_>) -> FieldError {
     let (first, last) = (PORTS.start(), PORTS.end());
-    path.fault(format!("{port} is no port: write a number from {first} to {last}"))
+    path.fault(format!("{port} is not a port: write a number from {first} to {last}"))
         .invalid(port, &format!("must be between {first} and {last}, inclusive"))
 }
 
@@ -121,11 +121,11 @@ fn check_peer(peer: &NetworkPolicyPeer, strictness: Strictness, path: &Path<'_>,
     }
     match (&peer.ip_block, peer.pod_selector.is_some() || peer.namespace_selector.is_some()) {
         (None, false) => {
-            let problem = "names nobody: write podSelector, namespaceSelector or ipBlock; {} selects all pods";
+            let problem = "selects no peer: write podSelector, namespaceSelector or ipBlock; {} selects all pods";
             faults.push(path.fault(problem).required("must specify a peer"));
         }
         (Some(_), true) => {
-            let problem = "ipBlock stands alone: write the selectors as a peer of their own";
+            let problem = "ipBlock cannot be combined with selectors: write the selectors as a separate peer";
             faults.push(path.fault(problem).forbidden("may not specify both ipBlock and another peer"));
         }
         (Some(_), false) | (None, true) => {}
@@ -135,7 +135,7 @@ fn check_peer(peer: &NetworkPolicyPeer, strictness: Strictness, path: &Path<'_>,
 fn check_block(block: &IPBlock, path: &Path<'_>, faults: &mut Vec<FieldError>) {
     let cidr_path = Path::Field(path, "cidr");
     if block.cidr.is_empty() {
-        faults.push(cidr_path.fault("required: write, say, 10.9.8.0/24 or 2001:db8::/64").required(""));
+        faults.push(cidr_path.fault("required: write, for example, 10.9.8.0/24 or 2001:db8::/64").required(""));
         return;
     }
     let cidr = match parse_cidr(&block.cidr) {
@@ -147,9 +147,9 @@ fn check_block(block: &IPBlock, path: &Path<'_>, faults: &mut Vec<FieldError>) {
         let path = Path::Item(&excepts, n);
         match parse_cidr(text) {
             Err(problem) => faults.push(path.fault(problem).invalid_text(text, NO_CIDR)),
-            // Prefix lengths are compared as written: so does upstream, and what it once stored has to be read.
+            // Like upstream, compare prefix lengths as written. Otherwise some stored objects could not be read.
             Ok(except) if !cidr.net.contains(&except.net.addr()) || cidr.written_prefix >= except.written_prefix => {
-                let problem = format!("{text:?} is not a part of {:?}: write a smaller range within it", block.cidr);
+                let problem = format!("{text:?} is not within {:?}: write a smaller range", block.cidr);
                 faults.push(path.fault(problem).invalid_text(text, "must be a strict subset of `cidr`"));
             }
             Ok(_) => {}

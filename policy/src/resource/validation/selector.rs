@@ -1,4 +1,4 @@
-//! Label selectors, after upstream's `ValidateLabelSelector`.
+//! Label selectors, checked as by upstream's `ValidateLabelSelector`.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 
@@ -32,13 +32,13 @@ fn check_requirement(
             faults.push(values_path.fault(problem).required(detail));
         }
         operator @ ("Exists" | "DoesNotExist") if !values.is_empty() => {
-            let problem = format!("{operator} compares with no value: leave values out, or write In or NotIn");
+            let problem = format!("{operator} does not compare with values: leave values out, or write In or NotIn");
             let detail = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
             faults.push(values_path.fault(problem).forbidden(detail));
         }
         "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
         other => {
-            let problem = format!("{other:?} is no operator: write In, NotIn, Exists or DoesNotExist");
+            let problem = format!("{other:?} is not an operator: write In, NotIn, Exists or DoesNotExist");
             let fault = Path::Field(path, "operator").fault(problem);
             faults.push(fault.invalid_text(other, "not a valid selector operator"));
         }

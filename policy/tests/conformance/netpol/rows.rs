@@ -1,12 +1,12 @@
-//! The tables. YAML 1.1 takes a bare `y` for a truth value: it is quoted.
+//! The tables. `y` is quoted, because YAML 1.1 reads a bare `y` as a boolean.
 
-/// Policies by namespace, then for each port what is expected there.
+/// Policies by namespace, then the expectations for each port.
 pub(super) type Row =
     (&'static str, &'static [(&'static str, &'static str)], &'static [(&'static str, u16, &'static str)]);
 
 const TO_A: &str = "* -> x/a deny";
 
-/// Every test of `netpol`'s three groups that is about what policies mean.
+/// Every test of `netpol`'s three groups that is about the meaning of policies.
 pub(super) const ROWS: &[Row] = &[
     (
         "should support a 'default-deny-ingress' policy",
@@ -314,7 +314,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
 ];
 
-/// Those that change labels: what stands there before, what after, and what the change is.
+/// The tests that change labels: the expectations before and after, and the change.
 pub(super) const RELABELLED: &[(&str, &str, &str, &str, &str)] = &[
     (
         "should allow ingress access from updated namespace",

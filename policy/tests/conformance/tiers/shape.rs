@@ -1,8 +1,8 @@
-//! The kinds in their tiers, and one way to write the policies of all.
+//! The kinds in their tiers, and a common way to write their policies.
 
 use serde_json::{Value, json};
 
-/// A kind in a tier, and how its tests are called.
+/// A kind in a tier, and the prefix of its tests' names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
     Admin,

@@ -1,12 +1,12 @@
-//! Whom rules and subjects select.
+//! What peers of rules and subjects select.
 
 use super::{admin, cluster, from_all};
-use crate::stage::{NOTHING, Stage, flow, shop};
+use crate::scenario::{NOTHING, Scenario, flow, shop};
 use foretell_policy::model::flow::Direction;
 use foretell_policy::model::flow::Direction::{Egress, Ingress};
 use serde_json::json;
 
-/// How a flow from `web` fares under one rule of its egress.
+/// The decision about a flow from `web` by one egress rule.
 fn to(peer: &str, destination: &str) -> String {
     let rules = format!("egress: [{{action: Deny, to: [{peer}]}}]");
     shop().and(&cluster("a", "Admin", 1, &rules)).decide(&format!("web -> {destination} TCP 80"), Egress)
@@ -20,7 +20,7 @@ fn from(peer: &str, source: &str) -> String {
 const DENIED: &str = "Admin: a 0 Deny";
 
 #[test]
-fn namespaces_take_all_of_their_pods() {
+fn a_namespaces_peer_matches_all_pods_of_the_namespaces() {
     for (peer, db, cart) in [
         ("{namespaces: {}}", DENIED, DENIED),
         ("{namespaces: {matchLabels: {team: data}}}", DENIED, "open"),
@@ -46,10 +46,10 @@ fn a_cluster_network_policy_without_a_namespace_selector_means_every_namespace()
     assert_eq!(from(peer, "other-web"), DENIED);
     assert_eq!(from(peer, "db"), "open");
     let subject = "apiVersion: policy.networking.k8s.io/v1alpha2\nkind: ClusterNetworkPolicy\nmetadata: {name: a}\nspec: {tier: Admin, priority: 1, subject: {pods: {podSelector: {matchLabels: {app: web}}}}, ingress: [{action: Deny, from: [{namespaces: {}}]}]}\n";
-    let stage = shop().and(subject);
-    assert_eq!(stage.decide("db -> web TCP 80", Ingress), DENIED);
-    assert_eq!(stage.decide("db -> other-web TCP 80", Ingress), DENIED);
-    assert_eq!(stage.decide("db -> cart TCP 80", Ingress), "open");
+    let scenario = shop().and(subject);
+    assert_eq!(scenario.decide("db -> web TCP 80", Ingress), DENIED);
+    assert_eq!(scenario.decide("db -> other-web TCP 80", Ingress), DENIED);
+    assert_eq!(scenario.decide("db -> cart TCP 80", Ingress), "open");
 }
 
 #[test]
@@ -70,19 +70,19 @@ fn a_subject_is_selected_by_namespaces_or_by_pods() {
     assert_eq!(one.decide("db -> cart TCP 80", Ingress), "open");
 }
 
-fn by_uid(stage: &Stage, src: &str, dst: &str, direction: Direction) -> String {
+fn by_uid(scenario: &Scenario, src: &str, dst: &str, direction: Direction) -> String {
     let line = json!({"src": {"ip": "192.168.0.2", "podUid": src}, "dst": {"ip": "10.1.1.1", "podUid": dst},
         "protocol": "TCP", "port": 8080});
-    stage.says_of(&flow(&line), direction)
+    scenario.verdicts_of(&flow(&line), direction)
 }
 
 #[test]
-fn pods_on_their_nodes_network_are_no_subjects_and_no_pods_to_a_rule() {
+fn host_network_pods_are_neither_subjects_nor_pods_to_a_rule() {
     let subject = "apiVersion: policy.networking.k8s.io/v1alpha1\nkind: AdminNetworkPolicy\nmetadata: {name: a}\nspec: {priority: 1, subject: {namespaces: {}}, ingress: [{action: Deny, from: [{namespaces: {}}]}], egress: [{action: Deny, to: [{namespaces: {}}]}]}\n";
-    let stage = shop().and(subject);
-    assert_eq!(by_uid(&stage, "uid-agent-2", "uid-web", Egress), NOTHING);
-    assert_eq!(by_uid(&stage, "uid-agent-2", "uid-web", Ingress), NOTHING);
-    assert_eq!(stage.decide("web -> agent-2 TCP 80", Egress), "open");
+    let scenario = shop().and(subject);
+    assert_eq!(by_uid(&scenario, "uid-agent-2", "uid-web", Egress), NOTHING);
+    assert_eq!(by_uid(&scenario, "uid-agent-2", "uid-web", Ingress), NOTHING);
+    assert_eq!(scenario.decide("web -> agent-2 TCP 80", Egress), "open");
 }
 
 #[test]
@@ -93,15 +93,15 @@ fn nodes_are_selected_by_their_labels_and_are_the_addresses_in_their_status() {
 {apiVersion: v1, kind: Node, metadata: {name: n2, labels: {disk: hdd}}, status: {addresses: [{type: InternalIP, address: 192.168.0.2}]}}";
     let policy =
         |nodes: &str| cluster("a", "Admin", 1, &format!("egress: [{{action: Deny, to: [{{nodes: {nodes}}}]}}]"));
-    let stage = |selector: &str| shop().and(nodes).and(&policy(selector)).reported("n2", &["172.16.0.2"]);
-    let all = stage("{}");
+    let scenario = |selector: &str| shop().and(nodes).and(&policy(selector)).reported("n2", &["172.16.0.2"]);
+    let all = scenario("{}");
     for (destination, denied) in [
         ("192.168.0.1", true),
         ("198.51.100.1", true),
         ("192.168.0.2", true),
-        // A pod on the node's network is the node.
+        // A hostNetwork pod counts as the node.
         ("agent-2", true),
-        // Its agent reports it; no status holds it.
+        // The agent reports it; it is not in the status of the node.
         ("172.16.0.2", false),
         ("203.0.113.9", false),
         ("db", false),
@@ -109,14 +109,14 @@ fn nodes_are_selected_by_their_labels_and_are_the_addresses_in_their_status() {
         let stands = all.decide(&format!("web -> {destination} TCP 80"), Egress);
         assert_eq!(stands, if denied { DENIED } else { "open" }, "{destination}");
     }
-    let hdd = stage("{matchLabels: {disk: hdd}}");
+    let hdd = scenario("{matchLabels: {disk: hdd}}");
     assert_eq!(hdd.decide("web -> 192.168.0.1 TCP 80", Egress), "open");
     assert_eq!(hdd.decide("web -> 192.168.0.2 TCP 80", Egress), DENIED);
     assert_eq!(hdd.decide("web -> agent-2 TCP 80", Egress), DENIED);
 }
 
 #[test]
-fn networks_take_whoever_has_an_address_there() {
+fn a_networks_peer_matches_every_end_with_an_address_in_it() {
     for (networks, destination, stands) in [
         ("[203.0.113.0/24]", "203.0.113.9", DENIED),
         ("[203.0.113.0/24]", "198.51.100.9", "open"),
@@ -133,7 +133,7 @@ fn networks_take_whoever_has_an_address_there() {
 }
 
 #[test]
-fn networks_tell_the_backends_of_a_service_apart() {
+fn networks_distinguish_the_backends_of_a_service() {
     let pods = "
 {apiVersion: v1, kind: Pod, metadata: {name: b1, namespace: data, uid: b1, labels: {app: back}, ownerReferences: [{apiVersion: apps/v1, kind: StatefulSet, name: b, uid: b, controller: true}]}, spec: {nodeName: n1, containers: [{name: c, image: c}]}, status: {phase: Running, podIP: 10.1.1.21}}
 ---
@@ -143,14 +143,14 @@ fn networks_tell_the_backends_of_a_service_apart() {
     for network in ["10.1.1.21/32", "10.1.1.22/32"] {
         let rules = format!("egress: [{{action: Deny, to: [{{networks: [{network}]}}]}}]");
         for policy in [admin("a", 1, &rules), cluster("a", "Admin", 1, &rules)] {
-            let stage = shop().and(pods).and(&policy);
-            assert_eq!(stage.decide("web -> 10.96.0.7 TCP 80", Egress), DENIED, "{network}");
+            let scenario = shop().and(pods).and(&policy);
+            assert_eq!(scenario.decide("web -> 10.96.0.7 TCP 80", Egress), DENIED, "{network}");
         }
     }
 }
 
 #[test]
-fn one_entry_of_a_list_is_enough() {
+fn one_matching_entry_of_a_list_is_enough() {
     let peers = "{namespaces: {matchLabels: {team: nobody}}}, {networks: [203.0.113.0/24]}, {nodes: {}}";
     assert_eq!(to(peers, "203.0.113.9"), DENIED);
     assert_eq!(to(peers, "192.168.0.1"), DENIED);

@@ -1,19 +1,19 @@
-//! Ports, in the shapes of both kinds.
+//! Ports, in the forms of both kinds.
 
 use super::{admin, baseline, cluster};
-use crate::stage::shop;
+use crate::scenario::shop;
 use foretell_policy::model::flow::Direction::Ingress;
 
-/// The flows from `db` to `web` that one rule denies, out of some.
+/// Those of several flows from `db` to `web` that one rule denies.
 fn denied(policy: &str) -> Vec<&'static str> {
-    let stage = shop().and(policy);
+    let scenario = shop().and(policy);
     let flows = ["TCP 8080", "TCP 8081", "TCP 9000", "UDP 8080", "SCTP 8080", "UDP 53"];
-    let is_denied = |flow: &&str| stage.decide(&format!("db -> web {flow}"), Ingress) != "open";
+    let is_denied = |flow: &&str| scenario.decide(&format!("db -> web {flow}"), Ingress) != "open";
     flows.into_iter().filter(is_denied).collect()
 }
 
 #[test]
-fn of_the_former_kinds() {
+fn ports_of_admin_network_policies() {
     for (ports, takes) in [
         ("", &["TCP 8080", "TCP 8081", "TCP 9000", "UDP 8080", "SCTP 8080", "UDP 53"][..]),
         ("ports: [{portNumber: {port: 8080}}], ", &["TCP 8080"]),
@@ -23,7 +23,7 @@ fn of_the_former_kinds() {
         ("ports: [{namedPort: http}], ", &["TCP 8080"]),
         ("ports: [{namedPort: sql}], ", &[]),
         ("ports: [{portNumber: {port: 9000}}, {portNumber: {protocol: UDP, port: 53}}], ", &["TCP 9000", "UDP 53"]),
-        // Nothing lies between.
+        // An empty range.
         ("ports: [{portRange: {start: 8081, end: 8080}}], ", &[]),
     ] {
         let rules = format!("ingress: [{{action: Deny, {ports}from: [{{namespaces: {{}}}}]}}]");
@@ -33,7 +33,7 @@ fn of_the_former_kinds() {
 }
 
 #[test]
-fn of_a_cluster_network_policy() {
+fn ports_of_cluster_network_policies() {
     for (protocols, takes) in [
         ("", &["TCP 8080", "TCP 8081", "TCP 9000", "UDP 8080", "SCTP 8080", "UDP 53"][..]),
         ("protocols: [{tcp: {destinationPort: {number: 8080}}}], ", &["TCP 8080"]),

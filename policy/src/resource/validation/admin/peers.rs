@@ -1,4 +1,4 @@
-//! The peers of a rule.
+//! The peers of a rule of an admin policy.
 
 use crate::model::cidr::parse_cidr;
 use crate::resource::admin::view::Peer;
@@ -7,7 +7,7 @@ use crate::resource::object::path::Path;
 use crate::resource::validation::Strictness;
 use crate::resource::validation::admin::{Check, repeated};
 
-/// How many networks or names a peer may list, whatever the kind.
+/// The largest number of networks or domain names of a peer, for all kinds.
 const MOST_TEXTS: usize = 25;
 const LONGEST_CIDR: usize = 43;
 
@@ -16,9 +16,9 @@ impl Check<'_> {
         let Peer { namespaces, pods, nodes, networks, domain_names } = *peer;
         let given = [namespaces.is_some(), pods.is_some(), nodes.is_some(), networks.is_some(), domain_names.is_some()];
         match given.into_iter().filter(|given| *given).count() {
-            0 => self.fault(path, "names nobody: write namespaces, pods, or, of an egress rule, nodes or networks"),
+            0 => self.fault(path, "selects no peer: write namespaces or pods, or in an egress rule nodes or networks"),
             1 => {}
-            _ => self.fault(path, "names peers in several ways: write each as a peer of its own"),
+            _ => self.fault(path, "combines several kinds of selectors: write each as a separate peer"),
         }
         if let Some(namespaces) = namespaces {
             self.selector(namespaces, &Path::Field(path, "namespaces"));
@@ -52,13 +52,15 @@ impl Check<'_> {
 
     fn domain_names(&mut self, names: &[String], path: &Path<'_>) {
         if self.policy.kind == Kind::BaselineAdminNetworkPolicy {
-            return self.fault(path, "unknown field: a BaselineAdminNetworkPolicy names no domains");
+            return self.fault(path, "unknown field: a BaselineAdminNetworkPolicy has no domainNames");
         }
         self.count(names.len(), 1..=MOST_TEXTS, path);
-        // Former definitions took some names that today's does not.
+        // Former versions of the definition accepted some names that today's does not.
         let checked = if self.strictness == Strictness::New { names } else { &[] };
         for (n, name) in checked.iter().enumerate().filter(|(_, name)| !is_domain_name(name)) {
-            let problem = format!("{name:?} is no domain: write a name with a dot, as example.com, or *.example.com");
+            let problem = format!(
+                "{name:?} is not a domain name: write a name with a dot, for example example.com or *.example.com"
+            );
             self.fault(&Path::Item(path, n), problem);
         }
         self.no_repetition(names, path);
@@ -66,12 +68,12 @@ impl Check<'_> {
 
     fn no_repetition(&mut self, texts: &[String], path: &Path<'_>) {
         for (n, text) in repeated(texts) {
-            self.fault(&Path::Item(path, n), format!("{text:?} stands there twice: write it once"));
+            self.fault(&Path::Item(path, n), format!("{text:?} is listed twice: write it once"));
         }
     }
 }
 
-/// Labels of letters, digits, `-` and `_`, at least two; a star may be the first; a dot may end it.
+/// Whether a text has at least two labels of letters, digits, `-` and `_`. The first may be a star, and a dot may end the name.
 fn is_domain_name(text: &str) -> bool {
     let text = text.strip_prefix("*.").unwrap_or(text);
     let text = text.strip_suffix('.').unwrap_or(text);

@@ -1,4 +1,4 @@
-//! The ports of a rule, in both shapes.
+//! The ports of a rule of an admin policy, in both forms.
 
 use crate::resource::admin::ports::{ClusterPort, DestinationPort, Port};
 use crate::resource::admin::view::Ports;
@@ -47,11 +47,11 @@ impl Check<'_> {
         }
     }
 
-    /// The definition takes any text, and one that is no protocol matches nothing: what stands may stand, what is new is a
-    /// mistake.
+    /// The definition accepts any text, and an unknown protocol matches nothing. Stored objects may have one; in a new object
+    /// it is a mistake.
     fn protocol(&mut self, protocol: &str, path: &Path<'_>) {
         if self.strictness == Strictness::New && !matches!(protocol, "TCP" | "UDP" | "SCTP") {
-            let problem = format!("{protocol:?} is no protocol of a policy: write TCP, UDP or SCTP");
+            let problem = format!("{protocol:?} is not a protocol of a policy: write TCP, UDP or SCTP");
             self.fault(&Path::Field(path, "protocol"), problem);
         }
     }
@@ -93,7 +93,7 @@ impl Check<'_> {
     fn number(&mut self, port: i32, path: &Path<'_>) {
         if !PORTS.contains(&port) {
             let (first, last) = (PORTS.start(), PORTS.end());
-            self.fault(path, format!("{port} is no port: write a number from {first} to {last}"));
+            self.fault(path, format!("{port} is not a port: write a number from {first} to {last}"));
         }
     }
 }
