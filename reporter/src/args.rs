@@ -151,9 +151,9 @@ mod tests {
         assert_eq!(args.judging.context, "foretell/would-deny");
         assert_eq!((args.judging.window, args.judging.min_window), (None, None));
         assert_eq!(args.webhook.most_waiting, 1000);
-        for missing in 1..REQUIRED.len() {
-            let others = REQUIRED.iter().enumerate().filter(|(number, _)| *number != missing).map(|(_, text)| text);
-            assert!(Args::try_parse_from(others).is_err(), "without {}", REQUIRED[missing]);
+        for missing in &REQUIRED[1..] {
+            let others = REQUIRED.iter().filter(|argument| *argument != missing);
+            assert!(Args::try_parse_from(others).is_err(), "without {missing}");
         }
     }
 }

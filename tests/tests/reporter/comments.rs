@@ -40,7 +40,7 @@ async fn a_pull_request_without_policies_gets_a_status_and_no_comment() {
     let number = scene.shop.open("notes", "main");
     assert_eq!(scene.deliver("d-1", number, "opened").await, 202);
     let status = scene.status("notes", "success").await;
-    assert_eq!(status.description, "May merge: no policy changed, and nothing that policies look at.");
+    assert_eq!(status.description, "May merge: no policy changed, and no object that policies refer to.");
     assert!(scene.shop.comments(number).is_empty());
     scene.github.assert_clean();
 }

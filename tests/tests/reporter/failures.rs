@@ -9,7 +9,7 @@ async fn an_unreachable_evaluator_gives_an_error_status_until_it_is_back() {
     let number = scene.promotion("promote");
     scene.deliver("d-1", number, "opened").await;
     let status = scene.status("promote", "error").await;
-    let description = "Could not decide yet: the evaluator cannot be reached. It is tried again by itself.";
+    let description = "Could not decide yet: the evaluator cannot be reached. Foretell retries automatically.";
     assert_eq!(status.description, description);
     assert!(scene.shop.comments(number).is_empty());
     let _evaluator = scene.evaluator();

@@ -32,7 +32,7 @@ async fn a_conflict_and_a_truncated_tree_cannot_be_decided() {
     scene.shop.commit("main", None, &[(PROMOTED, Some("# Written meanwhile\n"))]);
     scene.deliver("d-1", number, "opened").await;
     let status = scene.status("promote", "error").await;
-    assert!(status.description.contains("into main is a conflict"), "{}", status.description);
+    assert!(status.description.contains("into main causes a conflict"), "{}", status.description);
 
     scene.shop.commit("notes", Some("main"), &[("notes.yaml", Some("a: b\n"))]);
     let number = scene.shop.open("notes", "main");
