@@ -133,7 +133,7 @@ async fn pages(
             (_, "") => return Ok(listed),
             (None, token) => next = format!("{path}?continue={}", utf8_percent_encode(token, NOT_IN_A_QUERY)),
             (Some(page), token) => {
-                next = format!("{path}?limit={page}&continue={}", utf8_percent_encode(token, NOT_IN_A_QUERY))
+                next = format!("{path}?limit={page}&continue={}", utf8_percent_encode(token, NOT_IN_A_QUERY));
             }
         }
     }

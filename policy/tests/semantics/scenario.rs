@@ -167,7 +167,7 @@ impl Scenario {
     pub(crate) fn world<'c>(&self, cluster: &'c Cluster) -> World<'c> {
         let admin_policies = self.objects.iter().filter_map(AdminPolicy::of).map(Arc::new).collect();
         let identities = Arc::new(Identities::as_recorded(cluster));
-        World::in_dialect(self.dialect, &cluster, identities, self.policies()).with_admin_policies(admin_policies)
+        World::in_dialect(self.dialect, cluster, identities, self.policies()).with_admin_policies(admin_policies)
     }
 
     /// The decision about a flow at its subject's end; for a Service the first decision that does not allow it, if there is one.
