@@ -1,4 +1,5 @@
 //! The example of `docs/add-a-tier.md`, compiled and run.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test panics on what it does not expect")]
 
 use std::fs;
 use std::path::Path;

@@ -188,14 +188,12 @@ fn slice(slice: &Slice) -> Object {
         addresses: texts(&endpoint.addresses),
         conditions: endpoint.ready.map(|ready| discovery::EndpointConditions {
             ready: Some(ready),
-            ..discovery::EndpointConditions::default()
         }),
         target_ref: endpoint.pod.map(|pod| core::ObjectReference {
             kind: Some("Pod".to_owned()),
             name: Some(pod.to_owned()),
             ..core::ObjectReference::default()
         }),
-        ..discovery::Endpoint::default()
     });
     let ports = slice.ports.iter().map(|(name, number)| discovery::EndpointPort {
         name: name.map(str::to_owned),
