@@ -118,7 +118,7 @@ pub struct Evaluation {
     /// Number of these flows that it would deny.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flows_would_deny: Option<u64>,
-    /// Number of connections in use that it would deny and that no effective AuditException accepts.
+    /// Number of denials of traffic in use that the policy would cause and that no effective AuditException accepts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unresolved_denials: Option<u64>,
     /// The connections that would be denied most often, at most 50.

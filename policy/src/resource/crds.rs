@@ -61,11 +61,11 @@ fn audit_columns() -> [Value; 7] {
         }),
         json!({
             "name": "Unresolved", "type": "integer", "jsonPath": ".status.evaluation.unresolvedDenials",
-            "description": "Number of connections in use that it would deny and no exception accepts"
+            "description": "Number of denials of traffic in use that no exception accepts"
         }),
         json!({
             "name": "Promotable", "type": "string", "jsonPath": r#".status.conditions[?(@.type=="Promotable")].status"#,
-            "description": "Whether the policy can be enforced without denying connections in use"
+            "description": "Whether the policy can be enforced without denying traffic in use"
         }),
         json!({
             "name": "Ready", "type": "string", "jsonPath": r#".status.conditions[?(@.type=="Ready")].status"#,
