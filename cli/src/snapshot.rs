@@ -4,8 +4,8 @@ use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use foretell_policy::manifest::document::DocumentError;
 use foretell_policy::manifest::documents as manifest;
-use foretell_policy::manifest::documents::DocumentError;
 use foretell_policy::resource::object::Object;
 use foretell_policy::resource::object::fault::ObjectError;
 use foretell_policy::resource::object::origin::Origin;

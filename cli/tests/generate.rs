@@ -23,7 +23,7 @@ fn the_generated_policy_allows_the_recorded_traffic_and_check_agrees() {
     let place = Place::new();
     let generated = place.run(&format!("generate {DEMO} --window 3650d --namespace payments deployment/payments"));
     assert_eq!((generated.status, generated.stderr.as_str()), (Some(0), ""));
-    assert!(generated.stdout.starts_with("# Allows 6 connections in use of "), "{}", generated.stdout);
+    assert!(generated.stdout.starts_with("# Allows 6 connections in use from "), "{}", generated.stdout);
     let enforced = generated.stdout.replace("kguardian.dev/v1alpha1", "networking.k8s.io/v1");
     std::fs::create_dir(place.path().join("base")).unwrap();
     place.write("head/policy.yaml", enforced.replace("AuditNetworkPolicy", "NetworkPolicy"));
@@ -69,7 +69,7 @@ fn a_policy_that_cannot_be_generated_is_an_error_with_the_reason() {
     let place = Place::furnished();
     place.write("flows.ndjson", flow("10.1.0.6", "10.1.0.5"));
     for (arguments, message) in [
-        ("-n prod Pod/wbe", "Pod/wbe in prod has no pod in the snapshot; in its namespace are"),
+        ("-n prod Pod/wbe", "Pod/wbe in prod has no pod in the snapshot; the namespace has"),
         ("-n nowhere Pod/web", "Pod/web in nowhere has no pod in the snapshot\n"),
         ("-n prod web", "write a kind, a slash and a name, for example Deployment/checkout"),
         ("-n prod Pod/web --name Bad_Name", "metadata.name: \"Bad_Name\""),

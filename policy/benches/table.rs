@@ -311,7 +311,7 @@ fn replaying(generated: &Generated) {
         let changed = BTreeSet::from([policy.reference.clone()]);
         let worlds = Worlds { before: &before, after: &after, at };
         let case = AssessmentInputs { worlds, changed: &changed, exceptions: &[], promoted_from: &BTreeMap::new() };
-        black_box(assess(&case, &traffic, at));
+        black_box(assess(&case, &traffic));
         reports.push(start.elapsed().as_secs_f64());
         before.set(policy);
     }

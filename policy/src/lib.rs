@@ -19,18 +19,22 @@ pub mod model {
 
 /// Text to documents and back: YAML, JSON, and which documents may hold objects.
 pub mod manifest {
+    pub mod document;
     pub mod documents;
     mod json;
     pub mod kinds;
     pub(crate) mod write_yaml;
     mod yaml;
+    pub(crate) mod yaml_diff;
 }
 
 /// Kubernetes objects: their types, defaults, validation, and which of their fields the engine reads.
 pub mod resource {
     pub mod admin;
+    pub mod admin_view;
     pub mod audit;
-    mod canonical;
+    pub(crate) mod canonical;
+    pub mod cidrs;
     pub mod crds;
     pub mod defaults;
     pub mod difference;
@@ -40,6 +44,7 @@ pub mod resource {
     pub mod object;
     pub mod read;
     pub mod reads;
+    mod relevant_fields;
     mod validation;
 }
 
@@ -62,6 +67,7 @@ pub mod cluster {
 /// Compiled policies: a form in which *no rules* and *not restricted* are different variants.
 pub mod policy {
     pub mod admin_peer;
+    pub mod admin_pods;
     pub mod admin_policy;
     pub mod admin_port;
     pub mod end_kind;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use foretell_policy::resource::object::cidrs::new_faults;
+use foretell_policy::resource::cidrs::new_faults;
 use foretell_policy::resource::object::origin::Origin;
 use foretell_policy::resource::object::{Kind, Object};
 use foretell_policy::resource::read::read;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use foretell_policy::resource::cidrs::{new_faults, texts};
 use foretell_policy::resource::object::Kind;
-use foretell_policy::resource::object::cidrs::{new_faults, texts};
 use foretell_policy::resource::object::origin::Origin;
 use foretell_policy::resource::read::read;
 use proptest::prelude::*;

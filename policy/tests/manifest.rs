@@ -1,7 +1,8 @@
 //! Reading the documents of a text.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
-use foretell_policy::manifest::documents::{Document, documents};
+use foretell_policy::manifest::document::Document;
+use foretell_policy::manifest::documents::documents;
 use foretell_policy::manifest::kinds::{may_hold_objects, seems_to_hold_policy};
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -34,7 +34,7 @@ use foretell_policy::model::dialect::Dialect;
 use foretell_policy::model::flow::{Direction, Flow};
 use foretell_policy::policy::network_policy::Failed;
 use foretell_policy::policy::tier::TierName;
-use foretell_policy::resource::admin::view::AdminAction;
+use foretell_policy::resource::admin_view::AdminAction;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use foretell_policy::resource::cidrs::{new_faults, texts};
 use foretell_policy::resource::object::Object;
-use foretell_policy::resource::object::cidrs::{new_faults, texts};
 use foretell_policy::resource::object::fault::ObjectError;
 use foretell_policy::resource::object::origin::Origin;
 use foretell_policy::resource::read::read;

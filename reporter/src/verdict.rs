@@ -185,7 +185,7 @@ mod tests {
             "schemaVersion": 2, "decision": "blocked", "exitStatus": 1, "headline": "Blocked: it is.", "reasons": [],
             "base": "a", "head": "b", "at": time, "undecided": [], "policies": [], "previews": [], "identities": [], "exceptions": [],
             "denials": (0..denials).map(denial).collect::<Vec<_>>(), "newlyAllowed": [],
-            "evidence": {"known": true, "from": time, "to": time, "flows": 0, "flowsOutsideWindow": 0, "badLines": 0, "distinct": 0, "unresolved": 0, "subjects": 0, "nodes": []},
+            "evidence": {"known": true, "from": time, "to": time, "flows": 0, "flowsOutsideWindow": 0, "badLines": 0, "connections": 0, "unresolved": 0, "subjects": 0, "nodes": []},
             "notJudged": [], "notes": ["it ends here"]
         });
         serde_json::from_value(report).unwrap()

@@ -6,8 +6,8 @@
 
 use std::collections::BTreeSet;
 
+use foretell_policy::resource::cidrs;
 use foretell_policy::resource::object::api_error::ApiError;
-use foretell_policy::resource::object::cidrs;
 use foretell_policy::resource::object::fault::FieldError;
 use foretell_policy::resource::object::origin::Origin;
 use foretell_policy::resource::read;

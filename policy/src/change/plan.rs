@@ -3,18 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use k8s_openapi::api::networking::v1::NetworkPolicySpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::change::revisions::{Change, Sourced};
 use crate::engine::overlay::Overlay;
+use crate::manifest::yaml_diff::yaml_diff;
 use crate::model::labels::Labels;
 use crate::model::policy_ref::{PolicyKind, PolicyRef};
 use crate::policy::admin_policy::AdminPolicy;
 use crate::policy::exception::Exception;
 use crate::policy::network_policy::Policy;
 use crate::resource::audit::PROMOTED_FROM;
+use crate::resource::canonical;
+use crate::resource::canonical::canonical_spec;
 use crate::resource::difference::spec_differences;
 use crate::resource::object::id::ObjectId;
 use crate::resource::object::{Kind, Object};
@@ -87,6 +91,8 @@ pub struct Promotion {
     pub from: PolicyRef,
     /// The differences between the specs. Empty: none. `None`: the spec of the audit policy is unknown.
     pub differences: Option<Vec<String>>,
+    /// The same as a unified diff of YAML, from the audited spec to the enforced one; empty where there are no differences.
+    pub diff: String,
 }
 
 /// A change of an object that selectors, rules or Services look at.
@@ -105,6 +111,9 @@ pub struct IdentityChange {
     pub place: String,
     /// Each field that differs: `labels.app: "web" becomes "shop"`.
     pub differences: Vec<String>,
+    /// The same as a unified diff of YAML; empty if the object is added or removed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub diff: String,
 }
 
 impl IdentityChange {
@@ -233,6 +242,7 @@ impl Plan {
                 action: difference.action,
                 place: difference.place(),
                 differences: relevant_differences(difference),
+                diff: identity_diff(difference),
             }),
         }
     }
@@ -273,6 +283,7 @@ impl ObjectsById<'_> {
         let promoted_spec = policy.spec.clone().unwrap_or_default();
         Some(Promotion {
             from: audit_reference(from),
+            diff: audited_spec.as_ref().map(|audited| spec_diff(audited, &promoted_spec)).unwrap_or_default(),
             differences: audited_spec.map(|audited| spec_differences(&audited, &promoted_spec)),
         })
     }
@@ -351,6 +362,19 @@ fn relevant_differences(difference: &ObjectDifference<'_>) -> Vec<String> {
         compare("", &relevant_fields(difference.before), &relevant_fields(difference.after), &mut found);
     }
     found
+}
+
+fn identity_diff(difference: &ObjectDifference<'_>) -> String {
+    match (difference.before, difference.after) {
+        (Some(before), Some(after)) => yaml_diff(&before.object.relevant_fields(), &after.object.relevant_fields()),
+        _ => String::new(),
+    }
+}
+
+/// Compares canonical forms, as `spec_differences` does, so that different spellings of one meaning are not in the diff.
+fn spec_diff(audited: &NetworkPolicySpec, promoted: &NetworkPolicySpec) -> String {
+    let [audited, promoted] = [audited, promoted].map(|spec| json!({"spec": canonical::json(&canonical_spec(spec))}));
+    yaml_diff(&audited, &promoted)
 }
 
 /// Lists the differences between two values, by path.

@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use crate::resource::kubernetes as core;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
@@ -16,7 +15,7 @@ use crate::cluster::service::{Readiness, Service, ServiceId};
 use crate::cluster::workload::Owners;
 use crate::model::labels::Labels;
 use crate::resource::object::Object;
-use crate::resource::reads;
+use crate::resource::{kubernetes as core, reads};
 
 /// The index.
 #[derive(Clone, Debug, Default)]

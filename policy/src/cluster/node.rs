@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
-use crate::resource::kubernetes as core;
 use ipnet::IpNet;
 
 use crate::model::labels::Labels;
+use crate::resource::kubernetes as core;
 use crate::resource::reads::node::NodeFields;
 
 /// Index of a node.

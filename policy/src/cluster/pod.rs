@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use crate::resource::kubernetes as core;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -10,6 +9,7 @@ use crate::cluster::node::{NodeId, Nodes};
 use crate::cluster::workload::{Owners, Workload};
 use crate::model::labels::Labels;
 use crate::model::port::NamedPort;
+use crate::resource::kubernetes as core;
 use crate::resource::reads::pod::PodFields;
 
 /// Tells when an object of a kept snapshot was last there: it has gone since, and the cluster no longer says when.

@@ -3,11 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use crate::resource::kubernetes as core;
-use crate::resource::kubernetes::EndpointSlice;
-
 use crate::model::flow::Protocol;
 use crate::model::labels::Labels;
+use crate::resource::kubernetes as core;
+use crate::resource::kubernetes::EndpointSlice;
 use crate::resource::object::Object;
 use crate::resource::reads::endpoint_slice::SliceFields;
 use crate::resource::reads::service::{ServiceFields, ServicePort};

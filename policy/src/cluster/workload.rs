@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use crate::resource::kubernetes as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
+use crate::resource::kubernetes as core;
 use crate::resource::object::Object;
 
 /// The controller that owns a pod; a pod without one is its own workload.

@@ -5,7 +5,7 @@ use crate::model::policy_id::PolicyId;
 use crate::model::policy_ref::PolicyRef;
 use crate::policy::admin_peer::Unknown;
 use crate::policy::tier::{MatchedRule, TierName};
-use crate::resource::admin::view::AdminAction;
+use crate::resource::admin_view::AdminAction;
 
 /// The joint decision of all policies of a world about a flow at one of its ends.
 #[derive(Clone, Debug, PartialEq, Eq)]

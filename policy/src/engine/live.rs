@@ -7,8 +7,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::resource::kubernetes as core;
-
 use crate::cluster::inventory::Cluster;
 use crate::cluster::pod::PodId;
 use crate::cluster::service::{Readiness, ServiceId};
@@ -27,7 +25,7 @@ use crate::model::policy_ref::PolicyRef;
 use crate::policy::admin_policy::AdminPolicy;
 use crate::policy::network_policy::Policy;
 use crate::resource::object::Object;
-use crate::resource::reads;
+use crate::resource::{kubernetes as core, reads};
 
 /// A cluster with its policies, which can be changed and queried in turn.
 ///

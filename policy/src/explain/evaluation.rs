@@ -17,7 +17,7 @@ use crate::model::policy_id::PolicyId;
 use crate::model::policy_ref::PolicyRef;
 use crate::policy::end_kind::EndKind;
 use crate::policy::tier::TierName;
-use crate::resource::admin::view::AdminAction;
+use crate::resource::admin_view::AdminAction;
 
 mod tiers;
 

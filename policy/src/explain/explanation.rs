@@ -16,6 +16,7 @@ use crate::policy::tier::TierName;
 
 mod audits;
 pub mod ends;
+mod pair_class;
 pub mod query;
 mod sentence;
 pub mod walk;

@@ -1,8 +1,6 @@
-//! What a change does to the traffic of a window: denials laid at the objects that cause them, each with its sums.
+//! What a change does to the traffic of a window: denials, each attributed to the policy that causes it, with sums of its traffic.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-
-use jiff::Timestamp;
 
 use crate::cluster::ownership::Destination;
 use crate::cluster::party::Party;
@@ -17,7 +15,7 @@ use crate::engine::pair::Pair;
 use crate::engine::verdict::Verdict;
 use crate::engine::world::World;
 use crate::explain::nearest::NearestRule;
-use crate::judge::assessment::attribution::{deniers, let_pass};
+use crate::judge::assessment::attribution::{allowing_policy, deniers};
 use crate::judge::assessment::unknown::{UndecidedRule, UnknownConnections};
 use crate::model::dialect::NamedPorts;
 use crate::model::flow::Direction;
@@ -28,134 +26,137 @@ use crate::report::denial::DenialKey;
 mod attribution;
 mod denials;
 pub mod dialects;
-mod notes;
+mod noteworthy;
+mod summary;
 pub mod unknown;
 
-/// What is asked of the traffic.
+/// A change, as far as an assessment depends on it.
 #[derive(Clone, Copy, Debug)]
-pub struct AssessmentInputs<'a, 'w, 'c> {
-    /// The worlds.
-    pub worlds: Worlds<'w, 'c>,
+pub struct AssessmentInputs<'a> {
+    /// The worlds before and after the change. Their time is also the clock for exceptions.
+    pub worlds: Worlds<'a, 'a>,
     /// The policies that the change adds, changes or removes.
     pub changed: &'a BTreeSet<PolicyRef>,
-    /// Exceptions in force.
+    /// Exceptions, expired ones included.
     pub exceptions: &'a [Exception],
-    /// Audit policies from which policies say that they were promoted, by namespace and name.
+    /// The audit policies that policies declare as their origin, by the policies' namespace and name.
     pub promoted_from: &'a BTreeMap<(String, String), PolicyRef>,
 }
 
 /// Why a flow is denied after the change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DenialCause {
-    /// The change adds or changes this policy, which restricts the subject and does not allow the flow.
+    /// The change adds or changes the policy, which restricts the subject and does not allow the flow.
     Policy,
-    /// The change takes away what allowed it; this policy was removed, or no longer allows it.
+    /// The policy allowed the flow; the change removes it or makes it no longer allow the flow.
     Removal,
-    /// The change alters what selectors see of an end; the policy itself is as it was.
+    /// The change alters what selectors see of an end. The policy itself is unchanged.
     Identity,
 }
 
 /// A denied connection.
 #[derive(Clone, Debug)]
 pub struct DeniedConnection {
-    /// The policy at which it is laid.
+    /// The policy that it is attributed to.
     pub policy: PolicyRef,
     /// Why it is denied.
     pub cause: DenialCause,
-    /// The reason's name, `NoRuleMatched`.
+    /// The name of the reason: `NoRuleMatched`.
     pub reason: &'static str,
-    /// The rule that came nearest, and what of it failed.
+    /// The rule that came nearest, and which part of it did not match.
     pub nearest: Option<NearestRule>,
+    /// The reason in a few words.
+    pub summary: String,
     /// The reason as a sentence.
     pub message: String,
-    /// The flow by which it is told.
+    /// The flow that the reason describes.
     pub example: Pair,
-    /// What was seen of it.
+    /// Sums of its traffic.
     pub sums: Sums,
-    /// Flows in use that no live exception covers.
+    /// Whether it has flows in use that no exception in force covers.
     pub uncovered: bool,
-    /// Exceptions that cover some of its flows in use, by index.
+    /// Indexes of the exceptions in force that cover some of its flows in use.
     pub accepted_by: BTreeSet<usize>,
-    /// Exceptions that would cover some of them and have ended, by index.
+    /// Indexes of the expired exceptions that cover some of its flows in use.
     pub expired: BTreeSet<usize>,
 }
 
-/// A connection whose verdict by one of the changed policies, alone, is worth telling although it is not newly denied.
+/// A connection that is not newly denied and that the report lists for information.
 #[derive(Clone, Debug)]
 pub struct Noteworthy {
     /// The changed policy.
     pub policy: PolicyRef,
-    /// What lets it pass: another policy and rule, or what removed policy kept it out; of what is denied already, by whom.
+    /// The policy and rule that allow it, or the removed policy that denied it; if it is already denied, the policies that deny it.
     pub note: String,
-    /// The flow by which it is told.
+    /// The flow that the note describes.
     pub example: Pair,
-    /// What was seen of it.
+    /// Sums of its traffic.
     pub sums: Sums,
 }
 
-/// How often one changed policy says what, in connections in use.
+/// How one changed policy decides, evaluated in isolation, in numbers of connections in use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct VerdictCounts {
-    /// It allows them itself.
+    /// It allows them.
     pub allowed: u64,
-    /// It would deny them, were it alone.
+    /// It would deny them.
     pub would_deny: u64,
-    /// Of these: denied from now on.
+    /// Of these: newly denied by the change.
     pub newly_denied: u64,
-    /// Of these: another policy lets them pass.
+    /// Of these: another policy allows them.
     pub still_allowed: u64,
-    /// Of these: denied already.
+    /// Of these: already denied before the change.
     pub still_denied: u64,
     /// No policy can deny them.
     pub exempt: u64,
-    /// What becomes of them cannot be told.
+    /// Unknown: a rule depends on something that is not in the recorded traffic.
     pub unknown: u64,
 }
 
-/// The answer.
+/// What a change does to the traffic of a window, by connection.
 #[derive(Clone, Debug, Default)]
 pub struct Assessment {
     /// Newly denied connections.
     pub denied: BTreeMap<DenialKey, DeniedConnection>,
-    /// Connections that the changed policies would deny alone and that pass all the same.
+    /// Connections that the changed policies would deny in isolation, and that other policies allow.
     pub still_allowed: BTreeMap<DenialKey, Noteworthy>,
-    /// Connections that the changed policies would deny alone and that are denied already.
+    /// Connections that the changed policies would deny in isolation, and that are already denied.
     pub still_denied: BTreeMap<DenialKey, Noteworthy>,
-    /// Newly allowed connections, laid at the changed policies.
+    /// Newly allowed connections, each attributed to a policy.
     pub newly_allowed: BTreeMap<DenialKey, Noteworthy>,
-    /// Connections in use that may be newly denied, by what traffic does not tell.
+    /// Connections in use that may be newly denied, by the rule that cannot be evaluated.
     pub unknown: BTreeMap<UndecidedRule, UnknownConnections>,
-    /// What each changed policy says, by policy.
+    /// How each changed policy decides.
     pub counts: BTreeMap<PolicyRef, VerdictCounts>,
 }
 
-/// Asks the traffic.
+/// Evaluates the traffic of the affected pods in both worlds.
 #[must_use]
-pub fn assess(case: &AssessmentInputs<'_, '_, '_>, traffic: &Traffic, at: Timestamp) -> Assessment {
-    let concerned = case.concerned();
+pub fn assess(inputs: &AssessmentInputs<'_>, traffic: &Traffic) -> Assessment {
+    let affected = inputs.affected();
     let mut assessment = Assessment::default();
-    let mut counted = BTreeMap::new();
-    for (key, sightings) in traffic.touching(&concerned.pods, &concerned.services) {
-        let outcomes = case.worlds.outcomes(key);
+    let mut verdicts = BTreeMap::new();
+    for (key, sightings) in traffic.touching(&affected.pods, &affected.services) {
+        let outcomes = inputs.worlds.outcomes(key);
         for outcome in &outcomes {
-            let shared = case.sharing(key, &outcomes);
-            let seen = Observation { key, sightings, outcome, shared };
-            case.note_verdicts(&seen, &mut counted, &mut assessment);
+            let shared = inputs.sharing(key, &outcomes);
+            let observation = Observation { key, sightings, outcome, shared };
+            inputs.note_verdicts(&observation, &mut verdicts, &mut assessment);
             match outcome.effect {
-                Effect::NewlyDenied => case.note_denial(&seen, at, &mut assessment),
-                Effect::NewlyAllowed => case.note_newly_allowed(&seen, &mut assessment),
-                Effect::Unknown => case.note_unknown(&seen, at, &mut assessment),
+                Effect::NewlyDenied => inputs.note_denial(&observation, &mut assessment),
+                Effect::NewlyAllowed => inputs.note_newly_allowed(&observation, &mut assessment),
+                Effect::Unknown => inputs.note_unknown(&observation, &mut assessment),
                 Effect::StillAllowed | Effect::StillDenied | Effect::StillUnknown => {}
             }
         }
     }
-    for ((policy, ..), said) in counted {
-        said.count(assessment.counts.entry(policy).or_default());
+    for ((policy, ..), verdict) in verdicts {
+        verdict.count(assessment.counts.entry(policy).or_default());
     }
     assessment
 }
 
-/// A key with one of its outcomes.
+/// The sightings of a traffic key, with one of the key's outcomes.
 struct Observation<'a> {
     key: &'a TrafficKey,
     sightings: &'a [Sighting],
@@ -163,7 +164,8 @@ struct Observation<'a> {
     shared: Sharing,
 }
 
-/// What a changed policy, alone, says of a connection in use. Of several flows of a connection the worst stands.
+/// How a changed policy, evaluated in isolation, decides about a connection in use. If the flows of a connection differ, the worst
+/// verdict counts: the variants are ordered from the best to the worst.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum ConnectionVerdict {
     Exempt,
@@ -194,15 +196,15 @@ impl ConnectionVerdict {
 
 type VerdictsByConnection = BTreeMap<(PolicyRef, DenialKey), ConnectionVerdict>;
 
-/// The pods for which the change can make a difference: what selectors see of them is different, or a changed policy
-/// selects them.
+/// The pods that the change can affect: those that a changed policy selects, and those that selectors see differently. With the
+/// Services that lead to them.
 struct AffectedPods {
     pods: HashSet<PodId>,
     services: HashSet<ServiceId>,
 }
 
-impl AssessmentInputs<'_, '_, '_> {
-    fn concerned(&self) -> AffectedPods {
+impl AssessmentInputs<'_> {
+    fn affected(&self) -> AffectedPods {
         let Worlds { before, after, .. } = self.worlds;
         let (old, new) = (before.identities(), after.identities());
         let selecting = |world: &World<'_>| {
@@ -220,13 +222,13 @@ impl AssessmentInputs<'_, '_, '_> {
         let selected = |pod: PodId| {
             selecting_before[old.identity_id(pod).index()] || selecting_after[new.identity_id(pod).index()]
         };
-        let are_one = std::ptr::eq(old, new);
-        // Where names of ports mean what a namespace's pods call so, any of them may change what a policy lets pass.
-        let asks_around = after.dialect().named_ports == NamedPorts::OfTheNamespace;
+        let is_same = std::ptr::eq(old, new);
+        // If port names are resolved over all pods of a namespace, any changed pod can alter what a policy allows.
+        let resolves_in_namespace = after.dialect().named_ports == NamedPorts::OfTheNamespace;
         let differs = |pod: PodId| {
             let (was, is) = (old.identity(pod), new.identity(pod));
-            !are_one
-                && (asks_around
+            !is_same
+                && (resolves_in_namespace
                     || was != is
                     || old.namespace_labels(&was.namespace) != new.namespace_labels(&is.namespace))
         };
@@ -235,7 +237,7 @@ impl AssessmentInputs<'_, '_, '_> {
         let pods: HashSet<PodId> = pods.filter(|pod| differs(*pod) || selected(*pod)).collect();
         let services = cluster.services().map(|(id, _)| id).filter(|id| {
             let (was, is) = (old.targets(*id), new.targets(*id));
-            (!are_one && was != is) || is.pods().any(|pod| pods.contains(&pod))
+            (!is_same && was != is) || is.pods().any(|pod| pods.contains(&pod))
         });
         let services = services.collect();
         AffectedPods { pods, services }
@@ -262,27 +264,34 @@ impl AssessmentInputs<'_, '_, '_> {
         }
     }
 
-    /// Notes what each changed policy says by itself.
-    fn note_verdicts(&self, seen: &Observation<'_>, counted: &mut VerdictsByConnection, assessment: &mut Assessment) {
-        let (after, pair) = (self.worlds.after, &seen.outcome.pair);
+    /// Notes how each changed policy decides in isolation.
+    fn note_verdicts(
+        &self,
+        observation: &Observation<'_>,
+        verdicts: &mut VerdictsByConnection,
+        assessment: &mut Assessment,
+    ) {
+        let FlowEffect { pair, effect, .. } = observation.outcome;
+        let after = self.worlds.after;
         for direction in Direction::BOTH {
             for (id, verdict) in after.verdicts(pair, direction) {
-                let said = match verdict {
+                let verdict = match verdict {
                     Verdict::Exempt(_) => ConnectionVerdict::Exempt,
                     Verdict::Allow { .. } => ConnectionVerdict::Allowed,
-                    Verdict::WouldDeny(_) => ConnectionVerdict::WouldDeny(seen.outcome.effect),
+                    Verdict::WouldDeny(_) => ConnectionVerdict::WouldDeny(*effect),
                 };
-                self.note_verdict(&after.policy(id).reference, said, direction, seen, counted, assessment);
+                self.note_verdict(&after.policy(id).reference, verdict, direction, observation, verdicts, assessment);
             }
-            let Some(asked) = after.admin_query(pair, direction) else { continue };
-            for (id, first) in asked.each() {
-                let Some(ruling) = first.rule_match() else { continue };
-                let said = match ruling.permission() {
+            let Some(query) = after.admin_query(pair, direction) else { continue };
+            for (id, first_match) in query.each() {
+                let Some(rule) = first_match.rule_match() else { continue };
+                let verdict = match rule.permission() {
                     Permission::Allowed => ConnectionVerdict::Allowed,
                     Permission::Unknown => ConnectionVerdict::Unknown,
-                    Permission::Denied => ConnectionVerdict::WouldDeny(seen.outcome.effect),
+                    Permission::Denied => ConnectionVerdict::WouldDeny(*effect),
                 };
-                self.note_verdict(&after.tiers().policy(id).reference, said, direction, seen, counted, assessment);
+                let policy = &after.tiers().policy(id).reference;
+                self.note_verdict(policy, verdict, direction, observation, verdicts, assessment);
             }
         }
     }
@@ -290,48 +299,48 @@ impl AssessmentInputs<'_, '_, '_> {
     fn note_verdict(
         &self,
         policy: &PolicyRef,
-        said: ConnectionVerdict,
+        verdict: ConnectionVerdict,
         direction: Direction,
-        seen: &Observation<'_>,
-        counted: &mut VerdictsByConnection,
+        observation: &Observation<'_>,
+        verdicts: &mut VerdictsByConnection,
         assessment: &mut Assessment,
     ) {
         if !self.changed.contains(policy) {
             return;
         }
-        let outcome = seen.outcome;
+        let outcome = observation.outcome;
         let key = self.denial_key(policy, direction, &outcome.pair);
-        if seen.is_in_use() {
-            let known = counted.entry((policy.clone(), key.clone())).or_insert(said);
-            *known = said.max(*known);
+        if observation.is_in_use() {
+            let known = verdicts.entry((policy.clone(), key.clone())).or_insert(verdict);
+            *known = verdict.max(*known);
         }
-        if said == ConnectionVerdict::WouldDeny(Effect::StillAllowed)
-            && let Some((_, note)) = let_pass(self.worlds.after, &outcome.at(direction).after, direction)
+        if verdict == ConnectionVerdict::WouldDeny(Effect::StillAllowed)
+            && let Some((_, note)) = allowing_policy(self.worlds.after, &outcome.at(direction).after, direction)
         {
-            self.note_told(&mut assessment.still_allowed, key, policy, seen, || note);
-        } else if said == ConnectionVerdict::WouldDeny(Effect::StillDenied) {
-            let note = || self.denied_already(policy, outcome);
-            self.note_told(&mut assessment.still_denied, key, policy, seen, note);
+            self.note_connection(&mut assessment.still_allowed, key, policy, observation, || note);
+        } else if verdict == ConnectionVerdict::WouldDeny(Effect::StillDenied) {
+            let note = || self.already_denied_by(policy, outcome);
+            self.note_connection(&mut assessment.still_denied, key, policy, observation, note);
         }
     }
 
-    fn note_newly_allowed(&self, seen: &Observation<'_>, assessment: &mut Assessment) {
+    fn note_newly_allowed(&self, observation: &Observation<'_>, assessment: &mut Assessment) {
         let Worlds { before, after, .. } = self.worlds;
         for direction in Direction::BOTH {
-            let change = seen.outcome.at(direction);
+            let change = observation.outcome.at(direction);
             if change.before.permission() != Permission::Denied {
                 continue;
             }
-            // What lets it in is what allows it now, or that what kept it out is gone.
-            let now = let_pass(after, &change.after, direction);
-            let gone = || {
+            // Either a policy allows it now, or the policy that denied it is gone.
+            let allowing = allowing_policy(after, &change.after, direction);
+            let former = || {
                 let denier = deniers(before, &change.before).into_iter().next()?;
-                let note = format!("{} restricts it no longer", denier.policy);
+                let note = format!("{} no longer restricts it", denier.policy);
                 Some((denier.policy, note))
             };
-            let Some((policy, note)) = now.or_else(gone) else { continue };
-            let key = self.denial_key(&policy, direction, &seen.outcome.pair);
-            self.note_told(&mut assessment.newly_allowed, key, &policy, seen, || note);
+            let Some((policy, note)) = allowing.or_else(former) else { continue };
+            let key = self.denial_key(&policy, direction, &observation.outcome.pair);
+            self.note_connection(&mut assessment.newly_allowed, key, &policy, observation, || note);
         }
     }
 }

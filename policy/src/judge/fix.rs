@@ -1,8 +1,8 @@
 //! The smallest change of a policy's rules that allows what the policy would deny.
 //!
-//! It names peers by labels that stay, ports by number, and nobody who was not seen. What it lets in besides, because the
-//! policy selects more than one workload or because labels tell no two peers apart, is for the caller to find out: by asking the
-//! same window again with the fixed policy.
+//! Rules select peers by stable labels and ports by number, and only peers and ports that were recorded. A rule may still allow
+//! more than that, because the policy selects several workloads, or because labels do not distinguish two peers. The caller finds
+//! out by evaluating the same window with the fixed policy.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,7 +15,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use crate::cluster::ownership::End;
 use crate::cluster::party::Party;
 use crate::engine::world::World;
-use crate::judge::fix::rules::{Opening, open};
+use crate::judge::fix::rules::{Addition, add};
 use crate::judge::fix::spec::{spec_of, with_rules};
 use crate::judge::fix::stable::selecting;
 use crate::model::dialect::ByBlock;
@@ -29,29 +29,29 @@ mod rules;
 mod spec;
 pub mod stable;
 
-/// A policy with more in its rules than before.
+/// A policy whose rules allow more than before.
 #[derive(Clone, Debug)]
 pub struct FixedPolicy {
-    /// The policy.
+    /// The policy with its new rules.
     pub object: Object,
-    /// Its spec before, with defaults as they stand in the manifest.
+    /// Its spec before, as in the manifest.
     pub before: NetworkPolicySpec,
     /// Its spec after.
     pub after: NetworkPolicySpec,
-    /// What it allows now and did not before.
+    /// The denials that the new rules allow.
     pub allowed: Vec<DenialKey>,
-    /// What no rule can allow, and why.
-    pub left: Vec<(DenialKey, Obstacle)>,
+    /// The denials that no rule can allow, each with the reason.
+    pub unresolvable: Vec<(DenialKey, Obstacle)>,
 }
 
 /// Why no rule can allow a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Obstacle {
-    /// It is a pod, and which one is not known: its address will be another's.
+    /// It is a pod that is not in the snapshot. Another pod may get its address.
     UnknownPod,
-    /// Its pods have no label that the next ones will have too.
+    /// Its pods have no label that pods of the next rollout will have.
     NoStableLabel,
-    /// It is a node, and no `ipBlock` takes nodes for the cluster's enforcer.
+    /// It is a node, and under the cluster's enforcer no `ipBlock` matches nodes.
     NodeOutOfBlocks,
 }
 
@@ -59,29 +59,30 @@ impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::UnknownPod => {
-                "which pod it was is not known, and a rule by its address would let in whoever has it next"
+                "the pod is unknown, and a rule for its address would also allow the next pod with that address"
             }
-            Self::NoStableLabel => "its pods have no label that the next ones will have too: give them one",
-            Self::NodeOutOfBlocks => "it is a node, and the cluster's enforcer lets no ipBlock take one",
+            Self::NoStableLabel => "its pods have no label that stays the same across rollouts; add one",
+            Self::NodeOutOfBlocks => "it is a node, and under this enforcer no ipBlock matches nodes",
         })
     }
 }
 
-/// A peer as a rule names it.
+/// A peer as a rule selects it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum AllowedPeer {
     Pods {
-        /// Absent: the subject's own.
+        /// Absent: the policy's own namespace.
         namespace: Option<String>,
         labels: Labels,
     },
     Block(IpNet),
 }
 
-/// PortsToOpen of a rule.
-type PortsToOpen = BTreeSet<(Protocol, u16)>;
+/// The ports that a rule is to allow for its peers.
+type AllowedPorts = BTreeSet<(Protocol, u16)>;
 
-/// Fixes a `NetworkPolicy` or an audit policy for these denials, which are laid at it. `None` for objects of other kinds.
+/// Adds rules to a `NetworkPolicy` or an audit policy for the denials that are attributed to it. `None` for objects of other
+/// kinds.
 #[must_use]
 pub fn fix<'k>(
     object: &Object,
@@ -90,31 +91,37 @@ pub fn fix<'k>(
     denials: impl IntoIterator<Item = &'k DenialKey>,
 ) -> Option<FixedPolicy> {
     let before = spec_of(object)?;
-    let home = (!object.id().namespace.is_empty()).then(|| object.id().namespace);
-    let mut fixed =
-        FixedPolicy { object: object.clone(), after: before.clone(), before, allowed: Vec::new(), left: Vec::new() };
-    let mut wanted: BTreeMap<(Direction, AllowedPeer), PortsToOpen> = BTreeMap::new();
-    let mut known: BTreeMap<&Party, Result<AllowedPeer, Obstacle>> = BTreeMap::new();
+    let own_namespace = Some(object.id().namespace).filter(|namespace| !namespace.is_empty());
+    let mut fixed = FixedPolicy {
+        object: object.clone(),
+        after: before.clone(),
+        before,
+        allowed: Vec::new(),
+        unresolvable: Vec::new(),
+    };
+    let mut wanted: BTreeMap<(Direction, AllowedPeer), AllowedPorts> = BTreeMap::new();
+    let mut peers: BTreeMap<&Party, Result<AllowedPeer, Obstacle>> = BTreeMap::new();
     for denial in denials {
-        let who = known.entry(&denial.peer).or_insert_with(|| who(&denial.peer, home.as_deref(), world, at));
-        match who.clone() {
-            Ok(who) => {
-                wanted.entry((denial.direction, who)).or_default().insert((denial.protocol, denial.port));
+        let peer = &denial.peer;
+        let peer = peers.entry(peer).or_insert_with(|| allowed_peer(peer, own_namespace.as_deref(), world, at));
+        match peer.clone() {
+            Ok(peer) => {
+                wanted.entry((denial.direction, peer)).or_default().insert((denial.protocol, denial.port));
                 fixed.allowed.push(denial.clone());
             }
-            Err(obstacle) => fixed.left.push((denial.clone(), obstacle)),
+            Err(obstacle) => fixed.unresolvable.push((denial.clone(), obstacle)),
         }
     }
     for direction in Direction::BOTH {
-        let mut by_ports: BTreeMap<PortsToOpen, Vec<AllowedPeer>> = BTreeMap::new();
-        for ((_, who), ports) in wanted.iter().filter(|((of, _), _)| *of == direction) {
-            by_ports.entry(ports.clone()).or_default().push(who.clone());
+        let mut by_ports: BTreeMap<AllowedPorts, Vec<AllowedPeer>> = BTreeMap::new();
+        for ((_, peer), ports) in wanted.iter().filter(|((of, _), _)| *of == direction) {
+            by_ports.entry(ports.clone()).or_default().push(peer.clone());
         }
         for (ports, peers) in by_ports {
-            let opening = Opening { peers: peers_of(peers), ports };
+            let addition = Addition { peers: rule_peers(peers), ports };
             match direction {
-                Direction::Ingress => open(fixed.after.ingress.get_or_insert_default(), opening),
-                Direction::Egress => open(fixed.after.egress.get_or_insert_default(), opening),
+                Direction::Ingress => add(fixed.after.ingress.get_or_insert_default(), addition),
+                Direction::Egress => add(fixed.after.egress.get_or_insert_default(), addition),
             }
         }
     }
@@ -122,7 +129,12 @@ pub fn fix<'k>(
     Some(fixed)
 }
 
-fn who(peer: &Party, home: Option<&str>, world: &World<'_>, at: Timestamp) -> Result<AllowedPeer, Obstacle> {
+fn allowed_peer(
+    peer: &Party,
+    own_namespace: Option<&str>,
+    world: &World<'_>,
+    at: Timestamp,
+) -> Result<AllowedPeer, Obstacle> {
     match peer {
         Party::Address { cidr, .. } if world.is_unresolved(&End::Address { ip: cidr.addr() }) => {
             Err(Obstacle::UnknownPod)
@@ -136,14 +148,14 @@ fn who(peer: &Party, home: Option<&str>, world: &World<'_>, at: Timestamp) -> Re
         Party::Address { cidr, .. } => Ok(AllowedPeer::Block(*cidr)),
         Party::Workload { namespace, .. } => {
             let labels = selecting(peer, world, at).ok_or(Obstacle::NoStableLabel)?;
-            let namespace = (home != Some(namespace)).then(|| namespace.clone());
+            let namespace = (own_namespace != Some(namespace)).then(|| namespace.clone());
             Ok(AllowedPeer::Pods { namespace, labels })
         }
     }
 }
 
-/// Blocks that together are one block exactly become that block.
-fn peers_of(peers: Vec<AllowedPeer>) -> Vec<NetworkPolicyPeer> {
+/// The peers of a rule. Blocks that together make up a larger block become that block.
+fn rule_peers(peers: Vec<AllowedPeer>) -> Vec<NetworkPolicyPeer> {
     let (mut named, mut blocks) = (Vec::new(), Vec::new());
     for peer in peers {
         match peer {

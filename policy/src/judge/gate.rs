@@ -1,70 +1,140 @@
-//! Whether a change may merge. It is never "may merge" when that could not be decided.
+//! Decides whether a change may merge. The decision is never "may merge" if it could not be made.
+
+use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
 
+use crate::cluster::party::from_to;
 use crate::model::words::{count, span};
-use crate::report::data::{Decision, NodeEvidence, Report, State, UndecidedPart};
+use crate::report::data::{Decision, Denial, NodeEvidence, Report, State, UndecidedPart};
+use crate::report::policies::PolicyReport;
 
-/// Decides, and writes decision, headline and reasons into the report.
+/// Decides, and writes decision, headline, next step and reasons into the report.
 ///
-/// Undecided beats blocked, blocked beats pending. `enforced`: the change touches something that is enforced, or that
-/// enforced policies look at; only that can block.
+/// Undecided has precedence over blocked, and blocked over pending. `enforced` says whether the change touches enforced policies,
+/// or workloads, Namespaces or Services that they look at; only that can block.
 pub fn decide(report: &mut Report, enforced: bool) {
     if enforced {
         note_unwatched_nodes(report);
     }
     let unresolved = report.unresolved().count() as u64;
     let too_short = if enforced { short_of_minimum(report) } else { Vec::new() };
+    let decision = if !report.undecided.is_empty() {
+        Decision::Undecided
+    } else if unresolved > 0 {
+        Decision::Blocked
+    } else if !too_short.is_empty() {
+        Decision::Pending
+    } else {
+        Decision::MayMerge
+    };
+    let connections = connections(report.unresolved());
+    let in_use = count(connections, "connection in use", "connections in use");
     let mut reasons = Vec::new();
     if !report.evidence.known && enforced {
         reasons.push(
-            "Evidence is unknown: no report of an agent was given, and no flow names the node that it was seen on."
+            "Evidence is unknown: there is no report of an agent, and no flow names the node that recorded it."
                 .to_owned(),
         );
     }
     reasons.extend(report.undecided.iter().map(|part| {
         let stop = if part.what.ends_with('?') { "" } else { "." };
-        format!("{}: {}{stop} Fix: {}.", part.places.join(", "), part.what, part.fix)
+        format!("{}: {}{stop} How to fix: {}.", part.places.join(", "), part.what, part.fix)
     }));
-    if unresolved > 0 {
-        reasons.push(format!(
-            "{} in use {} newly denied, and no exception accepts {}.",
-            count(unresolved, "connection", "connections"),
-            if unresolved == 1 { "is" } else { "are" },
-            if unresolved == 1 { "it" } else { "them" },
-        ));
+    // The headline of a blocked change says it.
+    if unresolved > 0 && decision != Decision::Blocked {
+        let (is, it) = if connections == 1 { ("is", "it") } else { ("are", "them") };
+        reasons.push(format!("{in_use} {is} newly denied, and no exception accepts {it}."));
     }
-    reasons.extend(too_short.iter().cloned());
-    let (decision, headline) = if !report.undecided.is_empty() {
-        (Decision::Undecided, "Could not decide: part of what the answer depends on is not known.".to_owned())
-    } else if unresolved > 0 {
-        let denials = count(unresolved, "unresolved denial", "unresolved denials");
-        (Decision::Blocked, format!("Blocked: {denials} of traffic in use."))
-    } else if !too_short.is_empty() {
-        (Decision::Pending, "Pending: traffic has not been watched for long enough.".to_owned())
-    } else {
-        (Decision::MayMerge, may_merge(report, enforced))
+    reasons.extend(too_short);
+    report.headline = match decision {
+        Decision::Undecided => {
+            "Could not decide: something that the answer depends on is missing or unreadable".to_owned()
+        }
+        Decision::Blocked => format!("Blocked: {in_use} would be denied"),
+        Decision::Pending => "Pending: traffic has not been watched for long enough".to_owned(),
+        Decision::MayMerge => may_merge(report, enforced),
+    };
+    report.next_step = match decision {
+        Decision::Undecided => "Fix each of the following, then run the check again.".to_owned(),
+        Decision::Blocked => after_blocked(report),
+        Decision::Pending => after_pending(report),
+        Decision::MayMerge => after_may_merge(report, enforced),
     };
     report.decision = decision;
     report.exit_status = decision.exit_status();
-    report.headline = headline;
     report.reasons = reasons;
 }
 
+/// How many connections these are. One that is denied at both ends, or by several policies, counts once.
+fn connections<'r>(denials: impl Iterator<Item = &'r Denial>) -> u64 {
+    let ends = denials.map(|it| (from_to(it.direction, &it.subject, &it.peer), it.protocol, it.port));
+    ends.collect::<BTreeSet<_>>().len() as u64
+}
+
 fn may_merge(report: &Report, enforced: bool) -> String {
-    let accepted = report.denials.iter().filter(|denial| denial.state == State::Accepted).count() as u64;
+    let accepted = connections(report.denials.iter().filter(|denial| denial.state == State::Accepted));
     match (enforced, report.previews.is_empty()) {
-        (false, true) => "May merge: no policy changed, and nothing that policies look at.".to_owned(),
-        (false, false) => "May merge: the change enforces nothing.".to_owned(),
+        (false, true) => "May merge: no policy changed, and nothing that policies look at".to_owned(),
+        (false, false) => "May merge: the change enforces nothing".to_owned(),
         (true, _) if accepted > 0 => {
-            let denials = count(accepted, "denial of traffic in use is", "denials of traffic in use are");
-            format!("May merge: {denials} accepted by exception, and nothing else in use is newly denied.")
+            let connections = count(accepted, "connection in use", "connections in use");
+            let it = if accepted == 1 { "it" } else { "them" };
+            format!("May merge: {connections} would be denied, and exceptions accept {it}")
         }
-        (true, _) => "May merge: nothing in use is newly denied.".to_owned(),
+        (true, _) => "May merge: no connection in use would be denied".to_owned(),
     }
 }
 
-/// A subject whose node nobody watched: nothing can be said of its traffic.
+fn after_may_merge(report: &Report, enforced: bool) -> String {
+    let previewed = connections(report.previews.iter().flat_map(PolicyReport::unresolved));
+    if enforced && !report.evidence.known {
+        "Before you merge, make sure that the flows were recorded on every node concerned.".to_owned()
+    } else if report.exceptions.iter().any(|exception| exception.in_change && !exception.accepts.is_empty()) {
+        "Review the exceptions that this pull request adds.".to_owned()
+    } else if previewed > 0 {
+        let connections = count(previewed, "connection in use", "connections in use");
+        format!("No action is needed now. Enforcing the audit policies would deny {connections}: see the previews.")
+    } else {
+        "No action is needed.".to_owned()
+    }
+}
+
+fn after_blocked(report: &Report) -> String {
+    let unresolved: BTreeSet<_> = report.unresolved().map(|denial| &denial.id).collect();
+    let fixes = report.policies.iter().filter_map(|it| it.fix.as_ref()).filter(|fix| !fix.diff.is_empty());
+    let fixes: Vec<_> = fixes.collect();
+    // Where two policies deny a connection, each fix alone is not enough, and both together are.
+    let fixed = fixes.iter().flat_map(|fix| fix.resolves.iter().chain(&fix.not_enough_for));
+    let fixed = fixed.filter(|id| unresolved.contains(id)).collect::<BTreeSet<_>>().len();
+    let denials = if unresolved.len() == 1 { "denial" } else { "denials" };
+    let below = if fixes.len() == 1 { "fix" } else { "fixes" };
+    if fixed == unresolved.len() {
+        format!("Apply the {below} below, or accept the {denials} with an AuditException.")
+    } else if fixed > 0 {
+        let of = unresolved.len();
+        format!(
+            "The {below} below would resolve {fixed} of {of} {denials}. Resolve the rest with another change, or accept it with an \
+             AuditException."
+        )
+    } else {
+        let connections = if connections(report.unresolved()) == 1 { "connection stays" } else { "connections stay" };
+        format!(
+            "Change the pull request so that the {connections} allowed, or accept the {denials} with an AuditException."
+        )
+    }
+}
+
+fn after_pending(report: &Report) -> String {
+    let minimum = span(SignedDuration::from_secs(report.evidence.minimum_seconds.unwrap_or_default()));
+    if report.evidence.known {
+        format!("Run the check again when the nodes have been watched for {minimum}.")
+    } else {
+        "Use flows with the reports of the agents that recorded them, or do not require a minimum window.".to_owned()
+    }
+}
+
+/// Adds a part for each node that runs affected pods and was not watched: nothing is known of the traffic there.
 fn note_unwatched_nodes(report: &mut Report) {
     if !report.evidence.known {
         return;
@@ -74,10 +144,10 @@ fn note_unwatched_nodes(report: &mut Report) {
         .map(|node| UndecidedPart {
             places: vec![format!("node {}", node.node)],
             what: format!(
-                "it runs {} that the change concerns, and no report of it lies in the window",
+                "it runs {} that the change affects, and was not watched in the window",
                 count(node.subjects, "pod", "pods")
             ),
-            fix: "see that the capture agent runs there, or give the flows of that node too".to_owned(),
+            fix: "check that the capture agent runs on the node, or add the flows of the node".to_owned(),
         })
         .collect();
     report.undecided.extend(parts);
@@ -88,12 +158,14 @@ fn short_of_minimum(report: &Report) -> Vec<String> {
     let Some(minimum) = report.evidence.minimum_seconds else { return Vec::new() };
     let needed = span(SignedDuration::from_secs(minimum));
     if !report.evidence.known && report.evidence.subjects > 0 {
-        return vec![format!("Traffic must have been watched for {needed}, and nothing is known of who watched.")];
+        return vec![format!(
+            "Traffic must have been watched for {needed}, and it is unknown which nodes were watched."
+        )];
     }
     let short = |node: &&NodeEvidence| node.subjects > 0 && node.watched_seconds < minimum;
     let sentence = |node: &NodeEvidence| {
         let watched = span(SignedDuration::from_secs(node.watched_seconds));
-        format!("Node {} was watched for {watched} of the {needed} that are required.", node.node)
+        format!("Node {} was watched for {watched} of the required {needed}.", node.node)
     };
     report.evidence.nodes.iter().filter(short).map(sentence).collect()
 }

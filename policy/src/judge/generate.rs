@@ -1,7 +1,7 @@
-//! A policy for a workload, out of its traffic: it allows what was in use, and nothing else.
+//! Generates a policy for a workload from its traffic: it allows the connections in use, and nothing else.
 //!
-//! It is the fix of a policy that allows nothing, judged as an audit policy that a change adds: there is no second way to write
-//! rules, nor to judge them.
+//! The rules are the fix of a policy that allows nothing, judged as an audit policy that a change adds. So the code that suggests
+//! fixes and the code that judges is the same here.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::change::revisions::{Change, Place, Sourced};
-use crate::cluster::party::Party;
+use crate::cluster::party::{Party, from_to};
 use crate::cluster::workload::Workload;
 use crate::engine::identities::Identities;
 use crate::engine::overlay::Overlay;
@@ -27,48 +27,46 @@ use crate::resource::object::Object;
 use crate::resource::object::origin::Origin;
 use crate::resource::read::read;
 
-/// Why there is no policy for a workload.
+/// Why no policy can be generated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GenerateError {
-    /// The snapshot has no pod of it, and none that has gone.
+    /// The snapshot has no pod of the workload, neither a running nor a deleted one.
     #[error("{workload} has no pod in the snapshot{}", suggestion(others))]
     NoPods {
-        /// What was asked for.
+        /// The requested workload.
         workload: Party,
-        /// What has pods there.
+        /// Workloads in the same namespace.
         others: Vec<String>,
     },
-    /// Its pods cannot be selected.
-    #[error(
-        "{0}: its pods have no label that the next ones will have too, by which a policy could select them: give them one"
-    )]
+    /// No label selects the workload's pods across rollouts.
+    #[error("{0}: its pods have no label that stays the same across rollouts, so no policy can select them; add one")]
     NoStableLabel(Party),
-    /// The name is none that Kubernetes takes.
+    /// Kubernetes does not accept the policy's name.
     #[error("{0}")]
     Name(String),
 }
 
 fn suggestion(others: &[String]) -> String {
-    if others.is_empty() { String::new() } else { format!("; in its namespace are {}", others.join(", ")) }
+    if others.is_empty() { String::new() } else { format!("; the namespace has {}", others.join(", ")) }
 }
 
-/// A policy and how it was made.
+/// A generated policy.
 #[derive(Clone, Debug)]
 pub struct Generated {
     /// The manifest of an `AuditNetworkPolicy`.
     pub manifest: Value,
-    /// What the policy would do.
+    /// The report on a change that adds the policy.
     pub report: Report,
 }
 
 impl Generated {
-    /// How its rules came to be; `None`: no traffic of the workload was in use.
+    /// The rules as a fix of a policy that allows nothing; `None` if the workload has no connection in use.
     #[must_use]
     pub fn fix(&self) -> Option<&FixReport> {
         self.report.previews.first()?.fix.as_ref()
     }
 
-    /// The manifest as YAML, with what is to be known of it in comments.
+    /// The manifest as YAML. Comments at the top say what it allows, what it leaves out, and what else it would allow.
     #[must_use]
     pub fn to_yaml(&self) -> String {
         let mut text = String::new();
@@ -77,7 +75,7 @@ impl Generated {
         // Writing into a String cannot fail.
         let _ = writeln!(
             text,
-            "# Allows {} of {} to {}.",
+            "# Allows {} from {} to {}.",
             count(connections, "connection in use", "connections in use"),
             minute(evidence.from),
             minute(evidence.to),
@@ -87,22 +85,36 @@ impl Generated {
         for left in self.fix().into_iter().flat_map(|fix| &fix.unresolvable) {
             if let Some(denial) = named(left.denial.clone()) {
                 let (peer, protocol, port) = (&denial.peer, denial.protocol, denial.port);
-                let _ = writeln!(text, "# Left out: {} {peer}, {protocol} {port}: {}.", denial.direction, left.why);
+                let toward = if denial.direction == Direction::Ingress { "from" } else { "to" };
+                let _ = writeln!(text, "# Left out: {protocol} {port} {toward} {peer}: {}.", left.why);
             }
         }
         for connection in self.fix().into_iter().flat_map(|fix| &fix.also_allows) {
-            let (subject, peer) = (&connection.subject, &connection.peer);
-            let (direction, protocol, port) = (connection.direction, connection.protocol, connection.port);
-            let _ = writeln!(text, "# Also allows: {direction} of {subject} with {peer}, {protocol} {port}.");
+            let (from, to) = from_to(connection.direction, &connection.subject, &connection.peer);
+            let _ = writeln!(text, "# Also allows: {} {} from {from} to {to}.", connection.protocol, connection.port);
         }
         text + &yaml::text(&self.manifest)
     }
 }
 
-/// Makes a policy of this name for a workload, which restricts these directions. The change of `inputs` does not count.
+/// Generates a policy with this name that restricts these directions of the workload's traffic. The change of `inputs` is ignored.
+///
+/// ```
+/// use foretell_policy::cluster::workload::Workload;
+/// use foretell_policy::judge::generate::{GenerateError, generate};
+/// use foretell_policy::judge::judgement::Inputs;
+/// use foretell_policy::model::flow::Direction;
+///
+/// /// An audit policy for the ingress of a Deployment, as YAML.
+/// fn audit_policy(inputs: &Inputs<'_>, namespace: &str, name: &str) -> Result<String, GenerateError> {
+///     let (namespace, kind) = (namespace.to_owned(), "Deployment".to_owned());
+///     let workload = Workload { namespace, kind, name: name.to_owned() };
+///     Ok(generate(inputs, &workload, &[Direction::Ingress], name)?.to_yaml())
+/// }
+/// ```
 ///
 /// # Errors
-/// [`GenerateError`]
+/// [`GenerateError`] if the snapshot has no pod of the workload, if its pods have no stable label, or if the name is invalid.
 pub fn generate(
     inputs: &Inputs<'_>,
     workload: &Workload,
@@ -129,7 +141,7 @@ pub fn generate(
     Ok(Generated { manifest, report })
 }
 
-/// A policy that allows nothing.
+/// The manifest of a policy that allows nothing.
 fn blank(workload: &Workload, labels: &Labels, directions: &[Direction], name: &str) -> Value {
     let types: Vec<String> = directions.iter().map(ToString::to_string).collect();
     json!({

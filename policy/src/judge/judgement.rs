@@ -1,4 +1,4 @@
-//! From a change and a window of traffic to the report: the worlds, what is asked of them, the gate.
+//! From a change and a window of traffic to the report.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -33,38 +33,105 @@ mod evidence;
 mod fixes;
 mod unknown;
 
-/// Everything that an answer depends on.
+/// Everything that a report depends on.
 #[derive(Clone, Debug)]
 pub struct Inputs<'a> {
-    /// The index of the snapshot, with the node addresses that reports told.
+    /// The cluster as the snapshot records it, with the node addresses from the reports of agents.
     pub cluster: &'a Cluster,
     /// The snapshot's objects.
     pub snapshot: &'a [Object],
     /// The change.
     pub change: &'a Change,
-    /// The window's traffic.
+    /// The traffic of the window.
     pub traffic: &'a Traffic,
-    /// Who watched.
+    /// Which nodes were watched, and when.
     pub watch: &'a Watch,
-    /// Name of the base.
+    /// Name of the base in the report.
     pub base: String,
-    /// Name of the head.
+    /// Name of the head in the report.
     pub head: String,
-    /// The clock, and the end of the window.
+    /// The time that counts as now, and the end of the window.
     pub at: Timestamp,
     /// The start of the window.
     pub from: Timestamp,
-    /// How long the subjects' nodes must have been watched.
+    /// How long the nodes of affected pods must have been watched; `None`: any time will do.
     pub min_window: Option<SignedDuration>,
     /// Whether exceptions count only once they are on the base.
     pub exceptions_on_base_only: bool,
     /// Lines of flows that were skipped because they could not be read.
     pub bad_lines: u64,
-    /// Whose meaning of policies counts.
+    /// The enforcer whose reading of policies is applied.
     pub dialect: Dialect,
 }
 
-/// Judges a change.
+/// Judges a change: evaluates the traffic of a window before and after it, attributes denials to policies, applies exceptions, and
+/// decides.
+///
+/// ```
+/// use foretell_policy::change::revisions::{Change, Place, Sourced};
+/// use foretell_policy::cluster::evidence::Watch;
+/// use foretell_policy::cluster::inventory::Cluster;
+/// use foretell_policy::cluster::traffic::Traffic;
+/// use foretell_policy::judge::judgement::{Inputs, judge};
+/// use foretell_policy::model::dialect::Dialect;
+/// use foretell_policy::model::flow::Line;
+/// use foretell_policy::report::data::Decision;
+/// use foretell_policy::resource::object::Object;
+/// use foretell_policy::resource::object::origin::Origin;
+/// use foretell_policy::resource::read::read;
+/// use serde_json::{Value, json};
+///
+/// fn object(manifest: Value) -> Object {
+///     read(manifest, &Origin::Cluster).expect("a valid object").expect("a kind that counts")
+/// }
+/// let pod = |name: &str, ip: &str| {
+///     object(json!({
+///         "apiVersion": "v1", "kind": "Pod",
+///         "metadata": {"name": name, "namespace": "shop", "uid": name, "labels": {"app": name}},
+///         "spec": {"containers": [{"name": "main", "image": "example"}]},
+///         "status": {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}]},
+///     }))
+/// };
+/// // A cluster of two pods, one of which was seen to call the other.
+/// let snapshot = [pod("web", "10.0.0.1"), pod("cart", "10.0.0.2")];
+/// let cluster = Cluster::build(&snapshot);
+/// let (from, at) = ("2026-11-14T12:00:00Z".parse()?, "2026-11-21T12:00:00Z".parse()?);
+/// let mut traffic = Traffic::default();
+/// let line = br#"{"start": "2026-11-21T11:00:00Z", "end": "2026-11-21T11:00:00Z", "src": {"ip": "10.0.0.1"},
+///     "dst": {"ip": "10.0.0.2"}, "protocol": "TCP", "port": 8080, "outcome": "established"}"#;
+/// if let Line::Flow(flow) = Line::parse(line)? {
+///     traffic.add(&flow, &cluster, from, at);
+/// }
+///
+/// // The change adds a policy that allows `cart` nothing.
+/// let policy = object(json!({
+///     "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+///     "metadata": {"name": "deny", "namespace": "shop"},
+///     "spec": {"podSelector": {"matchLabels": {"app": "cart"}}, "policyTypes": ["Ingress"]},
+/// }));
+/// let place = Place { file: "deny.yaml".to_owned(), document: 1, item: String::new() };
+/// let change = Change { after: vec![Sourced { object: policy, place }], ..Change::default() };
+///
+/// let report = judge(&Inputs {
+///     cluster: &cluster,
+///     snapshot: &snapshot,
+///     change: &change,
+///     traffic: &traffic,
+///     watch: &Watch::default(),
+///     base: "main".to_owned(),
+///     head: "topic".to_owned(),
+///     at,
+///     from,
+///     min_window: None,
+///     exceptions_on_base_only: false,
+///     bad_lines: 0,
+///     dialect: Dialect::UPSTREAM,
+/// });
+/// assert_eq!(report.decision, Decision::Blocked);
+/// assert_eq!(report.headline, "Blocked: 1 connection in use would be denied");
+/// assert_eq!(report.denials[0].summary, "no ingress rules");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 pub fn judge(inputs: &Inputs<'_>) -> Report {
     let mut plan = Plan::of(inputs.snapshot, inputs.change);
@@ -105,6 +172,7 @@ pub fn judge(inputs: &Inputs<'_>) -> Report {
         decision: Decision::MayMerge,
         exit_status: 0,
         headline: String::new(),
+        next_step: String::new(),
         reasons: Vec::new(),
         base: inputs.base.clone(),
         head: inputs.head.clone(),
@@ -135,8 +203,8 @@ fn not_judged(change: &Change) -> Vec<NotJudgedFile> {
     change.not_judged.iter().map(|it| NotJudgedFile { file: it.file.clone(), why: it.why.clone() }).collect()
 }
 
-/// The workloads that run or may run again: those of running pods, controllers in the snapshot, and what Git holds. A snapshot
-/// without any CronJob was made without them, so each that had a pod is taken to be there.
+/// The workloads that run or may run again: those of running pods, controllers in the snapshot, and workloads in Git. A snapshot
+/// without any CronJob was taken without them, so every CronJob that had a pod counts as existing.
 fn existing(inputs: &Inputs<'_>, plan: &Plan) -> HashSet<Workload> {
     let Inputs { cluster, snapshot, at, .. } = *inputs;
     let mut workloads: HashSet<Workload> = plan.head.templates.keys().cloned().collect();
@@ -152,7 +220,7 @@ fn hold_back_new_exceptions(plan: &mut Plan, notes: &mut Vec<String>) {
     plan.exceptions.retain(|exception| {
         if exception.in_change {
             notes.push(format!(
-                "AuditException {}/{} does not count yet: the base requires that exceptions are merged first",
+                "AuditException {}/{} does not count yet: the base requires exceptions to be merged first",
                 exception.namespace, exception.name
             ));
         }
@@ -160,30 +228,32 @@ fn hold_back_new_exceptions(plan: &mut Plan, notes: &mut Vec<String>) {
     });
 }
 
-/// The world after the change, twice, for one policy at a time.
+/// Two copies of the world after the change, to try policies in.
 struct Scratch<'c> {
+    /// For a previewed policy.
     with: World<'c>,
+    /// For a policy with fixed rules.
     fixed: World<'c>,
 }
 
-struct Judgement<'a, 'w, 'c> {
-    inputs: &'a Inputs<'c>,
+struct Judgement<'a> {
+    inputs: &'a Inputs<'a>,
     plan: &'a Plan,
-    before: &'w World<'c>,
-    after: &'w World<'c>,
-    /// The workloads that still exist.
+    before: &'a World<'a>,
+    after: &'a World<'a>,
+    /// The workloads that run or may run again.
     workloads: HashSet<Workload>,
 }
 
-impl Judgement<'_, '_, '_> {
+impl Judgement<'_> {
     fn assess(&self, before: &World<'_>, after: &World<'_>, changed: &BTreeSet<PolicyRef>) -> Assessment {
-        let case = AssessmentInputs {
+        let inputs = AssessmentInputs {
             worlds: Worlds { before, after, at: self.inputs.at },
             changed,
             exceptions: &self.plan.exceptions,
             promoted_from: &self.plan.promoted_from,
         };
-        assess(&case, self.inputs.traffic, self.inputs.at)
+        assess(&inputs, self.inputs.traffic)
     }
 
     fn assess_enforced(&self) -> Assessment {
@@ -191,7 +261,7 @@ impl Judgement<'_, '_, '_> {
         self.assess(self.before, self.after, &changed)
     }
 
-    /// An audit policy alone, over what is enforced once the change is merged.
+    /// Previews one audit policy: as if it were enforced together with the policies that are enforced after the change.
     fn preview(&self, change: &PolicyChange, scratch: &mut Scratch<'_>) -> PolicyReport {
         let Compiled::Policy(policy) = &change.compiled else {
             return self.policy_report(change, &Assessment::default());
@@ -217,17 +287,15 @@ impl Judgement<'_, '_, '_> {
         let workloads: BTreeSet<Party> =
             selected.iter().map(|pod| Party::workload(&cluster.pod(*pod).workload)).collect();
         let counts = assessment.counts.get(&change.reference).copied().unwrap_or_default();
-        let is_own = |(_, told): &(&DenialKey, &Noteworthy)| told.policy == change.reference;
+        let is_own = |(_, connection): &(&DenialKey, &Noteworthy)| connection.policy == change.reference;
         let mut notes = Vec::new();
         if change.action != ChangeAction::Removed {
             if selected.is_empty() && counts != VerdictCounts::default() {
-                notes.push(
-                    "it selects no pod that runs now; the traffic is that of pods that ran in the window".to_owned(),
-                );
+                notes.push("it selects no running pod; the traffic is that of pods that ran in the window".to_owned());
             } else if selected.is_empty() {
-                notes.push("it selects no pod that runs today, so it denies nobody today".to_owned());
+                notes.push("it selects no running pod, so it denies nothing today".to_owned());
             } else if counts == VerdictCounts::default() {
-                notes.push("no traffic in use of the pods that it selects was seen in the window".to_owned());
+                notes.push("no connection in use of the pods that it selects was recorded in the window".to_owned());
             }
         }
         PolicyReport {
@@ -238,6 +306,7 @@ impl Judgement<'_, '_, '_> {
                 from: promotion.from.clone(),
                 identical: promotion.differences.as_ref().map(Vec::is_empty),
                 differences: promotion.differences.clone().unwrap_or_default(),
+                diff: promotion.diff.clone(),
             }),
             selected_pods: selected.len() as u64,
             selected_workloads: workloads.into_iter().collect(),
@@ -258,18 +327,17 @@ impl Judgement<'_, '_, '_> {
         }
     }
 
-    /// Nodes that the change touches, and Services that it leaves without any of the pods that stood behind them.
+    /// Remarks on Nodes that the change touches, and on Services that it leaves without pods.
     fn notes(&self) -> Vec<String> {
         let (old, new) = (self.before.identities(), self.after.identities());
         let nodes = self.plan.nodes.iter();
-        let nodes =
-            nodes.map(|name| format!("the change touches Node {name}, which is judged as it stands in the cluster"));
+        let nodes = nodes.map(|name| format!("the change touches Node {name}, which counts as it is in the cluster"));
         let services = self.inputs.cluster.services();
         let emptied = services
             .filter(|(id, _)| old.targets(*id).pods().next().is_some() && new.targets(*id).pods().next().is_none());
         let emptied = emptied.map(|(_, service)| {
             let Service { namespace, name, .. } = service;
-            format!("Service {namespace}/{name} selects none of the pods any more that stand behind it today")
+            format!("Service {namespace}/{name} no longer selects any of its current pods")
         });
         nodes.chain(emptied).collect()
     }

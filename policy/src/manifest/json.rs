@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use crate::manifest::documents::DocumentError;
+use crate::manifest::document::DocumentError;
 use crate::manifest::yaml;
 
 /// The values of a text, numbered from 1, up to the first error. A text that only looks like JSON (`{kind: Pod}`) is read as

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use serde_saphyr::{Options, alias_limits, budget, options};
 
-use crate::manifest::documents::DocumentError;
+use crate::manifest::document::DocumentError;
 
 /// The deepest objects of Kubernetes, CRD schemas, have about forty levels. In an unoptimised build each level uses 20 KiB of
 /// the stack, which may be only 2 MiB.

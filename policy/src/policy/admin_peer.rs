@@ -7,10 +7,10 @@ use ipnet::IpNet;
 use crate::model::cidr::parse_cidr;
 use crate::model::labels::Selector;
 use crate::model::list::write_list;
-use crate::policy::admin_policy::AdminPods;
+use crate::policy::admin_pods::AdminPods;
 use crate::policy::peer::Peer;
 use crate::policy::question::AdminQuestion;
-use crate::resource::admin::view::Peer as Written;
+use crate::resource::admin_view::Peer as Written;
 
 /// One entry of a rule's `from` or `to`.
 #[derive(Clone, Debug, PartialEq, Eq)]

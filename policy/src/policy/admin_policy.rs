@@ -3,19 +3,19 @@
 use std::fmt;
 
 use ipnet::IpNet;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use crate::model::flow::Direction;
-use crate::model::labels::{Labels, Selector};
+use crate::model::labels::Labels;
 use crate::model::list::write_list;
 use crate::model::policy_ref::{PolicyKind, PolicyRef};
 use crate::model::words::rule_name;
 use crate::policy::admin_peer::{AdminPeerMatch, AdminPeerMatcher, Unknown};
+use crate::policy::admin_pods::AdminPods;
 use crate::policy::admin_port::AdminPortSet;
 use crate::policy::question::AdminQuestion;
 use crate::policy::tier::{MatchedRule, TierName};
-use crate::resource::admin::view::{AdminAction, AdminPolicyView};
-use crate::resource::admin::{self, view};
+use crate::resource::admin_view;
+use crate::resource::admin_view::{AdminAction, AdminPolicyView};
 use crate::resource::object::id::ObjectId;
 use crate::resource::object::{Kind, Object};
 
@@ -54,13 +54,6 @@ pub struct AdminRule {
     pub ports: AdminPortSet,
     /// Its name in the manifest.
     pub name: Option<String>,
-}
-
-/// Selects pods by the labels of their namespaces and their own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AdminPods {
-    namespaces: Selector,
-    pods: Selector,
 }
 
 /// The rules of one policy that match a flow.
@@ -170,7 +163,7 @@ impl AdminPolicy {
 }
 
 impl AdminRule {
-    fn compile(rule: &view::Rule<'_>) -> Self {
+    fn compile(rule: &admin_view::Rule<'_>) -> Self {
         Self {
             action: AdminAction::read(rule.action),
             peers: rule.each_peer().filter_map(|peer| AdminPeerMatcher::compile(&peer)).collect(),
@@ -198,35 +191,5 @@ impl fmt::Display for AdminRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_list(f, &self.peers, ", or ")?;
         write!(f, " on {}", self.ports)
-    }
-}
-
-impl AdminPods {
-    pub(super) fn of_namespaces(namespaces: &LabelSelector) -> Self {
-        Self { namespaces: Selector::compile(namespaces), pods: Selector::everything() }
-    }
-
-    pub(super) fn compile(pods: &admin::Pods) -> Self {
-        let namespaces = pods.namespace_selector.as_ref().map_or_else(Selector::everything, Selector::compile);
-        Self { namespaces, pods: Selector::compile(&pods.pod_selector) }
-    }
-
-    pub(super) fn matches(&self, namespace_labels: &Labels, labels: &Labels) -> bool {
-        self.namespaces.matches(namespace_labels) && self.pods.matches(labels)
-    }
-}
-
-impl fmt::Display for AdminPods {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.pods.is_everything() {
-            f.write_str("every pod")?;
-        } else {
-            write!(f, "pods with {}", self.pods)?;
-        }
-        if self.namespaces.is_everything() {
-            f.write_str(" of every namespace")
-        } else {
-            write!(f, " of namespaces with {}", self.namespaces)
-        }
     }
 }

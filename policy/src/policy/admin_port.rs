@@ -6,7 +6,7 @@ use crate::model::flow::Protocol;
 use crate::model::list::write_list;
 use crate::policy::port::Port;
 use crate::resource::admin::ports as written;
-use crate::resource::admin::view::Ports;
+use crate::resource::admin_view::Ports;
 
 /// The ports that a rule matches.
 #[derive(Clone, Debug, PartialEq, Eq)]

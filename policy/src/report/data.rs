@@ -1,7 +1,7 @@
-//! The report as data: what `foretell check` prints as JSON, and what every other rendering shows.
+//! The report as data: what `foretell check` prints as JSON, and what every other form of the report is rendered from.
 //!
-//! `schemaVersion` is [`SCHEMA_VERSION`]. Within a version fields are added, never renamed or removed, and no value gets
-//! another meaning; a reader ignores what it does not know.
+//! `schemaVersion` is [`SCHEMA_VERSION`]. Within a version fields are added, never renamed or removed, and no value changes its
+//! meaning. A reader must ignore fields that it does not know.
 
 use std::collections::BTreeMap;
 
@@ -22,53 +22,56 @@ use crate::report::policies::PolicyReport;
 /// Version of the report's JSON form.
 pub const SCHEMA_VERSION: u32 = 2;
 
-/// What a change of policies would do to the traffic of a window, and whether it may merge.
+/// What a change would do to the traffic of a window, and whether it may merge.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// Version of this form.
+    /// Version of the JSON form: [`SCHEMA_VERSION`] of the program that wrote it.
     pub schema_version: u32,
     /// Whether the change may merge.
     pub decision: Decision,
     /// Exit status of `foretell check`: 0 may merge; 1 blocked or pending; 2 could not decide.
     pub exit_status: u8,
-    /// The decision as a sentence.
+    /// The decision as a sentence, without a full stop.
     pub headline: String,
-    /// Why, each a sentence.
+    /// What to do next, as a sentence.
+    #[serde(default)]
+    pub next_step: String,
+    /// The reasons for the decision that the headline does not give, each a sentence.
     pub reasons: Vec<String>,
-    /// The revision or folder that the change is against.
+    /// The revision or folder that the change is compared with.
     pub base: String,
     /// The revision or folder of the change.
     pub head: String,
-    /// The clock: expiry, ages and the window's end.
+    /// The time that counts as now: the end of the window, and the clock for expiry and ages.
     #[schemars(with = "String")]
     pub at: Timestamp,
-    /// Whose meaning of policies it was judged by, as `--cni` takes it: `upstream`, `cilium`, ...
+    /// The enforcer whose reading of policies was applied, as `--cni` accepts it: `upstream`, `cilium`, ...
     #[serde(default)]
     #[schemars(with = "String")]
     pub cni: Dialect,
-    /// Judged as upstream: connections in use of which a common enforcer makes something else. Nothing of it blocks.
+    /// If `cni` is `upstream`: connections in use that a common enforcer would treat differently. Informational; never blocks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dialects: Vec<DialectReport>,
-    /// What the change touches and could not be judged; each makes the decision `undecided`.
+    /// What the change touches and could not be evaluated. Any entry makes the decision `undecided`.
     pub undecided: Vec<UndecidedPart>,
     /// Enforced policies that the change adds, changes, removes or promotes.
     pub policies: Vec<PolicyReport>,
-    /// Audit policies that the change adds, changes or removes: a preview, which never blocks.
+    /// Audit policies that the change adds, changes or removes, as a preview. Never blocks.
     pub previews: Vec<PolicyReport>,
-    /// Workloads, Namespaces and Services of which selectors, rules or clients see something else after the change.
+    /// Workloads, Namespaces and Services that selectors, rules or clients see differently after the change.
     pub identities: Vec<IdentityChange>,
-    /// Exceptions that accept a denial of this report, those that the change itself brings first.
+    /// Exceptions that accept a denial of this report. Those that the change adds or alters come first, used or not.
     pub exceptions: Vec<ExceptionReport>,
-    /// What is newly denied by the enforced part of the change, in every state: the unresolved ones first, they block.
+    /// What the enforced part of the change newly denies, in every state. The unresolved ones come first; they block.
     pub denials: Vec<Denial>,
-    /// Newly allowed connections.
+    /// Connections that the change newly allows.
     pub newly_allowed: Vec<Connection>,
-    /// How far the answer can be trusted.
+    /// How complete the recorded traffic is.
     pub evidence: Evidence,
-    /// Files of the change that the answer does not speak of.
+    /// Files of the change that the report does not cover.
     pub not_judged: Vec<NotJudgedFile>,
-    /// Whatever else is to be said, each a sentence.
+    /// Other remarks, each a sentence without a full stop.
     pub notes: Vec<String>,
 }
 
@@ -76,18 +79,18 @@ pub struct Report {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Decision {
-    /// Nothing in use is newly denied, as far as is known.
+    /// No connection in use is newly denied, or exceptions accept each one that is.
     MayMerge,
-    /// It denies traffic in use that nobody has accepted.
+    /// A connection in use is newly denied, and no exception accepts it.
     Blocked,
-    /// Traffic was not watched for long enough yet.
+    /// The nodes concerned have not been watched for the required time.
     Pending,
-    /// Something that the answer depends on is not known.
+    /// Something that the answer depends on is missing or unreadable.
     Undecided,
 }
 
 impl Decision {
-    /// The exit status that tells it.
+    /// The exit status of `foretell check` for this decision.
     #[must_use]
     pub fn exit_status(self) -> u8 {
         match self {
@@ -98,25 +101,25 @@ impl Decision {
     }
 }
 
-/// Something that the change touches and that could not be judged.
+/// Something that the answer depends on and that could not be evaluated.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UndecidedPart {
-    /// Files with document, or what else it is about.
+    /// Where it is: a file with the number of its document, a node or a policy.
     pub places: Vec<String>,
-    /// What and why.
+    /// What could not be evaluated and why.
     pub what: String,
     /// How to fix it.
     pub fix: String,
 }
 
-/// A file that the answer does not speak of.
+/// A file of the change that the report does not cover.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NotJudgedFile {
     /// Path from the root of the repository.
     pub file: String,
-    /// Why.
+    /// Why it was not evaluated.
     pub why: String,
 }
 
@@ -124,15 +127,15 @@ pub struct NotJudgedFile {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Denial {
-    /// Its id, the same from run to run and over a promotion.
+    /// Its id. It stays the same from run to run, and when the audit policy is promoted.
     pub id: DenialId,
-    /// Whether it holds the change up.
+    /// Whether it blocks.
     pub state: State,
-    /// The policy at which it is laid.
+    /// The policy that the denial is attributed to.
     pub policy: PolicyRef,
     /// Direction, seen from the subject.
     pub direction: Direction,
-    /// The workload that is restricted.
+    /// The workload that the policy restricts.
     pub subject: Party,
     /// The other end.
     pub peer: Party,
@@ -140,55 +143,59 @@ pub struct Denial {
     pub protocol: Protocol,
     /// Port at the backend.
     pub port: u16,
-    /// What was seen of it.
+    /// The traffic of the window.
     pub seen: SeenTraffic,
-    /// `NoRules`, `UnresolvedPeer` or `NoRuleMatched`; where an administrators' rule denies it, `DeniedByRule`.
+    /// `NoRules`, `UnresolvedPeer` or `NoRuleMatched`; `DeniedByRule` if a rule of an admin policy denies it.
     pub reason: String,
-    /// The rule that came nearest to allowing it, and what of it failed; absent where there is no rule, or where an
-    /// administrators' rule denies.
+    /// The rule that came nearest to allowing it, and which part of it did not match. Absent if there is no rule, or if a rule of
+    /// an admin policy denies it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nearest: Option<NearestRule>,
+    /// The reason in a few words, for a table: `ingress[0]: namespace label team=shop, not ops`. Empty in reports of versions
+    /// that did not write it.
+    #[serde(default)]
+    pub summary: String,
     /// The reason as a sentence that names the rule.
     pub message: String,
-    /// What of the change causes it.
+    /// Which part of the change causes it.
     pub cause: CauseReport,
-    /// Changed workloads, Namespaces and Services that cause it.
+    /// Changed workloads, Namespaces and Services that cause it, each with its differences.
     pub caused_by: Vec<String>,
     /// Exceptions that accept it, `namespace/name`.
     pub accepted_by: Vec<String>,
-    /// Exceptions that accepted it and have expired.
+    /// Expired exceptions that would accept it.
     pub expired_exceptions: Vec<String>,
 }
 
-/// Whether a denial holds the change up.
+/// Whether a denial blocks. Only [`State::Unresolved`] does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum State {
-    /// It is in use, and no live exception covers all of that.
+    /// It is in use, and exceptions in force do not cover all of the traffic in use.
     Unresolved,
-    /// Live exceptions cover all that is in use.
+    /// Exceptions in force cover all of the traffic in use.
     Accepted,
-    /// It is in use only by guess: which end listens was not seen.
+    /// It may be in use: which end listens was not recorded, so the direction is a guess.
     Guessed,
-    /// Only refused and unanswered attempts were seen.
+    /// Only refused and unanswered attempts were recorded.
     NotInUse,
-    /// The workload that would be denied is gone: nobody is left to be denied.
+    /// The workload that the policy restricts no longer exists.
     Gone,
 }
 
-/// What of a change causes a denial.
+/// Which part of a change causes a denial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum CauseReport {
     /// A policy that is added or changed.
     Policy,
-    /// A policy that allowed it is removed, or no longer does.
+    /// A policy that allowed it is removed, or no longer allows it.
     Removal,
-    /// What selectors see of an end.
+    /// Changed labels, ports or Services: policies see an end differently.
     Identity,
 }
 
-/// A connection that is told and blocks nothing.
+/// A connection that the report lists for information. It blocks nothing.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Connection {
@@ -204,32 +211,32 @@ pub struct Connection {
     pub protocol: Protocol,
     /// Port at the backend.
     pub port: u16,
-    /// What was seen of it.
+    /// The traffic of the window.
     pub seen: SeenTraffic,
-    /// What lets it pass; of a connection that is denied already, who denies it.
+    /// The policy and rule that allow it; if it is already denied, the policies that deny it.
     pub note: String,
 }
 
-/// What was seen of a connection in the window. Seen at both ends it counts once.
+/// The traffic of a connection in the window. What was recorded at both ends counts once.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SeenTraffic {
     /// Established connections and answered exchanges of datagrams.
     pub in_use: u64,
-    /// The same, where which end listens was guessed.
+    /// The same, if which end listens is a guess.
     pub guessed: u64,
     /// Refused attempts.
     pub refused: u64,
     /// Unanswered attempts.
     pub unanswered: u64,
-    /// Packets, of all of these.
+    /// Packets of all of these.
     pub packets: u64,
-    /// Bytes, of all of these.
+    /// Bytes of all of these.
     pub bytes: u64,
-    /// When the first was seen; of those in use, if any are.
+    /// Start of the first connection in use; if none is in use, of the first attempt.
     #[schemars(with = "String")]
     pub first_seen: Timestamp,
-    /// When the last was seen; of those in use, if any are.
+    /// End of the last connection in use; if none is in use, of the last attempt.
     #[schemars(with = "String")]
     pub last_seen: Timestamp,
 }
@@ -238,27 +245,27 @@ pub struct SeenTraffic {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExceptionReport {
-    /// Namespace.
+    /// Namespace of the exception, and of the subjects whose denials it accepts.
     pub namespace: String,
-    /// Name.
+    /// Name of the exception.
     pub name: String,
-    /// Why it accepts.
+    /// The reason that its author gives.
     pub reason: String,
-    /// From when it does so no more.
+    /// When it expires; absent: never.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub expires_at: Option<Timestamp>,
-    /// Whether the change itself brings or alters it.
+    /// Whether the change adds or alters it.
     pub in_change: bool,
     /// The denials that it accepts.
     pub accepts: Vec<DenialId>,
 }
 
-/// How far the answer can be trusted.
+/// How complete the recorded traffic is.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Evidence {
-    /// Whether anything is known of who watched: `false` where no report and no flow names a node.
+    /// Whether it is known which nodes were watched. `false` if no report and no flow names a node.
     pub known: bool,
     /// Start of the window.
     #[schemars(with = "String")]
@@ -266,51 +273,51 @@ pub struct Evidence {
     /// End of the window.
     #[schemars(with = "String")]
     pub to: Timestamp,
-    /// How long the subjects' nodes must have been watched, in seconds.
+    /// How long the nodes of subjects must have been watched, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub minimum_seconds: Option<i64>,
-    /// Flows of the window.
+    /// Flow records in the window.
     pub flows: u64,
-    /// Flows that were given and lie outside it.
+    /// Flow records outside the window, which do not count.
     pub flows_outside_window: u64,
-    /// Lines that could not be read and were skipped.
+    /// Unreadable lines that were skipped.
     pub bad_lines: u64,
-    /// Distinct connections of the window between pods and addresses.
-    pub distinct: u64,
-    /// Of these: with an end that is a pod of which the snapshot knows nothing.
+    /// Distinct connections in the window, between pods and addresses.
+    pub connections: u64,
+    /// Of these: connections with an end that is a pod which is not in the snapshot.
     pub unresolved: u64,
-    /// Running pods that the enforced part of the change concerns.
+    /// Running pods that the enforced part of the change affects.
     pub subjects: u64,
-    /// Nodes that were watched, or that run pods which the change concerns.
+    /// Nodes that were watched, and nodes that run affected pods.
     pub nodes: Vec<NodeEvidence>,
 }
 
-/// What is known of one node.
+/// How one node was watched.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeEvidence {
-    /// Its name.
+    /// Name of the node.
     pub node: String,
-    /// Pods on it that an enforced change concerns.
+    /// Pods on it that an enforced change affects.
     pub subjects: u64,
-    /// First watched; absent: never.
+    /// Start of the first watched time; absent: the node was not watched in the window.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub since: Option<Timestamp>,
-    /// Last watched; absent: never.
+    /// End of the last watched time; absent: the node was not watched in the window.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub until: Option<Timestamp>,
-    /// How long it was watched, gaps left out.
+    /// How long it was watched, without gaps, in seconds.
     pub watched_seconds: i64,
-    /// Interruptions.
+    /// How often watching was interrupted.
     pub gaps: u64,
-    /// What was lost in the window, by cause.
+    /// Events that the agent lost in the window, by cause.
     pub lost: BTreeMap<String, u64>,
 }
 
 impl Report {
-    /// The unresolved denials: what blocks.
+    /// The denials that block.
     pub fn unresolved(&self) -> impl Iterator<Item = &Denial> {
         self.denials.iter().filter(|denial| denial.state == State::Unresolved)
     }

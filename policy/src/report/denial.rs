@@ -1,4 +1,4 @@
-//! The unit that a person triages: what one policy denies between one workload and one peer, on one port.
+//! The unit that a person triages: what one policy denies between a workload and a peer, on one port.
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 use crate::cluster::party::Party;
 use crate::model::flow::{Direction, Protocol};
 
-/// What makes two denied flows the same denial, whatever the kind of the policy: the audit policy's denial is the promoted
-/// one's.
+/// Identifies a denial. The policy's kind is not part of it, so a denial of an audit policy and of the promoted policy are the
+/// same.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DenialKey {
     /// Namespace of the policy; empty for a cluster policy.
@@ -30,23 +30,24 @@ pub struct DenialKey {
     pub port: u16,
 }
 
-/// Names a denial: `D-` and characters of base32 (RFC 4648), a hash of the [`DenialKey`]. It stays the same from run to run,
-/// and over a promotion.
+/// The id of a denial: `D-` and twelve characters of base32 (RFC 4648), a hash of the [`DenialKey`]. It stays the same from run to
+/// run, and when the audit policy is promoted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 #[schemars(transparent)]
 pub struct DenialId(String);
 
-/// How many characters of the hash an id shows: 60 bits, so that of a million denials hardly two ever share one.
+/// Characters of the hash in an id: 60 bits. The chance that two of a million denials share an id is below one in a million.
 const ID_LENGTH: usize = 12;
 
 impl DenialKey {
-    /// Its id.
+    /// The denial's id.
     #[must_use]
     pub fn id(&self) -> DenialId {
         let mut text = String::new();
         let Self { policy_namespace, policy_name, direction, subject, peer, protocol, port } = self;
-        // Names of Kubernetes objects hold no line feed: no two keys give one text. Writing into a String cannot fail.
+        // Names of Kubernetes objects contain no line feed, so different keys have different texts. Writing into a String cannot
+        // fail.
         let _ = write!(text, "{policy_namespace}\n{policy_name}\n{direction}\n");
         for party in [subject, peer] {
             let _ = match party {
@@ -61,7 +62,7 @@ impl DenialKey {
 }
 
 impl DenialId {
-    /// Whether a text is a prefix of it, the `D-` left out or not, in any case.
+    /// Whether the id begins with a text. Case does not matter, and the text may omit `D-`.
     #[must_use]
     pub fn has_prefix(&self, text: &str) -> bool {
         let text = text.to_ascii_uppercase();

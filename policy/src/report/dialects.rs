@@ -1,4 +1,4 @@
-//! Connections of which a common enforcer makes something else than upstream's text.
+//! Connections that a common enforcer treats differently from the upstream specification.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,33 +8,33 @@ use crate::engine::effect::Effect;
 use crate::model::flow::{Direction, Protocol};
 use crate::report::data::SeenTraffic;
 
-/// A way in which an enforcer deviates that changes what the change denies.
+/// A deviation of an enforcer that alters what the change denies.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DialectReport {
-    /// The enforcer, as `--cni` takes it.
+    /// The enforcer, as `--cni` accepts it.
     pub cni: String,
-    /// Its name as people write it.
+    /// The enforcer's name, for people.
     pub title: String,
-    /// Name of the deviation, `ipBlockMatchesNoPod`.
+    /// Name of the deviation: `ipBlockMatchesNoPod`.
     pub deviation: String,
     /// The deviation as a sentence.
     pub what: String,
-    /// Where it is written down.
+    /// URL of the document that describes it.
     pub source: String,
-    /// How many connections in use it concerns.
+    /// How many connections in use it affects.
     pub connections: u64,
-    /// The first of them.
+    /// The first twenty of them.
     pub differences: Vec<DialectDifference>,
 }
 
-/// A connection in use that the change denies for one of the two only.
+/// A connection in use that the change denies under one of the two readings only.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DialectDifference {
-    /// Direction of the end at which they differ.
+    /// Direction, seen from the end at which the readings differ.
     pub direction: Direction,
-    /// The workload at that end.
+    /// The party at that end.
     pub subject: Party,
     /// The other end.
     pub peer: Party,
@@ -42,10 +42,10 @@ pub struct DialectDifference {
     pub protocol: Protocol,
     /// Port at the backend.
     pub port: u16,
-    /// What was seen of it.
+    /// The traffic of the window.
     pub seen: SeenTraffic,
-    /// What becomes of it as upstream has it.
+    /// The effect by the upstream specification.
     pub upstream: Effect,
-    /// What becomes of it there.
+    /// The effect under the enforcer.
     pub enforcer: Effect,
 }

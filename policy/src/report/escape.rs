@@ -1,14 +1,13 @@
-//! Text out of a cluster or a repository, made safe for Markdown: it can neither break a table, nor become a link, nor ping
-//! people.
+//! Makes text from a cluster or a repository safe in Markdown: it cannot break a table, become a link or mention people.
 
-/// Text out of data, in running Markdown: shown as it is, whatever it holds.
+/// Escapes data for running Markdown. The reader sees it unchanged, except for control characters, which become spaces.
 #[must_use]
 pub fn text(data: &str) -> String {
     let mut safe = String::with_capacity(data.len());
     let mut symbols = data.chars().peekable();
     while let Some(symbol) = symbols.next() {
         match symbol {
-            // Brackets make a link only before one of these, or as a definition at the start.
+            // Brackets form a link only before one of these, or a link definition at the start of a line.
             ']' if matches!(symbols.peek(), Some('(' | '[' | ':')) => safe.push_str("\\]"),
             '[' if safe.is_empty() => safe.push_str("\\["),
             '\\' | '`' | '*' | '_' | '|' | '~' => {
@@ -18,26 +17,26 @@ pub fn text(data: &str) -> String {
             '<' => safe.push_str("&lt;"),
             '>' => safe.push_str("&gt;"),
             '&' => safe.push_str("&amp;"),
-            // Neither a mention nor a reference to an issue.
+            // Mentions and references to issues.
             '@' => safe.push_str("&#64;"),
             '#' => safe.push_str("&#35;"),
             symbol if symbol.is_control() => safe.push(' '),
             symbol => safe.push(symbol),
         }
     }
-    // A bare address would become a link.
+    // GitHub turns bare URLs into links.
     safe.replace("://", ":&#47;&#47;").replace("www.", "www&#46;")
 }
 
-/// Text out of data, as code: for names. A code span takes everything literally but its own delimiter and, in a table, the
-/// bar: both are shown by a look-alike.
+/// Formats data, usually a name, as a code span. A code span cannot contain its delimiter, nor a vertical bar inside a table:
+/// look-alikes replace them.
 #[must_use]
 pub fn code(data: &str) -> String {
     let safe: String = data
         .chars()
         .map(|symbol| match symbol {
             '`' => '\'',
-            // Escaped bars end a cell after a backslash.
+            // An escape would not do: after a backslash in the data, the escaped bar would still end the cell.
             '|' => '¦',
             symbol if symbol.is_control() => ' ',
             symbol => symbol,

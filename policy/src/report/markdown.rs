@@ -1,29 +1,32 @@
-//! The report as Markdown: as it stands in a pull request or a job's summary, and readable in a terminal.
+//! The report as Markdown, for a pull request or the summary of a job. It is also readable in a terminal.
 //!
-//! Nothing out of a cluster or a repository can break the table, become a link or ping people: every such text goes through
-//! [`text`] or [`code`].
+//! Every text from a cluster or a repository goes through [`text`] or [`code`], so that it cannot break a table, become a link or
+//! mention people.
 
 use jiff::SignedDuration;
 
 use crate::change::plan::ChangeAction;
 use crate::model::policy_ref::PolicyRef;
 use crate::model::words::{count, grouped, minute, span};
-use crate::report::data::{Decision, Denial, Evidence, ExceptionReport, Report, State};
+use crate::report::data::{Decision, Denial, Evidence, ExceptionReport, NodeEvidence, Report, State};
 use crate::report::escape::{code, text};
-use crate::report::markdown::page::{MOST_ROWS, Page, action, policy, promotion_words};
-use crate::report::policies::PolicyReport;
+use crate::report::markdown::page::{MOST_ROWS, Page, action, policy};
+use crate::report::policies::{PolicyReport, PromotionReport};
 
 mod dialects;
 mod page;
 
-/// A part of the page. The first ones are what has to be read; the later, the easier it is missed.
+/// Writes a part of the page.
 type Section = fn(&mut Page, &Report);
 
-const SECTIONS: [Section; 14] = [
+/// The parts of the page, the most important first: a page with a size limit omits the last ones.
+const SECTIONS: [Section; 16] = [
     Page::head,
     Page::accepted_by_change,
     Page::unresolved,
+    Page::reasons_in_full,
     Page::fixes,
+    Page::summaries,
     Page::dialects,
     Page::evidence,
     Page::policies,
@@ -36,17 +39,51 @@ const SECTIONS: [Section; 14] = [
     Page::notes,
 ];
 
-/// How many of the sections are kept whatever room there is: verdict, what was accepted, what would be denied.
+/// Sections that a page with a size limit keeps: the verdict, what the change accepts, and the table of what blocks.
 const KEPT: usize = 3;
 
 /// Renders the report.
+///
+/// ```
+/// use foretell_policy::report::data::{Evidence, Report};
+/// use foretell_policy::report::markdown;
+///
+/// # let report: Report = serde_json::from_value(serde_json::json!({
+/// #     "schemaVersion": 2, "decision": "mayMerge", "exitStatus": 0,
+/// #     "headline": "May merge: no connection in use would be denied", "nextStep": "No action is needed.", "reasons": [],
+/// #     "base": "main", "head": "topic", "at": "2026-11-21T12:00:00Z", "cni": "upstream", "undecided": [], "policies": [],
+/// #     "previews": [], "identities": [], "exceptions": [], "denials": [], "newlyAllowed": [], "notJudged": [],
+/// #     "evidence": {"known": true, "from": "2026-11-14T12:00:00Z", "to": "2026-11-21T12:00:00Z", "flows": 1,
+/// #         "flowsOutsideWindow": 0, "badLines": 0, "connections": 1, "unresolved": 0, "subjects": 0, "nodes": []},
+/// #     "notes": ["Deployment <b>web</b> of @team"],
+/// # }))?;
+/// // `report` is what `judge` returned, or the JSON of `foretell check --format json`.
+/// let page = markdown::render(&report);
+/// assert!(page.starts_with("## ✅ Foretell: May merge: no connection in use would be denied\n"));
+///
+/// // Names from a cluster or a repository cannot become HTML or mention people.
+/// assert!(page.contains("Deployment &lt;b&gt;web&lt;/b&gt; of &#64;team"));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[must_use]
 pub fn render(report: &Report) -> String {
     SECTIONS.map(|section| written(section, report, MOST_ROWS)).concat()
 }
 
-/// Renders the report in at most so many bytes. What has no room is left out by whole sections, the last ones first, and said
-/// to be; where even that does not do, tables and lists have fewer rows. Verdict and table stay.
+/// Renders the report in at most `most` bytes.
+///
+/// If the whole page is longer, the last sections are omitted and a line says so. If that is not enough, tables and lists have
+/// fewer rows. The verdict and the table of what blocks stay.
+///
+/// ```
+/// # use foretell_policy::report::data::Report;
+/// use foretell_policy::report::markdown;
+/// # fn example(report: &Report) {
+/// // A comment on GitHub may have 65,536 characters.
+/// let comment = markdown::render_within(report, 60_000);
+/// assert!(comment.len() <= 60_000);
+/// # }
+/// ```
 #[must_use]
 pub fn render_within(report: &Report, most: usize) -> String {
     let mut rows = MOST_ROWS;
@@ -56,24 +93,24 @@ pub fn render_within(report: &Report, most: usize) -> String {
         if whole <= most {
             return sections.concat();
         }
-        let room = most.saturating_sub(LEFT_OUT.len());
+        let room = most.saturating_sub(SHORTENED.len());
         let kept: usize = sections[..KEPT].iter().map(String::len).sum();
         if kept <= room || rows == 1 {
-            return within(&sections, room);
+            return shortened(&sections, room);
         }
         rows /= 2;
     }
 }
 
-const LEFT_OUT: &str = "> There is more than fits here: `foretell check` shows all of it.\n";
+const SHORTENED: &str = "> The report is shortened to fit here: `foretell check` shows all of it.\n";
 
-/// The first sections, as many as have room.
-fn within(sections: &[String], room: usize) -> String {
+/// The first sections, as many as fit into `room` bytes.
+fn shortened(sections: &[String], room: usize) -> String {
     let mut page = String::new();
     for section in sections {
         if page.len() + section.len() > room {
             if page.is_empty() {
-                // Not even the verdict with its first reason has room: its beginning is all that can be said.
+                // Even the first section is too long: show its beginning, which is the verdict.
                 page.push_str(&section[..section.floor_char_boundary(room.saturating_sub(1))]);
                 page.push('\n');
             }
@@ -81,7 +118,7 @@ fn within(sections: &[String], room: usize) -> String {
         }
         page.push_str(section);
     }
-    page + LEFT_OUT
+    page + SHORTENED
 }
 
 fn written(section: Section, report: &Report, most_rows: usize) -> String {
@@ -99,17 +136,14 @@ impl Page {
             Decision::Undecided => "❓",
         };
         self.line(format!("## {sign} Foretell: {}\n", report.headline));
+        if !report.next_step.is_empty() {
+            self.line(format!("{}\n", text(&report.next_step)));
+        }
         for reason in report.reasons.iter().take(self.most_rows) {
             self.line(format!("- {}", text(reason)));
         }
         self.rest(report.reasons.len());
-        if !report.reasons.is_empty() {
-            self.line("");
-        }
-        for change in report.policies.iter().take(self.most_rows).map(summary) {
-            self.line(format!("{change}\n"));
-        }
-        self.rest(report.policies.len());
+        self.blank_line();
     }
 
     fn accepted_by_change(&mut self, report: &Report) {
@@ -122,7 +156,7 @@ impl Page {
             self.exception(exception);
         }
         self.rest(own.len());
-        self.line("");
+        self.blank_line();
     }
 
     fn unresolved(&mut self, report: &Report) {
@@ -130,20 +164,34 @@ impl Page {
         if unresolved.is_empty() {
             return;
         }
-        self.line("### Would be denied, and is in use\n");
+        self.line("### Connections in use that would be denied\n");
         self.denials(&unresolved, report);
-        self.line(
-            "\nA policy takes effect on new connections; what an enforcer does to those that stand is its own affair, and \
-             they may break only when they reconnect.\n",
-        );
+        self.line("\nPolicies apply to new connections. Existing ones may keep working until they reconnect.\n");
+    }
+
+    /// Apart from the table, so that a page with a size limit can omit them and keep the table.
+    fn reasons_in_full(&mut self, report: &Report) {
+        self.explanations(&report.unresolved().collect::<Vec<_>>());
     }
 
     fn fixes(&mut self, report: &Report) {
         for it in &report.policies {
             if let Some(fix) = &it.fix {
-                self.folded(&format!("How {} would allow it", html(&it.policy)), |page| page.fix(fix));
+                self.folded(&format!("How to fix: change {}", html(&it.policy)), |page| page.fix(fix));
             }
         }
+    }
+
+    fn summaries(&mut self, report: &Report) {
+        if report.policies.is_empty() {
+            return;
+        }
+        self.line("### Policies in this change\n");
+        for it in report.policies.iter().take(self.most_rows) {
+            self.line(format!("- {}", summary(it)));
+        }
+        self.rest(report.policies.len());
+        self.blank_line();
     }
 
     fn evidence(&mut self, report: &Report) {
@@ -154,17 +202,9 @@ impl Page {
         } else {
             "an unknown number of nodes".to_owned()
         };
-        let first = evidence.nodes.iter().filter_map(|node| node.since).min();
-        let last = evidence.nodes.iter().filter_map(|node| node.until).max();
-        let span_of = match (first, last) {
-            (Some(first), Some(last)) => {
-                format!(", watched from {} to {} ({})", minute(first), minute(last), span(last.duration_since(first)))
-            }
-            _ => String::new(),
-        };
         let flows = count(evidence.flows, "flow record", "flow records");
-        let connections = count(evidence.distinct, "connection", "connections");
-        self.line(format!("{flows} of {connections} on {watched}{span_of}."));
+        let connections = count(evidence.connections, "connection", "connections");
+        self.line(format!("{flows} of {connections} on {watched}{}.", watched_time(&evidence.nodes)));
         let mut losses: Vec<String> = Vec::new();
         for node in &evidence.nodes {
             for (cause, number) in &node.lost {
@@ -180,12 +220,12 @@ impl Page {
         }
         if evidence.unresolved > 0 {
             self.line(format!(
-                "{} with a pod that the snapshot does not know: what policies say of it cannot be told.",
-                count(evidence.unresolved, "connection is", "connections are")
+                "{} a pod that is not in the snapshot, so policies cannot be evaluated for it.",
+                count(evidence.unresolved, "connection has", "connections have")
             ));
         }
         if evidence.flows_outside_window > 0 {
-            let outside = count(evidence.flows_outside_window, "flow record lies", "flow records lie");
+            let outside = count(evidence.flows_outside_window, "flow record is", "flow records are");
             self.line(format!("{outside} outside the window, which begins {}.", minute(evidence.from)));
         }
         if evidence.bad_lines > 0 {
@@ -197,7 +237,7 @@ impl Page {
         let enforcer = if report.cni.is_upstream() {
             String::new()
         } else {
-            format!(", as {} enforces", code(&report.cni.to_string()))
+            format!(", as {} enforces policies", code(&report.cni.to_string()))
         };
         self.line(format!(
             "\nJudged {} against {} at {}{enforcer}.\n",
@@ -206,30 +246,32 @@ impl Page {
             minute(report.at)
         ));
         if evidence.nodes.len() > 1 || evidence.nodes.iter().any(|node| node.gaps > 0) {
-            self.folded("Nodes", |page| {
-                page.line("| Node | Pods concerned | Watched | Until | Gaps | Lost |");
-                page.line("|---|---|---|---|---|---|");
-                for node in evidence.nodes.iter().take(page.most_rows) {
-                    page.line(format!(
-                        "| {} | {} | {} | {} | {} | {} |",
-                        code(&node.node),
-                        node.subjects,
-                        span(SignedDuration::from_secs(node.watched_seconds)),
-                        node.until.map_or("never".to_owned(), minute),
-                        node.gaps,
-                        node.lost.values().sum::<u64>(),
-                    ));
-                }
-                page.rest(evidence.nodes.len());
-            });
+            self.folded("Nodes", |page| page.nodes(&evidence.nodes));
         }
+    }
+
+    fn nodes(&mut self, nodes: &[NodeEvidence]) {
+        self.line("| Node | Affected pods | Watched | Until | Gaps | Lost |");
+        self.line("|---|---|---|---|---|---|");
+        for node in nodes.iter().take(self.most_rows) {
+            self.line(format!(
+                "| {} | {} | {} | {} | {} | {} |",
+                code(&node.node),
+                node.subjects,
+                span(SignedDuration::from_secs(node.watched_seconds)),
+                node.until.map_or("never".to_owned(), minute),
+                node.gaps,
+                node.lost.values().sum::<u64>(),
+            ));
+        }
+        self.rest(nodes.len());
     }
 
     fn policies(&mut self, report: &Report) {
         if report.policies.is_empty() {
             return;
         }
-        self.folded(&format!("Enforced policies of this change ({})", report.policies.len()), |page| {
+        self.folded(&format!("Policies in this change, in detail ({})", report.policies.len()), |page| {
             for policy in &report.policies {
                 page.policy(policy);
             }
@@ -240,18 +282,12 @@ impl Page {
         if report.identities.is_empty() {
             return;
         }
-        let title = format!("Workloads, Namespaces and Services of this change ({})", report.identities.len());
+        let title = format!("Workloads, Namespaces and Services in this change ({})", report.identities.len());
         self.folded(&title, |page| {
             for change in report.identities.iter().take(page.most_rows) {
-                let differences = change.differences.join("; ");
-                let differences =
-                    if differences.is_empty() { String::new() } else { format!(": {}", text(&differences)) };
-                page.line(format!(
-                    "- {}, {}, in {}{differences}",
-                    code(&change.title()),
-                    action(change.action),
-                    code(&change.place)
-                ));
+                let what = action(change.action);
+                page.line(format!("- {}, {what}, in {}", code(&change.title()), code(&change.place)));
+                page.diff(&change.diff);
             }
             page.rest(report.identities.len());
         });
@@ -266,14 +302,16 @@ impl Page {
             } else {
                 format!("would newly deny {}", count(in_use, "connection in use", "connections in use"))
             };
-            self.folded(&format!("Preview: {} {}, {would}", html(&it.policy), action(it.action)), |page| {
-                page.line("Nothing of this is enforced, so nothing of it blocks.\n");
+            self.folded(&format!("Preview of {} ({}): {would}", html(&it.policy), action(it.action)), |page| {
+                page.line("An audit policy is not enforced, so nothing here blocks.\n");
                 page.policy(it);
                 if !denials.is_empty() {
                     page.denials(&denials, report);
+                    page.blank_line();
+                    page.explanations(&denials);
                 }
                 if let Some(fix) = &it.fix {
-                    page.line("\nThis would allow what is in use:\n");
+                    page.line("How to fix: this change of the policy would allow the connections in use.\n");
                     page.fix(fix);
                 }
             });
@@ -286,32 +324,34 @@ impl Page {
         if denials.is_empty() && others.is_empty() {
             return;
         }
-        self.folded(&format!("Accepted denials ({}), and exceptions that stood before", denials.len()), |page| {
+        self.folded(&format!("Accepted denials ({}), and exceptions from before this change", denials.len()), |page| {
             for exception in others {
                 page.exception(exception);
             }
             if !denials.is_empty() {
-                page.line("");
+                page.blank_line();
                 page.denials(&denials, report);
+                page.blank_line();
+                page.explanations(&denials);
             }
         });
     }
 
     fn harmless(&mut self, report: &Report) {
-        let held_back = |denial: &&Denial| matches!(denial.state, State::Guessed | State::NotInUse | State::Gone);
-        let denials: Vec<&Denial> = report.denials.iter().filter(held_back).collect();
+        let is_harmless = |denial: &&Denial| matches!(denial.state, State::Guessed | State::NotInUse | State::Gone);
+        let denials: Vec<&Denial> = report.denials.iter().filter(is_harmless).collect();
         if denials.is_empty() {
             return;
         }
-        self.folded(
-            &format!(
-                "Denied, but not in use: refused, unanswered, guessed, or of workloads that are gone ({})",
-                denials.len()
-            ),
-            |page| {
-                page.denials(&denials, report);
-            },
+        let title = format!(
+            "Denials that do not block ({}): refused, unanswered, guessed, or of workloads that are gone",
+            denials.len()
         );
+        self.folded(&title, |page| {
+            page.denials(&denials, report);
+            page.blank_line();
+            page.explanations(&denials);
+        });
     }
 
     fn newly_allowed(&mut self, report: &Report) {
@@ -327,7 +367,7 @@ impl Page {
         if report.not_judged.is_empty() {
             return;
         }
-        self.folded(&format!("Files of this change that were not judged ({})", report.not_judged.len()), |page| {
+        self.folded(&format!("Files in this change that were not evaluated ({})", report.not_judged.len()), |page| {
             for file in report.not_judged.iter().take(page.most_rows) {
                 page.line(format!("- {}: {}", code(&file.file), text(&file.why)));
             }
@@ -342,19 +382,41 @@ impl Page {
     }
 }
 
-/// What the change does with one enforced policy, in a line under the headline.
-fn summary(it: &PolicyReport) -> String {
-    let selected = match it.selected_pods {
-        0 => "it selects no pod that runs today".to_owned(),
-        pods => format!("it selects {}", count(pods, "running pod", "running pods")),
-    };
-    match &it.promotion {
-        Some(promotion) => format!("{} is promoted, {}; {selected}.", policy(&it.policy), promotion_words(promotion)),
-        None => format!("{} is {}: {selected}.", policy(&it.policy), action(it.action)),
+/// `, watched from 2026-11-14 12:00 UTC to 2026-11-21 12:00 UTC (7d)`; empty if no node was watched.
+fn watched_time(nodes: &[NodeEvidence]) -> String {
+    let first = nodes.iter().filter_map(|node| node.since).min();
+    let last = nodes.iter().filter_map(|node| node.until).max();
+    match (first, last) {
+        (Some(first), Some(last)) => {
+            format!(", watched from {} to {} ({})", minute(first), minute(last), span(last.duration_since(first)))
+        }
+        _ => String::new(),
     }
 }
 
-/// In a `<summary>` Markdown is not read.
+/// What the change does with an enforced policy, in one line.
+fn summary(it: &PolicyReport) -> String {
+    let name = policy(&it.policy);
+    let pods = match it.selected_pods {
+        0 => "no running pod".to_owned(),
+        pods => count(pods, "running pod", "running pods"),
+    };
+    match (&it.promotion, it.action) {
+        (Some(promotion), _) => {
+            let PromotionReport { from, identical, .. } = promotion;
+            let specs = match identical {
+                Some(true) => "identical spec",
+                Some(false) => "different spec",
+                None => "which no longer exists",
+            };
+            format!("{name} is promoted from {} ({specs}). It selects {pods}.", policy(from))
+        }
+        (None, ChangeAction::Removed) => format!("{name} is removed. It selected {pods}."),
+        (None, done) => format!("{name} is {}. It selects {pods}.", action(done)),
+    }
+}
+
+/// A policy's name in a `<summary>`, where Markdown is not interpreted.
 fn html(policy: &PolicyRef) -> String {
     policy.to_string().replace('&', "&amp;").replace('<', "&lt;").replace('@', "&#64;")
 }

@@ -1,4 +1,4 @@
-//! Each policy of the report, and its fix.
+//! The policies of the report, and fixes for them.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,41 +6,47 @@ use serde::{Deserialize, Serialize};
 use crate::change::plan::ChangeAction;
 use crate::cluster::party::Party;
 use crate::model::policy_ref::PolicyRef;
-use crate::report::data::{Connection, Denial};
+use crate::report::data::{Connection, Denial, State};
 use crate::report::denial::DenialId;
 
 /// A policy that the change touches.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyReport {
-    /// Which.
+    /// The policy's kind, namespace and name.
     pub policy: PolicyRef,
-    /// What becomes of it.
+    /// Whether the change adds, changes or removes it.
     pub action: ChangeAction,
-    /// Where it stands.
+    /// The file with the number of the document.
     pub place: String,
     /// The audit policy that it enforces from now on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub promotion: Option<PromotionReport>,
-    /// Running pods that it selects.
+    /// Running pods that it selects; that it selected, if it is removed.
     pub selected_pods: u64,
-    /// Their workloads.
+    /// The workloads of these pods.
     pub selected_workloads: Vec<Party>,
-    /// What it says, alone, of the connections in use of the pods that it selects.
+    /// How it decides, evaluated in isolation, about the connections in use of the pods that it selects.
     pub verdicts: Verdicts,
-    /// In a preview: connections that enforcing it would newly deny. Those of enforced policies stand in the report's
-    /// `denials`.
+    /// In a preview: connections that enforcing it would newly deny. Those of enforced policies are in the report's `denials`.
     pub denials: Vec<Denial>,
-    /// Connections that it would deny alone and that pass because another policy allows them.
+    /// Connections that it would deny in isolation, and that another policy allows.
     pub still_allowed: Vec<Connection>,
-    /// Connections that it would deny alone and that are denied already; their notes name by whom.
+    /// Connections that it would deny in isolation, and that are already denied. `note` names the policies that deny them.
     #[serde(default)]
     pub still_denied: Vec<Connection>,
-    /// The smallest change of its rules that allows what it would newly deny and is in use.
+    /// The smallest change of its rules that allows the connections in use which it would newly deny.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fix: Option<FixReport>,
-    /// What else is to be said of it.
+    /// Other remarks on it, each a sentence without a full stop.
     pub notes: Vec<String>,
+}
+
+impl PolicyReport {
+    /// In a preview: the connections in use that enforcing the policy would newly deny.
+    pub fn unresolved(&self) -> impl Iterator<Item = &Denial> {
+        self.denials.iter().filter(|denial| denial.state == State::Unresolved)
+    }
 }
 
 /// A change of a policy's rules that allows what the policy would newly deny.
@@ -49,15 +55,15 @@ pub struct PolicyReport {
 pub struct FixReport {
     /// The denials that it resolves.
     pub resolves: Vec<DenialId>,
-    /// Denials that something else causes as well: another policy, at the other end or at this one.
+    /// Denials that another policy causes as well, at this end or at the other one.
     pub not_enough_for: Vec<DenialId>,
     /// Denials that no rule can resolve.
     pub unresolvable: Vec<UnresolvableDenial>,
-    /// Connections of the window that it would let pass besides.
+    /// Other connections of the window that it would newly allow.
     pub also_allows: Vec<Connection>,
-    /// The spec's change as a unified diff of YAML.
+    /// The change of the spec as a unified diff of YAML.
     pub diff: String,
-    /// The spec after it.
+    /// The whole spec after the change.
     pub spec: serde_json::Value,
 }
 
@@ -65,42 +71,46 @@ pub struct FixReport {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UnresolvableDenial {
-    /// Which.
+    /// The id of the denial.
     pub denial: DenialId,
-    /// Why.
+    /// Why no rule can allow the connection.
     pub why: String,
 }
 
-/// How an enforced policy comes from an audited one.
+/// The promotion of an audit policy to an enforced one.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PromotionReport {
-    /// The audited one.
+    /// The audit policy.
     pub from: PolicyRef,
-    /// Whether the specs are identical after defaulting; absent: the audited one is not known any more.
+    /// Whether the specs are identical after defaulting; absent: the audit policy no longer exists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identical: Option<bool>,
-    /// Where they differ.
+    /// The differences of the specs, one for each field.
     pub differences: Vec<String>,
+    /// The same as a unified diff of YAML, from the audited spec to the enforced one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub diff: String,
 }
 
-/// Connections in use, by what one policy says of them alone. A connection is subject, peer, protocol and port.
+/// How one policy decides, evaluated in isolation, in numbers of connections in use. A connection is subject, peer, protocol and
+/// port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Verdicts {
     /// It allows them.
     pub allow: u64,
-    /// No policy can deny them: between a pod and its node, or itself.
+    /// No policy can deny them: they are between a pod and its own node, or itself.
     pub exempt: u64,
     /// It would deny them.
     pub would_deny: u64,
-    /// Of these: denied from now on.
+    /// Of these: newly denied by the change.
     pub newly_denied: u64,
     /// Of these: another policy allows them.
     pub still_allowed: u64,
-    /// Of these: denied already.
+    /// Of these: already denied before the change.
     pub still_denied: u64,
-    /// What becomes of them cannot be told: a rule asks for what traffic does not tell.
+    /// Unknown: a rule depends on something that is not in the recorded traffic, such as a domain name.
     #[serde(default)]
     pub unknown: u64,
 }

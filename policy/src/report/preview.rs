@@ -1,6 +1,7 @@
-//! The wire form of a question: what would this change do to the traffic of the last days?
+//! The wire form of a change that an evaluator is to judge.
 //!
-//! Whoever reads Git asks, and whoever has the window answers, with a [`crate::report::data::Report`].
+//! The client reads Git and sends a [`Preview`]. The evaluator has the recorded traffic and answers with a
+//! [`crate::report::data::Report`].
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -11,31 +12,31 @@ use crate::resource::object::fault::ObjectError;
 use crate::resource::object::origin::Origin;
 use crate::resource::read::read;
 
-/// A change, and how it is to be judged.
+/// A change, and the settings by which to judge it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Preview {
-    /// What the report calls the base.
+    /// Name of the base in the report.
     pub base: String,
-    /// What the report calls the head.
+    /// Name of the head in the report.
     pub head: String,
-    /// How far back traffic counts, in seconds. Absent: as far as the evaluator keeps it.
+    /// How far back traffic counts, in seconds. Absent: as far back as the evaluator keeps it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window_seconds: Option<u32>,
-    /// How long the subjects' nodes must have been watched, in seconds.
+    /// How long the nodes of subjects must have been watched, in seconds. Absent: any time will do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_window_seconds: Option<u32>,
     /// Whether exceptions count only once they are on the base.
     #[serde(default)]
     pub exceptions_on_base_only: bool,
-    /// What enforces the policies. Absent: as the evaluator was told.
+    /// The enforcer of the policies. Absent: the evaluator's setting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cni: Option<Dialect>,
     /// The objects of the two revisions.
     pub change: WireChange,
 }
 
-/// A [`Change`].
+/// The wire form of a [`Change`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WireChange {
@@ -43,43 +44,43 @@ pub struct WireChange {
     pub before: Vec<WireObject>,
     /// Objects of the merged tree.
     pub after: Vec<WireObject>,
-    /// What nobody can judge.
+    /// What could not be evaluated.
     #[serde(default)]
     pub undecided: Vec<Undecided>,
-    /// What the answer does not speak of.
+    /// Files that the report does not cover.
     #[serde(default)]
     pub not_judged: Vec<NotJudged>,
 }
 
-/// A [`Sourced`] object.
+/// The wire form of a [`Sourced`] object.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WireObject {
-    /// As [`crate::resource::object::Object::to_manifest`] gives it.
+    /// The manifest, as [`crate::resource::object::Object::to_manifest`] returns it.
     pub object: Value,
-    /// Where it stands.
+    /// The file and document that it comes from.
     pub place: Place,
 }
 
-/// Why a change that came over the wire cannot be judged.
+/// An error in a change that was received.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChangeError {
-    /// An object is not valid.
+    /// An object is invalid.
     #[error("change.{side}[{index}]: {error}")]
     Object {
         /// `before` or `after`.
         side: &'static str,
-        /// Its index.
+        /// Its index in that list.
         index: usize,
-        /// What is wrong with it.
+        /// What is invalid.
         error: ObjectError,
     },
-    /// An object is of a kind that this version does not read.
-    #[error("change.{side}[{index}]: no kind that is judged here; is the evaluator older than whoever asks it?")]
+    /// This version does not know the kind of an object.
+    #[error("change.{side}[{index}]: unknown kind; is the evaluator older than the client?")]
     Kind {
         /// `before` or `after`.
         side: &'static str,
-        /// Its index.
+        /// Its index in that list.
         index: usize,
     },
 }
@@ -88,7 +89,7 @@ impl WireChange {
     /// The wire form of a change.
     ///
     /// # Errors
-    /// Never for objects that [`read`] gave.
+    /// If an object has no JSON form. This cannot happen to objects that [`read`] returned.
     pub fn of(change: &Change) -> Result<Self, serde_json::Error> {
         let objects = |side: &[Sourced]| -> Result<Vec<WireObject>, serde_json::Error> {
             let wire = |it: &Sourced| Ok(WireObject { object: it.object.to_manifest()?, place: it.place.clone() });
@@ -102,10 +103,10 @@ impl WireChange {
         })
     }
 
-    /// The change.
+    /// Reads and validates the objects.
     ///
     /// # Errors
-    /// [`ChangeError`] where an object is not valid, or holds a field that this version does not know.
+    /// [`ChangeError`] if an object is invalid, or has a field that this version does not know.
     pub fn read(self) -> Result<Change, ChangeError> {
         Ok(Change {
             before: read_side("before", self.before)?,
@@ -117,7 +118,7 @@ impl WireChange {
 }
 
 fn read_side(side: &'static str, objects: Vec<WireObject>) -> Result<Vec<Sourced>, ChangeError> {
-    // Read as strictly as by whoever sent it: a field that only a newer version knows must not be passed over.
+    // As strict as the client that sent it: a field that only a newer version knows must not be ignored.
     let origin = Origin::Manifest { default_namespace: "default".to_owned() };
     let objects = objects.into_iter().enumerate();
     let objects = objects.map(|(index, WireObject { object, place })| {

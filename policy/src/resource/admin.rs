@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use crate::resource::admin::ports::{ClusterPort, Port};
 
 pub mod ports;
-pub mod view;
 
 /// The API group of all three kinds.
 pub const GROUP: &str = "policy.networking.k8s.io";

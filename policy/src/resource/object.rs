@@ -13,20 +13,11 @@ use crate::resource::audit::{AuditClusterNetworkPolicy, AuditNetworkPolicy};
 use crate::resource::exception::AuditException;
 use crate::resource::kubernetes;
 
-mod admin_relevant_fields;
-pub(crate) mod admin_view;
 pub mod api_error;
-pub mod cidrs;
-pub(crate) mod decode;
 pub mod fault;
 pub mod id;
-mod known_fields;
-pub(crate) mod naming;
 pub mod origin;
 pub(crate) mod path;
-pub(crate) mod recognise;
-mod relevant_fields;
-mod scope;
 
 /// Whether objects of a kind belong to a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

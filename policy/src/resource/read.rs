@@ -5,13 +5,19 @@ use std::collections::BTreeSet;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::resource::object::decode::{decode, decode_strictly};
 use crate::resource::object::fault::{FieldError, ObjectError};
-use crate::resource::object::naming::Naming;
 use crate::resource::object::origin::Origin;
-use crate::resource::object::recognise::RecognisedKind;
-use crate::resource::object::{Decoder, Kind, Object, cidrs};
-use crate::resource::validation;
+use crate::resource::object::{Decoder, Kind, Object};
+use crate::resource::read::decode::{decode, decode_strictly};
+use crate::resource::read::naming::Naming;
+use crate::resource::read::recognise::RecognisedKind;
+use crate::resource::{cidrs, validation};
+
+mod decode;
+mod known_fields;
+mod naming;
+mod recognise;
+mod scope;
 
 /// Reads one object. `None`: the value is not a Kubernetes object, is of a kind that is not read, or is a workload with
 /// `generateName`, which has no name by which it could be compared between revisions.

@@ -12,6 +12,7 @@ use crate::resource::object::path::Path;
 mod admin;
 mod api_errors;
 mod exception;
+mod grammar;
 mod names;
 mod policy;
 mod selector;

@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::cluster::pod::{self, GONE_AT};
+use crate::cluster::pod;
+use crate::cluster::pod::GONE_AT;
 use crate::snapshot::text::{Snapshot, gone_at, kind, name, namespace};
 
 /// Adds to `now` the pods of `former` that no longer exist, including those that were gone already, with the objects that they

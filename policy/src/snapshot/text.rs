@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::cluster::pod::GONE_AT;
-use crate::manifest::documents::Document;
+use crate::manifest::document::Document;
 use crate::manifest::write_yaml;
 use crate::snapshot::api_resource::RESOURCES;
 

@@ -43,7 +43,7 @@ fn pods_of_one_workload_add_up_each_the_larger_of_its_ends() {
 }
 
 #[test]
-fn through_a_service_and_at_its_backend_is_one_relation() {
+fn through_a_service_and_at_its_backend_is_one_connection() {
     let report = closed()
         .flow_with("web -> cart-svc TCP 80", &json!({"observed": "Egress", "connections": 4}))
         .flow_with("web -> cart TCP 8080", &json!({"observed": "Ingress", "connections": 6}))
@@ -106,7 +106,7 @@ fn the_id_is_d_and_twelve_characters_of_base32_and_any_prefix_finds_it() {
 }
 
 #[test]
-fn the_id_outlives_the_promotion_a_mended_rule_and_other_traffic() {
+fn the_id_stays_the_same_over_a_promotion_a_fixed_rule_and_other_traffic() {
     let preview = shop().head("it.yaml", &audit("shop", "it", PROM_ONLY)).flow("web -> cart TCP 8080").judge();
     let [id] = &preview.previews[0].denials.iter().map(|it| it.id.clone()).collect::<Vec<_>>()[..] else {
         panic!("{:?}", previewed(&preview))

@@ -1,4 +1,4 @@
-//! Who enforces: what is judged as an enforcer does, and what is told where it was judged as upstream has it.
+//! Enforcers: judging as one of them does, and the differences that are listed when judging by the upstream specification.
 
 use foretell_policy::report::data::{Decision, Report};
 use foretell_policy::report::markdown;
@@ -10,7 +10,7 @@ const BY_BLOCK: &str = "{podSelector: {matchLabels: {app: cart}}, ingress: [{fro
 const NO_EGRESS: &str = "{podSelector: {matchLabels: {app: web}}, policyTypes: [Egress]}";
 
 /// `Cilium ipBlockMatchesNoPod: web -> cart TCP 8080 StillAllowed, there NewlyDenied`
-fn told(report: &Report) -> Vec<String> {
+fn differences(report: &Report) -> Vec<String> {
     let mut lines = Vec::new();
     for dialect in &report.dialects {
         for it in &dialect.differences {
@@ -39,22 +39,28 @@ fn by_block() -> Stage {
 }
 
 #[test]
-fn what_upstream_allows_and_cilium_denies_is_told_and_blocks_nothing() {
+fn what_upstream_allows_and_cilium_denies_is_listed_and_blocks_nothing() {
     let report = by_block().judge();
     assert_eq!((report.decision, report.exit_status), (Decision::MayMerge, 0), "{:?}", report.reasons);
     assert!(report.cni.is_upstream());
-    assert_eq!(told(&report), ["Cilium ipBlockMatchesNoPod: web -> cart TCP 8080 StillAllowed, there NewlyDenied"]);
+    assert_eq!(
+        differences(&report),
+        ["Cilium ipBlockMatchesNoPod: web -> cart TCP 8080 StillAllowed, there NewlyDenied"]
+    );
     assert_eq!(report.dialects[0].connections, 1);
     let page = markdown::render(&report);
-    assert!(page.contains("### It depends on who enforces"), "{page}");
+    assert!(page.contains("### The answer depends on the enforcer"), "{page}");
     assert!(page.contains("https://docs.cilium.io/en/stable/security/policy/layer3/"), "{page}");
     assert!(page.contains("`Deployment/web` in `shop` to `Deployment/cart` in `shop`, TCP 8080"), "{page}");
 }
 
 #[test]
-fn a_services_backends_are_told_of_too() {
+fn backends_of_a_service_are_listed_too() {
     let by_service = shop().head("it.yaml", &policy("shop", "it", BY_BLOCK)).flow("web -> cart-svc TCP 80").judge();
-    assert_eq!(told(&by_service), ["Cilium ipBlockMatchesNoPod: web -> cart TCP 8080 StillAllowed, there NewlyDenied"]);
+    assert_eq!(
+        differences(&by_service),
+        ["Cilium ipBlockMatchesNoPod: web -> cart TCP 8080 StillAllowed, there NewlyDenied"]
+    );
 }
 
 #[test]
@@ -65,46 +71,46 @@ fn judged_as_cilium_its_answer_decides() {
     assert!(report.dialects.is_empty(), "who enforces was said");
     assert_eq!(report.cni.to_string(), "cilium");
     let page = markdown::render(&report);
-    assert!(page.contains("as `cilium` enforces"), "{page}");
+    assert!(page.contains("as `cilium` enforces policies"), "{page}");
     let with_pods = by_block().under("cilium,policy-cidr-match-mode=pods").judge();
     assert_eq!(with_pods.exit_status, 0, "{:?}", with_pods.reasons);
 }
 
 #[test]
-fn what_no_enforcer_reads_otherwise_is_not_told() {
+fn what_every_enforcer_treats_alike_is_not_listed() {
     let labels = "{podSelector: {matchLabels: {app: cart}}, ingress: [{from: [{podSelector: {}}]}]}";
     let report = shop().head("it.yaml", &policy("shop", "it", labels)).flow("web -> cart TCP 8080").judge();
-    assert_eq!(told(&report), Vec::<String>::new());
-    assert!(!markdown::render(&report).contains("depends on who enforces"));
+    assert_eq!(differences(&report), Vec::<String>::new());
+    assert!(!markdown::render(&report).contains("depends on the enforcer"));
     let outside = "{podSelector: {matchLabels: {app: cart}}, ingress: [{from: [{ipBlock: {cidr: 203.0.113.0/24}}]}]}";
     let report = shop().head("it.yaml", &policy("shop", "it", outside)).flow("203.0.113.9 -> cart TCP 8080").judge();
-    assert_eq!(told(&report), Vec::<String>::new(), "a block that takes what is outside");
+    assert_eq!(differences(&report), Vec::<String>::new(), "a block that takes what is outside");
     let unused = shop().head("it.yaml", &policy("shop", "it", BY_BLOCK)).judge();
-    assert_eq!(told(&unused), Vec::<String>::new(), "nothing is in use");
+    assert_eq!(differences(&unused), Vec::<String>::new(), "nothing is in use");
 }
 
 #[test]
-fn a_pods_own_node_is_told_of_cilium_and_calico() {
+fn a_pods_own_node_is_a_difference_of_cilium_and_calico() {
     let report = shop().head("it.yaml", &policy("shop", "it", NO_EGRESS)).flow("web -> 192.168.0.1 TCP 10250").judge();
     assert_eq!(report.exit_status, 0, "{:?}", report.reasons);
     let flow = "ownNodeIsJudged: web -> 192.168.0.1 TCP 10250 StillAllowed, there NewlyDenied";
-    assert_eq!(told(&report), [format!("Cilium {flow}"), format!("Calico {flow}")]);
+    assert_eq!(differences(&report), [format!("Cilium {flow}"), format!("Calico {flow}")]);
     assert_ne!(report.dialects[0].source, report.dialects[1].source);
 }
 
 #[test]
-fn what_kube_router_lets_pass_between_pods_of_one_node_is_told() {
+fn what_kube_router_allows_between_pods_of_one_node_is_listed() {
     let open = policy("data", "open", "{ingress: [{}]}");
     let stage = shop().live(&open).head("it.yaml", &policy("shop", "it", NO_EGRESS)).flow("web -> db TCP 5432");
     let report = stage.clone().judge();
     assert_eq!(report.exit_status, 1);
     let either = "kube-router eitherEndOnOneNode: web -> db TCP 5432";
-    assert_eq!(told(&report), [format!("{either} NewlyDenied, there StillAllowed")]);
+    assert_eq!(differences(&report), [format!("{either} NewlyDenied, there StillAllowed")]);
     assert_eq!(stage.under("kube-router").judge().exit_status, 0);
 }
 
 #[test]
-fn what_passes_today_by_the_other_end_alone_is_told_when_the_change_closes_it() {
+fn what_only_the_other_end_allows_today_is_listed_when_the_change_closes_it() {
     // As upstream has it web is closed already, so that nothing is newly denied; the traffic is in use all the same.
     let stage = shop()
         .live(&policy("shop", "closed", NO_EGRESS))
@@ -114,19 +120,19 @@ fn what_passes_today_by_the_other_end_alone_is_told_when_the_change_closes_it() 
         .flow("web -> db TCP 5432");
     let report = stage.clone().judge();
     assert_eq!(report.exit_status, 0, "{:?}", report.reasons);
-    let told = told(&report);
-    assert_eq!(told, ["kube-router eitherEndOnOneNode: web -> db TCP 5432 StillDenied, there NewlyDenied"]);
+    let found = differences(&report);
+    assert_eq!(found, ["kube-router eitherEndOnOneNode: web -> db TCP 5432 StillDenied, there NewlyDenied"]);
     let there = stage.under("kube-router").judge();
     assert_eq!(there.exit_status, 1, "{:?}", there.reasons);
 }
 
 #[test]
-fn excepts_and_named_ports_of_kube_router_are_told() {
+fn excepts_and_named_ports_of_kube_router_are_listed() {
     let excepts = "{podSelector: {matchLabels: {app: web}}, egress: [{to: [{ipBlock: {cidr: 203.0.113.0/24, except: \
                    [203.0.113.8/30]}}, {ipBlock: {cidr: 203.0.113.0/28}}]}]}";
     let report = shop().head("it.yaml", &policy("shop", "it", excepts)).flow("web -> 203.0.113.9 TCP 443").judge();
     assert_eq!(
-        told(&report),
+        differences(&report),
         ["kube-router exceptOfTheRule: web -> 203.0.113.9 TCP 443 StillAllowed, there NewlyDenied"]
     );
     let named = "{podSelector: {matchLabels: {app: web}}, egress: [{ports: [{port: sql}]}]}";
@@ -136,7 +142,7 @@ fn excepts_and_named_ports_of_kube_router_are_told() {
     let report =
         shop().live(pod).head("it.yaml", &policy("shop", "it", named)).flow("web -> 10.1.2.66 TCP 5432").judge();
     assert_eq!(
-        told(&report),
+        differences(&report),
         ["kube-router namedPortOfTheNamespace: web -> sql TCP 5432 StillAllowed, there NewlyDenied"]
     );
 }
@@ -218,14 +224,14 @@ fn k3s_is_recognised_by_its_nodes() {
 fn what_administrators_decide_is_no_difference() {
     let accept = "{apiVersion: policy.networking.k8s.io/v1alpha2, kind: ClusterNetworkPolicy, metadata: {name: all}, \
         spec: {tier: Admin, priority: 1, subject: {namespaces: {}}, ingress: [{action: Accept, from: [{namespaces: {}}]}]}}";
-    assert!(!told(&by_block().judge()).is_empty());
-    assert_eq!(told(&by_block().live(accept).judge()), [""; 0]);
+    assert!(!differences(&by_block().judge()).is_empty());
+    assert_eq!(differences(&by_block().live(accept).judge()), [""; 0]);
 }
 
 #[test]
 fn a_difference_is_found_where_other_policies_name_blocks_too() {
     let elsewhere = "{podSelector: {matchLabels: {app: pay}}, ingress: [{from: [{ipBlock: {cidr: 10.1.0.0/16}}]}]}";
-    let alone = told(&by_block().judge());
+    let alone = differences(&by_block().judge());
     assert!(!alone.is_empty());
-    assert_eq!(told(&by_block().live(&policy("shop", "pay", elsewhere)).judge()), alone);
+    assert_eq!(differences(&by_block().live(&policy("shop", "pay", elsewhere)).judge()), alone);
 }

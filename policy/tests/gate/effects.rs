@@ -1,17 +1,17 @@
-//! What becomes of a flow by all policies together, at both of its ends.
+//! The effect of all policies together on a flow, at both of its ends.
 
 use foretell_policy::model::flow::Direction;
 use foretell_policy::report::data::Decision;
 use serde_json::json;
 
 use crate::manifests::policy;
-use crate::stage::{EVERYBODY, NOBODY, PROM_AND_WEB, PROM_ONLY, denials, shop, told};
+use crate::stage::{EVERYBODY, NOBODY, PROM_AND_WEB, PROM_ONLY, denials, listed, shop};
 
-/// Selects `web` and lets it speak to nobody.
+/// Selects `web` and allows it no egress.
 const MUTE: &str = "{podSelector: {matchLabels: {app: web}}, policyTypes: [Egress]}";
 
 #[test]
-fn what_another_policy_still_allows_is_told_and_does_not_block() {
+fn what_another_policy_still_allows_is_listed_and_does_not_block() {
     let report = shop()
         .live(&policy("shop", "open", EVERYBODY))
         .head("it.yaml", &policy("shop", "it", PROM_ONLY))
@@ -22,7 +22,7 @@ fn what_another_policy_still_allows_is_told_and_does_not_block() {
     let it = &report.policies[0];
     assert_eq!((it.verdicts.would_deny, it.verdicts.newly_denied, it.verdicts.still_allowed), (1, 0, 1));
     assert_eq!(
-        told(&it.still_allowed),
+        listed(&it.still_allowed),
         ["Ingress web -> cart TCP 8080 by shop/it: allowed by NetworkPolicy shop/open ingress[0]"]
     );
 }
@@ -39,13 +39,13 @@ fn what_is_denied_already_stays_so_and_does_not_block() {
     let it = &report.policies[0];
     assert_eq!((it.verdicts.would_deny, it.verdicts.newly_denied, it.verdicts.still_denied), (1, 0, 1));
     assert_eq!(
-        told(&it.still_denied),
-        ["Ingress web -> cart TCP 8080 by shop/it: denied already by NetworkPolicy shop/deny (Ingress)"]
+        listed(&it.still_denied),
+        ["Ingress web -> cart TCP 8080 by shop/it: already denied by NetworkPolicy shop/deny (Ingress)"]
     );
 }
 
 #[test]
-fn who_denies_already_may_stand_at_the_other_end_or_be_the_policy_as_it_was() {
+fn the_policy_that_already_denies_may_be_at_the_other_end_or_the_same_policy_before_the_change() {
     let report = shop()
         .live(&policy("shop", "mute", MUTE))
         .base("it.yaml", &policy("shop", "it", NOBODY))
@@ -53,9 +53,9 @@ fn who_denies_already_may_stand_at_the_other_end_or_be_the_policy_as_it_was() {
         .flow("web -> cart TCP 8080")
         .judge();
     assert_eq!(
-        told(&report.policies[0].still_denied),
-        ["Ingress web -> cart TCP 8080 by shop/it: denied already by NetworkPolicy shop/mute (Egress), \
-          NetworkPolicy shop/it as it was before (Ingress)"]
+        listed(&report.policies[0].still_denied),
+        ["Ingress web -> cart TCP 8080 by shop/it: already denied by NetworkPolicy shop/mute (Egress), \
+          NetworkPolicy shop/it before this change (Ingress)"]
     );
 }
 
@@ -71,7 +71,7 @@ fn a_default_deny_with_the_policies_that_allow_is_judged_together() {
 }
 
 #[test]
-fn a_denial_is_laid_at_the_end_that_is_isolated() {
+fn a_denial_is_attributed_to_the_end_that_is_isolated() {
     let report = shop()
         .head("mute.yaml", &policy("shop", "mute", MUTE))
         .head("open.yaml", &policy("shop", "open", EVERYBODY))
@@ -95,7 +95,7 @@ fn a_flow_denied_at_both_ends_is_two_denials() {
 }
 
 #[test]
-fn a_flow_that_two_changed_policies_deny_at_one_end_is_laid_at_both() {
+fn a_flow_that_two_changed_policies_deny_at_one_end_is_attributed_to_both() {
     let report = shop()
         .head("a.yaml", &policy("shop", "a", NOBODY))
         .head("b.yaml", &policy("shop", "b", PROM_ONLY))
@@ -172,7 +172,7 @@ fn a_pods_own_node_is_never_denied() {
 }
 
 #[test]
-fn a_block_of_the_policy_before_or_after_tells_a_services_backends_apart() {
+fn a_block_of_the_policy_before_or_after_distinguishes_the_backends_of_a_service() {
     let twins = || shop().pod("cart", ("Deployment", "shop", "cart"), "n2", "10.1.2.77", &json!({"app": "cart"}));
     let only = |ip: &str| {
         format!("{{podSelector: {{matchLabels: {{app: web}}}}, egress: [{{to: [{{ipBlock: {{cidr: {ip}/32}}}}]}}]}}")

@@ -1,4 +1,4 @@
-//! How far the absence of denials is trusted.
+//! How far a report without denials can be trusted.
 
 use foretell_policy::report::data::{Decision, NodeEvidence, Report};
 use serde_json::json;
@@ -19,7 +19,7 @@ fn node<'r>(report: &'r Report, name: &str) -> &'r NodeEvidence {
 }
 
 #[test]
-fn unknown_evidence_is_said_first_and_does_not_block() {
+fn unknown_evidence_is_the_first_reason_and_does_not_block() {
     let report = open(unwatched_shop()).flow("web -> cart TCP 8080").judge();
     assert!(!report.evidence.known);
     assert_eq!((report.decision, report.exit_status), (Decision::MayMerge, 0));
@@ -83,7 +83,7 @@ fn the_minimum_window_short_is_pending() {
     let stage = open(unwatched_shop()).watched("n2", "2026-11-20T12:00:00Z", AT);
     let report = stage.clone().min_window_hours(25).judge();
     assert_eq!((report.decision, report.exit_status), (Decision::Pending, 1));
-    assert_eq!(report.reasons, ["Node n2 was watched for 1d of the 1d 1h that are required."]);
+    assert_eq!(report.reasons, ["Node n2 was watched for 1d of the required 1d 1h."]);
     assert_eq!(stage.min_window_hours(24).judge().exit_status, 0);
 }
 
@@ -145,7 +145,7 @@ fn a_policy_that_selects_no_pod_may_merge_and_says_so() {
             .judge();
         assert_eq!(report.exit_status, 0);
         assert_eq!(report.policies[0].selected_pods, 0);
-        assert_eq!(report.policies[0].notes, ["it selects no pod that runs today, so it denies nobody today"]);
+        assert_eq!(report.policies[0].notes, ["it selects no running pod, so it denies nothing today"]);
     }
 }
 
@@ -153,7 +153,10 @@ fn a_policy_that_selects_no_pod_may_merge_and_says_so() {
 fn no_flow_seen_although_the_nodes_reported_may_merge_and_says_so() {
     let report = shop().head("it.yaml", &policy("shop", "it", NOBODY)).judge();
     assert_eq!(report.exit_status, 0);
-    assert_eq!(report.policies[0].notes, ["no traffic in use of the pods that it selects was seen in the window"]);
+    assert_eq!(
+        report.policies[0].notes,
+        ["no connection in use of the pods that it selects was recorded in the window"]
+    );
 }
 
 #[test]
@@ -177,18 +180,18 @@ fn undecided_beats_blocked_beats_pending_beats_may_merge() {
     let unwatched = |stage: Stage| stage.watched("n1", "2026-11-20T00:00:00Z", AT);
     let report = closed(unwatched(unwatched_shop())).judge();
     assert_eq!((report.decision, report.exit_status), (Decision::Undecided, 2));
-    assert_eq!(denials(&report).len(), 1, "told all the same");
+    assert_eq!(denials(&report).len(), 1, "listed all the same");
     assert!(report.reasons.iter().any(|reason| reason.contains("newly denied")), "{:?}", report.reasons);
     let report = closed(shop()).min_window_hours(24 * 30).judge();
     assert_eq!((report.decision, report.exit_status), (Decision::Blocked, 1));
-    assert!(report.reasons.iter().any(|reason| reason.contains("that are required")), "{:?}", report.reasons);
+    assert!(report.reasons.iter().any(|reason| reason.contains("of the required")), "{:?}", report.reasons);
     let report = open(shop()).min_window_hours(24 * 30).judge();
     assert_eq!((report.decision, report.exit_status), (Decision::Pending, 1));
     assert_eq!(open(shop()).judge().exit_status, 0);
 }
 
 #[test]
-fn what_enforces_nothing_asks_for_no_evidence() {
+fn a_change_that_enforces_nothing_requires_no_evidence() {
     for stage in [unwatched_shop(), unwatched_shop().watched("n1", "2026-11-20T00:00:00Z", AT)] {
         let report = stage.head("it.yaml", &audit("shop", "it", NOBODY)).min_window_hours(24).judge();
         assert_eq!((report.decision, report.exit_status), (Decision::MayMerge, 0), "{:?}", report.reasons);
@@ -260,7 +263,7 @@ fn a_policy_of_a_cron_job_that_does_not_run_now_is_judged_by_its_last_runs() {
     assert_eq!(report.exit_status, 1);
     let it = &report.policies[0];
     assert_eq!(it.selected_pods, 0);
-    assert_eq!(it.notes, ["it selects no pod that runs now; the traffic is that of pods that ran in the window"]);
+    assert_eq!(it.notes, ["it selects no running pod; the traffic is that of pods that ran in the window"]);
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn an_exception_in_the_change_counts_and_is_said_to_be_of_the_change() {
     assert_eq!(exception.accepts, [report.denials[0].id.clone()]);
     assert_eq!(report.denials[0].state, State::Accepted);
     assert_eq!(report.denials[0].accepted_by, ["shop/known"]);
-    assert!(report.headline.contains("accepted by exception"), "{}", report.headline);
+    assert!(report.headline.contains("exceptions accept it"), "{}", report.headline);
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn the_base_may_require_that_exceptions_are_merged_first() {
     assert!(held_back.exceptions.is_empty());
     assert_eq!(
         held_back.notes,
-        ["AuditException shop/known does not count yet: the base requires that exceptions are merged first"]
+        ["AuditException shop/known does not count yet: the base requires exceptions to be merged first"]
     );
     let merged = stage().exceptions_on_base_only().both("known.yaml", &exception(&[])).judge();
     assert_eq!(merged.exit_status, 0);

@@ -5,7 +5,7 @@ use foretell_policy::report::policies::FixReport;
 use serde_json::json;
 
 use crate::manifests::{audit, audit_cluster, policy};
-use crate::stage::{NOBODY, PROM_ONLY, denials, shop, told};
+use crate::stage::{NOBODY, PROM_ONLY, denials, listed, shop};
 
 fn fix(report: &Report) -> &FixReport {
     report.policies[0].fix.as_ref().unwrap()
@@ -96,16 +96,16 @@ fn addresses_outside_are_blocks_and_those_that_make_up_one_are_one() {
 }
 
 #[test]
-fn a_pod_that_nobody_knows_is_left_with_the_reason() {
+fn a_denial_of_an_unknown_pod_is_unresolvable_with_the_reason() {
     let report = shop().head("it.yaml", &policy("shop", "it", NOBODY)).flow("10.1.2.77 -> cart TCP 8080").judge();
     let fix = fix(&report);
     assert_eq!((fix.diff.as_str(), fix.resolves.len()), ("", 0));
     assert_eq!(fix.unresolvable[0].denial, report.denials[0].id);
-    assert!(fix.unresolvable[0].why.starts_with("which pod it was is not known"));
+    assert!(fix.unresolvable[0].why.starts_with("the pod is unknown"));
 }
 
 #[test]
-fn what_controllers_put_on_pods_is_no_name_and_neither_is_what_others_have_too() {
+fn labels_of_controllers_and_labels_that_others_share_do_not_select_a_workload() {
     let labels = json!({"app": "web", "role": "front"});
     let report = shop()
         .pod("front", ("Deployment", "shop", "front"), "n1", "10.1.1.20", &labels)
@@ -117,7 +117,7 @@ fn what_controllers_put_on_pods_is_no_name_and_neither_is_what_others_have_too()
 }
 
 #[test]
-fn where_labels_tell_no_two_callers_apart_what_is_let_in_besides_is_said() {
+fn where_labels_do_not_distinguish_two_callers_the_report_lists_what_else_is_allowed() {
     let labels = json!({"app": "web"});
     let report = shop()
         .pod("twin", ("Deployment", "shop", "twin"), "n1", "10.1.1.20", &labels)
@@ -126,13 +126,13 @@ fn where_labels_tell_no_two_callers_apart_what_is_let_in_besides_is_said() {
         .flow_with("10.1.1.20 -> cart TCP 8080", &json!({"outcome": "refused"}))
         .judge();
     assert_eq!(
-        told(&fix(&report).also_allows),
+        listed(&fix(&report).also_allows),
         ["Ingress twin -> cart TCP 8080 by shop/it: allowed by NetworkPolicy shop/it ingress[0]"]
     );
 }
 
 #[test]
-fn a_second_policy_against_it_is_said() {
+fn a_denial_by_a_second_policy_is_reported() {
     let egress = "{podSelector: {matchLabels: {app: web}}, policyTypes: [Egress]}";
     let report = shop()
         .head("in.yaml", &policy("shop", "in", NOBODY))
@@ -147,14 +147,14 @@ fn a_second_policy_against_it_is_said() {
 }
 
 #[test]
-fn what_is_accepted_or_not_in_use_is_not_mended() {
+fn what_is_not_in_use_is_not_fixed() {
     let stage = shop().head("it.yaml", &policy("shop", "it", NOBODY));
     let report = stage.flow_with("web -> cart TCP 8080", &json!({"outcome": "refused"})).judge();
     assert!(report.policies[0].fix.is_none());
 }
 
 #[test]
-fn the_mended_policy_may_merge() {
+fn the_fixed_policy_may_merge() {
     let flows =
         ["web -> cart TCP 8080", "batch -> cart TCP 9102", "203.0.113.4 -> cart UDP 53", "192.168.0.1 -> cart TCP 80"];
     for spec in [NOBODY, PROM_ONLY, WEB_TO_8080] {

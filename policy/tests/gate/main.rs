@@ -15,5 +15,6 @@ mod promotions;
 mod relabelling;
 mod rendering;
 mod stage;
+mod summaries;
 mod tiers;
 mod undecided;

@@ -4,7 +4,7 @@ use foretell_policy::change::plan::ChangeAction;
 use foretell_policy::report::data::{CauseReport, Decision};
 
 use crate::manifests::{audit, audit_cluster, policy};
-use crate::stage::{EVERYBODY, NOBODY, PROM_AND_WEB, PROM_ONLY, denials, previewed, shop, told};
+use crate::stage::{EVERYBODY, NOBODY, PROM_AND_WEB, PROM_ONLY, denials, listed, previewed, shop};
 
 #[test]
 fn audit_policies_added_or_changed_are_a_preview_and_never_block() {
@@ -19,12 +19,12 @@ fn audit_policies_added_or_changed_are_a_preview_and_never_block() {
         assert_eq!(report.previews[0].action, action);
         assert_eq!(previewed(&report), ["Unresolved Ingress web -> cart TCP 8080 by shop/it"]);
         assert!(report.denials.is_empty() && report.policies.is_empty());
-        assert_eq!(report.headline, "May merge: the change enforces nothing.");
+        assert_eq!(report.headline, "May merge: the change enforces nothing");
     }
 }
 
 #[test]
-fn a_removed_audit_policy_is_told_and_previews_nothing() {
+fn a_removed_audit_policy_is_listed_and_previews_nothing() {
     let report = shop().base("it.yaml", &audit("shop", "it", NOBODY)).flow("web -> cart TCP 8080").judge();
     assert_eq!(report.previews[0].action, ChangeAction::Removed);
     assert!(previewed(&report).is_empty());
@@ -68,7 +68,7 @@ fn a_preview_counts_what_another_policy_still_allows() {
         .judge();
     assert!(previewed(&report).is_empty());
     assert_eq!(
-        told(&report.previews[0].still_allowed),
+        listed(&report.previews[0].still_allowed),
         ["Ingress web -> cart TCP 8080 by shop/it: allowed by NetworkPolicy shop/open ingress[0]"]
     );
 }
@@ -102,7 +102,7 @@ fn a_changed_network_policy_denies_some_and_allows_others() {
     assert_eq!(report.policies[0].action, ChangeAction::Changed);
     assert_eq!(denials(&report), ["Unresolved Ingress prom -> cart TCP 8080 by shop/it"]);
     assert_eq!(
-        told(&report.newly_allowed),
+        listed(&report.newly_allowed),
         ["Ingress web -> cart TCP 8080 by shop/it: allowed by NetworkPolicy shop/it ingress[1]"]
     );
 }
@@ -117,13 +117,13 @@ fn a_removed_network_policy_allows_what_it_kept_out() {
     assert_eq!(report.exit_status, 0);
     assert_eq!(report.policies[0].action, ChangeAction::Removed);
     assert_eq!(
-        told(&report.newly_allowed),
-        ["Ingress web -> cart TCP 8080 by shop/it: NetworkPolicy shop/it restricts it no longer"]
+        listed(&report.newly_allowed),
+        ["Ingress web -> cart TCP 8080 by shop/it: NetworkPolicy shop/it no longer restricts it"]
     );
 }
 
 #[test]
-fn a_removal_that_cuts_traffic_is_laid_at_what_was_removed() {
+fn a_removal_that_cuts_traffic_is_attributed_to_the_removed_policy() {
     let report = shop()
         .both("deny.yaml", &policy("shop", "deny", NOBODY))
         .base("it.yaml", &policy("shop", "it", PROM_AND_WEB))
@@ -134,11 +134,12 @@ fn a_removal_that_cuts_traffic_is_laid_at_what_was_removed() {
     assert_eq!(report.denials[0].cause, CauseReport::Removal);
     let message = &report.denials[0].message;
     assert!(message.starts_with("NetworkPolicy shop/it allowed it by ingress[1]"), "{message}");
+    assert_eq!(report.denials[0].summary, "no longer allows it");
     assert!(message.contains("NetworkPolicy shop/deny restricts this pod"), "{message}");
 }
 
 #[test]
-fn what_a_policy_no_longer_selects_is_laid_at_it_too() {
+fn what_a_policy_no_longer_selects_is_attributed_to_it_too() {
     let report = shop()
         .live(&policy("shop", "deny", NOBODY))
         .base("it.yaml", &policy("shop", "it", PROM_AND_WEB))
@@ -177,7 +178,7 @@ fn what_the_base_says_counts_before_what_the_snapshot_says() {
 fn no_change_at_all_may_merge() {
     let report = shop().both("it.yaml", &policy("shop", "it", NOBODY)).flow("web -> cart TCP 8080").judge();
     assert_eq!((report.decision, report.exit_status), (Decision::MayMerge, 0));
-    assert_eq!(report.headline, "May merge: no policy changed, and nothing that policies look at.");
+    assert_eq!(report.headline, "May merge: no policy changed, and nothing that policies look at");
     assert!(report.policies.is_empty() && report.denials.is_empty() && report.reasons.is_empty());
 }
 

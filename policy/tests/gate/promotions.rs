@@ -21,11 +21,11 @@ fn promotion_that_denies_what_is_in_use_is_blocked() {
         .judge();
     assert_eq!((report.decision, report.exit_status), (Decision::Blocked, 1));
     assert_eq!(denials(&report), ["Unresolved Ingress web -> cart TCP 8080 by shop/it"]);
-    assert_eq!(report.headline, "Blocked: 1 unresolved denial of traffic in use.");
+    assert_eq!(report.headline, "Blocked: 1 connection in use would be denied");
 }
 
 #[test]
-fn the_same_promotion_mended_may_merge() {
+fn the_same_promotion_fixed_may_merge() {
     let report = shop()
         .base("it.yaml", &audit("shop", "it", PROM_ONLY))
         .head("it.yaml", &policy("shop", "it", PROM_AND_WEB))
@@ -97,7 +97,7 @@ fn a_cluster_policy_becomes_one_network_policy_a_namespace() {
 }
 
 #[test]
-fn annotation_that_names_a_policy_nobody_knows_any_more_says_so() {
+fn an_annotation_that_names_a_policy_which_no_longer_exists_is_reported() {
     let report = shop().head("np.yaml", &promoted("shop", "it", "gone", PROM_ONLY)).judge();
     assert_eq!(promotion(&report).from.to_string(), "AuditClusterNetworkPolicy gone");
     assert_eq!(promotion(&report).identical, None);
@@ -105,7 +105,7 @@ fn annotation_that_names_a_policy_nobody_knows_any_more_says_so() {
 }
 
 #[test]
-fn a_promoted_spec_that_differs_is_said_and_how_and_does_not_block_by_itself() {
+fn a_promoted_spec_that_differs_is_shown_as_a_diff_and_does_not_block_by_itself() {
     let report = shop()
         .live(&audit("shop", "it", PROM_ONLY))
         .head("np.yaml", &policy("shop", "it", PROM_AND_WEB))
@@ -118,6 +118,8 @@ fn a_promoted_spec_that_differs_is_said_and_how_and_does_not_block_by_itself() {
             r#"spec.ingress[1]: absent in the audited policy, {"from":[{"podSelector":{"matchLabels":{"app":"web"}}}]} here"#
         ]
     );
+    let added: Vec<&str> = promotion(&report).diff.lines().filter(|line| line.starts_with(['+', '-'])).collect();
+    assert_eq!(added, ["+  - from:", "+    - podSelector:", "+        matchLabels:", "+          app: web"]);
     assert_eq!(report.exit_status, 0);
 }
 
@@ -128,6 +130,7 @@ fn the_specs_are_compared_as_the_api_server_reads_them() {
     let report =
         shop().live(&audit("shop", "it", PROM_ONLY)).head("np.yaml", &policy("shop", "it", &written_out)).judge();
     assert_eq!(promotion(&report).identical, Some(true), "{:?}", promotion(&report).differences);
+    assert_eq!(promotion(&report).diff, "");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use foretell_policy::report::data::{CauseReport, Report, State};
 use serde_json::json;
 
 use crate::manifests::{policy, workload};
-use crate::stage::{NOBODY, PROM_AND_WEB, Stage, denials, shop, told};
+use crate::stage::{NOBODY, PROM_AND_WEB, Stage, denials, listed, shop};
 
 /// Selects `cart`, and lets everybody in who carries `app: NAME`, wherever it is.
 fn only(name: &str) -> String {
@@ -77,7 +77,7 @@ fn a_relabelled_workload_may_be_let_in_from_now_on() {
     let report = relabelled(stage, "Deployment", "shop", "web", "{app: web}", "{app: vip}").judge();
     assert_eq!(report.exit_status, 0);
     assert_eq!(
-        told(&report.newly_allowed),
+        listed(&report.newly_allowed),
         ["Ingress web -> cart TCP 8080 by shop/it: allowed by NetworkPolicy shop/it ingress[0]"]
     );
 }
@@ -207,7 +207,7 @@ fn a_service_that_leaves_the_pods_behind_it_says_so() {
         .head("svc.yaml", &service("{app: nothing}", 80, 8080))
         .flow("web -> cart-svc TCP 80")
         .judge();
-    assert_eq!(report.notes, ["Service shop/cart-svc selects none of the pods any more that stand behind it today"]);
+    assert_eq!(report.notes, ["Service shop/cart-svc no longer selects any of its current pods"]);
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn a_relabelled_backend_that_its_service_no_longer_finds_cuts_what_clients_may_r
     let stage = shop().live(&policy("shop", "out", to_cart)).flow("web -> cart-svc TCP 80");
     let report = relabelled(stage, "Deployment", "shop", "cart", "{app: cart}", "{app: basket}").judge();
     assert_eq!(report.exit_status, 1, "{report:#?}");
-    assert!(report.notes[0].contains("selects none"), "{:?}", report.notes);
+    assert!(report.notes[0].contains("no longer selects any"), "{:?}", report.notes);
     let [denial] = &report.denials[..] else { panic!("{:?}", report.denials) };
     assert_eq!(denial.cause, CauseReport::Identity);
     assert_eq!(causes(&report), [r#"Deployment shop/cart: labels.app: "cart" becomes "basket""#]);
@@ -268,7 +268,7 @@ fn an_image_or_a_count_of_replicas_is_no_change() {
         .flow("web -> cart TCP 8080")
         .judge();
     assert!(report.identities.is_empty());
-    assert_eq!(report.headline, "May merge: no policy changed, and nothing that policies look at.");
+    assert_eq!(report.headline, "May merge: no policy changed, and nothing that policies look at");
 }
 
 /// A pod of a workload that went at ten o'clock, with what labels it had.

@@ -1,6 +1,6 @@
-//! The report as Markdown and JSON: golden files, and that hostile data can neither break a table nor ping anybody.
+//! The report as Markdown and JSON: golden files, and that hostile data can neither break a table nor mention people.
 //!
-//! `FORETELL_UPDATE_GOLDEN=1 cargo test --workspace --test gate` writes the golden files anew.
+//! `FORETELL_UPDATE_GOLDEN=1 cargo test --workspace --test gate` regenerates the golden files.
 
 use std::path::PathBuf;
 
@@ -85,7 +85,7 @@ fn golden(name: &str, text: &str) {
         std::fs::write(&path, text).unwrap();
     }
     let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(found == text, "{} is out of date: FORETELL_UPDATE_GOLDEN=1 writes it anew", path.display());
+    assert!(found == text, "{} is out of date: FORETELL_UPDATE_GOLDEN=1 regenerates it", path.display());
 }
 
 fn pretty(value: &impl serde::Serialize) -> String {

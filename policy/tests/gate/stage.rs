@@ -428,8 +428,8 @@ pub(crate) fn previewed(report: &Report) -> Vec<String> {
     sorted(preview.denials.iter().map(brief))
 }
 
-/// `Ingress web -> cart TCP 8080 by shop/it: what lets it pass`
-pub(crate) fn told(connections: &[Connection]) -> Vec<String> {
+/// `Ingress web -> cart TCP 8080 by shop/it: allowed by ...`
+pub(crate) fn listed(connections: &[Connection]) -> Vec<String> {
     sorted(connections.iter().map(|it| {
         let rest = format!("{} {} by {}/{}: {}", it.protocol, it.port, it.policy.namespace, it.policy.name, it.note);
         format!("{} {}", it.direction, connection(it.direction, &it.subject, &it.peer, &rest))

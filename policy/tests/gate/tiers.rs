@@ -5,7 +5,7 @@ use foretell_policy::report::data::{CauseReport, Decision, State};
 use serde_json::json;
 
 use crate::manifests::{audit, policy};
-use crate::stage::{NOBODY, PROM_ONLY, denials, previewed, shop, told};
+use crate::stage::{NOBODY, PROM_ONLY, denials, listed, previewed, shop};
 
 fn admin(name: &str, priority: u16, rules: &str) -> String {
     format!(
@@ -31,7 +31,7 @@ const PASS_SHOP: &str = "ingress: [{action: Pass, from: [{namespaces: {matchLabe
 const FLOW: &str = "web -> cart TCP 8080";
 
 #[test]
-fn a_new_denial_by_administrators_is_laid_at_their_policy_and_blocks() {
+fn a_new_denial_by_an_admin_policy_is_attributed_to_it_and_blocks() {
     for (text, name, kind) in [
         (admin("guard", 5, DENY_SHOP), "guard", "AdminNetworkPolicy"),
         (baseline(DENY_SHOP), "default", "BaselineAdminNetworkPolicy"),
@@ -59,7 +59,7 @@ fn nothing_in_use_denied_may_merge_and_counts_what_it_says() {
     let nobody = admin("guard", 5, DENY_SHOP).replace("team: shop}}}}}, ingress", "team: nobody}}}}}, ingress");
     let report = shop().head("guard.yaml", &nobody.replacen("team: shop", "team: nobody", 1)).flow(FLOW).judge();
     assert_eq!(report.exit_status, 0);
-    assert_eq!(report.policies[0].notes, ["it selects no pod that runs today, so it denies nobody today"]);
+    assert_eq!(report.policies[0].notes, ["it selects no running pod, so it denies nothing today"]);
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn a_promotion_that_an_admin_accept_overrides_is_still_allowed_and_by_whom_is_sa
         .judge();
     assert_eq!(report.exit_status, 0, "{:?}", report.reasons);
     assert_eq!(
-        told(&report.policies[0].still_allowed),
+        listed(&report.policies[0].still_allowed),
         [
             "Ingress web -> cart TCP 8080 by shop/it: accepted in the Admin tier by AdminNetworkPolicy guard, priority 5 ingress[0]"
         ]
@@ -99,7 +99,7 @@ fn an_admin_denial_that_a_higher_accept_overrides_is_still_allowed() {
         .judge();
     assert_eq!(report.exit_status, 0);
     assert_eq!(
-        told(&report.policies[0].still_allowed),
+        listed(&report.policies[0].still_allowed),
         [
             "Ingress web -> cart TCP 8080 by /guard: accepted in the Admin tier by AdminNetworkPolicy above, priority 1 ingress[0]"
         ]
@@ -131,13 +131,13 @@ fn a_network_policy_takes_its_pods_away_from_the_baseline() {
         .judge();
     assert_eq!(report.exit_status, 0);
     assert_eq!(
-        told(&report.newly_allowed),
+        listed(&report.newly_allowed),
         ["Ingress web -> cart TCP 8080 by shop/it: allowed by NetworkPolicy shop/it ingress[0]"]
     );
 }
 
 #[test]
-fn removing_a_network_policy_that_stood_before_a_baseline_denial_is_laid_at_it() {
+fn removing_a_network_policy_that_had_precedence_over_a_baseline_denial_is_attributed_to_it() {
     let allows = policy("shop", "it", "{podSelector: {matchLabels: {app: cart}}, ingress: [{}]}");
     let report = shop().live(&baseline(DENY_SHOP)).base("np.yaml", &allows).flow(FLOW).judge();
     assert_eq!(denials(&report), ["Unresolved Ingress web -> cart TCP 8080 by shop/it"]);
@@ -147,7 +147,7 @@ fn removing_a_network_policy_that_stood_before_a_baseline_denial_is_laid_at_it()
 }
 
 #[test]
-fn removing_what_accepted_or_passed_on_is_laid_at_it() {
+fn removing_what_accepted_or_passed_on_is_attributed_to_it() {
     let denies = policy("shop", "np", NOBODY);
     let report = shop().live(&denies).base("a.yaml", &admin("guard", 5, ALLOW_SHOP)).flow(FLOW).judge();
     assert_eq!(denials(&report), ["Unresolved Ingress web -> cart TCP 8080 by /guard"]);
@@ -165,8 +165,8 @@ fn a_removed_denial_lets_in_and_says_whose_it_was() {
     let report = shop().base("a.yaml", &admin("guard", 5, DENY_SHOP)).flow(FLOW).judge();
     assert_eq!(report.exit_status, 0);
     assert_eq!(
-        told(&report.newly_allowed),
-        ["Ingress web -> cart TCP 8080 by /guard: AdminNetworkPolicy guard restricts it no longer"]
+        listed(&report.newly_allowed),
+        ["Ingress web -> cart TCP 8080 by /guard: AdminNetworkPolicy guard no longer restricts it"]
     );
     assert_eq!(report.policies[0].action, ChangeAction::Removed);
 }
@@ -214,14 +214,14 @@ fn another_version_of_the_same_policy_or_a_namespace_is_no_change() {
     let now = former.replace("v1alpha2", "v1beta1").replace("name: guard", "name: guard, namespace: shop");
     let report = shop().base("a.yaml", &former).head("a.yaml", &now).flow(FLOW).judge();
     assert_eq!((report.exit_status, report.policies.len()), (0, 0));
-    assert_eq!(report.headline, "May merge: no policy changed, and nothing that policies look at.");
+    assert_eq!(report.headline, "May merge: no policy changed, and nothing that policies look at");
 }
 
 #[test]
 fn a_node_in_git_is_judged_as_it_stands_in_the_cluster_and_that_is_said() {
     let node = "{apiVersion: v1, kind: Node, metadata: {name: n1, labels: {disk: ssd}}}";
     let report = shop().head("node.yaml", node).judge();
-    assert_eq!(report.notes, ["the change touches Node n1, which is judged as it stands in the cluster"]);
+    assert_eq!(report.notes, ["the change touches Node n1, which counts as it is in the cluster"]);
 }
 
 #[test]
@@ -295,7 +295,7 @@ fn several_flows_of_one_doubt_are_one_part() {
         .judge();
     assert_eq!(report.undecided.len(), 1);
     assert!(
-        report.undecided[0].what.ends_with("; the same is not known of 2 more connections"),
+        report.undecided[0].what.ends_with("; 2 more connections depend on the same rule"),
         "{:?}",
         report.undecided
     );
@@ -351,9 +351,9 @@ fn what_may_have_passed_before_and_is_denied_now_is_undecided() {
         .judge();
     assert_eq!(report.exit_status, 2);
     assert!(
-        report.undecided[0]
-            .what
-            .ends_with("AdminNetworkPolicy guard denies the flow now, and whether it passed before is not known"),
+        report.undecided[0].what.ends_with(
+            "AdminNetworkPolicy guard denies the flow after the change, and whether it was allowed before is unknown"
+        ),
         "{:?}",
         report.undecided
     );

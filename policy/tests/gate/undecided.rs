@@ -6,7 +6,7 @@ use crate::manifests::policy;
 use crate::stage::{EVERYBODY, NOBODY, denials, shop};
 
 #[test]
-fn what_a_change_touches_and_nobody_can_judge_makes_it_undecided() {
+fn what_a_change_touches_and_cannot_be_evaluated_makes_it_undecided() {
     let template = "{{- if .Values.on }}\nkind: NetworkPolicy\napiVersion: networking.k8s.io/v1\nmetadata: {name: {{ .Release.Name }}}\n{{- end }}\n";
     let bad_cidr = policy("shop", "it", "{podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 10.0.0.0/33}}]}]}");
     let unknown_field = policy("shop", "it", "{podSelector: {}, ingres: []}");
@@ -32,7 +32,7 @@ fn one_policy_in_two_files_that_do_not_agree_is_undecided_where_the_change_touch
 }
 
 #[test]
-fn undecided_beats_a_denial_that_is_told_all_the_same() {
+fn undecided_has_precedence_over_a_denial_which_is_listed_all_the_same() {
     let report = shop()
         .head("np.yaml", &policy("shop", "it", NOBODY))
         .head("bad.yaml", &policy("shop", "bad", "{podSelector: {}, ingres: []}"))

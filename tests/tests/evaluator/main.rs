@@ -126,5 +126,5 @@ fn what_a_policy_would_deny_is_reported_and_survives_restarts_of_database_and_ev
     let checked =
         stage.foretell(&["check", "--base-dir", base.to_str().unwrap(), "--head-dir", head.to_str().unwrap()]);
     assert_eq!(checked.0, Some(1), "{}", checked.1);
-    assert!(checked.1.contains("2 unresolved denials"), "{}", checked.1);
+    assert!(checked.1.contains("2 connections in use would be denied"), "{}", checked.1);
 }

@@ -13,7 +13,7 @@ async fn a_promotion_that_forgets_callers_is_blocked_until_it_is_fixed() {
     let number = scene.promotion("promote");
     assert_eq!(scene.deliver("d-1", number, "opened").await, 202);
     let status = scene.status("promote", "failure").await;
-    assert_eq!(status.description, "Blocked: 2 unresolved denials of traffic in use.");
+    assert_eq!(status.description, "Blocked: 2 connections in use would be denied");
     let comments = scene.shop.comments(number);
     let [comment] = &comments[..] else { panic!("one comment, not {comments:?}") };
     assert_eq!(comment.login, LOGIN);

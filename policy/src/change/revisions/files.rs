@@ -4,8 +4,10 @@ use memchr::memmem;
 use serde_json::Value;
 
 use crate::change::revisions::{ChangeBuilder, ChartFile, NotJudged, Place, RENDER_TO_JUDGE, Undecided, Versions};
-use crate::manifest::documents::{Document, documents};
-use crate::manifest::kinds::{self, POLICY_KINDS};
+use crate::manifest::document::Document;
+use crate::manifest::documents::documents;
+use crate::manifest::kinds;
+use crate::manifest::kinds::POLICY_KINDS;
 use crate::resource::object::fault::{FieldError, ObjectError};
 use crate::resource::object::origin::Origin;
 use crate::resource::object::{Kind, Object};

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::change::revisions::files::{DocumentEntry, DocumentKey, ReadDocument, Revisions};
 use crate::change::revisions::{Change, NotJudged, RENDER_TO_JUDGE, Sourced, Undecided};
+use crate::resource::cidrs;
+use crate::resource::object::Object;
 use crate::resource::object::fault::ObjectError;
-use crate::resource::object::{Object, cidrs};
 
 /// All places of one identity, at the two revisions.
 #[derive(Default)]

@@ -4,11 +4,10 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-use crate::cluster::node::NodeId;
-use crate::cluster::pod::PodId;
 use crate::engine::index::directory::{Directory, Entry, Holder};
 use crate::engine::index::flow_query::{FlowQuery, PeerView, PortRow};
 use crate::engine::index::packed_verdict::PackedVerdict;
+use crate::engine::index::resolved_end::ResolvedEnd;
 use crate::engine::index::services::ServiceCall;
 use crate::engine::index::view::View;
 use crate::engine::verdict::Exemption;
@@ -98,23 +97,6 @@ impl BatchVerdicts {
     #[must_use]
     pub fn full_lookups(&self) -> usize {
         self.full_lookups
-    }
-}
-
-/// An end of a flow that the directory resolved.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ResolvedEnd {
-    pub(super) view: PeerView,
-    pub(super) pod: Option<PodId>,
-    pub(super) node: Option<NodeId>,
-}
-
-impl ResolvedEnd {
-    fn identity(&self) -> Option<u32> {
-        match self.view.kind {
-            EndKind::Pod(identity) => Some(identity),
-            EndKind::Node | EndKind::Outside | EndKind::Unresolved => None,
-        }
     }
 }
 

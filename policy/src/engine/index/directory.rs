@@ -5,13 +5,12 @@
 
 use std::net::IpAddr;
 
-use jiff::Timestamp;
-
 use crate::cluster::inventory::Cluster;
 use crate::cluster::node::NodeId;
 use crate::cluster::pod::{Ending, PodId};
 use crate::cluster::service::ServiceId;
 use crate::engine::identities::Identities;
+use crate::engine::index::resolved_end::nanoseconds;
 use crate::engine::index::services::ServiceBackends;
 use crate::model::address_table::{Slot, Table};
 
@@ -69,13 +68,6 @@ pub(crate) enum Holder {
     Node(NodeId),
     Service(ServiceId),
     NeedsFullLookup,
-}
-
-/// A time in nanoseconds since 1970, as the directory compares it with the times of flows. Times outside the years 1677 to 2262
-/// become the minimum or maximum.
-pub(crate) fn nanoseconds(at: Timestamp) -> i64 {
-    let within = at.as_nanosecond().clamp(i64::MIN.into(), i64::MAX.into());
-    i64::try_from(within).unwrap_or(i64::MAX)
 }
 
 impl Directory {

@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use crate::engine::index::Index;
 use crate::engine::index::bits::{put, words};
 use crate::engine::index::interned::Interned;
+use crate::engine::index::lists::remove_from_list;
 use crate::engine::index::rules::NumberedScope;
-use crate::engine::index::sizes::remove_from_list;
 
 /// Pairs of the number of a namespace selector and of a pod selector. A pod in any of them is in the set.
 pub(super) type PodSet = Vec<(u32, u32)>;

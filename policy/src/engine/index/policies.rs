@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use crate::engine::index::lists::remove_from_list;
 use crate::engine::index::replay::OwnPart;
 use crate::engine::index::rules::{NumberedPolicy, NumberedScope, place};
 use crate::engine::index::section::Section;
-use crate::engine::index::sizes::remove_from_list;
 use crate::engine::index::{Index, SectionKey};
 use crate::model::flow::Direction;
 use crate::model::policy_id::PolicyId;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::engine::index::interned::Interned;
-use crate::engine::index::sizes::remove_from_list;
+use crate::engine::index::lists::remove_from_list;
 use crate::model::labels::{Labels, Selector};
 
 /// Selectors of one kind of objects: pods (by identity) or namespaces.

@@ -10,9 +10,8 @@ use crate::cluster::pod::{Ending, PodId};
 use crate::cluster::service::ServiceId;
 use crate::engine::identities::Identities;
 use crate::engine::index::Index;
-use crate::engine::index::batch::ResolvedEnd;
-use crate::engine::index::directory::nanoseconds;
 use crate::engine::index::flow_query::PeerView;
+use crate::engine::index::resolved_end::{ResolvedEnd, nanoseconds};
 use crate::model::flow::Protocol;
 use crate::policy::end_kind::EndKind;
 

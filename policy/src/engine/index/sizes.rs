@@ -1,8 +1,5 @@
 //! The sizes of an index, which tests compare to find leaks.
 
-use std::collections::HashMap;
-use std::hash::Hash;
-
 use crate::engine::index::Index;
 use crate::engine::index::peers::Sets;
 
@@ -50,14 +47,5 @@ impl Index {
             sections: self.section_keys.len(),
             lifetimes: 0,
         }
-    }
-}
-
-/// Removes entries from the list of a key, and the key if its list becomes empty.
-pub(super) fn remove_from_list<K: Eq + Hash, T>(lists: &mut HashMap<K, Vec<T>>, key: &K, is_gone: impl Fn(&T) -> bool) {
-    let Some(list) = lists.get_mut(key) else { return };
-    list.retain(|it| !is_gone(it));
-    if list.is_empty() {
-        lists.remove(key);
     }
 }

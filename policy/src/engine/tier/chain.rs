@@ -9,7 +9,7 @@ use crate::model::flow::Direction;
 use crate::model::policy_id::PolicyId;
 use crate::policy::admin_policy::FirstMatch;
 use crate::policy::tier::{AdminPolicyId, MatchedRule, TierName};
-use crate::resource::admin::view::AdminAction;
+use crate::resource::admin_view::AdminAction;
 
 /// All tiers, in the order in which they are evaluated. A new tier is one entry here; `docs/add-a-tier.md` shows the steps.
 pub const TIERS: [&dyn Tier; 3] =

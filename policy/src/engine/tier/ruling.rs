@@ -4,7 +4,7 @@ use crate::engine::end_decision::{Permission, permission};
 use crate::model::flow::{Direction, Protocol};
 use crate::policy::admin_peer::{AdminPeerMatcher, Unknown};
 use crate::policy::admin_policy::{AdminPolicy, FirstMatch};
-use crate::resource::admin::view::AdminAction;
+use crate::resource::admin_view::AdminAction;
 
 /// The rule by which one admin policy, in isolation, decides about a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use crate::explain::evaluation::{AdminLine, VerdictLine, VerdictName};
 use crate::model::flow::Direction;
 use crate::policy::admin_policy::Precedence;
 use crate::policy::tier::AdminPolicyId;
-use crate::resource::admin::view::AdminAction;
+use crate::resource::admin_view::AdminAction;
 
 /// The verdicts on one flow so far. If those on several backends of a Service differ, the strictest counts.
 #[derive(Debug, Default)]

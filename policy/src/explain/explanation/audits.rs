@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::engine::world::World;
-use crate::explain::explanation::query::{PairClass, walk_end};
-use crate::explain::explanation::walk::network_policy_step;
+use crate::explain::explanation::pair_class::PairClass;
+use crate::explain::explanation::walk::{network_policy_step, walk_end};
 use crate::explain::explanation::{AuditStep, PolicyOutcome, PolicyStep, Reachability};
 use crate::model::flow::Direction;
 use crate::model::policy_ref::{PolicyKind, PolicyRef};

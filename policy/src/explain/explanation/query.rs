@@ -17,13 +17,13 @@ use crate::engine::backends::Backend;
 use crate::engine::pair::{Dialled, Pair};
 use crate::engine::world::World;
 use crate::explain::explanation::ends::{ConnectionEnd, EndName, ExplainError, NamedEnd, ResolvedName, find, ports};
+use crate::explain::explanation::pair_class::PairClass;
 use crate::explain::explanation::sentence::{QueryNames, headline, title};
-use crate::explain::explanation::walk::walk;
+use crate::explain::explanation::walk::walk_end;
 use crate::explain::explanation::{Explanation, PairGroup, PolicyOutcome, Reachability, SCHEMA_VERSION, Walk, audits};
 use crate::explain::nearest::RuleMismatch;
 use crate::model::dialect::EnforcedEnds::EitherOnOneNode;
 use crate::model::flow::{Direction, Endpoint, Flow, Protocol};
-use crate::policy::end_kind::EndKind;
 use crate::policy::network_policy::{Policy, Restriction};
 
 /// A query: may `from` open a connection to `to`?
@@ -39,13 +39,6 @@ pub struct ExplainQuery {
     pub port: u16,
     /// The time: names refer to pods that run at this time.
     pub at: Timestamp,
-}
-
-/// A client and a server that represent all pairs that policies cannot distinguish from them. `count` is the number of pairs.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct PairClass {
-    pub(super) pair: Pair,
-    pub(super) count: u64,
 }
 
 /// Explains a query in the world of the policies that are enforced, and states what each audit policy of `audited` would change.
@@ -334,17 +327,6 @@ fn case(world: &World<'_>, PairClass { pair, count }: &PairClass) -> PairGroup {
         port: pair.port,
         egress,
         ingress,
-    }
-}
-
-/// The walk at one end. If the end is an unknown pod, the policies that restrict it are unknown, and so is the answer.
-pub(super) fn walk_end(world: &World<'_>, pair: &Pair, direction: Direction) -> Walk {
-    let view = world.view();
-    let walk = walk(&view, pair, direction);
-    if view.kind(pair.subject(direction)) == EndKind::Unresolved {
-        Walk { answer: Reachability::Unknown, ..walk }
-    } else {
-        walk
     }
 }
 

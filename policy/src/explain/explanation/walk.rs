@@ -8,14 +8,16 @@ use crate::engine::pair::Pair;
 use crate::engine::tier::chain::{Opinion, PolicyVerdict, TIERS, Tier, Trace, TraceStep};
 use crate::engine::tier::ruling::{FlowDescription, RuleMatch};
 use crate::engine::verdict::{BY_BLOCK_ALONE, Exemption, TO_OWN_NODE, Verdict};
+use crate::engine::world::World;
 use crate::explain::enforcer_note;
 use crate::explain::explanation::{PolicyOutcome, PolicyStep, Reachability, TierOutcome, TierStep, Walk, sentence};
 use crate::model::flow::Direction;
 use crate::model::policy_id::PolicyId;
 use crate::model::words::rule_name;
 use crate::policy::admin_policy::{AdminPolicy, FirstMatch, Precedence};
+use crate::policy::end_kind::EndKind;
 use crate::policy::tier::TierName;
-use crate::resource::admin::view::AdminAction;
+use crate::resource::admin_view::AdminAction;
 
 /// Renders the trace of the tiers at one end.
 #[must_use]
@@ -209,5 +211,16 @@ fn no_match(rules: usize, direction: Direction) -> String {
         0 => format!("it has no {field} rules"),
         1 => format!("its {field} rule does not match"),
         rules => format!("none of its {rules} {field} rules matches"),
+    }
+}
+
+/// The walk at one end. If the end is an unknown pod, the policies that restrict it are unknown, and so is the answer.
+pub(super) fn walk_end(world: &World<'_>, pair: &Pair, direction: Direction) -> Walk {
+    let view = world.view();
+    let walk = walk(&view, pair, direction);
+    if view.kind(pair.subject(direction)) == EndKind::Unresolved {
+        Walk { answer: Reachability::Unknown, ..walk }
+    } else {
+        walk
     }
 }

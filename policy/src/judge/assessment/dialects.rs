@@ -1,5 +1,4 @@
-//! Where the answer on a change depends on who enforces: connections in use that it denies as upstream has it and not as an
-//! enforcer does, or the other way round.
+//! Connections in use that a change denies by the upstream specification and not under an enforcer, or the other way round.
 
 use std::collections::BTreeMap;
 
@@ -18,14 +17,14 @@ use crate::model::flow::{Direction, Protocol};
 use crate::policy::end_kind::EndKind;
 use crate::policy::network_policy::Restriction;
 
-/// A connection, and what makes the difference.
+/// A connection, and the deviation that makes the difference.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DifferenceKey {
-    /// What makes it.
+    /// The deviation.
     pub deviation: Deviation,
-    /// At which end.
+    /// Direction, seen from the end at which the readings differ.
     pub direction: Direction,
-    /// The workload.
+    /// The party at that end.
     pub subject: Party,
     /// The other end.
     pub peer: Party,
@@ -35,31 +34,31 @@ pub struct DifferenceKey {
     pub port: u16,
 }
 
-/// What becomes of it.
+/// The effect of a change on a connection under two readings of policies.
 #[derive(Clone, Debug)]
 pub struct DialectEffects {
-    /// As upstream has it.
+    /// By the upstream specification.
     pub upstream: Effect,
-    /// As the enforcer has it.
+    /// Under the enforcer.
     pub enforcer: Effect,
-    /// What was seen of it.
+    /// Sums of its traffic.
     pub sums: Sums,
 }
 
-/// A key of the traffic, with what was seen of it.
+/// A key of the traffic with its sightings.
 pub type TouchedTraffic<'t> = (&'t TrafficKey, &'t [Sighting]);
 
-impl AssessmentInputs<'_, '_, '_> {
-    /// The traffic in use for which the change can make a difference.
+impl AssessmentInputs<'_> {
+    /// The traffic in use that the change can affect.
     #[must_use]
     pub fn in_use<'t>(&self, traffic: &'t Traffic) -> Vec<TouchedTraffic<'t>> {
-        let concerned = self.concerned();
+        let affected = self.affected();
         let is_in_use =
             |(_, sightings): &TouchedTraffic<'_>| sightings.iter().any(|sighting| sighting.class == Class::InUse);
-        traffic.touching(&concerned.pods, &concerned.services).into_iter().filter(is_in_use).collect()
+        traffic.touching(&affected.pods, &affected.services).into_iter().filter(is_in_use).collect()
     }
 
-    /// Whether a deviation may make a difference to traffic, by its addresses and nodes alone: no rule is asked for it.
+    /// Whether a deviation can make a difference to traffic, by its addresses and nodes only. This is cheap: no rule is evaluated.
     #[must_use]
     pub fn may_differ(&self, deviation: Deviation, key: &TrafficKey) -> bool {
         let Worlds { before, after, .. } = self.worlds;
@@ -84,7 +83,8 @@ impl AssessmentInputs<'_, '_, '_> {
         })
     }
 
-    /// What of this traffic the change, judged as upstream has it, denies otherwise than the same worlds in a dialect.
+    /// The connections of this traffic that the change denies in the worlds of `self` and not in those of `enforcer`, or the other
+    /// way round. `enforcer` has the same policies in another dialect.
     #[must_use]
     pub fn differing(
         &self,
@@ -96,13 +96,13 @@ impl AssessmentInputs<'_, '_, '_> {
             let upstream = self.worlds.outcomes(key);
             let outcomes = enforcer.outcomes(key);
             for one in &upstream {
-                // Who answers does not depend on who enforces.
+                // The backends of a Service do not depend on the enforcer.
                 let Some(other) = outcomes.iter().find(|other| other.pair == one.pair) else { continue };
                 if !differ(one.effect, other.effect) {
                     continue;
                 }
-                let why = why(self.worlds.after, enforcer.after.dialect(), one, other);
-                let Some((direction, deviation)) = why else { continue };
+                let cause = cause(self.worlds.after, enforcer.after.dialect(), one, other);
+                let Some((direction, deviation)) = cause else { continue };
                 let cluster = self.worlds.after.cluster();
                 let pair = &one.pair;
                 let connection = DifferenceKey {
@@ -128,7 +128,7 @@ impl AssessmentInputs<'_, '_, '_> {
     }
 }
 
-/// Who may stand at a destination: of a Service every backend, ready or not.
+/// The ends that a destination may lead to: of a Service every backend, ready or not.
 fn destinations(world: &World<'_>, destination: &Destination) -> Vec<End> {
     let service = match destination {
         Destination::Direct(end) => return vec![*end],
@@ -149,8 +149,8 @@ fn destinations(world: &World<'_>, destination: &Destination) -> Vec<End> {
     pods.chain(listed).collect()
 }
 
-/// One denies what it allowed, or may have allowed, before; the other does not. What the enforcer denies before and after would not be
-/// in use.
+/// Whether one of the two newly denies the flow and the other does not. If upstream newly denies it, the enforcer must allow it to
+/// differ: traffic that the enforcer denies before and after the change could not be in use.
 fn differ(upstream: Effect, enforcer: Effect) -> bool {
     let passes = |effect| matches!(effect, Effect::StillAllowed | Effect::NewlyAllowed);
     match (upstream, enforcer) {
@@ -160,8 +160,8 @@ fn differ(upstream: Effect, enforcer: Effect) -> bool {
     }
 }
 
-/// At which end they part, and by what.
-fn why(
+/// The end at which two readings differ, and the deviation that explains it.
+fn cause(
     world: &World<'_>,
     dialect: Dialect,
     upstream: &FlowEffect,
@@ -174,10 +174,10 @@ fn why(
     if let Some((direction, ..)) = ends.iter().find(|(_, _, enforcer)| any(enforcer, &at_other_end)) {
         return Some((*direction, Deviation::EitherEndOnOneNode));
     }
-    let parts = |(_, one, other): &&(Direction, &DecisionChange, &DecisionChange)| {
+    let differs = |(_, one, other): &&(Direction, &DecisionChange, &DecisionChange)| {
         one.before.permission() != other.before.permission() || one.after.permission() != other.after.permission()
     };
-    let (direction, one, _) = ends.iter().find(parts)?;
+    let (direction, one, _) = ends.iter().find(differs)?;
     let is_node = |decision: &EndDecision| *decision == EndDecision::Exempt(Exemption::Node);
     let by_block_alone = |decision: &EndDecision| matches!(decision, EndDecision::Allowed { by_block_alone: true, .. });
     let by_block = |change: &DecisionChange, peer: EndKind| match peer {
@@ -189,10 +189,10 @@ fn why(
     let deviates = |deviation| dialect.deviations().any(|other| other == deviation);
     let found = if any(one, &is_node) && deviates(Deviation::OwnNodeIsJudged) {
         Deviation::OwnNodeIsJudged
-    } else if let Some(left) =
+    } else if let Some(deviation) =
         by_block(one, world.view().kind(upstream.pair.peer(*direction))).filter(|it| deviates(*it))
     {
-        left
+        deviation
     } else if *direction == Direction::Egress
         && deviates(Deviation::NamedPortsOfTheNamespace)
         && names_ports(world, one)
@@ -206,7 +206,7 @@ fn why(
     Some((*direction, found))
 }
 
-/// Whether a port is opened, or not, by a rule that names ports.
+/// Whether the decision about a flow rests on a rule that names ports.
 fn names_ports(world: &World<'_>, change: &DecisionChange) -> bool {
     match &change.after {
         EndDecision::Allowed { policy, rule, .. } => world.policy(*policy).names_ports(Direction::Egress, *rule),

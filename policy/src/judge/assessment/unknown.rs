@@ -1,11 +1,9 @@
-//! Flows in use that may be newly denied, where traffic does not tell.
+//! Flows in use that may be newly denied: a rule depends on something that is not in the recorded traffic.
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
-
 use crate::cluster::party::Party;
-use crate::engine::effect::DecisionChange;
+use crate::engine::effect::{DecisionChange, Worlds};
 use crate::engine::end_decision::{Doubt, EndDecision, Permission, Undecidable};
 use crate::engine::pair::Pair;
 use crate::engine::tier::ruling::FlowDescription;
@@ -14,31 +12,31 @@ use crate::judge::assessment::attribution::deniers;
 use crate::judge::assessment::{Assessment, AssessmentInputs, Observation};
 use crate::model::flow::{Direction, Protocol};
 use crate::model::policy_ref::PolicyRef;
-use crate::policy::admin_peer::Unknown as Why;
+use crate::policy::admin_peer::Unknown;
 use crate::policy::tier::TierName;
-use crate::resource::admin::view::AdminAction;
+use crate::resource::admin_view::AdminAction;
 
-/// A rule of which it is not known whether it takes a flow.
+/// A rule that cannot be evaluated for some flows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UndecidedRule {
-    /// Whose rule.
+    /// The rule's policy.
     pub policy: PolicyRef,
-    /// Of which direction.
+    /// The rule's direction.
     pub direction: Direction,
-    /// Its index.
+    /// The rule's index in that direction.
     pub rule: usize,
-    /// Why it is not known.
-    pub why: Why,
+    /// Why it is unknown whether the rule matches.
+    pub why: Unknown,
 }
 
-/// The flows that depend on it.
+/// The connections that depend on such a rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnknownConnections {
-    /// Each with the question as a sentence.
+    /// Each with its own open question.
     pub connections: BTreeSet<UnknownConnection>,
 }
 
-/// One of the flows.
+/// A connection that depends on such a rule.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UnknownConnection {
     /// The workload that may be denied.
@@ -49,18 +47,18 @@ pub struct UnknownConnection {
     pub protocol: Protocol,
     /// Port at the destination.
     pub port: u16,
-    /// What is not known of it, and what depends on that.
+    /// What is unknown about it and what depends on that, as a sentence.
     pub question: String,
 }
 
-impl AssessmentInputs<'_, '_, '_> {
-    pub(super) fn note_unknown(&self, seen: &Observation<'_>, at: Timestamp, assessment: &mut Assessment) {
-        if !seen.is_in_use() {
+impl AssessmentInputs<'_> {
+    pub(super) fn note_unknown(&self, observation: &Observation<'_>, assessment: &mut Assessment) {
+        if !observation.is_in_use() {
             return;
         }
-        let pair = &seen.outcome.pair;
+        let pair = &observation.outcome.pair;
         for direction in Direction::BOTH {
-            let change = seen.outcome.at(direction);
+            let change = observation.outcome.at(direction);
             if change.before.permission() == Permission::Denied || change.after.permission() == Permission::Allowed {
                 continue;
             }
@@ -70,7 +68,7 @@ impl AssessmentInputs<'_, '_, '_> {
                 _ => continue,
             };
             let Some((tier, doubt)) = undecidable.first() else { continue };
-            if self.is_accepted(change, direction, pair, at) {
+            if self.is_accepted(change, direction, pair) {
                 continue;
             }
             let policy = world.tiers().policy(doubt.matched.by.policy).reference.clone();
@@ -87,16 +85,16 @@ impl AssessmentInputs<'_, '_, '_> {
         }
     }
 
-    /// Whether live exceptions accept the denial, whichever policy it would be laid at.
-    fn is_accepted(&self, change: &DecisionChange, direction: Direction, pair: &Pair, at: Timestamp) -> bool {
-        let after = self.worlds.after;
-        let mut accused: Vec<PolicyRef> = Vec::new();
+    /// Whether exceptions in force accept the denial by each policy that may cause it.
+    fn is_accepted(&self, change: &DecisionChange, direction: Direction, pair: &Pair) -> bool {
+        let Worlds { after, at, .. } = self.worlds;
+        let mut denying: Vec<PolicyRef> = Vec::new();
         let mut deny = |decision: &EndDecision| {
             let denied = deniers(after, decision);
             let is_changed = |policy: &PolicyRef| self.changed.contains(policy);
             let any_changed = denied.iter().any(|denier| is_changed(&denier.policy));
             let policies = denied.into_iter().map(|denier| denier.policy);
-            accused.extend(policies.filter(|policy| !any_changed || is_changed(policy)));
+            denying.extend(policies.filter(|policy| !any_changed || is_changed(policy)));
         };
         match &change.after {
             EndDecision::Unknown(undecidable) => {
@@ -105,9 +103,9 @@ impl AssessmentInputs<'_, '_, '_> {
                     match (permission, doubt.matched.action) {
                         (Permission::Allowed, _) => {}
                         (_, AdminAction::Deny) => {
-                            accused.push(after.tiers().policy(doubt.matched.by.policy).reference.clone());
+                            denying.push(after.tiers().policy(doubt.matched.by.policy).reference.clone());
                         }
-                        // What comes after it denies: who, is not asked.
+                        // A later rule denies; which one is not evaluated.
                         (_, AdminAction::Pass | AdminAction::Accept) => return false,
                     }
                 }
@@ -117,10 +115,10 @@ impl AssessmentInputs<'_, '_, '_> {
         let is_covered = |policy: &PolicyRef| {
             self.covering(policy, direction, pair).iter().any(|(_, exception)| !exception.has_expired(at))
         };
-        !accused.is_empty() && accused.iter().all(is_covered)
+        !denying.is_empty() && denying.iter().all(is_covered)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "all that a sentence is made of")]
+    #[expect(clippy::too_many_arguments, reason = "the parts of one sentence")]
     fn question(
         &self,
         world: &World<'_>,
@@ -134,23 +132,25 @@ impl AssessmentInputs<'_, '_, '_> {
         let policy = world.tiers().policy(doubt.matched.by.policy);
         let peer = Party::of(pair.peer(direction), world.cluster()).to_string();
         let subject = Party::of(pair.subject(direction), world.cluster());
-        let toward = FlowDescription { direction, peer: &peer, protocol: pair.protocol, port: pair.port };
-        let question = policy.explain_doubt(doubt.matched.by.rule, doubt.why, &toward);
-        let names = |decision: &EndDecision| {
+        let flow = FlowDescription { direction, peer: &peer, protocol: pair.protocol, port: pair.port };
+        let question = policy.explain_doubt(doubt.matched.by.rule, doubt.why, &flow);
+        let denier = |decision: &EndDecision| {
             let denied = deniers(self.worlds.after, decision);
             denied.first().map(|denier| denier.policy.to_string())
         };
-        let ends = match (&change.after, doubt.matched.action) {
+        let consequence = match (&change.after, doubt.matched.action) {
             (EndDecision::Unknown(_), AdminAction::Deny) => "if it does, the flow is denied".to_owned(),
-            (EndDecision::Unknown(_), _) => match names(&undecidable.otherwise) {
+            (EndDecision::Unknown(_), _) => match denier(&undecidable.otherwise) {
                 Some(policy) => format!("if it does not, {policy} denies the flow"),
-                None => "what denies the flow depends on it".to_owned(),
+                None => "whether the flow is denied depends on it".to_owned(),
             },
-            (after, _) => match names(after) {
-                Some(policy) => format!("{policy} denies the flow now, and whether it passed before is not known"),
-                None => "whether it passed before is not known".to_owned(),
+            (after, _) => match denier(after) {
+                Some(policy) => {
+                    format!("{policy} denies the flow after the change, and whether it was allowed before is unknown")
+                }
+                None => "whether it was allowed before is unknown".to_owned(),
             },
         };
-        format!("{} ({tier} tier) on {subject}: {question}; {ends}", policy.title())
+        format!("{} ({tier} tier) on {subject}: {question}; {consequence}", policy.title())
     }
 }

@@ -1,18 +1,18 @@
-//! Where in a list of rules peers and ports are added, so that as little as can be is written and nothing else is let in.
+//! Adds peers and ports to a list of rules, with as few lines as possible and without allowing anything else.
 
 use k8s_openapi::api::networking::v1::{
     NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::judge::fix::PortsToOpen;
+use crate::judge::fix::AllowedPorts;
 use crate::model::flow::Protocol;
 use crate::model::port::protocol_or_tcp;
 
-/// Peers that are to reach all of these ports.
-pub(super) struct Opening {
+/// Peers, and the ports that all of them are to be allowed.
+pub(super) struct Addition {
     pub(super) peers: Vec<NetworkPolicyPeer>,
-    pub(super) ports: PortsToOpen,
+    pub(super) ports: AllowedPorts,
 }
 
 /// A rule of either direction.
@@ -46,12 +46,13 @@ impl RuleOfDirection for NetworkPolicyEgressRule {
     }
 }
 
-/// Adds the peers to a rule that allows just these ports, or the ports to one that allows just these peers; else a rule.
-pub(super) fn open<R: RuleOfDirection>(rules: &mut Vec<R>, opening: Opening) {
-    let Opening { peers, ports } = opening;
+/// Adds the peers to a rule that allows exactly these ports, or the ports to a rule that allows exactly these peers. If there is
+/// no such rule, adds one.
+pub(super) fn add<R: RuleOfDirection>(rules: &mut Vec<R>, addition: Addition) {
+    let Addition { peers, ports } = addition;
     for rule in &mut *rules {
-        let is_of_ports = rule.ports().as_deref().is_some_and(|given| numbers(given).as_ref() == Some(&ports));
-        if let (true, Some(given)) = (is_of_ports, rule.peers().as_mut().filter(|given| !given.is_empty())) {
+        let has_these_ports = rule.ports().as_deref().is_some_and(|given| numbers(given).as_ref() == Some(&ports));
+        if let (true, Some(given)) = (has_these_ports, rule.peers().as_mut().filter(|given| !given.is_empty())) {
             let new = peers.into_iter().filter(|peer| !given.contains(peer)).collect::<Vec<_>>();
             given.extend(new);
             return;
@@ -59,27 +60,27 @@ pub(super) fn open<R: RuleOfDirection>(rules: &mut Vec<R>, opening: Opening) {
     }
     for rule in &mut *rules {
         let given = rule.peers().as_deref().unwrap_or_default();
-        let is_of_peers = given.len() == peers.len() && peers.iter().all(|peer| given.contains(peer));
-        if let (true, Some(given)) = (is_of_peers, rule.ports().as_mut().filter(|given| !given.is_empty())) {
-            given.extend(written(&ports));
+        let has_these_peers = given.len() == peers.len() && peers.iter().all(|peer| given.contains(peer));
+        if let (true, Some(given)) = (has_these_peers, rule.ports().as_mut().filter(|given| !given.is_empty())) {
+            given.extend(policy_ports(&ports));
             return;
         }
     }
-    rules.push(R::new(peers, written(&ports)));
+    rules.push(R::new(peers, policy_ports(&ports)));
 }
 
-/// The ports by number, if each is just one.
-fn numbers(ports: &[NetworkPolicyPort]) -> Option<PortsToOpen> {
+/// The ports, if each is a single number.
+fn numbers(ports: &[NetworkPolicyPort]) -> Option<AllowedPorts> {
     let number = |port: &NetworkPolicyPort| match (&port.port, port.end_port) {
         (Some(IntOrString::Int(number)), None) => {
             Some((protocol_or_tcp(port.protocol.as_deref()), u16::try_from(*number).ok()?))
         }
         _ => None,
     };
-    ports.iter().map(number).collect::<Option<PortsToOpen>>().filter(|ports| !ports.is_empty())
+    ports.iter().map(number).collect::<Option<AllowedPorts>>().filter(|ports| !ports.is_empty())
 }
 
-fn written(ports: &PortsToOpen) -> Vec<NetworkPolicyPort> {
+fn policy_ports(ports: &AllowedPorts) -> Vec<NetworkPolicyPort> {
     let port = |(protocol, number): &(Protocol, u16)| NetworkPolicyPort {
         protocol: Some(protocol.to_string()),
         port: Some(IntOrString::Int(i32::from(*number))),

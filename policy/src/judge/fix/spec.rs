@@ -1,10 +1,10 @@
-//! The spec of a policy, whatever its kind.
+//! The spec of a NetworkPolicy or of an audit policy.
 
 use k8s_openapi::api::networking::v1::NetworkPolicySpec;
 
 use crate::resource::object::Object;
 
-/// What a `NetworkPolicy` or an audit policy says; `None` for other kinds.
+/// The spec as in the manifest; `None` for other kinds.
 pub(super) fn spec_of(object: &Object) -> Option<NetworkPolicySpec> {
     match object {
         Object::NetworkPolicy(policy) => Some(policy.spec.clone().unwrap_or_default()),
@@ -14,7 +14,7 @@ pub(super) fn spec_of(object: &Object) -> Option<NetworkPolicySpec> {
     }
 }
 
-/// The same policy with other rules.
+/// The same policy with the rules of `spec`.
 pub(super) fn with_rules(object: &Object, spec: &NetworkPolicySpec) -> Object {
     let mut object = object.clone();
     match &mut object {

@@ -1,4 +1,4 @@
-//! By which labels a workload's pods can be told from all others, today and after the next rollout.
+//! The labels that distinguish a workload's pods from all others, today and after the next rollout.
 
 use jiff::Timestamp;
 
@@ -8,8 +8,8 @@ use crate::cluster::workload::Workload;
 use crate::engine::world::World;
 use crate::model::labels::Labels;
 
-/// Keys whose values a controller or a release makes anew.
-const PASSING: [&str; 16] = [
+/// Keys whose values change with each pod, rollout or release.
+const UNSTABLE: [&str; 16] = [
     "app.kubernetes.io/version",
     "apps.kubernetes.io/pod-index",
     "batch.kubernetes.io/controller-uid",
@@ -28,7 +28,7 @@ const PASSING: [&str; 16] = [
     "version",
 ];
 
-/// Keys by which people name a workload, the most usual first.
+/// Keys that usually name a workload, the most common first.
 const NAMING: [&str; 8] = [
     "app.kubernetes.io/name",
     "app.kubernetes.io/instance",
@@ -40,31 +40,31 @@ const NAMING: [&str; 8] = [
     "app.kubernetes.io/part-of",
 ];
 
-/// So many labels are tried together.
+/// The most labels that are combined.
 const MOST_TOGETHER: usize = 3;
 
-/// The fewest labels that all pods of a workload have and no other pod of its namespace has; where there are none, all labels of
-/// theirs that stay. `None`: they have none that stays, or it is no workload.
+/// The fewest labels that all pods of a workload have and no other pod of its namespace has. If no combination distinguishes them,
+/// all stable labels. `None` if the pods have no stable label, or the party is not a workload.
 #[must_use]
 pub fn selecting(party: &Party, world: &World<'_>, at: Timestamp) -> Option<Labels> {
     let Party::Workload { namespace, kind, name } = party.clone() else { return None };
     let workload = Workload { namespace, kind, name };
     let (identities, cluster) = (world.identities(), world.cluster());
     let labels = |pod: PodId| &identities.identity(pod).labels;
-    let lives = |id: &PodId| cluster.is_alive(*id, at);
+    let runs = |id: &PodId| cluster.is_alive(*id, at);
     let is_own = |id: &PodId| cluster.pod(*id).workload == workload;
     let (mut members, others): (Vec<PodId>, Vec<PodId>) =
         cluster.pods_of(&workload.namespace).iter().copied().partition(is_own);
-    // As they are now; those of a workload that rests, as they were.
-    if members.iter().any(lives) {
-        members.retain(lives);
+    // Running pods count. If none runs, as of a CronJob between two runs, the last known pods do.
+    if members.iter().any(runs) {
+        members.retain(runs);
     }
-    let others: Vec<&Labels> = others.into_iter().filter(lives).map(labels).collect();
+    let others: Vec<&Labels> = others.into_iter().filter(runs).map(labels).collect();
 
     let (first, rest) = members.split_first()?;
     let mut stable = labels(*first).clone();
     stable.retain(|key, value| {
-        !PASSING.contains(&key.as_str()) && rest.iter().all(|pod| labels(*pod).get(key) == Some(value))
+        !UNSTABLE.contains(&key.as_str()) && rest.iter().all(|pod| labels(*pod).get(key) == Some(value))
     });
     if stable.is_empty() {
         return None;
@@ -73,22 +73,22 @@ pub fn selecting(party: &Party, world: &World<'_>, at: Timestamp) -> Option<Labe
     keys.sort_by_key(|key| (NAMING.iter().position(|naming| naming == key).unwrap_or(NAMING.len()), key.as_str()));
     let chosen = (1..=MOST_TOGETHER.min(keys.len())).flat_map(|size| subsets(keys.len(), size)).find_map(|indexes| {
         let chosen: Labels = indexes.iter().map(|index| (keys[*index].clone(), stable[keys[*index]].clone())).collect();
-        let takes = |other: &&Labels| chosen.iter().all(|(key, value)| other.get(key) == Some(value));
-        (!others.iter().any(takes)).then_some(chosen)
+        let matches = |other: &&Labels| chosen.iter().all(|(key, value)| other.get(key) == Some(value));
+        (!others.iter().any(matches)).then_some(chosen)
     });
     Some(chosen.unwrap_or(stable))
 }
 
-/// The subsets of so many of the first `count` numbers, in lexical order.
+/// The subsets with `size` elements of the first `count` numbers, in lexical order.
 fn subsets(count: usize, size: usize) -> Vec<Vec<usize>> {
     if size == 0 {
         return vec![Vec::new()];
     }
-    let begun = (0..count).flat_map(|first| {
+    let found = (0..count).flat_map(|first| {
         let rest = subsets(count - first - 1, size - 1).into_iter();
         rest.map(move |rest| std::iter::once(first).chain(rest.into_iter().map(|other| first + 1 + other)).collect())
     });
-    begun.collect()
+    found.collect()
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::judge::judgement::Judgement;
 use crate::report::data::{CauseReport, Connection, Denial, ExceptionReport, SeenTraffic, State};
 use crate::report::denial::{DenialId, DenialKey};
 
-impl Judgement<'_, '_, '_> {
+impl Judgement<'_> {
     pub(super) fn denials(&self, assessment: &Assessment) -> Vec<Denial> {
         let mut denials: Vec<Denial> =
             assessment.denied.iter().filter_map(|(key, denied)| self.denial(key, denied)).collect();
@@ -36,11 +36,12 @@ impl Judgement<'_, '_, '_> {
             let exceptions = indexes.iter().filter_map(|index| self.plan.exceptions.get(*index));
             exceptions.map(|exception| format!("{}/{}", exception.namespace, exception.name)).collect()
         };
-        let (cause, caused_by) = match denied.cause {
+        let (cause, changes) = match denied.cause {
             DenialCause::Policy => (CauseReport::Policy, Vec::new()),
             DenialCause::Removal => (CauseReport::Removal, Vec::new()),
-            DenialCause::Identity => (CauseReport::Identity, self.caused_by(key)),
+            DenialCause::Identity => (CauseReport::Identity, self.identity_changes(key)),
         };
+        let caused_by = changes.iter().map(|it| format!("{}: {}", it.title(), it.differences.join(", "))).collect();
         Some(Denial {
             id: key.id(),
             state,
@@ -53,6 +54,7 @@ impl Judgement<'_, '_, '_> {
             seen,
             reason: denied.reason.to_owned(),
             nearest: denied.nearest.clone(),
+            summary: format!("{}{}", denied.summary, because_of(&changes)),
             message: denied.message.clone(),
             cause,
             caused_by,
@@ -61,7 +63,7 @@ impl Judgement<'_, '_, '_> {
         })
     }
 
-    /// Whether nobody is left whom a policy could deny.
+    /// Whether the workload neither runs nor may run again, so that no policy can deny it anything.
     pub(super) fn is_gone(&self, subject: &Party) -> bool {
         match subject.clone() {
             Party::Workload { namespace, kind, name } => !self.workloads.contains(&Workload { namespace, kind, name }),
@@ -69,8 +71,8 @@ impl Judgement<'_, '_, '_> {
         }
     }
 
-    /// The changed objects that change what selectors see of a denial's ends, or whom a Service leads to.
-    fn caused_by(&self, key: &DenialKey) -> Vec<String> {
+    /// The changes of workloads, Namespaces and Services that concern a denial's ends.
+    fn identity_changes(&self, key: &DenialKey) -> Vec<&IdentityChange> {
         let ends = [&key.subject, &key.peer];
         let behind = |id: ServiceId| {
             let worlds = [self.before, self.after].into_iter();
@@ -84,7 +86,7 @@ impl Judgement<'_, '_, '_> {
                 Party::Address { cidr, .. } => service.addresses.contains(&cidr.addr()),
                 Party::Workload { .. } => false,
             };
-            // Where a Service leads to nobody any more, its address is an end: those whom it led to may be why.
+            // The address of a Service without backends is an end itself. The pods that it had before may be the cause.
             let is_dialled = ends.iter().any(is_end);
             if is_dialled {
                 concerned.extend(behind(id));
@@ -104,8 +106,7 @@ impl Judgement<'_, '_, '_> {
                 name: change.name.clone(),
             }),
         };
-        let causes = self.plan.identities.iter().filter(concerns);
-        causes.map(|change| format!("{}: {}", change.title(), change.differences.join(", "))).collect()
+        self.plan.identities.iter().filter(concerns).collect()
     }
 
     pub(super) fn exceptions(&self, denials: &[&Denial]) -> Vec<ExceptionReport> {
@@ -134,26 +135,36 @@ impl Judgement<'_, '_, '_> {
     }
 }
 
-pub(super) fn connections<'r>(told: impl Iterator<Item = (&'r DenialKey, &'r Noteworthy)>) -> Vec<Connection> {
-    told.filter_map(|(key, told)| {
+/// ` (Deployment shop/web changed)`; empty if no such object causes the denial.
+fn because_of(changes: &[&IdentityChange]) -> String {
+    match changes {
+        [] => String::new(),
+        [one] => format!(" ({} changed)", one.title()),
+        [first, others @ ..] => format!(" ({} and {} more changed)", first.title(), others.len()),
+    }
+}
+
+pub(super) fn connections<'r>(noteworthy: impl Iterator<Item = (&'r DenialKey, &'r Noteworthy)>) -> Vec<Connection> {
+    let connections = noteworthy.filter_map(|(key, it)| {
         Some(Connection {
-            policy: told.policy.clone(),
+            policy: it.policy.clone(),
             direction: key.direction,
             subject: key.subject.clone(),
             peer: key.peer.clone(),
             protocol: key.protocol,
             port: key.port,
-            seen: seen(&told.sums)?,
-            note: told.note.clone(),
+            seen: seen(&it.sums)?,
+            note: it.note.clone(),
         })
-    })
-    .collect()
+    });
+    connections.collect()
 }
 
+/// `None` if nothing was recorded.
 pub(super) fn seen(sums: &Sums) -> Option<SeenTraffic> {
     let total = sums.total()?;
     let in_use = sums.of(Class::InUse);
-    // A connection that was opened before counts none where it goes on: it is in use all the same.
+    // A flow record counts connections that open in it. One that was opened before is in use as well.
     let connections = |class| sums.of(class).map_or(0, |tally| tally.connections.max(1));
     Some(SeenTraffic {
         in_use: connections(Class::InUse),

@@ -1,4 +1,4 @@
-//! What common enforcers would make of the change, where it was judged as upstream has it.
+//! How common enforcers would treat the change, if it is judged by the upstream specification.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,21 +17,21 @@ use crate::policy::network_policy::{Policy, Restriction, Rule};
 use crate::policy::peer::{PeerMatcher, PeerSet};
 use crate::report::dialects::{DialectDifference, DialectReport};
 
-/// The enforcers that are asked besides, where it was not said which one the cluster has.
+/// The enforcers that the change is compared under if the cluster's enforcer is not given.
 const COMMON: [Cni; 3] = [Cni::Cilium, Cni::Calico, Cni::KubeRouter];
 
-/// How many connections are told of each deviation; all are counted.
+/// How many connections are listed for each deviation. All are counted.
 const MOST: usize = 20;
 
-impl Judgement<'_, '_, '_> {
-    /// Connections in use of which a common enforcer makes something else. An enforcer is asked only where the policies hold
-    /// something that it reads otherwise, and of traffic to which that may make a difference.
+impl Judgement<'_> {
+    /// Connections in use that a common enforcer would treat differently. An enforcer's reading is evaluated only if the policies
+    /// contain something that it reads differently, and only for traffic to which that can make a difference.
     pub(super) fn dialects(&self) -> Vec<DialectReport> {
         if !self.inputs.dialect.is_upstream() || !self.plan.is_enforced() {
             return Vec::new();
         }
         let changed: BTreeSet<PolicyRef> = self.plan.enforced.iter().map(|change| change.reference.clone()).collect();
-        let case = AssessmentInputs {
+        let inputs = AssessmentInputs {
             worlds: Worlds { before: self.before, after: self.after, at: self.inputs.at },
             changed: &changed,
             exceptions: &self.plan.exceptions,
@@ -45,12 +45,12 @@ impl Judgement<'_, '_, '_> {
             if deviations.is_empty() {
                 continue;
             }
-            let in_use = in_use.get_or_insert_with(|| case.in_use(self.inputs.traffic));
+            let in_use = in_use.get_or_insert_with(|| inputs.in_use(self.inputs.traffic));
             let may_differ =
-                |(key, _): &&TouchedTraffic<'_>| deviations.iter().any(|deviation| case.may_differ(*deviation, key));
+                |(key, _): &&TouchedTraffic<'_>| deviations.iter().any(|deviation| inputs.may_differ(*deviation, key));
             let traffic: Vec<TouchedTraffic<'_>> = in_use.iter().filter(may_differ).copied().collect();
             if !traffic.is_empty() {
-                reports.extend(self.dialect(dialect, &case, &traffic));
+                reports.extend(self.dialect(dialect, &inputs, &traffic));
             }
         }
         reports
@@ -59,13 +59,13 @@ impl Judgement<'_, '_, '_> {
     fn dialect(
         &self,
         dialect: Dialect,
-        case: &AssessmentInputs<'_, '_, '_>,
+        inputs: &AssessmentInputs<'_>,
         traffic: &[TouchedTraffic<'_>],
     ) -> Vec<DialectReport> {
         let [before, after] = [self.before, self.after].map(|world| world.with_dialect(dialect));
         let enforcer = Worlds { before: &before, after: &after, at: self.inputs.at };
         let mut reports: Vec<DialectReport> = Vec::new();
-        for (key, found) in case.differing(enforcer, traffic) {
+        for (key, found) in inputs.differing(enforcer, traffic) {
             let Some(difference) = self.difference(&key, &found) else { continue };
             let name = key.deviation.name();
             if reports.last().is_none_or(|report| report.deviation != name) {
@@ -103,13 +103,13 @@ impl Judgement<'_, '_, '_> {
         })
     }
 
-    /// That the cluster has another enforcer than the one that was judged by.
+    /// A remark if the cluster runs another enforcer than the one whose reading is applied.
     pub(super) fn enforcer_note(&self) -> Option<String> {
         remark(&recognise(self.inputs.cluster, self.inputs.at)?, self.inputs.dialect)
     }
 }
 
-/// Whether policies hold anything that is read otherwise.
+/// Whether policies contain anything that a deviation affects.
 fn may_matter(deviation: Deviation, policies: &[&Policy]) -> bool {
     let restricts =
         |direction| policies.iter().any(|policy| matches!(policy.restriction(direction), Restriction::Only(_)));

@@ -1,4 +1,4 @@
-//! Whom the change concerns, and how well they were watched.
+//! The pods that a change affects, and how their nodes were watched.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,8 +10,8 @@ use crate::engine::world::World;
 use crate::judge::judgement::{Inputs, Judgement};
 use crate::report::data::{Evidence, NodeEvidence};
 
-impl Judgement<'_, '_, '_> {
-    /// The running pods that a changed policy selects; where it is removed, those that it selected.
+impl Judgement<'_> {
+    /// The running pods that a changed policy selects; if it is removed, those that it selected.
     pub(super) fn selected(&self, change: &PolicyChange) -> BTreeSet<PodId> {
         let world = if change.action == ChangeAction::Removed { self.before } else { self.after };
         self.running().filter(|pod| selects(world, &change.compiled, *pod)).collect()
@@ -22,8 +22,8 @@ impl Judgement<'_, '_, '_> {
         cluster.pods().filter(move |(_, pod)| !pod.host_network && pod.life.contains(at)).map(|(id, _)| id)
     }
 
-    /// The running pods that the enforced part of the change concerns: those that its policies select or selected, and those
-    /// of which selectors see something else, where there are policies at all.
+    /// The running pods that the enforced part of the change affects: those that its policies select or selected and, if there are
+    /// policies at all, those that selectors see differently.
     fn subjects(&self) -> BTreeSet<PodId> {
         let mut subjects: BTreeSet<PodId> =
             self.plan.enforced.iter().flat_map(|change| self.selected(change)).collect();
@@ -38,7 +38,7 @@ impl Judgement<'_, '_, '_> {
             subjects.extend(self.running().filter(differs));
         }
         for change in self.plan.enforced.iter().filter(|change| change.action == ChangeAction::Changed) {
-            // What it selected before and no longer does may have been open by it.
+            // The policy may have allowed traffic of pods that it no longer selects.
             let policies = self.before.policies().cloned().map(Compiled::Policy);
             let admin_policies = self.before.tiers().policies().iter().cloned().map(Compiled::AdminPolicy);
             let mut policies = policies.chain(admin_policies);
@@ -87,7 +87,7 @@ impl Judgement<'_, '_, '_> {
             flows: traffic.flows(),
             flows_outside_window: traffic.outside_window(),
             bad_lines: self.inputs.bad_lines,
-            distinct: traffic.distinct() as u64,
+            connections: traffic.distinct() as u64,
             unresolved: unresolved.len() as u64,
             subjects: subjects.len() as u64,
             nodes: nodes.collect(),

@@ -1,26 +1,30 @@
-//! What may be newly denied and cannot be told, as the report says it.
+//! Connections that may be newly denied, as parts of the report that could not be evaluated.
 
 use crate::judge::assessment::Assessment;
 use crate::judge::judgement::Judgement;
 use crate::model::policy_ref::PolicyRef;
 use crate::model::words::count;
-use crate::policy::admin_peer::Unknown as Why;
+use crate::policy::admin_peer::Unknown;
 use crate::report::data::UndecidedPart;
 
-impl Judgement<'_, '_, '_> {
-    /// A part for each rule on which it depends. Workloads that have gone are nobody who could be denied.
+impl Judgement<'_> {
+    /// One part for each rule that cannot be evaluated. Workloads that no longer exist do not count.
     pub(super) fn unknown(&self, assessment: &Assessment) -> Vec<UndecidedPart> {
         let parts = assessment.unknown.iter().filter_map(|(key, unknown)| {
             let mut connections = unknown.connections.iter().filter(|connection| !self.is_gone(&connection.subject));
             let first = connections.next()?;
             let more = match connections.count() as u64 {
                 0 => String::new(),
-                more => format!("; the same is not known of {}", count(more, "more connection", "more connections")),
+                more => {
+                    format!("; {} on the same rule", count(more, "more connection depends", "more connections depend"))
+                }
             };
             let fix = match key.why {
-                Why::Domain => "name the destination by networks too, or accept the denial by an AuditException",
-                Why::Pod => {
-                    "take a snapshot that keeps pods which have gone (--append), or accept the denial by an AuditException"
+                Unknown::Domain => {
+                    "name the networks of the destination in a rule, or accept the denial with an AuditException"
+                }
+                Unknown::Pod => {
+                    "use a snapshot that keeps deleted pods (--append), or accept the denial with an AuditException"
                 }
             };
             Some(UndecidedPart {

@@ -1,4 +1,4 @@
-//! Under whose meaning of policies it was judged, and where that makes a difference.
+//! Connections that common enforcers would treat differently.
 
 use crate::cluster::party::from_to;
 use crate::engine::effect::Effect;
@@ -8,53 +8,52 @@ use crate::report::dialects::{DialectDifference, DialectReport};
 use crate::report::escape::text;
 use crate::report::markdown::page::{Page, attempts, party};
 
+/// Connections of one deviation on the page. The JSON form has more.
+const MOST_CONNECTIONS: usize = 5;
+
 impl Page {
-    /// Where common enforcers would answer otherwise.
     pub(super) fn dialects(&mut self, report: &Report) {
         if report.dialects.is_empty() {
             return;
         }
-        self.line("### It depends on who enforces\n");
+        self.line("### The answer depends on the enforcer\n");
         self.line(
-            "This was judged as upstream's text has it. These enforcers make something else of traffic in use; `--cni` judges \
-             as one of them does.\n",
+            "Policies were evaluated as the upstream specification defines them. These enforcers treat the following traffic \
+             differently; `--cni` evaluates as one of them does. This does not block.\n",
         );
         for dialect in &report.dialects {
             self.line(format!(
-                "- **{}**: {} ([source](<{}>)). It makes a difference to {}:",
+                "- **{}**: {} ([source](<{}>)). This affects {}:",
                 text(&dialect.title),
                 text(&dialect.what),
                 dialect.source,
                 count(dialect.connections, "connection in use", "connections in use"),
             ));
-            let most = self.most_rows.min(MOST);
+            let most = self.most_rows.min(MOST_CONNECTIONS);
             for difference in dialect.differences.iter().take(most) {
-                self.line(format!("  - {}", told(difference, dialect)));
+                self.line(format!("  - {}", line(difference, dialect)));
             }
-            let told = dialect.differences.len().min(most) as u64;
-            if dialect.connections > told {
-                self.line(format!("  - and {} more.", dialect.connections - told));
+            let shown = dialect.differences.len().min(most) as u64;
+            if dialect.connections > shown {
+                self.line(format!("  - and {} more.", dialect.connections - shown));
             }
         }
         self.line("");
     }
 }
 
-/// Connections of one deviation on the page.
-const MOST: usize = 5;
-
-fn told(difference: &DialectDifference, dialect: &DialectReport) -> String {
+fn line(difference: &DialectDifference, dialect: &DialectReport) -> String {
     let (from, to) = from_to(difference.direction, &difference.subject, &difference.peer);
     format!(
-        "{} to {}, {} {} ({}): {}, under {} {}",
+        "{} to {}, {} {} ({}): {} upstream, {} under {}",
         party(from),
         party(to),
         difference.protocol,
         difference.port,
         attempts(&difference.seen),
         words(difference.upstream),
-        text(&dialect.title),
         words(difference.enforcer),
+        text(&dialect.title),
     )
 }
 
@@ -63,7 +62,7 @@ fn words(effect: Effect) -> &'static str {
         Effect::NewlyDenied => "newly denied",
         Effect::NewlyAllowed => "newly allowed",
         Effect::StillAllowed => "still allowed",
-        Effect::StillDenied => "denied already",
-        Effect::StillUnknown | Effect::Unknown => "not to be told",
+        Effect::StillDenied => "already denied",
+        Effect::StillUnknown | Effect::Unknown => "unknown",
     }
 }

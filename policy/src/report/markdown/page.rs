@@ -1,4 +1,4 @@
-//! The parts of which the page is made: names, tables, a policy, an exception.
+//! The parts that sections share: names, tables, diffs, a policy, an exception.
 
 use std::fmt::Write as _;
 
@@ -6,20 +6,20 @@ use crate::change::plan::ChangeAction;
 use crate::cluster::party::{Party, from_to};
 use crate::model::policy_ref::PolicyRef;
 use crate::model::words::{ago, count, grouped, minute};
-use crate::report::data::{CauseReport, Connection, Denial, ExceptionReport, Report, SeenTraffic};
+use crate::report::data::{Connection, Denial, ExceptionReport, Report, SeenTraffic};
 use crate::report::escape::{code, text};
-use crate::report::policies::{FixReport, PolicyReport, PromotionReport};
+use crate::report::policies::{FixReport, PolicyReport, PromotionReport, Verdicts};
 
-/// How many rows a table shows where there is room; the rest is counted. The JSON form holds all.
+/// Most rows of a table; further rows are counted. The JSON form has all.
 pub(super) const MOST_ROWS: usize = 100;
 
-/// How many rows a table shows that nobody has to act upon.
+/// Most rows of a table that requires no action.
 const FEW_ROWS: usize = 10;
 
 /// The page as far as it is written.
 pub(super) struct Page {
     pub(super) text: String,
-    /// How many rows a table shows.
+    /// Most rows of a table or list.
     pub(super) most_rows: usize,
 }
 
@@ -29,21 +29,37 @@ impl Page {
         self.text.push('\n');
     }
 
-    /// A part that is folded until somebody asks for it.
+    /// Ends a list or table. There is never more than one blank line.
+    pub(super) fn blank_line(&mut self) {
+        if !self.text.is_empty() && !self.text.ends_with("\n\n") {
+            self.text.push('\n');
+        }
+    }
+
+    /// A part that is folded until the reader opens it.
     pub(super) fn folded(&mut self, summary: &str, fill: impl FnOnce(&mut Self)) {
         self.line(format!("<details><summary>{summary}</summary>\n"));
         fill(self);
-        self.line("\n</details>\n");
+        self.blank_line();
+        self.line("</details>\n");
+    }
+
+    /// A fenced diff. Without backticks no line of it can end the fence.
+    pub(super) fn diff(&mut self, diff: &str) {
+        if !diff.is_empty() {
+            self.blank_line();
+            self.line(format!("```diff\n{}```\n", diff.replace('`', "'")));
+        }
     }
 
     pub(super) fn exception(&mut self, exception: &ExceptionReport) {
         let name = code(&format!("{}/{}", exception.namespace, exception.name));
         let until = exception.expires_at.map_or(String::new(), |at| format!(", until {}", minute(at)));
         let accepts = if exception.accepts.is_empty() {
-            "accepts nothing that was seen".to_owned()
+            "accepts no recorded traffic".to_owned()
         } else {
             let ids: Vec<String> = exception.accepts.iter().map(|id| code(&id.to_string())).collect();
-            format!("accepts flows of {}", ids.join(", "))
+            format!("accepts traffic of {}", ids.join(", "))
         };
         self.line(format!("- {name}{until}: {accepts}. Reason: {}", text(&exception.reason)));
     }
@@ -53,22 +69,8 @@ impl Page {
         self.line("|---|---|---|---|---|---|---|");
         for denial in denials.iter().take(self.most_rows) {
             let (from, to) = from_to(denial.direction, &denial.subject, &denial.peer);
-            let mut why = format!("{}, {}: {}", policy(&denial.policy), denial.direction, text(&denial.message));
-            match denial.cause {
-                CauseReport::Policy => {}
-                CauseReport::Removal => why.push_str(" (what allowed it is taken away)"),
-                CauseReport::Identity => {
-                    let _ = write!(why, " (since {})", text(&denial.caused_by.join("; ")));
-                }
-            }
-            if !denial.accepted_by.is_empty() {
-                let _ = write!(why, "; accepted by {}", text(&denial.accepted_by.join(", ")));
-            }
-            if !denial.expired_exceptions.is_empty() {
-                let _ = write!(why, "; expired: {}", text(&denial.expired_exceptions.join(", ")));
-            }
             self.line(format!(
-                "| {} | {} | {} | {} {} | {} | {} | {why} |",
+                "| {} | {} | {} | {} {} | {} | {} | {} |",
                 code(&denial.id.to_string()),
                 party(from),
                 party(to),
@@ -76,30 +78,48 @@ impl Page {
                 denial.port,
                 attempts(&denial.seen),
                 ago(denial.seen.last_seen, report.at),
+                why(denial),
             ));
         }
         self.rest(denials.len());
     }
 
-    /// The diff, and what it does besides.
-    pub(super) fn fix(&mut self, fix: &FixReport) {
-        if !fix.diff.is_empty() {
-            self.line(format!("```diff\n{}```\n", fix.diff.replace('`', "'")));
+    /// The reasons of the denials of a table as sentences, folded.
+    pub(super) fn explanations(&mut self, denials: &[&Denial]) {
+        if denials.is_empty() {
+            return;
         }
+        self.folded("Why, in full", |page| {
+            for denial in denials.iter().take(page.most_rows) {
+                page.line(format!(
+                    "- {} {}, {}: {}.",
+                    code(&denial.id.to_string()),
+                    policy(&denial.policy),
+                    denial.direction,
+                    text(&denial.message)
+                ));
+            }
+            page.rest(denials.len());
+        });
+    }
+
+    /// The diff, and what it allows and does not allow.
+    pub(super) fn fix(&mut self, fix: &FixReport) {
+        self.diff(&fix.diff);
         if fix.also_allows.is_empty() {
-            self.line("Of all that was seen it lets nothing pass besides.");
+            self.line("It would allow no other recorded traffic.");
         } else {
-            self.line("It lets these pass besides, which were seen too:\n");
+            self.line("It would also allow this recorded traffic:\n");
             self.connections(&fix.also_allows);
         }
         if !fix.not_enough_for.is_empty() || !fix.unresolvable.is_empty() {
-            self.line("");
+            self.blank_line();
         }
         for denial in &fix.not_enough_for {
-            self.line(format!("- {} has another policy against it as well.", code(&denial.to_string())));
+            self.line(format!("- {} is also denied by another policy.", code(&denial.to_string())));
         }
         for left in &fix.unresolvable {
-            self.line(format!("- {} is left: {}.", code(&left.denial.to_string()), text(&left.why)));
+            self.line(format!("- {} cannot be fixed by a rule: {}.", code(&left.denial.to_string()), text(&left.why)));
         }
     }
 
@@ -112,48 +132,44 @@ impl Page {
     pub(super) fn policy(&mut self, it: &PolicyReport) {
         self.line(format!("**{}**, {}, in {}\n", policy(&it.policy), action(it.action), code(&it.place)));
         let workloads: Vec<String> = it.selected_workloads.iter().take(self.most_rows).map(party).collect();
+        let selects = if it.action == ChangeAction::Removed { "Selected" } else { "Selects" };
         let pods = count(it.selected_pods, "running pod", "running pods");
         if workloads.is_empty() {
-            self.line(format!("- Selects {pods}."));
+            self.line(format!("- {selects} {pods}."));
         } else {
-            self.line(format!("- Selects {pods}: {}.", workloads.join(", ")));
+            self.line(format!("- {selects} {pods}: {}.", workloads.join(", ")));
         }
-        let said = &it.verdicts;
-        self.line(format!(
-            "- Of the connections in use of these pods it allows {}, would deny {} ({} newly denied, {} still allowed by \
-             another policy, {} denied already); {} are exempt.",
-            said.allow, said.would_deny, said.newly_denied, said.still_allowed, said.still_denied, said.exempt,
-        ));
-        if said.unknown > 0 {
-            self.line(format!("- What becomes of {} of them cannot be told.", said.unknown));
-        }
-        if let Some(promotion) = &it.promotion {
-            self.line(format!("- Promotion: {}.", promotion_words(promotion)));
-            for difference in &promotion.differences {
-                self.line(format!("  - {}", text(difference)));
-            }
-        }
+        self.line(format!("- Connections in use of these pods: {}.", verdicts(&it.verdicts)));
         for note in &it.notes {
             self.line(format!("- Note: {}.", text(note)));
         }
+        if let Some(promotion) = &it.promotion {
+            self.promotion(promotion);
+        }
         if !it.still_allowed.is_empty() {
-            self.line("- It would deny these alone; another policy allows them:\n");
+            self.line("- It would deny these connections in isolation; another policy allows them:\n");
             self.connections(&it.still_allowed);
         }
+        self.blank_line();
         if !it.still_denied.is_empty() {
-            self.line("");
-            self.folded(
-                &format!("It would deny these alone too; they are denied already ({})", it.still_denied.len()),
-                |page| {
-                    // Nothing becomes of them: a few show what they are.
-                    let rows = page.most_rows;
-                    page.most_rows = rows.min(FEW_ROWS);
-                    page.connections(&it.still_denied);
-                    page.most_rows = rows;
-                },
-            );
+            let title = format!("Connections that it denies and that are already denied ({})", it.still_denied.len());
+            self.folded(&title, |page| {
+                let rows = page.most_rows;
+                page.most_rows = rows.min(FEW_ROWS);
+                page.connections(&it.still_denied);
+                page.most_rows = rows;
+            });
         }
-        self.line("");
+    }
+
+    fn promotion(&mut self, promotion: &PromotionReport) {
+        let from = policy(&promotion.from);
+        match promotion.identical {
+            Some(true) => self.line(format!("- Promoted from {from} with an identical spec.")),
+            Some(false) => self.line(format!("- Promoted from {from}. The specs differ:")),
+            None => self.line(format!("- Promoted from {from}, which no longer exists: the specs cannot be compared.")),
+        }
+        self.diff(&promotion.diff);
     }
 
     pub(super) fn connections(&mut self, connections: &[Connection]) {
@@ -173,6 +189,36 @@ impl Page {
         }
         self.rest(connections.len());
     }
+}
+
+/// The cell of a denial's reason: the policy, the one thing that failed, and exceptions.
+fn why(denial: &Denial) -> String {
+    // Reports of older versions have no summary.
+    let summary = if denial.summary.is_empty() { &denial.message } else { &denial.summary };
+    let mut why = format!("{}, {}", policy(&denial.policy), text(summary));
+    // Writing into a String cannot fail.
+    if !denial.accepted_by.is_empty() {
+        let _ = write!(why, "; accepted by {}", text(&denial.accepted_by.join(", ")));
+    }
+    if !denial.expired_exceptions.is_empty() {
+        let _ = write!(why, "; exception expired: {}", text(&denial.expired_exceptions.join(", ")));
+    }
+    why
+}
+
+/// `1 allowed, 4 newly denied`: numbers of connections, without those that are 0.
+fn verdicts(verdicts: &Verdicts) -> String {
+    let kinds = [
+        (verdicts.allow, "allowed"),
+        (verdicts.newly_denied, "newly denied"),
+        (verdicts.still_allowed, "denied in isolation but allowed by another policy"),
+        (verdicts.still_denied, "already denied"),
+        (verdicts.exempt, "exempt from policies"),
+        (verdicts.unknown, "unknown"),
+    ];
+    let kinds = kinds.iter().filter(|(number, _)| *number > 0);
+    let words: Vec<String> = kinds.map(|(number, kind)| format!("{} {kind}", grouped(*number))).collect();
+    if words.is_empty() { "none".to_owned() } else { words.join(", ") }
 }
 
 pub(super) fn party(party: &Party) -> String {
@@ -209,13 +255,4 @@ pub(super) fn attempts(seen: &SeenTraffic) -> String {
     let kinds = kinds.iter().filter(|(number, _)| *number > 0);
     let words: Vec<String> = kinds.map(|(number, kind)| format!("{} {kind}", grouped(*number))).collect();
     words.join(", ")
-}
-
-pub(super) fn promotion_words(promotion: &PromotionReport) -> String {
-    let from = policy(&promotion.from);
-    match promotion.identical {
-        Some(true) => format!("spec identical to the audited {from}"),
-        Some(false) => format!("spec differs from the audited {from}"),
-        None => format!("from {from}, which is not known any more"),
-    }
 }

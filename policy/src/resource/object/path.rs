@@ -38,18 +38,18 @@ impl fmt::Display for Path<'_> {
 
 /// A step of an [`OwnedPath`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Step {
+pub(crate) enum Step {
     Key(String),
     Index(usize),
 }
 
 /// An owned path, as a deserializer reports it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct OwnedPath(pub(super) Vec<Step>);
+pub(crate) struct OwnedPath(pub(crate) Vec<Step>);
 
 impl OwnedPath {
     /// The value at this path.
-    pub(super) fn find<'v>(&self, root: &'v Value) -> Option<&'v Value> {
+    pub(crate) fn find<'v>(&self, root: &'v Value) -> Option<&'v Value> {
         self.0.iter().try_fold(root, |node, step| match step {
             Step::Key(key) => node.get(key),
             Step::Index(index) => node.get(index),
@@ -57,7 +57,7 @@ impl OwnedPath {
     }
 
     /// The value at this path, mutable.
-    pub(super) fn find_mut<'v>(&self, root: &'v mut Value) -> Option<&'v mut Value> {
+    pub(crate) fn find_mut<'v>(&self, root: &'v mut Value) -> Option<&'v mut Value> {
         self.0.iter().try_fold(root, |node, step| match step {
             Step::Key(key) => node.get_mut(key),
             Step::Index(index) => node.get_mut(index),
@@ -65,7 +65,7 @@ impl OwnedPath {
     }
 
     /// The path without trailing indices: the field itself, or the list that contains the item.
-    pub(super) fn field(&self) -> Self {
+    pub(crate) fn field(&self) -> Self {
         let mut steps = self.0.clone();
         while matches!(steps.last(), Some(Step::Index(_))) {
             steps.pop();
@@ -75,13 +75,13 @@ impl OwnedPath {
 
     /// Removes the field, and returns whether it was there. For an item the whole list is removed, so that the indices of other
     /// items stay correct.
-    pub(super) fn remove(&self, root: &mut Value) -> bool {
+    pub(crate) fn remove(&self, root: &mut Value) -> bool {
         let mut parent = self.field();
         let Some(Step::Key(key)) = parent.0.pop() else { return false };
         parent.find_mut(root).and_then(Value::as_object_mut).is_some_and(|map| map.remove(&key).is_some())
     }
 
-    pub(super) fn key(&self, index: usize) -> Option<&str> {
+    pub(crate) fn key(&self, index: usize) -> Option<&str> {
         match self.0.get(index) {
             Some(Step::Key(key)) => Some(key),
             _ => None,
@@ -89,7 +89,7 @@ impl OwnedPath {
     }
 
     /// Whether this path and `pattern` agree up to the end of the shorter one. `*` in a pattern matches any index.
-    pub(super) fn meets(&self, pattern: &[&str]) -> bool {
+    pub(crate) fn meets(&self, pattern: &[&str]) -> bool {
         self.0.iter().zip(pattern).all(|(step, name)| match step {
             Step::Key(key) => key == name,
             Step::Index(_) => *name == "*",

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use crate::model::flow::Direction;
-use crate::resource::admin::view::{AdminPolicyView, Peer, Peers, Ports, Rule};
 use crate::resource::admin::{Pods, Subject};
+use crate::resource::admin_view::{AdminPolicyView, Peer, Peers, Ports, Rule};
 use crate::resource::object::fault::FieldError;
 use crate::resource::object::path::Path;
 use crate::resource::object::{Kind, Object};

@@ -1,7 +1,7 @@
 //! The API server's messages for texts that [`names`](crate::resource::validation::names) refuses: one for each broken rule,
 //! word for word. There is at least one for each text that is refused there.
 
-use crate::resource::validation::names::{LONGEST_LABEL, LONGEST_PORT_NAME, LONGEST_SUBDOMAIN, is_label, is_name};
+use crate::resource::validation::grammar::{LONGEST_LABEL, LONGEST_PORT_NAME, LONGEST_SUBDOMAIN, is_label, is_name};
 
 /// The grammar of label values and of the part of a label key after its prefix.
 const NAME: &str = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]";

@@ -3,10 +3,7 @@
 use crate::resource::object::fault::FieldError;
 use crate::resource::object::path::Path;
 use crate::resource::validation::api_errors;
-
-pub(super) const LONGEST_LABEL: usize = 63;
-pub(super) const LONGEST_SUBDOMAIN: usize = 253;
-pub(super) const LONGEST_PORT_NAME: usize = 15;
+use crate::resource::validation::grammar::{LONGEST_LABEL, LONGEST_PORT_NAME, LONGEST_SUBDOMAIN, is_label, is_name};
 
 /// Checks a DNS label of RFC 1123, such as the name of a namespace.
 pub(super) fn label(text: &str) -> Result<(), String> {
@@ -103,26 +100,4 @@ pub(super) fn port(name: &str) -> Result<(), String> {
 
 fn too_long(text: &str, longest: usize) -> String {
     format!("{text:?} has {} characters: write at most {longest}", text.len())
-}
-
-pub(super) fn is_label(text: &str) -> bool {
-    let alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    bounded(text, alphanumeric, |byte| alphanumeric(byte) || byte == b'-')
-}
-
-pub(super) fn is_name(text: &str) -> bool {
-    bounded(
-        text,
-        |byte| byte.is_ascii_alphanumeric(),
-        |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'),
-    )
-}
-
-/// Whether a text is not empty, its first and last bytes satisfy `end`, and all satisfy `middle`.
-fn bounded(text: &str, end: impl Fn(u8) -> bool, middle: impl Fn(u8) -> bool) -> bool {
-    let bytes = text.as_bytes();
-    match (bytes.first(), bytes.last()) {
-        (Some(&first), Some(&last)) => end(first) && end(last) && bytes.iter().all(|&byte| middle(byte)),
-        _ => false,
-    }
 }

@@ -1,7 +1,7 @@
 //! The peers of a rule of an admin policy.
 
 use crate::model::cidr::parse_cidr;
-use crate::resource::admin::view::Peer;
+use crate::resource::admin_view::Peer;
 use crate::resource::object::Kind;
 use crate::resource::object::path::Path;
 use crate::resource::validation::Strictness;

@@ -1,7 +1,7 @@
 //! The ports of a rule of an admin policy, in both forms.
 
 use crate::resource::admin::ports::{ClusterPort, DestinationPort, Port};
-use crate::resource::admin::view::Ports;
+use crate::resource::admin_view::Ports;
 use crate::resource::object::path::Path;
 use crate::resource::validation::Strictness;
 use crate::resource::validation::admin::Check;

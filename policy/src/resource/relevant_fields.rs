@@ -4,16 +4,18 @@ use k8s_openapi::api::networking::v1::NetworkPolicySpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
-use crate::resource::admin::view::AdminPolicyView;
+use crate::resource::admin_view::AdminPolicyView;
 use crate::resource::audit::PROMOTED_FROM;
-use crate::resource::canonical::{self, canonical_peers, canonical_ports, canonical_selector, canonical_spec};
+use crate::resource::canonical::{canonical_peers, canonical_ports, canonical_selector, canonical_spec};
 use crate::resource::exception::AuditExceptionSpec;
-use crate::resource::object::{Object, admin_relevant_fields};
-use crate::resource::reads;
+use crate::resource::object::Object;
 use crate::resource::reads::endpoint_slice::SliceFields;
 use crate::resource::reads::node::NodeFields;
 use crate::resource::reads::pod::PodFields;
 use crate::resource::reads::service::{ServiceFields, ServicePort, TargetPort};
+use crate::resource::{canonical, reads};
+
+mod admin;
 
 impl Object {
     /// The fields that the engine reads, with defaults applied. Objects with equal relevant fields are the same to the engine.
@@ -48,7 +50,7 @@ impl Object {
             }
             Self::AuditException(object) => exception(&object.spec),
             Self::AdminNetworkPolicy(_) | Self::BaselineAdminNetworkPolicy(_) | Self::ClusterNetworkPolicy(_) => {
-                AdminPolicyView::of(self).map_or(Value::Null, |policy| admin_relevant_fields::of(&policy))
+                AdminPolicyView::of(self).map_or(Value::Null, |policy| admin::of(&policy))
             }
         }
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::model::cidr::parse_cidr;
 use crate::model::flow::Direction;
 use crate::resource::admin::Pods;
-use crate::resource::admin::view::{AdminAction, AdminPolicyView, Peer, Ports, Rule};
+use crate::resource::admin_view::{AdminAction, AdminPolicyView, Peer, Ports, Rule};
 use crate::resource::canonical;
 use crate::resource::canonical::canonical_selector;
 

@@ -6,7 +6,7 @@ use k8s_openapi::api::networking::v1::{NetworkPolicyPeer, NetworkPolicySpec};
 
 use crate::model::cidr::{OldForm, parse_cidr};
 use crate::model::flow::Direction;
-use crate::resource::admin::view::AdminPolicyView;
+use crate::resource::admin_view::AdminPolicyView;
 use crate::resource::object::Object;
 use crate::resource::object::fault::FieldError;
 use crate::resource::object::path::Path;

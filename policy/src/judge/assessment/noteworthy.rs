@@ -1,4 +1,4 @@
-//! Connections that are told and block nothing, summed.
+//! Connections that the report lists for information, with sums of their traffic.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -12,18 +12,21 @@ use crate::model::policy_ref::PolicyRef;
 use crate::model::words::count;
 use crate::report::denial::DenialKey;
 
-impl AssessmentInputs<'_, '_, '_> {
-    /// Notes a flow of a connection. The note is made where the flow is the one by which the connection is told.
-    pub(super) fn note_told(
+/// How many policies are named that already deny a flow.
+const MOST_DENIERS: usize = 3;
+
+impl AssessmentInputs<'_> {
+    /// Adds a flow to the connection of its key. The note is that of the connection's first flow by [`Self::order`].
+    pub(super) fn note_connection(
         &self,
-        told: &mut BTreeMap<DenialKey, Noteworthy>,
+        connections: &mut BTreeMap<DenialKey, Noteworthy>,
         key: DenialKey,
         policy: &PolicyRef,
-        seen: &Observation<'_>,
+        observation: &Observation<'_>,
         note: impl FnOnce() -> String,
     ) {
-        let example = seen.outcome.pair;
-        let told = match told.entry(key) {
+        let example = observation.outcome.pair;
+        let connection = match connections.entry(key) {
             Entry::Vacant(vacant) => {
                 vacant.insert(Noteworthy { policy: policy.clone(), note: note(), example, sums: Sums::default() })
             }
@@ -35,17 +38,17 @@ impl AssessmentInputs<'_, '_, '_> {
                 known
             }
         };
-        for sighting in seen.sightings {
-            told.sums.add(seen.key.src, sighting, seen.shared);
+        for sighting in observation.sightings {
+            connection.sums.add(observation.key.src, sighting, observation.shared);
         }
     }
 
-    /// Who denied a flow before the change that is denied after it too.
-    pub(super) fn denied_already(&self, policy: &PolicyRef, outcome: &FlowEffect) -> String {
+    /// Names the policies that denied a flow before the change, for a flow that is denied after it as well.
+    pub(super) fn already_denied_by(&self, policy: &PolicyRef, outcome: &FlowEffect) -> String {
         let named = Direction::BOTH.into_iter().flat_map(|direction| {
             let deniers = deniers(self.worlds.before, &outcome.at(direction).before);
             deniers.into_iter().map(move |denier| {
-                let former = if denier.policy == *policy { " as it was before" } else { "" };
+                let former = if denier.policy == *policy { " before this change" } else { "" };
                 format!("{}{former} ({direction})", denier.policy)
             })
         });
@@ -55,9 +58,6 @@ impl AssessmentInputs<'_, '_, '_> {
             more => format!(" and {}", count(more as u64, "more policy", "more policies")),
         };
         let named: Vec<String> = named.into_iter().take(MOST_DENIERS).collect();
-        format!("denied already by {}{more}", named.join(", "))
+        format!("already denied by {}{more}", named.join(", "))
     }
 }
-
-/// How many policies are named that deny a flow already.
-const MOST_DENIERS: usize = 3;

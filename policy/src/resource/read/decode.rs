@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use crate::resource::object::Kind;
 use crate::resource::object::fault::FieldError;
-use crate::resource::object::known_fields::unknown_field;
 use crate::resource::object::origin::Origin;
 use crate::resource::object::path::{OwnedPath, Step};
-use crate::resource::object::scope::Scope;
+use crate::resource::read::known_fields::unknown_field;
+use crate::resource::read::scope::Scope;
 
 /// The decoder stops after this many attempts, each of which finds one fault or repairs one value.
 const MOST_ROUNDS: usize = 500;

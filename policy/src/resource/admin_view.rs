@@ -9,7 +9,7 @@ use crate::resource::admin::{
     AdminNetworkPolicy, BaselineAdminNetworkPolicy, ClusterEgressRule, ClusterIngressRule, ClusterNetworkPolicy,
     EgressPeer, EgressRule, IngressPeer, IngressRule, Pods, Subject,
 };
-use crate::resource::object::Kind;
+use crate::resource::object::{Kind, Object};
 
 /// The spec of an admin policy of any kind.
 #[derive(Clone, Debug)]
@@ -88,6 +88,17 @@ pub enum AdminAction {
 }
 
 impl<'a> AdminPolicyView<'a> {
+    /// The view of an object. `None`: it is not an admin policy.
+    #[must_use]
+    pub fn of(object: &'a Object) -> Option<Self> {
+        Some(match object {
+            Object::AdminNetworkPolicy(policy) => Self::admin(policy),
+            Object::BaselineAdminNetworkPolicy(policy) => Self::baseline(policy),
+            Object::ClusterNetworkPolicy(policy) => Self::cluster(policy),
+            _ => return None,
+        })
+    }
+
     pub(crate) fn admin(policy: &'a AdminNetworkPolicy) -> Self {
         let spec = &policy.spec;
         Self {
