@@ -58,8 +58,8 @@ fn a_line_that_is_not_a_flow_is_named_by_its_number_with_field_value_and_fix() {
             with("\"src\":{\"ip\":\"10.1.0.6\"}", "\"src\":{}"),
             &[" src.ip: required but missing;"],
         ),
-        ("an address", with("10.1.0.5", "10.1.0.500"), &[" dst.ip: \"10.1.0.500\" is no IP address;"]),
-        ("an address of another type", with("\"10.1.0.5\"", "7"), &[" dst.ip: 7 is no IP address;"]),
+        ("an address", with("10.1.0.5", "10.1.0.500"), &[" dst.ip: \"10.1.0.500\" is not an IP address;"]),
+        ("an address of another type", with("\"10.1.0.5\"", "7"), &[" dst.ip: 7 is not an IP address;"]),
         (
             "a protocol",
             with("TCP", "ICMP"),
@@ -74,7 +74,7 @@ fn a_line_that_is_not_a_flow_is_named_by_its_number_with_field_value_and_fix() {
         ("the wrong way round", with("01:40:10Z", "01:39:59Z"), &[" end: 2026-11-21T01:39:59Z is before start"]),
         ("a field twice", with("\"node\"", "\"port\":1,\"node\""), &["duplicate field `port`"]),
         ("a report's field", "{\"report\":{\"node\":\"n1\"}}".to_owned(), &[" report.start: required but missing;"]),
-        ("a report's address", report("\"10.1\""), &[" report.addresses[0]: \"10.1\" is no IP address;"]),
+        ("a report's address", report("\"10.1\""), &[" report.addresses[0]: \"10.1\" is not an IP address;"]),
         ("no text", "\u{0}\u{1}".to_owned(), &["not JSON"]),
         ("a long line", long, &["longer than 1048576 bytes"]),
     ] {

@@ -338,7 +338,7 @@ fn pods_with_equal_labels_differ_by_node_and_by_ip_block() {
         "{said}"
     );
     let (status, said) = ask("shop/web-0");
-    assert!(status == Some(0) && said.contains("enforcers differ there"), "{said}");
+    assert!(status == Some(0) && said.contains("enforcers differ on this"), "{said}");
 }
 
 #[test]

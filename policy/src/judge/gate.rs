@@ -105,16 +105,16 @@ fn after_blocked(report: &Report) -> String {
     let fixes = report.policies.iter().filter_map(|it| it.fix.as_ref()).filter(|fix| !fix.diff.is_empty());
     let fixes: Vec<_> = fixes.collect();
     // Where two policies deny a connection, each fix alone is not enough, and both together are.
-    let fixed = fixes.iter().flat_map(|fix| fix.resolves.iter().chain(&fix.not_enough_for));
-    let fixed = fixed.filter(|id| unresolved.contains(id)).collect::<BTreeSet<_>>().len();
+    let resolved = fixes.iter().flat_map(|fix| fix.resolves.iter().chain(&fix.not_enough_for));
+    let resolved = resolved.filter(|id| unresolved.contains(id)).collect::<BTreeSet<_>>().len();
     let denials = if unresolved.len() == 1 { "denial" } else { "denials" };
     let below = if fixes.len() == 1 { "fix" } else { "fixes" };
-    if fixed == unresolved.len() {
+    if resolved == unresolved.len() {
         format!("Apply the {below} below, or accept the {denials} with an AuditException.")
-    } else if fixed > 0 {
+    } else if resolved > 0 {
         let of = unresolved.len();
         format!(
-            "The {below} below would resolve {fixed} of {of} {denials}. Resolve the rest with another change, or accept it with an \
+            "The {below} below would resolve {resolved} of {of} {denials}. Resolve the rest with another change, or accept it with an \
              AuditException."
         )
     } else {
