@@ -186,9 +186,7 @@ fn slice(slice: &Slice) -> Object {
         slice.service.map(|service| [("kubernetes.io/service-name".to_owned(), service.to_owned())].into());
     let endpoints = slice.endpoints.iter().map(|endpoint| discovery::Endpoint {
         addresses: texts(&endpoint.addresses),
-        conditions: endpoint.ready.map(|ready| discovery::EndpointConditions {
-            ready: Some(ready),
-        }),
+        conditions: endpoint.ready.map(|ready| discovery::EndpointConditions { ready: Some(ready) }),
         target_ref: endpoint.pod.map(|pod| core::ObjectReference {
             kind: Some("Pod".to_owned()),
             name: Some(pod.to_owned()),
