@@ -218,7 +218,7 @@ mod tests {
                 scene(&["batch"]).watched("n1", "11:59:00", "12:00:00"),
                 "Unknown",
                 "InsufficientEvidence",
-                "Node n1 was watched for 1m of the 1h",
+                "Node n1 was watched for 1m of the required 1h",
             ),
             (scene(&["batch"]), "Unknown", "InsufficientEvidence", ""),
             (

@@ -147,7 +147,7 @@ mod tests {
                 "too short",
                 scene().watched("n1", "11:30:00", "12:00:00"),
                 HOUR,
-                Some("Node n1 was watched for 30m of the 1h"),
+                Some("Node n1 was watched for 30m of the required 1h"),
             ),
             (
                 "in two spans that suffice together",

@@ -270,7 +270,7 @@ fn a_denial_that_upstream_would_not_give_names_the_enforcer() {
     let sql = message("kube-router", "{egress: [{ports: [{port: sql}]}]}", "web -> db TCP 5432", Egress);
     assert!(
         sql.contains(
-            "; by the Kubernetes specification egress[0] allows it, but for kube-router in an egress rule the name"
+            "; by the Kubernetes specification egress[0] allows it, but for kube-router in an egress rule a port's name"
         ),
         "{sql}"
     );
