@@ -6,7 +6,11 @@ use std::process::Command;
 fn arguments_that_cannot_be_used_are_refused_by_name() {
     for (arguments, status, message) in [
         (&["--database-url=postgres://it/it", "--data-dir=/it"][..], 2, "--data-dir"),
-        (&["--database-url=postgres://it/it", "--window=soon"], 2, "is not a span of time; write a number and one of the units"),
+        (
+            &["--database-url=postgres://it/it", "--window=soon"],
+            2,
+            "is not a span of time; write a number and one of the units",
+        ),
         (&["--database-url=postgres://it/it", "--listen=here"], 2, "--listen"),
         (&["--database-url=postgres://it/it", "--tls-cert-file=it.crt"], 2, "--tls-key-file"),
         (&["--database-url=postgres://it/it", "--log=a=b=c"], 1, "--log a=b=c"),
