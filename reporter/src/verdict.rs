@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use foretell_policy::judge::gate::NOTHING_RELEVANT;
 use foretell_policy::report::data::{Decision, Report};
 use foretell_policy::report::markdown;
 use serde_json::Value;
@@ -88,7 +89,7 @@ impl Verdict {
     /// The answer if the change touches no object that the engine reads, so that the evaluator is not queried.
     #[must_use]
     pub fn nothing_relevant(head: &str, files_not_judged: usize) -> Self {
-        let mut line = "May merge: no policy changed, and no object that policies refer to.".to_owned();
+        let mut line = format!("{NOTHING_RELEVANT}.");
         if files_not_judged > 0 {
             let _ = write!(line, " Files that were not judged: {files_not_judged}.");
         }

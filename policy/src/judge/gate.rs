@@ -73,10 +73,13 @@ fn connections<'r>(denials: impl Iterator<Item = &'r Denial>) -> u64 {
     ends.collect::<BTreeSet<_>>().len() as u64
 }
 
+/// The headline of a change that touches nothing that the engine reads.
+pub const NOTHING_RELEVANT: &str = "May merge: no policy changed, and no object that policies refer to";
+
 fn may_merge(report: &Report, enforced: bool) -> String {
     let accepted = connections(report.denials.iter().filter(|denial| denial.state == State::Accepted));
     match (enforced, report.previews.is_empty()) {
-        (false, true) => "May merge: no policy changed, and nothing that policies look at".to_owned(),
+        (false, true) => NOTHING_RELEVANT.to_owned(),
         (false, false) => "May merge: the change enforces nothing".to_owned(),
         (true, _) if accepted > 0 => {
             let connections = count(accepted, "connection in use", "connections in use");

@@ -179,7 +179,7 @@ fn what_the_base_says_counts_before_what_the_snapshot_says() {
 fn no_change_at_all_may_merge() {
     let report = shop().both("it.yaml", &policy("shop", "it", NOBODY)).flow("web -> cart TCP 8080").judge();
     assert_eq!((report.decision, report.exit_status), (Decision::MayMerge, 0));
-    assert_eq!(report.headline, "May merge: no policy changed, and nothing that policies look at");
+    assert_eq!(report.headline, "May merge: no policy changed, and no object that policies refer to");
     assert!(report.policies.is_empty() && report.denials.is_empty() && report.reasons.is_empty());
 }
 

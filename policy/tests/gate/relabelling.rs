@@ -269,7 +269,7 @@ fn an_image_or_a_count_of_replicas_is_no_change() {
         .flow("web -> cart TCP 8080")
         .judge();
     assert!(report.identities.is_empty());
-    assert_eq!(report.headline, "May merge: no policy changed, and nothing that policies look at");
+    assert_eq!(report.headline, "May merge: no policy changed, and no object that policies refer to");
 }
 
 /// A pod of a workload that went at ten o'clock, with what labels it had.

@@ -215,7 +215,7 @@ fn another_version_of_the_same_policy_or_a_namespace_is_no_change() {
     let now = former.replace("v1alpha2", "v1beta1").replace("name: guard", "name: guard, namespace: shop");
     let report = shop().base("a.yaml", &former).head("a.yaml", &now).flow(FLOW).judge();
     assert_eq!((report.exit_status, report.policies.len()), (0, 0));
-    assert_eq!(report.headline, "May merge: no policy changed, and nothing that policies look at");
+    assert_eq!(report.headline, "May merge: no policy changed, and no object that policies refer to");
 }
 
 #[test]
