@@ -196,7 +196,13 @@ impl Page {
 fn why(denial: &Denial) -> String {
     // Reports of older versions have no summary.
     let summary = if denial.summary.is_empty() { &denial.message } else { &denial.summary };
-    let mut why = format!("{}, {}", policy(&denial.policy), text(summary));
+    let rule = denial.nearest.as_ref().map(|nearest| nearest.mismatch.rule.as_str());
+    let (rule, reason) = match summary.split_once(": ") {
+        // As text, the bracket before the colon would be escaped, which terminals show.
+        Some((named, reason)) if rule == Some(named) => (format!("{}: ", code(named)), reason),
+        _ => (String::new(), summary.as_str()),
+    };
+    let mut why = format!("{}, {rule}{}", policy(&denial.policy), text(reason));
     // Writing into a String cannot fail.
     if !denial.accepted_by.is_empty() {
         let _ = write!(why, "; accepted by {}", text(&denial.accepted_by.join(", ")));
