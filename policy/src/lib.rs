@@ -128,6 +128,7 @@ pub mod report {
     pub mod markdown;
     pub mod policies;
     pub mod preview;
+    pub mod undecided;
 }
 
 /// Whether a change may merge: what it would deny, by which policy, accepted by which exception, and on what evidence.

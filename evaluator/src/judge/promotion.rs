@@ -21,7 +21,7 @@ pub enum Promotion {
         /// Number of unresolved denials.
         unresolved: u64,
     },
-    /// The nodes of its pods were not watched for long enough.
+    /// The nodes of its pods were not watched for long enough, or traffic does not show whether a rule matches.
     InsufficientEvidence {
         /// What is missing, each a sentence.
         reasons: Vec<String>,
@@ -64,7 +64,7 @@ pub(super) fn promotion(report: &Report, preview: &PolicyReport, subjects: &Subj
     let mut promoted = Report {
         evidence: evidence(&report.evidence, subjects),
         denials: preview.denials.clone(),
-        undecided: Vec::new(),
+        undecided: preview.undecided.clone(),
         ..report.clone()
     };
     gate::decide(&mut promoted, true);
@@ -190,6 +190,23 @@ mod tests {
             let found = promotion_of(&mut scene, min_window);
             assert!(matches!(found, Promotion::InsufficientEvidence { .. }), "{min_window:?}: {found:?}");
         }
+    }
+
+    #[test]
+    fn a_policy_is_not_promotable_if_only_a_domain_name_decides_a_connection_in_use() {
+        let closed = json!({"podSelector": {"matchLabels": {"app": "web"}}, "policyTypes": ["Egress"]});
+        let domain = json!({"name": "by-name", "action": "Accept", "to": [{"domainNames": ["example.com"]}]});
+        let admin = json!({"apiVersion": "policy.networking.k8s.io/v1alpha2", "kind": "ClusterNetworkPolicy",
+            "metadata": {"name": "names", "uid": "names"},
+            "spec": {"tier": "Admin", "priority": 1, "subject": {"namespaces": {}}, "egress": [domain]}});
+        let mut scene = Scene::new(&[audit_policy("web", &closed), admin])
+            .flow(&flow("web", "outside", 443))
+            .watched("n1", "10:00:00", "12:00:00");
+        assert_eq!(decision(&mut scene, &closed, HOUR), Decision::Undecided);
+        let Promotion::InsufficientEvidence { reasons } = promotion_of(&mut scene, HOUR) else {
+            panic!("{:?}", promotion_of(&mut scene, HOUR));
+        };
+        assert!(reasons.iter().any(|reason| reason.contains("example.com")), "{reasons:?}");
     }
 
     #[test]

@@ -7,8 +7,9 @@ use jiff::SignedDuration;
 use crate::cluster::party::from_to;
 use crate::model::words::{count, span};
 use crate::report::connection::{Denial, State};
-use crate::report::data::{Decision, NodeEvidence, Report, UndecidedPart};
+use crate::report::data::{Decision, NodeEvidence, Report};
 use crate::report::policies::PolicyReport;
+use crate::report::undecided::UndecidedPart;
 
 /// Decides, and writes decision, headline, next step and reasons into the report.
 ///

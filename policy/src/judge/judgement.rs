@@ -22,9 +22,10 @@ use crate::judge::gate;
 use crate::judge::judgement::denials::connections;
 use crate::model::dialect::Dialect;
 use crate::model::policy_ref::PolicyRef;
-use crate::report::data::{Decision, NotJudgedFile, Report, SCHEMA_VERSION, UndecidedPart};
+use crate::report::data::{Decision, NotJudgedFile, Report, SCHEMA_VERSION};
 use crate::report::denial::DenialKey;
 use crate::report::policies::{PolicyReport, PromotionReport, Verdicts};
+use crate::report::undecided::UndecidedPart;
 use crate::resource::object::Object;
 
 mod denials;
@@ -277,8 +278,9 @@ impl Judgement<'_> {
             (assessment, denials, fix)
         });
         let mut report = self.policy_report(change, &assessment);
-        report.notes.extend(self.unknown(&assessment).into_iter().map(|part| part.what));
-        PolicyReport { denials, fix, ..report }
+        let undecided = self.unknown(&assessment);
+        report.notes.extend(undecided.iter().map(|part| part.what.clone()));
+        PolicyReport { denials, fix, undecided, ..report }
     }
 
     fn policy_report(&self, change: &PolicyChange, assessment: &Assessment) -> PolicyReport {
@@ -323,6 +325,7 @@ impl Judgement<'_> {
             still_allowed: connections(assessment.still_allowed.iter().filter(is_own)),
             still_denied: connections(assessment.still_denied.iter().filter(is_own)),
             fix: None,
+            undecided: Vec::new(),
             notes,
         }
     }

@@ -15,6 +15,7 @@ use crate::report::connection::{Connection, Denial, State};
 use crate::report::denial::DenialId;
 use crate::report::dialects::DialectReport;
 use crate::report::policies::PolicyReport;
+use crate::report::undecided::UndecidedPart;
 
 /// Version of the report's JSON form.
 pub const SCHEMA_VERSION: u32 = 2;
@@ -96,18 +97,6 @@ impl Decision {
             Self::Undecided => 2,
         }
     }
-}
-
-/// Something that the answer depends on and that could not be evaluated.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct UndecidedPart {
-    /// Where it is: a file with the number of its document, a node or a policy.
-    pub places: Vec<String>,
-    /// What could not be evaluated and why.
-    pub what: String,
-    /// How to fix it.
-    pub fix: String,
 }
 
 /// A file of the change that the report does not cover.

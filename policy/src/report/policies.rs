@@ -8,6 +8,7 @@ use crate::cluster::party::Party;
 use crate::model::policy_ref::PolicyRef;
 use crate::report::connection::{Connection, Denial, State};
 use crate::report::denial::DenialId;
+use crate::report::undecided::UndecidedPart;
 
 /// A policy that the change touches.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -38,6 +39,9 @@ pub struct PolicyReport {
     /// The smallest change of its rules that allows the connections in use which it would newly deny.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fix: Option<FixReport>,
+    /// In a preview: what could not be decided about enforcing it. The notes name these too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undecided: Vec<UndecidedPart>,
     /// Other remarks on it, each a sentence without a full stop.
     pub notes: Vec<String>,
 }

@@ -5,7 +5,7 @@ use crate::judge::judgement::Judgement;
 use crate::model::policy_ref::PolicyRef;
 use crate::model::words::count;
 use crate::policy::admin_peer::Unknown;
-use crate::report::data::UndecidedPart;
+use crate::report::undecided::UndecidedPart;
 
 impl Judgement<'_> {
     /// One part for each rule that cannot be evaluated. Workloads that no longer exist do not count.
