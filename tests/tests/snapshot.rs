@@ -81,7 +81,10 @@ fn a_snapshot_has_the_objects_of_a_cluster_and_keeps_pods_that_are_gone() {
     // Before the CRDs are installed: there are no audit policies, which is reported and not an error.
     let output = foretell(&account, &append);
     let message = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success() && message.contains("has none: AuditNetworkPolicy, "), "{message}");
+    assert!(
+        output.status.success() && message.contains("Kinds that this cluster does not define: AuditNetworkPolicy, "),
+        "{message}"
+    );
 
     kubectl.run(&["apply", "--filename", root().join("manifests/crds").to_str().unwrap()]);
     kubectl.run(&["wait", "--for=condition=Established", "crd", "--all"]);
@@ -147,7 +150,7 @@ fn the_rights_are_sufficient_and_minimal() {
     assert_eq!(refused.stdout, b"");
     let message = String::from_utf8(refused.stderr).unwrap();
     assert!(
-        message.contains("may not list replicasets.apps of all namespaces") && message.contains(ACCOUNT),
+        message.contains("may not list replicasets.apps in all namespaces") && message.contains(ACCOUNT),
         "{message}"
     );
 }

@@ -13,7 +13,7 @@ fn metrics_need_a_token_with_the_role() {
     let Some(control_plane) = installed() else { return };
     let kubectl = control_plane.kubectl();
     let webhook = Webhook::start(kubectl);
-    webhook.wait_until_it_says("Shows the certificate of the Secret");
+    webhook.wait_until_it_says("Uses the certificate of the Secret");
     for account in ["reader", "nobody"] {
         kubectl.run(&["create", "serviceaccount", account, "--namespace=foretell"]);
     }

@@ -154,7 +154,7 @@ fn it_waits_for_missing_objects_and_continues_without_a_restart() {
     apply("secret.yaml");
     webhook.wait_until_it_says("Waiting for its webhook configurations: no webhook configuration named foretell");
     apply("configurations.yaml");
-    webhook.wait_until_it_says("Has its webhook configurations");
+    webhook.wait_until_it_says("No longer waiting for its webhook configurations");
     for configuration in CONFIGURATIONS {
         let webhooks = kubectl.json(&["get", configuration])["webhooks"].clone();
         let trusting =
@@ -177,7 +177,7 @@ fn a_certificate_that_is_deleted_is_replaced() {
     kubectl.run(&["patch", "secret", "--namespace=foretell", "foretell-webhook-tls", "--type=json", "--patch", patch]);
     // The webhook reads the Secret once a minute.
     until("the webhook uses another certificate", || {
-        let shown = webhook.output().matches("Shows the certificate of the Secret").count();
+        let shown = webhook.output().matches("Uses the certificate of the Secret").count();
         if shown == 2 { Ok(()) } else { Err(webhook.output()) }
     });
     let renewed = bundles();
