@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use foretell_policy::model::flow::{Line, NodeReport};
+use foretell_objects::model::flow::{Line, NodeReport};
 use tracing::{debug, info, trace, warn};
 
 use crate::aggregate::Aggregate;

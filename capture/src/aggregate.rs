@@ -121,7 +121,7 @@ fn first_packet(sums: &Sums, window: &Window<'_>) -> u64 {
 mod tests {
     use std::time::Duration;
 
-    use foretell_policy::model::flow::{Direction, Outcome, Protocol};
+    use foretell_objects::model::flow::{Direction, Outcome, Protocol};
 
     use super::*;
     use crate::clock::Moment;

@@ -64,7 +64,7 @@ impl<W: Write> Write for Lines<W> {
 
 #[cfg(test)]
 mod tests {
-    use foretell_policy::model::flow::is_log;
+    use foretell_objects::model::flow::is_log;
 
     use super::*;
 

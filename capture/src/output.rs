@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Stdout, Write};
 
 use anyhow::Context as _;
-use foretell_policy::model::flow::Line;
+use foretell_objects::model::flow::Line;
 
 use crate::args;
 use crate::ship::Shipper;

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use foretell_policy::model::flow::{Direction, Protocol};
+use foretell_objects::model::flow::{Direction, Protocol};
 
 /// Bytes of a key of the flow table.
 pub const KEY_BYTES: usize = 32;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use foretell_policy::model::flow::{Direction, Endpoint, Flow, Outcome, Protocol};
+use foretell_objects::model::flow::{Direction, Endpoint, Flow, Outcome, Protocol};
 
 use crate::record::{Event, FlowKey, Sums};
 use crate::registry::Owner;

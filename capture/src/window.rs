@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use foretell_policy::model::flow::Flow;
+use foretell_objects::model::flow::Flow;
 
 use crate::clock::Moment;
 use crate::record::FlowKey;

@@ -5,18 +5,18 @@ use std::io::{self, BufWriter, Write};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use foretell_objects::model::flow::{Flow, Line};
+use foretell_objects::model::policy_ref::PolicyRef;
+use foretell_objects::model::words::{count, grouped};
+use foretell_objects::resource::object::Object;
 use foretell_policy::cluster::detected::{recognise, remark};
 use foretell_policy::cluster::inventory::Cluster;
 use foretell_policy::engine::identities::Identities;
 use foretell_policy::engine::world::World;
 use foretell_policy::explain::evaluation::VerdictName;
 use foretell_policy::explain::evaluation::evaluate;
-use foretell_policy::model::flow::{Flow, Line};
-use foretell_policy::model::policy_ref::PolicyRef;
-use foretell_policy::model::words::{count, grouped};
 use foretell_policy::policy::admin_policy::AdminPolicy;
 use foretell_policy::policy::network_policy::Policy;
-use foretell_policy::resource::object::Object;
 use jiff::Timestamp;
 
 use crate::args::cni::CniArg;

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
-use foretell_policy::model::flow::{Line, LineError, NodeReport, is_log, is_report};
+use foretell_objects::model::flow::{Line, LineError, NodeReport, is_log, is_report};
 
 use crate::args::observed::BadLines;
 use crate::messages::{self, say};

@@ -2,12 +2,12 @@
 
 use std::io::{self, Write as _};
 
+use foretell_objects::model::dialect::Dialect;
+use foretell_objects::model::flow::Direction;
 use foretell_policy::change::revisions::Change;
 use foretell_policy::cluster::workload::Workload;
 use foretell_policy::judge::generate::{GenerateError, generate};
 use foretell_policy::judge::judgement::Inputs;
-use foretell_policy::model::dialect::Dialect;
-use foretell_policy::model::flow::Direction;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::args::generate::{Generate, Restricts};

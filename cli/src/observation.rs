@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::Path;
 
+use foretell_objects::model::flow::Line;
+use foretell_objects::resource::object::Object;
 use foretell_policy::cluster::evidence::{FileWatch, Watch};
 use foretell_policy::cluster::inventory::Cluster;
 use foretell_policy::cluster::traffic::Traffic;
-use foretell_policy::model::flow::Line;
-use foretell_policy::resource::object::Object;
 use jiff::Timestamp;
 
 use crate::args::observed::{BadLines, Observed};

@@ -4,12 +4,12 @@ use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use foretell_policy::manifest::document::DocumentError;
-use foretell_policy::manifest::documents as manifest;
-use foretell_policy::resource::object::Object;
-use foretell_policy::resource::object::fault::ObjectError;
-use foretell_policy::resource::object::origin::Origin;
-use foretell_policy::resource::read;
+use foretell_objects::manifest::document::DocumentError;
+use foretell_objects::manifest::documents as manifest;
+use foretell_objects::resource::object::Object;
+use foretell_objects::resource::object::fault::ObjectError;
+use foretell_objects::resource::object::origin::Origin;
+use foretell_objects::resource::read;
 use foretell_policy::snapshot::text as snapshot;
 
 use crate::{flows, messages};

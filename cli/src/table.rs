@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{ContentArrangement, Table};
+use foretell_objects::model::words::{ago, count, grouped};
 use foretell_policy::change::plan::ChangeAction;
 use foretell_policy::cluster::party::from_to;
-use foretell_policy::model::words::{ago, count, grouped};
 use foretell_policy::report::connection::{Denial, State};
 use foretell_policy::report::data::Report;
 use foretell_policy::report::policies::PolicyReport;

@@ -7,11 +7,11 @@ mod foretell;
 use std::fs;
 
 use foretell::{Place, SNAPSHOT, flow, report};
+use foretell_objects::manifest::documents as manifest;
+use foretell_objects::model::flow::Line;
+use foretell_objects::resource::object::origin::Origin;
+use foretell_objects::resource::read;
 use foretell_policy::change::revisions::{ChangeBuilder, Versions};
-use foretell_policy::manifest::documents as manifest;
-use foretell_policy::model::flow::Line;
-use foretell_policy::resource::object::origin::Origin;
-use foretell_policy::resource::read;
 use proptest::prelude::*;
 use proptest::sample::Index;
 

@@ -304,7 +304,7 @@ fn a_report_that_cannot_be_written_never_ends_with_exit_status_0() {
 fn crds_prints_three_definitions_that_parse() {
     let ended = Place::new().run("crds");
     assert_eq!((ended.status, ended.stderr.as_str()), (Some(0), ""));
-    let documents = foretell_policy::manifest::documents::documents(&ended.stdout);
+    let documents = foretell_objects::manifest::documents::documents(&ended.stdout);
     let names: Vec<_> =
         documents.iter().map(|document| document.value.as_ref().unwrap()["spec"]["names"]["kind"].clone()).collect();
     assert_eq!(names, ["AuditNetworkPolicy", "AuditClusterNetworkPolicy", "AuditException"]);

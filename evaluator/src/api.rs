@@ -147,7 +147,7 @@ async fn evaluate_flow(
 #[cfg(test)]
 mod tests {
     use axum::body::{Body, to_bytes};
-    use foretell_policy::model::dialect::Dialect;
+    use foretell_objects::model::dialect::Dialect;
     use foretell_service::health::Health;
     use foretell_service::metrics::Metrics;
     use foretell_service::refusal::RefusalBody;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Parser;
-use foretell_policy::model::dialect::Dialect;
+use foretell_objects::model::dialect::Dialect;
 use foretell_service::log::LogArgs;
 use foretell_service::span::{self, SpanError};
 use foretell_service::tls::TlsArgs;

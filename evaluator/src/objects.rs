@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use foretell_objects::model::policy_ref::{PolicyKind, PolicyRef};
+use foretell_objects::resource::kept::strip;
+use foretell_objects::resource::object::Object;
+use foretell_objects::resource::object::origin::Origin;
+use foretell_objects::resource::read::read;
 use foretell_policy::cluster::pod::GONE_AT;
-use foretell_policy::model::policy_ref::{PolicyKind, PolicyRef};
-use foretell_policy::resource::object::Object;
-use foretell_policy::resource::object::origin::Origin;
-use foretell_policy::resource::read::read;
 use foretell_policy::snapshot::api_resource::Resource;
 use foretell_policy::snapshot::gone::add_gone;
-use foretell_policy::snapshot::kept::strip;
 use foretell_policy::snapshot::text::Snapshot;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};

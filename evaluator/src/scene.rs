@@ -1,8 +1,8 @@
 //! A small cluster and its traffic, for unit tests: the pods web and batch on node n1, scraper on node n2. It is noon.
 
-use foretell_policy::model::dialect::Dialect;
-use foretell_policy::model::flow::{Direction, Endpoint, Flow, NodeReport, Outcome, Protocol};
-use foretell_policy::model::policy_ref::{PolicyKind, PolicyRef};
+use foretell_objects::model::dialect::Dialect;
+use foretell_objects::model::flow::{Direction, Endpoint, Flow, NodeReport, Outcome, Protocol};
+use foretell_objects::model::policy_ref::{PolicyKind, PolicyRef};
 use foretell_policy::snapshot::api_resource::RESOURCES;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};

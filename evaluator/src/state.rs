@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use foretell_objects::model::dialect::Dialect;
 use foretell_policy::cluster::inventory::Cluster;
-use foretell_policy::model::dialect::Dialect;
 use foretell_service::health::Health;
 use jiff::SignedDuration;
 use tokio::sync::Notify;

@@ -1,11 +1,11 @@
 //! The status of an audit policy.
 
+use foretell_objects::model::flow::Direction;
+use foretell_objects::model::policy_ref::PolicyRef;
+use foretell_objects::model::words::count;
+use foretell_objects::resource::audit::{AuditPolicyStatus, Evaluation, MOST_OFFENDERS, TopOffender};
 use foretell_policy::cluster::party::Party;
-use foretell_policy::model::flow::Direction;
-use foretell_policy::model::policy_ref::PolicyRef;
-use foretell_policy::model::words::count;
 use foretell_policy::report::connection::Denial;
-use foretell_policy::resource::audit::{AuditPolicyStatus, Evaluation, MOST_OFFENDERS, TopOffender};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde_json::Value;
@@ -168,7 +168,7 @@ fn seconds(at: Timestamp) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
-    use foretell_policy::model::flow::{Flow, Outcome};
+    use foretell_objects::model::flow::{Flow, Outcome};
     use foretell_policy::report::connection::State;
     use jiff::SignedDuration;
     use serde_json::json;

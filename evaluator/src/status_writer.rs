@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use foretell_policy::model::policy_ref::{PolicyKind, PolicyRef};
-use foretell_policy::resource::audit::{AuditClusterNetworkPolicy, AuditNetworkPolicy, AuditPolicyStatus};
+use foretell_objects::model::policy_ref::{PolicyKind, PolicyRef};
+use foretell_objects::resource::audit::{AuditClusterNetworkPolicy, AuditNetworkPolicy, AuditPolicyStatus};
 use jiff::Timestamp;
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use foretell_policy::resource::object::Kind;
+use foretell_objects::resource::object::Kind;
 use foretell_policy::snapshot::api_resource::{Detail, Presence, Resource, Version};
 use futures::{Stream, StreamExt as _};
 use jiff::Timestamp;

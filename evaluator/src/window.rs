@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
+use foretell_objects::model::flow::{Direction, Endpoint, Flow, NodeReport, Outcome, Protocol};
 use foretell_policy::cluster::evidence::{FileWatch, Watch};
 use foretell_policy::cluster::inventory::Cluster;
 use foretell_policy::cluster::ownership::{Destination, End};
 use foretell_policy::cluster::traffic::{Tally, Traffic};
-use foretell_policy::model::flow::{Direction, Endpoint, Flow, NodeReport, Outcome, Protocol};
 use jiff::{SignedDuration, Timestamp, Unit};
 
 /// Identifies a row of the window. Flows of one hour with the same key are summed.
@@ -230,7 +230,7 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
-    use foretell_policy::resource::object::Object;
+    use foretell_objects::resource::object::Object;
     use serde_json::json;
 
     use crate::objects::typed;

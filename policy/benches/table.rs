@@ -40,6 +40,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use foretell_objects::model::flow::{Direction, Flow};
+use foretell_objects::resource::object::Object;
 use foretell_policy::cluster::inventory::Cluster;
 use foretell_policy::cluster::traffic::Traffic;
 use foretell_policy::engine::backends::Backend;
@@ -52,9 +54,7 @@ use foretell_policy::engine::pair::{Dialled, Pair};
 use foretell_policy::engine::world::World;
 use foretell_policy::explain::evaluation::evaluate;
 use foretell_policy::judge::assessment::{AssessmentInputs, assess};
-use foretell_policy::model::flow::{Direction, Flow};
 use foretell_policy::policy::network_policy::Policy;
-use foretell_policy::resource::object::Object;
 
 mod generated;
 
@@ -234,7 +234,7 @@ fn changing(generated: &Generated) {
         row(what, times, Unit::Seconds, target, &slowest);
     };
     tell("a pod changed: the same again", each(&pods, |pod| _ = live.set_pod(pod)), "100 us");
-    let name = |pod: &foretell_policy::resource::kubernetes::Pod| {
+    let name = |pod: &foretell_objects::resource::kubernetes::Pod| {
         let metadata = &pod.metadata;
         (metadata.namespace.clone().unwrap(), metadata.name.clone().unwrap(), metadata.uid.clone())
     };

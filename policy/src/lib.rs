@@ -1,55 +1,11 @@
-//! What a Kubernetes NetworkPolicy would deny: resource types, semantics, engine and report. No I/O.
+//! What a Kubernetes NetworkPolicy would deny: semantics, engine and report. No I/O.
 //!
 //! Each module here is a folder and a layer. A layer uses only those that stand before it in this file; `scripts/imports`
 //! proves that.
 
-/// Words of the domain: flows, labels, ports, names of policies, dialects. No Kubernetes types.
-pub mod model {
-    pub(crate) mod address_table;
-    pub mod cidr;
-    pub mod dialect;
-    pub mod flow;
-    pub mod labels;
-    pub(crate) mod list;
-    pub mod policy_id;
-    pub mod policy_ref;
-    pub mod port;
-    pub mod words;
-}
-
-/// Text to documents and back: YAML, JSON, and which documents may hold objects.
-pub mod manifest {
-    pub mod document;
-    pub mod documents;
-    mod json;
-    pub mod kinds;
-    pub(crate) mod write_yaml;
-    mod yaml;
-    pub(crate) mod yaml_diff;
-}
-
-/// Kubernetes objects: their types, defaults, validation, and which of their fields the engine reads.
-pub mod resource {
-    pub mod admin;
-    pub mod admin_view;
-    pub mod audit;
-    pub(crate) mod canonical;
-    pub mod cidrs;
-    pub mod crds;
-    pub mod defaults;
-    pub mod difference;
-    pub mod exception;
-    pub(crate) mod fields;
-    pub mod kubernetes;
-    pub mod object;
-    pub mod read;
-    pub mod reads;
-    mod relevant_fields;
-    mod validation;
-}
-
 /// What was recorded of a cluster: pods over time, addresses, nodes, Services, traffic, and who watched it.
 pub mod cluster {
+    pub(crate) mod address_table;
     pub mod detected;
     pub mod evidence;
     pub mod inventory;
@@ -84,7 +40,6 @@ pub mod policy {
 pub mod snapshot {
     pub mod api_resource;
     pub mod gone;
-    pub mod kept;
     pub mod text;
 }
 
@@ -98,6 +53,7 @@ pub mod engine {
     pub mod live;
     pub mod overlay;
     pub mod pair;
+    pub mod policy_id;
     pub mod tier;
     pub mod verdict;
     pub mod world;

@@ -5,6 +5,11 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use foretell_objects::manifest::documents::documents;
+use foretell_objects::model::flow::{Direction, Protocol};
+use foretell_objects::resource::object::Object;
+use foretell_objects::resource::object::origin::Origin;
+use foretell_objects::resource::read::read;
 use foretell_policy::cluster::inventory::Cluster;
 use foretell_policy::cluster::ownership::End;
 use foretell_policy::engine::end_decision::{EndDecision, Permission};
@@ -12,20 +17,15 @@ use foretell_policy::engine::identities::Identities;
 use foretell_policy::engine::pair::{Dialled, Pair};
 use foretell_policy::engine::tier::chain::{self, TIERS, Tier};
 use foretell_policy::engine::world::World;
-use foretell_policy::manifest::documents::documents;
-use foretell_policy::model::flow::{Direction, Protocol};
 use foretell_policy::policy::network_policy::Policy;
-use foretell_policy::resource::object::Object;
-use foretell_policy::resource::object::origin::Origin;
-use foretell_policy::resource::read::read;
 
 /// The code of the document.
 #[allow(unreachable_pub, reason = "the document shows it as part of a crate")]
 mod allow_list {
     // begin
+    use foretell_objects::model::policy_ref::PolicyRef;
     use foretell_policy::engine::end_decision::{Permission, PolicyRuling};
     use foretell_policy::engine::tier::chain::{Opinion, PolicyVerdict, Tier, TierAnswer, TierQuestion};
-    use foretell_policy::model::policy_ref::PolicyRef;
     use foretell_policy::policy::tier::TierName;
     use ipnet::IpNet;
 

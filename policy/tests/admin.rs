@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use foretell_policy::resource::cidrs::new_faults;
-use foretell_policy::resource::object::origin::Origin;
-use foretell_policy::resource::object::{Kind, Object};
-use foretell_policy::resource::read::read;
+use foretell_objects::resource::cidrs::new_faults;
+use foretell_objects::resource::object::origin::Origin;
+use foretell_objects::resource::object::{Kind, Object};
+use foretell_objects::resource::read::read;
 use serde_json::{Value, json};
 
 const ADMIN: &str = "AdminNetworkPolicy";

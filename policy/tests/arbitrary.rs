@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use foretell_policy::resource::cidrs::{new_faults, texts};
-use foretell_policy::resource::object::Kind;
-use foretell_policy::resource::object::origin::Origin;
-use foretell_policy::resource::read::read;
+use foretell_objects::resource::cidrs::{new_faults, texts};
+use foretell_objects::resource::object::Kind;
+use foretell_objects::resource::object::origin::Origin;
+use foretell_objects::resource::read::read;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 

@@ -15,6 +15,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use foretell_objects::model::dialect::Dialect;
+use foretell_objects::model::flow::{Direction, Flow};
+use foretell_objects::resource::admin_view::AdminAction;
 use foretell_policy::cluster::ownership::{Destination, End};
 use foretell_policy::cluster::workload::Workload;
 use foretell_policy::engine::end_decision::EndDecision;
@@ -30,11 +33,8 @@ use foretell_policy::explain::explanation::ends::EndName;
 use foretell_policy::explain::explanation::query::{ExplainQuery, explain};
 use foretell_policy::explain::explanation::walk::walk;
 use foretell_policy::explain::explanation::{PolicyOutcome, Reachability};
-use foretell_policy::model::dialect::Dialect;
-use foretell_policy::model::flow::{Direction, Flow};
 use foretell_policy::policy::network_policy::Failed;
 use foretell_policy::policy::tier::TierName;
-use foretell_policy::resource::admin_view::AdminAction;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 

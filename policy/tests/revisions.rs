@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use foretell_objects::resource::object::id::ObjectId;
 use foretell_policy::change::revisions::{Change, ChangeBuilder, Sourced, Versions};
-use foretell_policy::resource::object::id::ObjectId;
 use proptest::prelude::*;
 
 type Tree<'a> = &'a [(&'a str, &'a str)];

@@ -22,11 +22,11 @@ check() {
 matches_a_file() { ls $1 >/dev/null 2>&1; }
 # has_method TYPE FUNCTION: whether a source has an impl of the type, and in the same file the function.
 has_method() {
-    grep -rlE "^impl\b.*\b$1\b" policy/src | xargs grep -lE "fn $2\b" >/dev/null
+    grep -rlE "^impl\b.*\b$1\b" objects/src policy/src | xargs grep -lE "fn $2\b" >/dev/null
 }
 # has_operator FILE COLUMN OPERATOR: whether a line of a source of this name has the operator at the column.
 has_operator() {
-    find policy/src -name "$1" -exec awk -v column="$2" -v operator="$3" '
+    find objects/src policy/src -name "$1" -exec awk -v column="$2" -v operator="$3" '
         substr($0, column, length(operator)) == operator { found = 1 }
         END { exit !found }' {} \; -print | grep -q .
 }

@@ -1,6 +1,6 @@
 //! Wire types of the evaluator's HTTP API. `foretell-policy` defines the rest: flows, previews and reports.
 
-use foretell_policy::model::flow::{Direction, Protocol};
+use foretell_objects::model::flow::{Direction, Protocol};
 use foretell_policy::report::connection::Denial;
 use foretell_policy::report::data::{Evidence, NodeEvidence};
 use foretell_policy::report::policies::Verdicts;

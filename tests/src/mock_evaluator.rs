@@ -11,17 +11,17 @@ use axum::routing::post;
 use axum::{Json, Router};
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
+use foretell_objects::manifest::documents as manifest;
+use foretell_objects::model::flow::Line;
+use foretell_objects::resource::object::Object;
+use foretell_objects::resource::object::origin::Origin;
+use foretell_objects::resource::read;
 use foretell_policy::cluster::evidence::{FileWatch, Watch};
 use foretell_policy::cluster::inventory::Cluster;
 use foretell_policy::cluster::traffic::Traffic;
 use foretell_policy::judge::judgement::{Inputs, judge};
-use foretell_policy::manifest::documents as manifest;
-use foretell_policy::model::flow::Line;
 use foretell_policy::report::data::Report;
 use foretell_policy::report::preview::Preview;
-use foretell_policy::resource::object::Object;
-use foretell_policy::resource::object::origin::Origin;
-use foretell_policy::resource::read;
 use jiff::{SignedDuration, Timestamp};
 
 /// A certificate for `localhost`, and its key.

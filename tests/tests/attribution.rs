@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::process::{Child, Command, Stdio};
 
-use foretell_policy::model::flow::{Direction, Endpoint, Flow, Line, NodeReport, Outcome, Protocol, is_log};
+use foretell_objects::model::flow::{Direction, Endpoint, Flow, Line, NodeReport, Outcome, Protocol, is_log};
 use foretell_tests::cluster::Cluster;
 use foretell_tests::patience::until;
 use foretell_tests::{images, machine};

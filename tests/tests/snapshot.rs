@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use foretell_policy::manifest::documents::documents;
+use foretell_objects::manifest::documents::documents;
 use foretell_policy::snapshot::text::Snapshot;
 use foretell_tests::control_plane::ControlPlane;
 use foretell_tests::kubectl::Kubectl;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use foretell_policy::resource::object::Kind;
+use foretell_objects::resource::object::Kind;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;

@@ -6,11 +6,11 @@
 
 use std::collections::BTreeSet;
 
-use foretell_policy::resource::cidrs;
-use foretell_policy::resource::object::api_error::ApiError;
-use foretell_policy::resource::object::fault::FieldError;
-use foretell_policy::resource::object::origin::Origin;
-use foretell_policy::resource::read;
+use foretell_objects::resource::cidrs;
+use foretell_objects::resource::object::api_error::ApiError;
+use foretell_objects::resource::object::fault::FieldError;
+use foretell_objects::resource::object::origin::Origin;
+use foretell_objects::resource::read;
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
 

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use foretell_policy::resource::audit::{GROUP, PROMOTED_FROM};
+use foretell_objects::resource::audit::{GROUP, PROMOTED_FROM};
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation};
 use kube::core::DynamicObject;

@@ -1,6 +1,6 @@
 //! Rejects a second replica of the evaluator.
 
-use foretell_policy::resource::object::api_error::ApiError;
+use foretell_objects::resource::object::api_error::ApiError;
 use kube::core::DynamicObject;
 
 use crate::review::Request;

@@ -1,6 +1,6 @@
 //! Reads and writes `AdmissionReview` of `admission.k8s.io/v1`.
 
-use foretell_policy::resource::object::api_error::ApiError;
+use foretell_objects::resource::object::api_error::ApiError;
 use foretell_service::refusal::Refusal;
 use json_patch::Patch;
 use kube::core::admission::{

@@ -6,7 +6,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use foretell_policy::model::flow::{Line, is_log};
+use foretell_objects::model::flow::{Line, is_log};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::node::{ADDRESSES, AgentOutput, TestNode, UID, wait_for};

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use foretell_policy::model::flow::{Direction, Flow, Outcome, Protocol};
+use foretell_objects::model::flow::{Direction, Flow, Outcome, Protocol};
 
 use crate::node::packet::{destination_options, hex, ipv4, ipv6, syn, udp};
 use crate::node::{Agent, AgentOutput, TestNode, wait_for};

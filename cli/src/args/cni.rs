@@ -1,7 +1,7 @@
 //! `--cni`: which enforcer's treatment of policies is judged by.
 
 use clap::Args;
-use foretell_policy::model::dialect::Dialect;
+use foretell_objects::model::dialect::Dialect;
 
 /// The enforcer. A command adds its default with `mut_arg`.
 #[derive(Debug, Args)]

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use foretell_objects::model::flow::Protocol;
 use foretell_policy::explain::explanation::ends::EndName;
-use foretell_policy::model::flow::Protocol;
 use ipnet::IpNet;
 use jiff::Timestamp;
 

@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
+use foretell_objects::model::words::count;
 use foretell_policy::explain::explanation::{
     AuditStep, Explanation, PolicyOutcome, PolicyStep, Reachability, TierOutcome, TierStep, Walk,
 };
-use foretell_policy::model::words::count;
 
 use crate::table::{of_terminal, printable};
 

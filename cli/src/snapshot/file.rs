@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use foretell_policy::manifest::documents as manifest;
+use foretell_objects::manifest::documents as manifest;
 use foretell_policy::snapshot::text::{Snapshot, SnapshotError};
 
 use crate::messages;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use foretell_objects::resource::kept::strip;
 use foretell_policy::snapshot::api_resource::{Detail, Resource};
-use foretell_policy::snapshot::kept::strip;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 

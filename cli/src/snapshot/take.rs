@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use foretell_policy::model::words::count;
+use foretell_objects::model::words::count;
 use foretell_policy::snapshot::gone::add_gone;
 use foretell_policy::snapshot::text::{Snapshot, counts};
 use jiff::SignedDuration;

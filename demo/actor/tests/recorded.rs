@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use files::{read, snapshot};
+use foretell_objects::model::flow::{Direction, Flow, Line, NodeReport, Outcome, Protocol};
 use foretell_policy::cluster::inventory::Cluster;
 use foretell_policy::cluster::ownership::{Destination, End};
 use foretell_policy::cluster::pod::Ending;
-use foretell_policy::model::flow::{Direction, Flow, Line, NodeReport, Outcome, Protocol};
 
 const PAYMENTS: &str = "payments Deployment/payments";
 const CHECKOUT: &str = "shop Deployment/checkout";

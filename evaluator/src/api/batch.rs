@@ -5,9 +5,9 @@ use std::io::Read;
 
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_ENCODING;
+use foretell_objects::model::flow::Line;
 use foretell_policy::cluster::inventory::Cluster;
 use foretell_policy::cluster::traffic::Tally;
-use foretell_policy::model::flow::Line;
 use foretell_service::access::caller::Caller;
 use foretell_service::contract::{AGENT, Accepted, BOOT, SEQUENCE};
 use foretell_service::refusal::Refusal;

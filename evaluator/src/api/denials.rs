@@ -1,6 +1,6 @@
 //! Filters and pages of `GET /v1/denials`.
 
-use foretell_policy::model::flow::Direction;
+use foretell_objects::model::flow::Direction;
 use foretell_policy::report::connection::{Denial, State};
 use foretell_service::contract::DenialPage;
 use foretell_service::query::parameters;
@@ -101,7 +101,7 @@ impl DenialQuery {
 
 #[cfg(test)]
 mod tests {
-    use foretell_policy::model::flow::{Flow, Outcome};
+    use foretell_objects::model::flow::{Flow, Outcome};
     use jiff::SignedDuration;
 
     use crate::scene::{Scene, audit_policy, flow, spec};

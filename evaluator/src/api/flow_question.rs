@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use foretell_objects::model::flow::{Direction, Endpoint, Flow, Protocol};
 use foretell_policy::cluster::inventory::Cluster;
 use foretell_policy::explain::evaluation::evaluate;
-use foretell_policy::model::flow::{Direction, Endpoint, Flow, Protocol};
 use foretell_service::contract::PolicySummary;
 use foretell_service::refusal::Refusal;
 use jiff::Timestamp;

@@ -1,8 +1,8 @@
 //! The cluster at one time, in the engine's form.
 
+use foretell_objects::model::dialect::Dialect;
+use foretell_objects::resource::object::Object;
 use foretell_policy::cluster::inventory::Cluster;
-use foretell_policy::model::dialect::Dialect;
-use foretell_policy::resource::object::Object;
 use foretell_policy::snapshot::text::Snapshot;
 use jiff::Timestamp;
 

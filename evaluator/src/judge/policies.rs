@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use foretell_objects::model::policy_ref::PolicyRef;
+use foretell_objects::resource::object::{Kind, Object};
 use foretell_policy::change::revisions::{Change, Place, Sourced};
 use foretell_policy::engine::identities::Identities;
-use foretell_policy::model::policy_ref::PolicyRef;
 use foretell_policy::policy::network_policy::Policy;
 use foretell_policy::report::policies::PolicyReport;
-use foretell_policy::resource::object::{Kind, Object};
 use foretell_service::contract::PolicySummary;
 use jiff::{SignedDuration, Timestamp};
 

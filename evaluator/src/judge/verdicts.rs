@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use foretell_objects::model::flow::{Direction, Flow, Protocol};
+use foretell_objects::model::policy_ref::PolicyRef;
 use foretell_policy::cluster::traffic::Tally;
 use foretell_policy::engine::identities::Identities;
 use foretell_policy::engine::world::World;
 use foretell_policy::explain::evaluation::VerdictName;
 use foretell_policy::explain::evaluation::evaluate;
-use foretell_policy::model::flow::{Direction, Flow, Protocol};
-use foretell_policy::model::policy_ref::PolicyRef;
 use foretell_policy::policy::network_policy::Policy;
 
 use crate::judge::assembled::Assembled;

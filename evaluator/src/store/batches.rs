@@ -1,7 +1,7 @@
 //! Batches of agents, and the table of agents that says which batches were counted.
 
+use foretell_objects::model::flow::NodeReport;
 use foretell_policy::cluster::traffic::Tally;
-use foretell_policy::model::flow::NodeReport;
 use sqlx::PgPool;
 
 use crate::store::error::StoreError;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use foretell_policy::model::flow::{Direction, Outcome, Protocol};
+use foretell_objects::model::flow::{Direction, Outcome, Protocol};
 use jiff::Timestamp;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;

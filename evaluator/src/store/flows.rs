@@ -1,7 +1,7 @@
 //! The table of flows: the rows of the window.
 
+use foretell_objects::model::flow::Endpoint;
 use foretell_policy::cluster::traffic::Tally;
-use foretell_policy::model::flow::Endpoint;
 use jiff::Timestamp;
 use sqlx::postgres::PgRow;
 use sqlx::{PgPool, Postgres, Transaction};

@@ -1,6 +1,6 @@
 //! The tables of node reports: watched spans, lost events and the nodes' own addresses.
 
-use foretell_policy::model::flow::NodeReport;
+use foretell_objects::model::flow::NodeReport;
 use sqlx::{PgPool, Postgres, Transaction};
 
 use crate::store::column::{Columns, address, signed};

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use foretell_policy::model::flow::{Endpoint, Flow, Protocol};
+use foretell_objects::model::flow::{Endpoint, Flow, Protocol};
 use jiff::Timestamp;
 
 use super::landscape::{Addresses, DNS, INGRESS, Landscape, MONITORING, node_address};

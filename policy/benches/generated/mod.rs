@@ -21,12 +21,12 @@
 
 use std::sync::Arc;
 
-use foretell_policy::model::flow::Flow;
+use foretell_objects::model::flow::Flow;
+use foretell_objects::resource::object::Object;
+use foretell_objects::resource::object::origin::Origin;
+use foretell_objects::resource::read::read;
 use foretell_policy::policy::admin_policy::AdminPolicy;
 use foretell_policy::policy::network_policy::Policy;
-use foretell_policy::resource::object::Object;
-use foretell_policy::resource::object::origin::Origin;
-use foretell_policy::resource::read::read;
 
 mod admin_policies;
 mod flows;

@@ -10,18 +10,18 @@ use serde_json::{Value, json};
 
 use crate::change::revisions::{Change, Sourced};
 use crate::engine::overlay::Overlay;
-use crate::manifest::yaml_diff::yaml_diff;
-use crate::model::labels::Labels;
-use crate::model::policy_ref::{PolicyKind, PolicyRef};
 use crate::policy::admin_policy::AdminPolicy;
 use crate::policy::exception::Exception;
 use crate::policy::network_policy::Policy;
-use crate::resource::audit::PROMOTED_FROM;
-use crate::resource::canonical;
-use crate::resource::canonical::canonical_spec;
-use crate::resource::difference::spec_differences;
-use crate::resource::object::id::ObjectId;
-use crate::resource::object::{Kind, Object};
+use foretell_objects::manifest::yaml_diff::yaml_diff;
+use foretell_objects::model::labels::Labels;
+use foretell_objects::model::policy_ref::{PolicyKind, PolicyRef};
+use foretell_objects::resource::audit::PROMOTED_FROM;
+use foretell_objects::resource::canonical;
+use foretell_objects::resource::canonical::canonical_spec;
+use foretell_objects::resource::difference::spec_differences;
+use foretell_objects::resource::object::id::ObjectId;
+use foretell_objects::resource::object::{Kind, Object};
 
 /// What happened to an object between two revisions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]

@@ -12,12 +12,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::change::revisions::files::DocumentEntry;
-use crate::resource::object::Object;
-use crate::resource::object::origin::Origin;
+use foretell_objects::resource::object::Object;
+use foretell_objects::resource::object::origin::Origin;
 
 /// The objects in the files of two revisions.
 ///
-/// `before` and `after` contain at most one object for each [`ObjectId`](crate::resource::object::id::ObjectId), sorted by it.
+/// `before` and `after` contain at most one object for each [`ObjectId`](foretell_objects::resource::object::id::ObjectId), sorted by it.
 /// An object with equal [`Object::relevant_fields`] in both is unchanged.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Change {

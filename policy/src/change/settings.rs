@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 
-use crate::model::dialect::Dialect;
+use foretell_objects::model::dialect::Dialect;
 
 /// Name of the settings file, at the root of the repository.
 pub const FILE: &str = ".foretell.yaml";

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::cluster::inventory::Cluster;
 use crate::cluster::pod::Pod;
-use crate::model::dialect::{Cni, Dialect};
+use foretell_objects::model::dialect::{Cni, Dialect};
 
 /// What was recognised.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::model::flow::{Flow, NodeReport};
+use foretell_objects::model::flow::{Flow, NodeReport};
 
 /// What is known of the watching.
 #[derive(Clone, Debug, Default)]

@@ -13,9 +13,9 @@ use crate::cluster::pod::{Pod, PodId};
 use crate::cluster::ranges::PodRanges;
 use crate::cluster::service::{Readiness, Service, ServiceId};
 use crate::cluster::workload::Owners;
-use crate::model::labels::Labels;
-use crate::resource::object::Object;
-use crate::resource::{kubernetes as core, reads};
+use foretell_objects::model::labels::Labels;
+use foretell_objects::resource::object::Object;
+use foretell_objects::resource::{kubernetes as core, reads};
 
 /// The index.
 #[derive(Clone, Debug, Default)]

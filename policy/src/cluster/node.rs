@@ -5,9 +5,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::model::labels::Labels;
-use crate::resource::kubernetes as core;
-use crate::resource::reads::node::NodeFields;
+use foretell_objects::model::labels::Labels;
+use foretell_objects::resource::kubernetes as core;
+use foretell_objects::resource::reads::node::NodeFields;
 
 /// Index of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -8,7 +8,7 @@ use crate::cluster::inventory::Cluster;
 use crate::cluster::node::NodeId;
 use crate::cluster::pod::{Pod, PodId};
 use crate::cluster::service::ServiceId;
-use crate::model::flow::{Endpoint, Flow};
+use foretell_objects::model::flow::{Endpoint, Flow};
 
 /// One end of a resolved flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::cluster::inventory::Cluster;
 use crate::cluster::ownership::End;
 use crate::cluster::workload::Workload;
-use crate::model::flow::Direction;
+use foretell_objects::model::flow::Direction;
 
 /// An end of a denial as a person triages it: a workload, or an address.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, schemars::JsonSchema)]

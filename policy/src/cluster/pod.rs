@@ -7,10 +7,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::cluster::node::{NodeId, Nodes};
 use crate::cluster::workload::{Owners, Workload};
-use crate::model::labels::Labels;
-use crate::model::port::NamedPort;
-use crate::resource::kubernetes as core;
-use crate::resource::reads::pod::PodFields;
+use foretell_objects::model::labels::Labels;
+use foretell_objects::model::port::NamedPort;
+use foretell_objects::resource::kubernetes as core;
+use foretell_objects::resource::reads::pod::PodFields;
 
 /// Tells when an object of a kept snapshot was last there: it has gone since, and the cluster no longer says when.
 pub const GONE_AT: &str = "foretell.dev/gone-at";

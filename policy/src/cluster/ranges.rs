@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::model::address_table::{Key, Table};
+use crate::cluster::address_table::{Key, Table};
 
 /// The ranges.
 #[derive(Clone, Debug, Default)]

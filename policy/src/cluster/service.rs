@@ -3,13 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use crate::model::flow::Protocol;
-use crate::model::labels::Labels;
-use crate::resource::kubernetes as core;
-use crate::resource::kubernetes::EndpointSlice;
-use crate::resource::object::Object;
-use crate::resource::reads::endpoint_slice::SliceFields;
-use crate::resource::reads::service::{ServiceFields, ServicePort};
+use foretell_objects::model::flow::Protocol;
+use foretell_objects::model::labels::Labels;
+use foretell_objects::resource::kubernetes as core;
+use foretell_objects::resource::kubernetes::EndpointSlice;
+use foretell_objects::resource::object::Object;
+use foretell_objects::resource::reads::endpoint_slice::SliceFields;
+use foretell_objects::resource::reads::service::{ServiceFields, ServicePort};
 
 /// Index of a Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::cluster::ownership::End;
 use crate::cluster::traffic::{Class, Sighting, Tally};
-use crate::model::flow::Direction;
+use foretell_objects::model::flow::Direction;
 
 /// What was seen of one connection, by class.
 #[derive(Clone, Debug, Default)]

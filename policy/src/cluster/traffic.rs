@@ -8,7 +8,7 @@ use crate::cluster::inventory::Cluster;
 use crate::cluster::ownership::{Destination, End};
 use crate::cluster::pod::PodId;
 use crate::cluster::service::ServiceId;
-use crate::model::flow::{Direction, Flow, Outcome, Protocol};
+use foretell_objects::model::flow::{Direction, Flow, Outcome, Protocol};
 
 /// What is summed together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

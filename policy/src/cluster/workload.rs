@@ -5,8 +5,8 @@ use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
-use crate::resource::kubernetes as core;
-use crate::resource::object::Object;
+use foretell_objects::resource::kubernetes as core;
+use foretell_objects::resource::object::Object;
 
 /// The controller that owns a pod; a pod without one is its own workload.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -10,8 +10,8 @@ use crate::cluster::ownership::{Destination, End};
 use crate::cluster::pod::PodId;
 use crate::cluster::service::ListedEndpoint;
 use crate::engine::identities::{Identities, ServiceTargets};
-use crate::model::flow::Protocol;
-use crate::resource::reads::service::ServicePort;
+use foretell_objects::model::flow::Protocol;
+use foretell_objects::resource::reads::service::ServicePort;
 
 /// An end that accepts connections to a destination, and its port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use crate::engine::backends::{Backend, BackendQuery};
 use crate::engine::end_decision::{EndDecision, Permission, Undecidable};
 use crate::engine::pair::{Dialled, Pair};
 use crate::engine::world::World;
-use crate::model::flow::Direction;
 use crate::policy::admin_policy::AdminRule;
+use foretell_objects::model::flow::Direction;
 
 /// The effect of a change on a flow, by all policies together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]

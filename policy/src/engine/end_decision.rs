@@ -1,11 +1,11 @@
 //! The joint decision of all policies of a world about a flow at one of its ends.
 
+use crate::engine::policy_id::PolicyId;
 use crate::engine::verdict::{Exemption, Reason};
-use crate::model::policy_id::PolicyId;
-use crate::model::policy_ref::PolicyRef;
 use crate::policy::admin_peer::Unknown;
 use crate::policy::tier::{MatchedRule, TierName};
-use crate::resource::admin_view::AdminAction;
+use foretell_objects::model::policy_ref::PolicyRef;
+use foretell_objects::resource::admin_view::AdminAction;
 
 /// The joint decision of all policies of a world about a flow at one of its ends.
 #[derive(Clone, Debug, PartialEq, Eq)]

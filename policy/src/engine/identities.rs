@@ -12,10 +12,10 @@ use crate::cluster::pod::{Pod, PodId};
 use crate::cluster::service::{ListedEndpoint, Service, ServiceId};
 use crate::cluster::workload::Workload;
 use crate::engine::overlay::{Overlay, replaced};
-use crate::model::labels::Labels;
-use crate::model::port::NamedPort;
-use crate::resource::reads;
-use crate::resource::reads::service::ServicePort;
+use foretell_objects::model::labels::Labels;
+use foretell_objects::model::port::NamedPort;
+use foretell_objects::resource::reads;
+use foretell_objects::resource::reads::service::ServicePort;
 
 mod overlaid;
 

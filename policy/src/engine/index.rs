@@ -19,11 +19,11 @@ use crate::engine::index::resolved_dialect::ResolvedDialect;
 use crate::engine::index::rules::{NumberedPolicy, NumberedScope, place};
 use crate::engine::index::section::Section;
 use crate::engine::index::selectors::Selectors;
-use crate::model::flow::Direction;
-use crate::model::labels::{Labels, Selector};
-use crate::model::policy_id::PolicyId;
+use crate::engine::policy_id::PolicyId;
 use crate::policy::network_policy::Policy;
-use crate::resource::reads;
+use foretell_objects::model::flow::Direction;
+use foretell_objects::model::labels::{Labels, Selector};
+use foretell_objects::resource::reads;
 
 pub mod batch;
 mod bits;

@@ -18,14 +18,14 @@ use crate::engine::index::directory::Directory;
 use crate::engine::index::resolved_dialect::ResolvedDialect;
 use crate::engine::index::sizes::IndexSizes;
 use crate::engine::index::view::View;
+use crate::engine::policy_id::PolicyId;
 use crate::engine::tier::admin_index::AdminPolicyIndex;
-use crate::model::labels::Labels;
-use crate::model::policy_id::PolicyId;
-use crate::model::policy_ref::PolicyRef;
 use crate::policy::admin_policy::AdminPolicy;
 use crate::policy::network_policy::Policy;
-use crate::resource::object::Object;
-use crate::resource::{kubernetes as core, reads};
+use foretell_objects::model::labels::Labels;
+use foretell_objects::model::policy_ref::PolicyRef;
+use foretell_objects::resource::object::Object;
+use foretell_objects::resource::{kubernetes as core, reads};
 
 /// A cluster with its policies, which can be changed and queried in turn.
 ///
@@ -34,10 +34,10 @@ use crate::resource::{kubernetes as core, reads};
 ///
 /// use foretell_policy::engine::index::batch::{BatchVerdicts, FlowKey};
 /// use foretell_policy::engine::live::Live;
-/// use foretell_policy::model::flow::{Direction, Line};
+/// use foretell_objects::model::flow::{Direction, Line};
 /// use foretell_policy::policy::network_policy::Policy;
-/// use foretell_policy::resource::object::origin::Origin;
-/// use foretell_policy::resource::read::read;
+/// use foretell_objects::resource::object::origin::Origin;
+/// use foretell_objects::resource::read::read;
 /// use serde_json::json;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::cluster::workload::Workload;
-use crate::model::labels::Labels;
-use crate::model::port::NamedPort;
-use crate::resource::object::Object;
-use crate::resource::object::id::ObjectId;
-use crate::resource::reads;
-use crate::resource::reads::pod::PodFields;
-use crate::resource::reads::service::{ServiceFields, ServicePort};
+use foretell_objects::model::labels::Labels;
+use foretell_objects::model::port::NamedPort;
+use foretell_objects::resource::object::Object;
+use foretell_objects::resource::object::id::ObjectId;
+use foretell_objects::resource::reads;
+use foretell_objects::resource::reads::pod::PodFields;
+use foretell_objects::resource::reads::service::{ServiceFields, ServicePort};
 
 /// The state that a Git revision defines. It leaves objects that it does not contain unchanged.
 #[derive(Clone, Debug, Default)]

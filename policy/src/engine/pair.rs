@@ -1,7 +1,7 @@
 //! A flow from one end to one backend.
 
 use crate::cluster::ownership::{Destination, End};
-use crate::model::flow::{Direction, Protocol};
+use foretell_objects::model::flow::{Direction, Protocol};
 
 /// A flow to one backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

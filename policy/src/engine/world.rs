@@ -15,16 +15,16 @@ use crate::engine::index::directory::Directory;
 use crate::engine::index::resolved_dialect::ResolvedDialect;
 use crate::engine::index::view::View;
 use crate::engine::pair::Pair;
+use crate::engine::policy_id::PolicyId;
 use crate::engine::tier::admin_index::{AdminPolicyIndex, AdminQuery};
 use crate::engine::verdict::Verdict;
-use crate::model::dialect::Dialect;
-use crate::model::flow::Direction;
-use crate::model::policy_id::PolicyId;
-use crate::model::policy_ref::PolicyRef;
 use crate::policy::admin_policy::AdminPolicy;
 use crate::policy::end_kind::EndKind;
 use crate::policy::flow_question::Question;
 use crate::policy::network_policy::Policy;
+use foretell_objects::model::dialect::Dialect;
+use foretell_objects::model::flow::Direction;
+use foretell_objects::model::policy_ref::PolicyRef;
 
 /// A cluster with identities and policies. There is one before a change and one after it.
 ///
@@ -37,10 +37,10 @@ use crate::policy::network_policy::Policy;
 /// use foretell_policy::engine::pair::{Dialled, Pair};
 /// use foretell_policy::engine::verdict::Verdict;
 /// use foretell_policy::engine::world::World;
-/// use foretell_policy::model::flow::{Direction, Line};
+/// use foretell_objects::model::flow::{Direction, Line};
 /// use foretell_policy::policy::network_policy::Policy;
-/// use foretell_policy::resource::object::origin::Origin;
-/// use foretell_policy::resource::read::read;
+/// use foretell_objects::resource::object::origin::Origin;
+/// use foretell_objects::resource::read::read;
 /// use serde_json::json;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

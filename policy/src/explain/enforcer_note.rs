@@ -2,12 +2,12 @@
 
 use crate::engine::index::view::View;
 use crate::engine::pair::Pair;
-use crate::model::dialect::deviations::Deviation;
-use crate::model::dialect::{ByBlock, Dialect, Excepts};
-use crate::model::flow::Direction;
-use crate::model::words::rule_name;
 use crate::policy::end_kind::EndKind;
 use crate::policy::network_policy::Policy;
+use foretell_objects::model::dialect::deviations::Deviation;
+use foretell_objects::model::dialect::{ByBlock, Dialect, Excepts};
+use foretell_objects::model::flow::Direction;
+use foretell_objects::model::words::rule_name;
 
 /// The note, to append to the message of a denial. `None` if upstream's text denies the flow as well.
 pub(crate) fn on_denial(view: &View<'_>, policy: &Policy, pair: &Pair, direction: Direction) -> Option<String> {

@@ -7,17 +7,17 @@ use crate::cluster::party::Party;
 use crate::engine::backends::Backend;
 use crate::engine::index::view::View;
 use crate::engine::pair::{Dialled, Pair};
+use crate::engine::policy_id::PolicyId;
 use crate::engine::verdict::{BY_BLOCK_ALONE, Exemption, TO_OWN_NODE, Verdict};
 use crate::engine::world::World;
 use crate::explain::enforcer_note;
 use crate::explain::nearest::RuleMismatch;
-use crate::model::dialect::ToOwnNode;
-use crate::model::flow::{Direction, Flow};
-use crate::model::policy_id::PolicyId;
-use crate::model::policy_ref::PolicyRef;
 use crate::policy::end_kind::EndKind;
 use crate::policy::tier::TierName;
-use crate::resource::admin_view::AdminAction;
+use foretell_objects::model::dialect::ToOwnNode;
+use foretell_objects::model::flow::{Direction, Flow};
+use foretell_objects::model::policy_ref::PolicyRef;
+use foretell_objects::resource::admin_view::AdminAction;
 
 mod tiers;
 
@@ -40,10 +40,10 @@ pub struct FlowVerdicts<'a> {
 /// use foretell_policy::engine::identities::Identities;
 /// use foretell_policy::engine::world::World;
 /// use foretell_policy::explain::evaluation::evaluate;
-/// use foretell_policy::model::flow::Line;
+/// use foretell_objects::model::flow::Line;
 /// use foretell_policy::policy::network_policy::Policy;
-/// use foretell_policy::resource::object::origin::Origin;
-/// use foretell_policy::resource::read::read;
+/// use foretell_objects::resource::object::origin::Origin;
+/// use foretell_objects::resource::read::read;
 /// use serde_json::json;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

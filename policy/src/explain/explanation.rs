@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use crate::engine::end_decision::Permission;
 use crate::explain::nearest::RuleMismatch;
-use crate::model::dialect::Dialect;
-use crate::model::flow::{Direction, Protocol};
-use crate::model::policy_ref::PolicyRef;
 use crate::policy::tier::TierName;
+use foretell_objects::model::dialect::Dialect;
+use foretell_objects::model::flow::{Direction, Protocol};
+use foretell_objects::model::policy_ref::PolicyRef;
 
 mod audits;
 pub mod ends;

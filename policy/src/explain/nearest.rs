@@ -8,13 +8,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::verdict::Reason;
-use crate::model::flow::{Direction, Protocol};
-use crate::model::policy_ref::PolicyRef;
-use crate::model::words::rule_name;
 use crate::policy::flow_question::Question;
 use crate::policy::network_policy::{Failed, Policy, Rule};
 use crate::policy::peer::Peer;
 use crate::policy::port::Port;
+use foretell_objects::model::flow::{Direction, Protocol};
+use foretell_objects::model::policy_ref::PolicyRef;
+use foretell_objects::model::words::rule_name;
 
 mod peers;
 mod ports;

@@ -17,11 +17,11 @@ use crate::engine::world::World;
 use crate::explain::nearest::NearestRule;
 use crate::judge::assessment::attribution::{allowing_policy, deniers};
 use crate::judge::assessment::unknown::{UndecidedRule, UnknownConnections};
-use crate::model::dialect::NamedPorts;
-use crate::model::flow::Direction;
-use crate::model::policy_ref::PolicyRef;
 use crate::policy::exception::Exception;
 use crate::report::denial::DenialKey;
+use foretell_objects::model::dialect::NamedPorts;
+use foretell_objects::model::flow::Direction;
+use foretell_objects::model::policy_ref::PolicyRef;
 
 mod attribution;
 mod denials;

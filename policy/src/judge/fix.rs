@@ -18,12 +18,12 @@ use crate::engine::world::World;
 use crate::judge::fix::rules::{Addition, add};
 use crate::judge::fix::spec::{spec_of, with_rules};
 use crate::judge::fix::stable::selecting;
-use crate::model::dialect::ByBlock;
-use crate::model::flow::{Direction, Protocol};
-use crate::model::labels::{Labels, NAMESPACE_NAME_LABEL};
 use crate::policy::end_kind::EndKind;
 use crate::report::denial::DenialKey;
-use crate::resource::object::Object;
+use foretell_objects::model::dialect::ByBlock;
+use foretell_objects::model::flow::{Direction, Protocol};
+use foretell_objects::model::labels::{Labels, NAMESPACE_NAME_LABEL};
+use foretell_objects::resource::object::Object;
 
 mod rules;
 mod spec;

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use jiff::SignedDuration;
 
 use crate::cluster::party::from_to;
-use crate::model::words::{count, span};
 use crate::report::connection::{Denial, State};
 use crate::report::data::{Decision, NodeEvidence, Report};
 use crate::report::policies::PolicyReport;
 use crate::report::undecided::UndecidedPart;
+use foretell_objects::model::words::{count, span};
 
 /// Decides, and writes decision, headline, next step and reasons into the report.
 ///

@@ -17,15 +17,15 @@ use crate::engine::overlay::Overlay;
 use crate::engine::world::World;
 use crate::judge::fix::stable::selecting;
 use crate::judge::judgement::{Inputs, judge};
-use crate::manifest::write_yaml as yaml;
-use crate::model::flow::Direction;
-use crate::model::labels::Labels;
-use crate::model::words::{count, minute};
 use crate::report::data::Report;
 use crate::report::policies::FixReport;
-use crate::resource::object::Object;
-use crate::resource::object::origin::Origin;
-use crate::resource::read::read;
+use foretell_objects::manifest::write_yaml as yaml;
+use foretell_objects::model::flow::Direction;
+use foretell_objects::model::labels::Labels;
+use foretell_objects::model::words::{count, minute};
+use foretell_objects::resource::object::Object;
+use foretell_objects::resource::object::origin::Origin;
+use foretell_objects::resource::read::read;
 
 /// Why no policy can be generated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -103,7 +103,7 @@ impl Generated {
 /// use foretell_policy::cluster::workload::Workload;
 /// use foretell_policy::judge::generate::{GenerateError, generate};
 /// use foretell_policy::judge::judgement::Inputs;
-/// use foretell_policy::model::flow::Direction;
+/// use foretell_objects::model::flow::Direction;
 ///
 /// /// An audit policy for the ingress of a Deployment, as YAML.
 /// fn audit_policy(inputs: &Inputs<'_>, namespace: &str, name: &str) -> Result<String, GenerateError> {

@@ -20,13 +20,13 @@ use crate::engine::world::World;
 use crate::judge::assessment::{Assessment, AssessmentInputs, Noteworthy, VerdictCounts, assess};
 use crate::judge::gate;
 use crate::judge::judgement::denials::connections;
-use crate::model::dialect::Dialect;
-use crate::model::policy_ref::PolicyRef;
 use crate::report::data::{Decision, NotJudgedFile, Report, SCHEMA_VERSION};
 use crate::report::denial::DenialKey;
 use crate::report::policies::{PolicyReport, PromotionReport, Verdicts};
 use crate::report::undecided::UndecidedPart;
-use crate::resource::object::Object;
+use foretell_objects::model::dialect::Dialect;
+use foretell_objects::model::policy_ref::PolicyRef;
+use foretell_objects::resource::object::Object;
 
 mod denials;
 mod dialects;
@@ -74,12 +74,12 @@ pub struct Inputs<'a> {
 /// use foretell_policy::cluster::inventory::Cluster;
 /// use foretell_policy::cluster::traffic::Traffic;
 /// use foretell_policy::judge::judgement::{Inputs, judge};
-/// use foretell_policy::model::dialect::Dialect;
-/// use foretell_policy::model::flow::Line;
+/// use foretell_objects::model::dialect::Dialect;
+/// use foretell_objects::model::flow::Line;
 /// use foretell_policy::report::data::Decision;
-/// use foretell_policy::resource::object::Object;
-/// use foretell_policy::resource::object::origin::Origin;
-/// use foretell_policy::resource::read::read;
+/// use foretell_objects::resource::object::Object;
+/// use foretell_objects::resource::object::origin::Origin;
+/// use foretell_objects::resource::read::read;
 /// use serde_json::{Value, json};
 ///
 /// fn object(manifest: Value) -> Object {

@@ -4,13 +4,13 @@ use std::fmt;
 
 use ipnet::IpNet;
 
-use crate::model::cidr::parse_cidr;
-use crate::model::labels::Selector;
-use crate::model::list::write_list;
 use crate::policy::admin_pods::AdminPods;
 use crate::policy::peer::Peer;
 use crate::policy::question::AdminQuestion;
-use crate::resource::admin_view::Peer as Written;
+use foretell_objects::model::cidr::parse_cidr;
+use foretell_objects::model::labels::Selector;
+use foretell_objects::model::list::write_list;
+use foretell_objects::resource::admin_view::Peer as Written;
 
 /// One entry of a rule's `from` or `to`.
 #[derive(Clone, Debug, PartialEq, Eq)]

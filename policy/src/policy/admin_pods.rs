@@ -4,8 +4,8 @@ use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use crate::model::labels::{Labels, Selector};
-use crate::resource::admin;
+use foretell_objects::model::labels::{Labels, Selector};
+use foretell_objects::resource::admin;
 
 /// Selects pods by the labels of their namespaces and their own.
 #[derive(Clone, Debug, PartialEq, Eq)]

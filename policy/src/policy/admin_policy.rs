@@ -4,20 +4,20 @@ use std::fmt;
 
 use ipnet::IpNet;
 
-use crate::model::flow::Direction;
-use crate::model::labels::Labels;
-use crate::model::list::write_list;
-use crate::model::policy_ref::{PolicyKind, PolicyRef};
-use crate::model::words::rule_name;
 use crate::policy::admin_peer::{AdminPeerMatch, AdminPeerMatcher, Unknown};
 use crate::policy::admin_pods::AdminPods;
 use crate::policy::admin_port::AdminPortSet;
 use crate::policy::question::AdminQuestion;
 use crate::policy::tier::{MatchedRule, TierName};
-use crate::resource::admin_view;
-use crate::resource::admin_view::{AdminAction, AdminPolicyView};
-use crate::resource::object::id::ObjectId;
-use crate::resource::object::{Kind, Object};
+use foretell_objects::model::flow::Direction;
+use foretell_objects::model::labels::Labels;
+use foretell_objects::model::list::write_list;
+use foretell_objects::model::policy_ref::{PolicyKind, PolicyRef};
+use foretell_objects::model::words::rule_name;
+use foretell_objects::resource::admin_view;
+use foretell_objects::resource::admin_view::{AdminAction, AdminPolicyView};
+use foretell_objects::resource::object::id::ObjectId;
+use foretell_objects::resource::object::{Kind, Object};
 
 /// A compiled admin policy. Traffic that none of its rules matches goes to the next policy: unlike a NetworkPolicy it does not
 /// isolate the pods that it selects.

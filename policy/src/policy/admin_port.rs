@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use crate::model::flow::Protocol;
-use crate::model::list::write_list;
 use crate::policy::port::Port;
-use crate::resource::admin::ports as written;
-use crate::resource::admin_view::Ports;
+use foretell_objects::model::flow::Protocol;
+use foretell_objects::model::list::write_list;
+use foretell_objects::resource::admin::ports as written;
+use foretell_objects::resource::admin_view::Ports;
 
 /// The ports that a rule matches.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,12 +2,12 @@
 
 use jiff::Timestamp;
 
-use crate::model::flow::Direction;
-use crate::model::policy_ref::{PolicyKind, PolicyRef};
 use crate::policy::flow_question::Question;
 use crate::policy::peer::{PeerMatch, PeerSet};
 use crate::policy::port::PortSet;
-use crate::resource::exception::AuditException;
+use foretell_objects::model::flow::Direction;
+use foretell_objects::model::policy_ref::{PolicyKind, PolicyRef};
+use foretell_objects::resource::exception::AuditException;
 
 /// A compiled exception.
 #[derive(Clone, Debug)]

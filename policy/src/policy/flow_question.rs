@@ -1,8 +1,8 @@
 //! A flow as a NetworkPolicy of its subject sees it.
 
-use crate::model::flow::Direction;
 use crate::policy::peer::Peer;
 use crate::policy::port::Port;
+use foretell_objects::model::flow::Direction;
 
 /// A flow as a NetworkPolicy of its subject sees it. The subject is the pod that the policy selects, the peer the other end.
 #[derive(Clone, Copy, Debug)]

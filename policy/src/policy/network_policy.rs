@@ -6,14 +6,14 @@ use k8s_openapi::api::networking::v1::NetworkPolicySpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde::{Deserialize, Serialize};
 
-use crate::model::flow::Direction;
-use crate::model::labels::{Labels, Selector};
-use crate::model::policy_ref::{PolicyKind, PolicyRef};
 use crate::policy::peer::PeerSet;
 use crate::policy::port::PortSet;
-use crate::resource::defaults::defaulted;
-use crate::resource::object::Object;
-use crate::resource::object::id::ObjectId;
+use foretell_objects::model::flow::Direction;
+use foretell_objects::model::labels::{Labels, Selector};
+use foretell_objects::model::policy_ref::{PolicyKind, PolicyRef};
+use foretell_objects::resource::defaults::defaulted;
+use foretell_objects::resource::object::Object;
+use foretell_objects::resource::object::id::ObjectId;
 
 /// A compiled NetworkPolicy, AuditNetworkPolicy or AuditClusterNetworkPolicy.
 #[derive(Clone, Debug)]
@@ -91,13 +91,13 @@ impl Policy {
     /// Compiles an object. `None`: it is neither a NetworkPolicy nor an audit policy.
     ///
     /// ```
-    /// use foretell_policy::model::flow::{Direction, Protocol};
-    /// use foretell_policy::model::labels::Labels;
+    /// use foretell_objects::model::flow::{Direction, Protocol};
+    /// use foretell_objects::model::labels::Labels;
     /// use foretell_policy::policy::network_policy::{Policy, Restriction};
     /// use foretell_policy::policy::peer::{Peer, PeerMatch};
     /// use foretell_policy::policy::port::Port;
-    /// use foretell_policy::resource::object::origin::Origin;
-    /// use foretell_policy::resource::read::read;
+    /// use foretell_objects::resource::object::origin::Origin;
+    /// use foretell_objects::resource::read::read;
     /// use serde_json::json;
     ///
     /// let manifest = json!({
@@ -127,7 +127,7 @@ impl Policy {
     /// assert!(allows("203.0.113.9", 443));
     /// assert!(!allows("203.0.113.9", 8080));
     /// assert!(!allows("198.51.100.1", 443));
-    /// # Ok::<(), foretell_policy::resource::object::fault::ObjectError>(())
+    /// # Ok::<(), foretell_objects::resource::object::fault::ObjectError>(())
     /// ```
     #[must_use]
     pub fn of(object: &Object) -> Option<Self> {

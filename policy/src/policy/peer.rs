@@ -6,10 +6,10 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use k8s_openapi::api::networking::v1::{IPBlock, NetworkPolicyPeer};
 
-use crate::model::cidr::parse_cidr;
-use crate::model::labels::{Labels, Selector};
-use crate::model::list::write_list;
-use crate::model::port::NamedPort;
+use foretell_objects::model::cidr::parse_cidr;
+use foretell_objects::model::labels::{Labels, Selector};
+use foretell_objects::model::list::write_list;
+use foretell_objects::model::port::NamedPort;
 
 /// The other end of a flow, with everything that selectors and blocks look at.
 #[derive(Clone, Copy, Debug)]

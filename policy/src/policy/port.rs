@@ -5,9 +5,9 @@ use std::fmt;
 use k8s_openapi::api::networking::v1::NetworkPolicyPort;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::model::flow::Protocol;
-use crate::model::list::write_list;
-use crate::model::port::{NamedPort, protocol_or_tcp};
+use foretell_objects::model::flow::Protocol;
+use foretell_objects::model::list::write_list;
+use foretell_objects::model::port::{NamedPort, protocol_or_tcp};
 
 /// The ports that a rule allows.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 //! A flow as an admin policy of its subject sees it.
 
 use crate::cluster::node::Nodes;
-use crate::model::flow::Direction;
 use crate::policy::peer::Peer;
 use crate::policy::port::Port;
+use foretell_objects::model::flow::Direction;
 
 /// A flow as an admin policy of its subject sees it. The subject is the pod that the policy selects.
 #[derive(Clone, Copy, Debug)]

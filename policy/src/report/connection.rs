@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::cluster::party::Party;
 use crate::explain::nearest::NearestRule;
-use crate::model::flow::{Direction, Protocol};
-use crate::model::policy_ref::PolicyRef;
 use crate::report::denial::DenialId;
+use foretell_objects::model::flow::{Direction, Protocol};
+use foretell_objects::model::policy_ref::PolicyRef;
 
 /// A newly denied connection.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]

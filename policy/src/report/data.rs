@@ -10,12 +10,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::change::plan::IdentityChange;
-use crate::model::dialect::Dialect;
 use crate::report::connection::{Connection, Denial, State};
 use crate::report::denial::DenialId;
 use crate::report::dialects::DialectReport;
 use crate::report::policies::PolicyReport;
 use crate::report::undecided::UndecidedPart;
+use foretell_objects::model::dialect::Dialect;
 
 /// Version of the report's JSON form.
 pub const SCHEMA_VERSION: u32 = 2;

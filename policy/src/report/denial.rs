@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::cluster::party::Party;
-use crate::model::flow::{Direction, Protocol};
+use foretell_objects::model::flow::{Direction, Protocol};
 
 /// Identifies a denial. The policy's kind is not part of it, so a denial of an audit policy and of the promoted policy are the
 /// same.

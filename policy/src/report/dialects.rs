@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::cluster::party::Party;
 use crate::engine::effect::Effect;
-use crate::model::flow::{Direction, Protocol};
 use crate::report::connection::SeenTraffic;
+use foretell_objects::model::flow::{Direction, Protocol};
 
 /// A deviation of an enforcer that alters what the change denies.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]

@@ -6,13 +6,13 @@
 use jiff::SignedDuration;
 
 use crate::change::plan::ChangeAction;
-use crate::model::policy_ref::PolicyRef;
-use crate::model::words::{count, grouped, minute, span};
 use crate::report::connection::{Denial, State};
 use crate::report::data::{Decision, Evidence, ExceptionReport, NodeEvidence, Report};
 use crate::report::escape::{code, text};
 use crate::report::markdown::page::{MOST_ROWS, Page, action, policy};
 use crate::report::policies::{PolicyReport, PromotionReport};
+use foretell_objects::model::policy_ref::PolicyRef;
+use foretell_objects::model::words::{count, grouped, minute, span};
 
 mod dialects;
 mod page;

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::change::plan::ChangeAction;
 use crate::cluster::party::Party;
-use crate::model::policy_ref::PolicyRef;
 use crate::report::connection::{Connection, Denial, State};
 use crate::report::denial::DenialId;
 use crate::report::undecided::UndecidedPart;
+use foretell_objects::model::policy_ref::PolicyRef;
 
 /// A policy that the change touches.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::change::revisions::{Change, NotJudged, Place, Sourced, Undecided};
-use crate::model::dialect::Dialect;
-use crate::resource::object::fault::ObjectError;
-use crate::resource::object::origin::Origin;
-use crate::resource::read::read;
+use foretell_objects::model::dialect::Dialect;
+use foretell_objects::resource::object::fault::ObjectError;
+use foretell_objects::resource::object::origin::Origin;
+use foretell_objects::resource::read::read;
 
 /// A change, and the settings by which to judge it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,7 +56,7 @@ pub struct WireChange {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WireObject {
-    /// The manifest, as [`crate::resource::object::Object::to_manifest`] returns it.
+    /// The manifest, as [`foretell_objects::resource::object::Object::to_manifest`] returns it.
     pub object: Value,
     /// The file and document that it comes from.
     pub place: Place,

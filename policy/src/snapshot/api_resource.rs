@@ -1,6 +1,6 @@
 //! The resources of a snapshot, as an API server serves them.
 
-use crate::resource::object::Kind;
+use foretell_objects::resource::object::Kind;
 
 /// A resource type, as an API server lists it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

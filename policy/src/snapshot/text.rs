@@ -1,6 +1,6 @@
 //! The text of a snapshot: a header, which states when and from which cluster it was taken, and the cluster's objects.
 //!
-//! The header is the first YAML document. The others are the objects, which [`crate::resource::read::read`] reads. Readers that do
+//! The header is the first YAML document. The others are the objects, which [`foretell_objects::resource::read::read`] reads. Readers that do
 //! not know the header's kind skip it, as they skip any unknown kind.
 
 use std::cmp::Ordering;
@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::cluster::pod::GONE_AT;
-use crate::manifest::document::Document;
-use crate::manifest::write_yaml;
 use crate::snapshot::api_resource::RESOURCES;
+use foretell_objects::manifest::document::Document;
+use foretell_objects::manifest::write_yaml;
 
 /// A comment on the first line, for people.
 const TITLE: &str = "\
@@ -29,7 +29,7 @@ const KIND: &str = "Snapshot";
 /// A cluster at one time, with pods that were gone by then.
 ///
 /// ```
-/// use foretell_policy::manifest::documents::documents;
+/// use foretell_objects::manifest::documents::documents;
 /// use foretell_policy::snapshot::text::Snapshot;
 /// use serde_json::json;
 ///
@@ -56,7 +56,7 @@ pub struct Snapshot {
     pub server: String,
     /// Kinds that the cluster does not serve.
     pub not_served: Vec<String>,
-    /// The objects, reduced by [`crate::snapshot::kept::strip`].
+    /// The objects, reduced by [`foretell_objects::resource::kept::strip`].
     pub objects: Vec<Value>,
 }
 

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
+use foretell_objects::model::flow::{Direction, Flow, Line};
+use foretell_objects::resource::object::Object;
+use foretell_objects::resource::object::origin::Origin;
+use foretell_objects::resource::read::read;
 use foretell_policy::cluster::inventory::Cluster;
 use foretell_policy::engine::identities::Identities;
 use foretell_policy::engine::pair::{Dialled, Pair};
 use foretell_policy::engine::world::World;
-use foretell_policy::model::flow::{Direction, Flow, Line};
 use foretell_policy::policy::admin_policy::AdminPolicy;
 use foretell_policy::policy::network_policy::Policy;
-use foretell_policy::resource::object::Object;
-use foretell_policy::resource::object::origin::Origin;
-use foretell_policy::resource::read::read;
 use serde_json::{Value, json};
 
 /// A pod of the tables.

@@ -3,18 +3,18 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use foretell_objects::manifest::documents::documents;
+use foretell_objects::model::flow::Line;
+use foretell_objects::resource::cidrs::new_faults;
+use foretell_objects::resource::object::Object;
+use foretell_objects::resource::object::origin::Origin;
+use foretell_objects::resource::read::read;
 use foretell_policy::change::settings::Settings;
 use foretell_policy::cluster::inventory::Cluster;
 use foretell_policy::engine::identities::Identities;
 use foretell_policy::engine::world::World;
-use foretell_policy::manifest::documents::documents;
-use foretell_policy::model::flow::Line;
 use foretell_policy::policy::admin_policy::AdminPolicy;
 use foretell_policy::policy::network_policy::Policy;
-use foretell_policy::resource::cidrs::new_faults;
-use foretell_policy::resource::object::Object;
-use foretell_policy::resource::object::origin::Origin;
-use foretell_policy::resource::read::read;
 use foretell_policy::snapshot::text::Snapshot;
 
 /// Keywords of the targets.

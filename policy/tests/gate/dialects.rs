@@ -15,8 +15,8 @@ fn differences(report: &Report) -> Vec<String> {
     for dialect in &report.dialects {
         for it in &dialect.differences {
             let (from, to) = match it.direction {
-                foretell_policy::model::flow::Direction::Ingress => (&it.peer, &it.subject),
-                foretell_policy::model::flow::Direction::Egress => (&it.subject, &it.peer),
+                foretell_objects::model::flow::Direction::Ingress => (&it.peer, &it.subject),
+                foretell_objects::model::flow::Direction::Egress => (&it.subject, &it.peer),
             };
             lines.push(format!(
                 "{} {}: {} -> {} {} {} {:?}, there {:?}",

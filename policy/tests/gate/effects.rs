@@ -1,6 +1,6 @@
 //! The effect of all policies together on a flow, at both of its ends.
 
-use foretell_policy::model::flow::Direction;
+use foretell_objects::model::flow::Direction;
 use foretell_policy::report::data::Decision;
 use serde_json::json;
 

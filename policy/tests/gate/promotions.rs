@@ -1,7 +1,7 @@
 //! Audit policies that become enforced ones.
 
+use foretell_objects::model::policy_ref::PolicyKind;
 use foretell_policy::change::plan::ChangeAction;
-use foretell_policy::model::policy_ref::PolicyKind;
 use foretell_policy::report::data::{Decision, Report};
 use foretell_policy::report::policies::PromotionReport;
 

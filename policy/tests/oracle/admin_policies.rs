@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use foretell_objects::resource::object::origin::Origin;
+use foretell_objects::resource::read::read;
 use foretell_policy::policy::admin_policy::AdminPolicy;
-use foretell_policy::resource::object::origin::Origin;
-use foretell_policy::resource::read::read;
 use proptest::collection::{SizeRange, vec};
 use proptest::option;
 use proptest::prelude::*;

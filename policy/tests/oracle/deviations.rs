@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use foretell_policy::model::flow::{Direction, Protocol};
+use foretell_objects::model::flow::{Direction, Protocol};
 use k8s_openapi::api::networking::v1::{IPBlock, NetworkPolicyPeer, NetworkPolicyPort};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 

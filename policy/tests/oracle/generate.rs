@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use foretell_policy::model::flow::{Endpoint, Flow, Protocol};
+use foretell_objects::model::flow::{Endpoint, Flow, Protocol};
 use jiff::Timestamp;
 use proptest::collection::{SizeRange, vec};
 use proptest::option;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use foretell_policy::model::flow::{Direction, Flow, Protocol};
+use foretell_objects::model::flow::{Direction, Flow, Protocol};
 
 use super::deviations::{Deviations, ENDS, either};
 use super::resolve::{Road, Who, is_own_node, namespace_tags, roads};

@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use foretell_objects::model::policy_ref::{PolicyKind, PolicyRef};
+use foretell_objects::resource::kubernetes as core;
+use foretell_objects::resource::kubernetes as discovery;
+use foretell_objects::resource::object::Object;
 use foretell_policy::cluster::inventory::Cluster;
-use foretell_policy::model::policy_ref::{PolicyKind, PolicyRef};
 use foretell_policy::policy::network_policy::Policy as Compiled;
-use foretell_policy::resource::kubernetes as core;
-use foretell_policy::resource::kubernetes as discovery;
-use foretell_policy::resource::object::Object;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 

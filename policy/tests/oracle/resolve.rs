@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use foretell_policy::model::flow::{Endpoint, Flow};
+use foretell_objects::model::flow::{Endpoint, Flow};
 
 use super::address::{holds, is_loopback, overlap};
 use super::scene::{Container, ContainerPort, Fate, Minute, Pod, Scene, Service, ServicePort, Tags, Target, protocol};

@@ -1,6 +1,6 @@
 //! Evaluates the spec of a policy directly on the Kubernetes types.
 
-use foretell_policy::model::flow::{Direction, Protocol};
+use foretell_objects::model::flow::{Direction, Protocol};
 use k8s_openapi::api::networking::v1::{NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;

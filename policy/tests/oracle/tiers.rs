@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use foretell_policy::model::flow::{Direction, Protocol};
+use foretell_objects::model::flow::{Direction, Protocol};
 
 use super::address::holds;
 use super::judge::Together;

@@ -1,7 +1,7 @@
 //! Which addresses an `ipBlock` matches.
 
 use crate::scenario::{audit, egress, ingress, shop};
-use foretell_policy::model::flow::Direction;
+use foretell_objects::model::flow::Direction;
 
 fn to(block: &str) -> String {
     format!("{{egress: [{{to: [{{ipBlock: {block}}}]}}]}}")

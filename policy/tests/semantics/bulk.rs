@@ -1,8 +1,8 @@
 //! Which flows of a batch take the fast path. That the verdicts are the same on both paths is checked by every other test.
 
 use crate::scenario::{NOTHING, Scenario, audit, flow, shop};
+use foretell_objects::model::flow::Direction;
 use foretell_policy::engine::index::batch::{BatchVerdicts, FlowKey};
-use foretell_policy::model::flow::Direction;
 use serde_json::{Value, json};
 
 const SERVICE: &str = "{apiVersion: v1, kind: Service, metadata: {name: cart, namespace: shop},

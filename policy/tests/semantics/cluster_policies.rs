@@ -1,7 +1,7 @@
 //! Cluster policies: the namespaces to which they apply, and their meaning there.
 
 use crate::scenario::{NOTHING, audit, audit_cluster, shop};
-use foretell_policy::model::flow::Direction;
+use foretell_objects::model::flow::Direction;
 
 fn ingress(spec: &str, flow: &str) -> String {
     shop().and(&audit_cluster(spec)).verdicts(flow, Direction::Ingress)

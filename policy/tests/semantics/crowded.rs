@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::scenario::{Scenario, audit, audit_cluster, shop};
-use foretell_policy::model::flow::Direction;
+use foretell_objects::model::flow::Direction;
 
 /// A rule, as text.
 enum Rule {

@@ -1,7 +1,7 @@
 //! The defaults of the API server, which the engine applies to YAML from Git.
 
 use crate::scenario::{NOTHING, audit, egress, ingress, shop};
-use foretell_policy::model::flow::Direction;
+use foretell_objects::model::flow::Direction;
 
 #[test]
 fn absent_pod_selector_selects_every_pod_of_the_namespace() {

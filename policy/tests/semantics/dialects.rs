@@ -1,8 +1,8 @@
 //! The deviations of enforcers, each compared with upstream and the other enforcers.
 
-use foretell_policy::model::dialect::{Cni, Dialect};
-use foretell_policy::model::flow::Direction;
-use foretell_policy::model::flow::Direction::{Egress, Ingress};
+use foretell_objects::model::dialect::{Cni, Dialect};
+use foretell_objects::model::flow::Direction;
+use foretell_objects::model::flow::Direction::{Egress, Ingress};
 
 use crate::scenario::{Scenario, audit, shop};
 

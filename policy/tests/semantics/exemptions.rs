@@ -1,7 +1,7 @@
 //! hostNetwork pods, a pod's own node, and a pod itself.
 
 use crate::scenario::{NOTHING, audit, audit_cluster, egress, flow, ingress, shop};
-use foretell_policy::model::flow::Direction;
+use foretell_objects::model::flow::Direction;
 use serde_json::json;
 
 const DENY: &str = "{policyTypes: [Ingress, Egress]}";

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::scenario::{Scenario, audit, audit_cluster, shop};
+use foretell_objects::model::flow::Direction;
+use foretell_objects::resource::kubernetes::Pod;
 use foretell_policy::engine::index::batch::{BatchVerdicts, FlowKey};
 use foretell_policy::engine::index::packed_verdict::PackedVerdict;
 use foretell_policy::engine::index::sizes::IndexSizes;
 use foretell_policy::engine::live::Live;
 use foretell_policy::engine::verdict::Verdict;
 use foretell_policy::engine::world::World;
-use foretell_policy::model::flow::Direction;
 use foretell_policy::policy::network_policy::Policy;
-use foretell_policy::resource::kubernetes::Pod;
 
 fn pod(name: &str, labels: &str, ip: &str, more: &str) -> Pod {
     let text = format!(

@@ -1,6 +1,6 @@
 //! Why the nearest rule does not match a flow: a test for each cause, as data and as a sentence.
 
-use foretell_policy::model::flow::Direction;
+use foretell_objects::model::flow::Direction;
 use serde_json::{Value, json};
 
 use crate::scenario::{Scenario, audit, audit_cluster, shop};

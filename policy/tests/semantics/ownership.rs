@@ -1,7 +1,7 @@
 //! Which pod had an address at which time.
 
 use crate::scenario::{NOTHING, Scenario, audit, flow, shop};
-use foretell_policy::model::flow::Direction;
+use foretell_objects::model::flow::Direction;
 use serde_json::json;
 
 /// A policy on `cart` that allows only `app: old`.

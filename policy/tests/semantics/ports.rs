@@ -1,7 +1,7 @@
 //! Which ports a rule matches.
 
 use crate::scenario::{Scenario, audit, egress, ingress, shop};
-use foretell_policy::model::flow::Direction;
+use foretell_objects::model::flow::Direction;
 
 fn on(ports: &str) -> String {
     format!("{{ingress: [{{ports: [{ports}]}}], egress: [{{ports: [{ports}]}}]}}")

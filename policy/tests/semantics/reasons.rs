@@ -1,7 +1,7 @@
 //! The reasons of denials, and their messages.
 
 use crate::scenario::{NOTHING, audit, audit_cluster, egress, empty, ingress, shop};
-use foretell_policy::model::flow::Direction;
+use foretell_objects::model::flow::Direction;
 use serde_json::json;
 
 const SELECTS_CART: &str = "{ingress: [{from: [{podSelector: {matchLabels: {app: cart}}}]}]}";

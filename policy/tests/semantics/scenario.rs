@@ -7,6 +7,11 @@ use std::fmt::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use foretell_objects::model::dialect::Dialect;
+use foretell_objects::model::flow::{Direction, Flow, Line};
+use foretell_objects::resource::object::Object;
+use foretell_objects::resource::object::origin::Origin;
+use foretell_objects::resource::read::read;
 use foretell_policy::cluster::inventory::Cluster;
 use foretell_policy::engine::end_decision::EndDecision;
 use foretell_policy::engine::identities::Identities;
@@ -18,14 +23,9 @@ use foretell_policy::engine::verdict::Verdict;
 use foretell_policy::engine::world::World;
 use foretell_policy::explain::evaluation::evaluate;
 use foretell_policy::explain::evaluation::{VerdictLine, VerdictName};
-use foretell_policy::model::dialect::Dialect;
-use foretell_policy::model::flow::{Direction, Flow, Line};
 use foretell_policy::policy::admin_policy::AdminPolicy;
 use foretell_policy::policy::network_policy::Policy;
 use foretell_policy::policy::tier::MatchedRule;
-use foretell_policy::resource::object::Object;
-use foretell_policy::resource::object::origin::Origin;
-use foretell_policy::resource::read::read;
 use serde_json::{Value, json};
 
 /// `web` and `cart` are in one namespace; another `web` is in `data`.

@@ -1,7 +1,7 @@
 //! A flow to the address of a Service is judged as flows to its backends.
 
 use crate::scenario::{Scenario, audit, shop};
-use foretell_policy::model::flow::Direction;
+use foretell_objects::model::flow::Direction;
 
 const WEB: &str = "
 apiVersion: v1

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use crate::scenario::{Scenario, audit, shop};
+use foretell_objects::model::flow::Direction;
 use foretell_policy::cluster::ownership::Destination;
 use foretell_policy::engine::end_decision::EndDecision;
 use foretell_policy::engine::identities::Identities;
 use foretell_policy::engine::pair::{Dialled, Pair};
 use foretell_policy::engine::world::World;
-use foretell_policy::model::flow::Direction;
 
 fn policy(name: &str, spec: &str) -> String {
     audit(spec).replace("name: it", &format!("name: {name}"))

@@ -1,9 +1,9 @@
 //! Names of workloads.
 
 use crate::scenario::{Scenario, empty};
+use foretell_objects::resource::object::origin::Origin;
+use foretell_objects::resource::read::read;
 use foretell_policy::cluster::workload::{Workload, kind_named};
-use foretell_policy::resource::object::origin::Origin;
-use foretell_policy::resource::read::read;
 
 fn owned(owner: &str, name: &str, labels: &str) -> String {
     format!(

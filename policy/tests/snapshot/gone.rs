@@ -1,10 +1,10 @@
 //! What a snapshot keeps of the previous one.
 
+use foretell_objects::model::flow::{Flow, Line};
+use foretell_objects::resource::object::origin::Origin;
+use foretell_objects::resource::read::read;
 use foretell_policy::cluster::inventory::Cluster;
 use foretell_policy::cluster::ownership::End;
-use foretell_policy::model::flow::{Flow, Line};
-use foretell_policy::resource::object::origin::Origin;
-use foretell_policy::resource::read::read;
 use foretell_policy::snapshot::gone::add_gone;
 use foretell_policy::snapshot::text::Snapshot;
 use jiff::SignedDuration;

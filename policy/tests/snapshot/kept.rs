@@ -1,13 +1,13 @@
 //! The fields of live objects that a snapshot keeps.
 
+use foretell_objects::manifest::documents::documents;
+use foretell_objects::resource::kept::strip;
+use foretell_objects::resource::object::origin::Origin;
+use foretell_objects::resource::object::{Kind, Object};
+use foretell_objects::resource::read::read;
 use foretell_policy::cluster::inventory::Cluster;
 use foretell_policy::cluster::workload::Workload;
-use foretell_policy::manifest::documents::documents;
-use foretell_policy::resource::object::origin::Origin;
-use foretell_policy::resource::object::{Kind, Object};
-use foretell_policy::resource::read::read;
 use foretell_policy::snapshot::api_resource::{Detail, RESOURCES};
-use foretell_policy::snapshot::kept::strip;
 use serde_json::Value;
 
 const RICH: &str = include_str!("rich.yaml");

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 /// A snapshot of these documents.
 fn snapshot(taken: &str, documents: &str) -> Snapshot {
-    let read = foretell_policy::manifest::documents::documents(documents);
+    let read = foretell_objects::manifest::documents::documents(documents);
     Snapshot {
         taken: taken.parse().unwrap(),
         cluster: Some("one".to_owned()),

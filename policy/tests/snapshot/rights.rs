@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use foretell_policy::manifest::documents::documents;
+use foretell_objects::manifest::documents::documents;
 use foretell_policy::snapshot::api_resource::RESOURCES;
 use serde_json::{Value, json};
 

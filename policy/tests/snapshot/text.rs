@@ -1,6 +1,6 @@
 //! Writing and reading the text of a snapshot.
 
-use foretell_policy::manifest::documents::documents;
+use foretell_objects::manifest::documents::documents;
 use foretell_policy::snapshot::text::{Snapshot, SnapshotError, check_complete};
 use proptest::prelude::*;
 use serde_json::{Value, json};

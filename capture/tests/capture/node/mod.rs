@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use foretell_policy::model::flow::{Flow, Line, NodeReport};
+use foretell_objects::model::flow::{Flow, Line, NodeReport};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 

@@ -4,14 +4,14 @@ use memchr::memmem;
 use serde_json::Value;
 
 use crate::change::revisions::{ChangeBuilder, ChartFile, NotJudged, Place, RENDER_TO_JUDGE, Undecided, Versions};
-use crate::manifest::document::Document;
-use crate::manifest::documents::documents;
-use crate::manifest::kinds;
-use crate::manifest::kinds::POLICY_KINDS;
-use crate::resource::object::fault::{FieldError, ObjectError};
-use crate::resource::object::origin::Origin;
-use crate::resource::object::{Kind, Object};
-use crate::resource::{admin, read};
+use foretell_objects::manifest::document::Document;
+use foretell_objects::manifest::documents::documents;
+use foretell_objects::manifest::kinds;
+use foretell_objects::manifest::kinds::POLICY_KINDS;
+use foretell_objects::resource::object::fault::{FieldError, ObjectError};
+use foretell_objects::resource::object::origin::Origin;
+use foretell_objects::resource::object::{Kind, Object};
+use foretell_objects::resource::{admin, read};
 
 /// Largest size in bytes of a file that is parsed. All manifests of a cluster in one file have a few megabytes.
 const MAX_SIZE: usize = 16 << 20;

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::change::revisions::files::{DocumentEntry, DocumentKey, ReadDocument, Revisions};
 use crate::change::revisions::{Change, NotJudged, RENDER_TO_JUDGE, Sourced, Undecided};
-use crate::resource::cidrs;
-use crate::resource::object::Object;
-use crate::resource::object::fault::ObjectError;
+use foretell_objects::resource::cidrs;
+use foretell_objects::resource::object::Object;
+use foretell_objects::resource::object::fault::ObjectError;
 
 /// All places of one identity, at the two revisions.
 #[derive(Default)]

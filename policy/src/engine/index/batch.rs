@@ -10,10 +10,10 @@ use crate::engine::index::packed_verdict::PackedVerdict;
 use crate::engine::index::resolved_end::ResolvedEnd;
 use crate::engine::index::services::ServiceCall;
 use crate::engine::index::view::View;
+use crate::engine::policy_id::PolicyId;
 use crate::engine::verdict::Exemption;
-use crate::model::flow::{Direction, Endpoint, Flow, Protocol};
-use crate::model::policy_id::PolicyId;
 use crate::policy::end_kind::EndKind;
+use foretell_objects::model::flow::{Direction, Endpoint, Flow, Protocol};
 
 /// A flow whose ends are identified by their addresses alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

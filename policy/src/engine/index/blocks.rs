@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use crate::engine::index::bits::{Rows, put, words};
 use crate::engine::index::interned::Interned;
 use crate::engine::index::pages::Pages;
-use crate::model::dialect::Excepts;
+use foretell_objects::model::dialect::Excepts;
 
 /// A block and its exceptions.
 pub(super) type Block = (IpNet, Vec<IpNet>);

@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 
+use crate::cluster::address_table::{Slot, Table};
 use crate::cluster::inventory::Cluster;
 use crate::cluster::node::NodeId;
 use crate::cluster::pod::{Ending, PodId};
@@ -12,7 +13,6 @@ use crate::cluster::service::ServiceId;
 use crate::engine::identities::Identities;
 use crate::engine::index::resolved_end::nanoseconds;
 use crate::engine::index::services::ServiceBackends;
-use crate::model::address_table::{Slot, Table};
 
 /// The directory of one world.
 #[derive(Clone, Debug, Default)]

@@ -6,11 +6,11 @@ use crate::engine::index::packed_verdict::PackedVerdict;
 use crate::engine::index::rules::place;
 use crate::engine::index::section::{Chunk, Masks, Rows, Section, Segment};
 use crate::engine::index::{Index, IndexedIdentity};
+use crate::engine::policy_id::PolicyId;
 use crate::engine::verdict::Exemption;
-use crate::model::dialect::ByBlock;
-use crate::model::flow::{Direction, Protocol};
-use crate::model::policy_id::PolicyId;
 use crate::policy::end_kind::EndKind;
+use foretell_objects::model::dialect::ByBlock;
+use foretell_objects::model::flow::{Direction, Protocol};
 
 /// The other end of a flow as an index matches it: its kind, and the row of blocks that contain its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,10 +10,10 @@ use crate::engine::index::replay::OwnPart;
 use crate::engine::index::rules::{NumberedPolicy, NumberedScope, place};
 use crate::engine::index::section::Section;
 use crate::engine::index::{Index, SectionKey};
-use crate::model::flow::Direction;
-use crate::model::policy_id::PolicyId;
-use crate::model::policy_ref::PolicyKind;
+use crate::engine::policy_id::PolicyId;
 use crate::policy::network_policy::{Policy, Restriction};
+use foretell_objects::model::flow::Direction;
+use foretell_objects::model::policy_ref::PolicyKind;
 
 impl Index {
     /// Adds a policy and returns its id. Call [`Index::settle`] before the next query.

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use crate::engine::index::bits::{Rows, put, words};
 use crate::engine::index::interned::Interned;
 use crate::engine::index::pages::Pages;
-use crate::model::flow::Protocol;
-use crate::model::port::NamedPort;
 use crate::policy::port::{PortMatcher, Ports as Matched};
+use foretell_objects::model::flow::Protocol;
+use foretell_objects::model::port::NamedPort;
 
 const PROTOCOLS: [Protocol; 3] = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
 

@@ -14,10 +14,10 @@ use crate::engine::index::rules::place;
 use crate::engine::index::section::{Rows, Section};
 use crate::engine::index::view::View;
 use crate::engine::pair::{Dialled, Pair};
+use crate::engine::policy_id::PolicyId;
 use crate::engine::verdict::Exemption;
-use crate::model::flow::{Direction, Protocol};
-use crate::model::policy_id::PolicyId;
 use crate::policy::end_kind::EndKind;
+use foretell_objects::model::flow::{Direction, Protocol};
 
 /// The resolved flows of a window, grouped by subject.
 #[derive(Clone, Debug, Default)]

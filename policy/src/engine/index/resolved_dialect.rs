@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use crate::cluster::inventory::Cluster;
 use crate::cluster::pod::Ending;
 use crate::engine::identities::Identities;
-use crate::model::dialect::{ByBlock, Dialect, Excepts, NamedPorts, ToOwnNode};
-use crate::model::flow::Direction;
-use crate::model::port::NamedPort;
 use crate::policy::end_kind::EndKind;
 use crate::policy::peer::{PeerMatcher, PeerSet};
 use crate::policy::port::{PortMatcher, Ports};
+use foretell_objects::model::dialect::{ByBlock, Dialect, Excepts, NamedPorts, ToOwnNode};
+use foretell_objects::model::flow::Direction;
+use foretell_objects::model::port::NamedPort;
 
 /// A dialect, with the facts about the cluster that it depends on.
 #[derive(Clone, Debug, Default)]

@@ -4,11 +4,11 @@
 
 use crate::engine::index::Index;
 use crate::engine::index::blocks::Block;
-use crate::model::flow::Direction;
-use crate::model::labels::Selector;
 use crate::policy::network_policy::{Policy, Restriction, Rule};
 use crate::policy::peer::{Namespaces, PeerMatcher, PeerSet};
 use crate::policy::port::PortSet;
+use foretell_objects::model::flow::Direction;
+use foretell_objects::model::labels::Selector;
 
 /// A rule. It matches a peer if `everyone` is set or one of `pods`, `own` and `blocks` contains the peer. `ports` of `None`
 /// matches every port.

@@ -8,7 +8,7 @@
 use crate::engine::index::Index;
 use crate::engine::index::packed_verdict::PackedVerdict;
 use crate::engine::index::rules::NumberedRule;
-use crate::model::policy_id::PolicyId;
+use crate::engine::policy_id::PolicyId;
 
 /// Rules in a chunk.
 const RULES: usize = 64;

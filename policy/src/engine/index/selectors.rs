@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::engine::index::interned::Interned;
 use crate::engine::index::lists::remove_from_list;
-use crate::model::labels::{Labels, Selector};
+use foretell_objects::model::labels::{Labels, Selector};
 
 /// Selectors of one kind of objects: pods (by identity) or namespaces.
 #[derive(Clone, Debug, Default)]

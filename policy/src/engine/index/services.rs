@@ -12,8 +12,8 @@ use crate::engine::identities::Identities;
 use crate::engine::index::Index;
 use crate::engine::index::flow_query::PeerView;
 use crate::engine::index::resolved_end::{ResolvedEnd, nanoseconds};
-use crate::model::flow::Protocol;
 use crate::policy::end_kind::EndKind;
+use foretell_objects::model::flow::Protocol;
 
 /// The backends of a Service that has a selector.
 #[derive(Clone, Debug)]

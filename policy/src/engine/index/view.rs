@@ -16,19 +16,19 @@ use crate::engine::index::Index;
 use crate::engine::index::flow_query::FlowQuery;
 use crate::engine::index::packed_verdict::PackedVerdict;
 use crate::engine::pair::{Dialled, Pair};
+use crate::engine::policy_id::PolicyId;
 use crate::engine::tier::admin_index::{AdminPolicyIndex, AdminQuery};
 use crate::engine::tier::chain;
 use crate::engine::tier::chain::{TierQuestion, Trace};
 use crate::engine::verdict::{Exemption, Verdict};
-use crate::model::dialect::{Dialect, EnforcedEnds};
-use crate::model::flow::{Direction, Protocol};
-use crate::model::policy_id::PolicyId;
-use crate::model::port::NamedPort;
 use crate::policy::end_kind::EndKind;
 use crate::policy::flow_question::Question;
 use crate::policy::peer::Peer;
 use crate::policy::port::Port;
 use crate::policy::question;
+use foretell_objects::model::dialect::{Dialect, EnforcedEnds};
+use foretell_objects::model::flow::{Direction, Protocol};
+use foretell_objects::model::port::NamedPort;
 
 /// The parts of a world. Cheap to copy.
 #[derive(Clone, Copy, Debug)]

@@ -9,7 +9,7 @@ use crate::engine::identities::{Identities, IdentityId};
 use crate::policy::admin_policy::{AdminPolicy, FirstMatch, Precedence};
 use crate::policy::question::AdminQuestion;
 use crate::policy::tier::{AdminPolicyId, MatchedRule, RuleId, TierName};
-use crate::resource::admin_view::AdminAction;
+use foretell_objects::resource::admin_view::AdminAction;
 
 /// The admin policies of a world.
 #[derive(Clone, Debug, Default)]

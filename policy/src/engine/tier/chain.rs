@@ -4,12 +4,12 @@ use crate::engine::end_decision::{Doubt, EndDecision, Permission, PolicyRuling, 
 use crate::engine::index::packed_verdict::PackedVerdict;
 use crate::engine::index::view::View;
 use crate::engine::pair::Pair;
+use crate::engine::policy_id::PolicyId;
 use crate::engine::tier::admin_index::AdminQuery;
-use crate::model::flow::Direction;
-use crate::model::policy_id::PolicyId;
 use crate::policy::admin_policy::FirstMatch;
 use crate::policy::tier::{AdminPolicyId, MatchedRule, TierName};
-use crate::resource::admin_view::AdminAction;
+use foretell_objects::model::flow::Direction;
+use foretell_objects::resource::admin_view::AdminAction;
 
 /// All tiers, in the order in which they are evaluated. A new tier is one entry here; `docs/add-a-tier.md` shows the steps.
 pub const TIERS: [&dyn Tier; 3] =

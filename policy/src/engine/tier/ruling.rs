@@ -1,10 +1,10 @@
 //! The rules of admin policies that match a flow, and their explanations as text.
 
 use crate::engine::end_decision::{Permission, permission};
-use crate::model::flow::{Direction, Protocol};
 use crate::policy::admin_peer::{AdminPeerMatcher, Unknown};
 use crate::policy::admin_policy::{AdminPolicy, FirstMatch};
-use crate::resource::admin_view::AdminAction;
+use foretell_objects::model::flow::{Direction, Protocol};
+use foretell_objects::resource::admin_view::AdminAction;
 
 /// The rule by which one admin policy, in isolation, decides about a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

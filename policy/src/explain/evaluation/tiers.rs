@@ -8,10 +8,10 @@ use crate::engine::index::view::View;
 use crate::engine::pair::Pair;
 use crate::engine::tier::ruling::{CANNOT_BE_JUDGED, DENIED_BY_RULE, FlowDescription, RuleMatch};
 use crate::explain::evaluation::{AdminLine, VerdictLine, VerdictName};
-use crate::model::flow::Direction;
 use crate::policy::admin_policy::Precedence;
 use crate::policy::tier::AdminPolicyId;
-use crate::resource::admin_view::AdminAction;
+use foretell_objects::model::flow::Direction;
+use foretell_objects::resource::admin_view::AdminAction;
 
 /// The verdicts on one flow so far. If those on several backends of a Service differ, the strictest counts.
 #[derive(Debug, Default)]

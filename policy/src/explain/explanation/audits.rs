@@ -6,9 +6,9 @@ use crate::engine::world::World;
 use crate::explain::explanation::pair_class::PairClass;
 use crate::explain::explanation::walk::{network_policy_step, walk_end};
 use crate::explain::explanation::{AuditStep, PolicyOutcome, PolicyStep, Reachability};
-use crate::model::flow::Direction;
-use crate::model::policy_ref::{PolicyKind, PolicyRef};
 use crate::policy::network_policy::{Policy, Restriction};
+use foretell_objects::model::flow::Direction;
+use foretell_objects::model::policy_ref::{PolicyKind, PolicyRef};
 
 /// The answer of each audit policy that restricts one of the ends. Those that would change the answer come first.
 pub(super) fn audits(

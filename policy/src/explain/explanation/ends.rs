@@ -11,8 +11,8 @@ use crate::cluster::inventory::Cluster;
 use crate::cluster::pod::PodId;
 use crate::cluster::service::{Service, ServiceId};
 use crate::cluster::workload::{Workload, kind_named};
-use crate::model::flow::Protocol;
-use crate::model::words::minute;
+use foretell_objects::model::flow::Protocol;
+use foretell_objects::model::words::minute;
 
 /// The name of an end, as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -22,9 +22,9 @@ use crate::explain::explanation::sentence::{QueryNames, headline, title};
 use crate::explain::explanation::walk::walk_end;
 use crate::explain::explanation::{Explanation, PairGroup, PolicyOutcome, Reachability, SCHEMA_VERSION, Walk, audits};
 use crate::explain::nearest::RuleMismatch;
-use crate::model::dialect::EnforcedEnds::EitherOnOneNode;
-use crate::model::flow::{Direction, Endpoint, Flow, Protocol};
 use crate::policy::network_policy::{Policy, Restriction};
+use foretell_objects::model::dialect::EnforcedEnds::EitherOnOneNode;
+use foretell_objects::model::flow::{Direction, Endpoint, Flow, Protocol};
 
 /// A query: may `from` open a connection to `to`?
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,10 +51,10 @@ pub struct ExplainQuery {
 /// use foretell_policy::engine::world::World;
 /// use foretell_policy::explain::explanation::Reachability;
 /// use foretell_policy::explain::explanation::query::{ExplainQuery, explain};
-/// use foretell_policy::model::flow::Protocol;
+/// use foretell_objects::model::flow::Protocol;
 /// use foretell_policy::policy::network_policy::Policy;
-/// use foretell_policy::resource::object::origin::Origin;
-/// use foretell_policy::resource::read::read;
+/// use foretell_objects::resource::object::origin::Origin;
+/// use foretell_objects::resource::read::read;
 /// use serde_json::json;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

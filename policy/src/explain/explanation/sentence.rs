@@ -5,9 +5,9 @@ use crate::engine::index::view::View;
 use crate::engine::pair::Pair;
 use crate::engine::verdict::BY_BLOCK_ALONE;
 use crate::explain::explanation::{PairGroup, PolicyOutcome, PolicyStep, Reachability, TierOutcome, TierStep, Walk};
-use crate::model::flow::{Direction, Protocol};
-use crate::model::words::count;
 use crate::policy::end_kind::EndKind;
+use foretell_objects::model::flow::{Direction, Protocol};
+use foretell_objects::model::words::count;
 
 /// `shop/Deployment/checkout`, or an address.
 pub(super) fn title(party: &Party) -> String {

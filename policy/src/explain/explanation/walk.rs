@@ -5,19 +5,19 @@ use crate::engine::end_decision::{Doubt, EndDecision, Permission, PolicyRuling, 
 use crate::engine::index::packed_verdict::PackedVerdict;
 use crate::engine::index::view::View;
 use crate::engine::pair::Pair;
+use crate::engine::policy_id::PolicyId;
 use crate::engine::tier::chain::{Opinion, PolicyVerdict, TIERS, Tier, Trace, TraceStep};
 use crate::engine::tier::ruling::{FlowDescription, RuleMatch};
 use crate::engine::verdict::{BY_BLOCK_ALONE, Exemption, TO_OWN_NODE, Verdict};
 use crate::engine::world::World;
 use crate::explain::enforcer_note;
 use crate::explain::explanation::{PolicyOutcome, PolicyStep, Reachability, TierOutcome, TierStep, Walk, sentence};
-use crate::model::flow::Direction;
-use crate::model::policy_id::PolicyId;
-use crate::model::words::rule_name;
 use crate::policy::admin_policy::{AdminPolicy, FirstMatch, Precedence};
 use crate::policy::end_kind::EndKind;
 use crate::policy::tier::TierName;
-use crate::resource::admin_view::AdminAction;
+use foretell_objects::model::flow::Direction;
+use foretell_objects::model::words::rule_name;
+use foretell_objects::resource::admin_view::AdminAction;
 
 /// Renders the trace of the tiers at one end.
 #[must_use]

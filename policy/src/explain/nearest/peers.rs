@@ -6,10 +6,10 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::explain::nearest::{PeerCause, PeerMismatch};
-use crate::model::flow::Direction;
-use crate::model::labels::{Selector, Unmet};
 use crate::policy::flow_question::Question;
 use crate::policy::peer::{Namespaces, Peer, PeerMatch, PeerMatcher, PeerSet};
+use foretell_objects::model::flow::Direction;
+use foretell_objects::model::labels::{Selector, Unmet};
 
 /// How far an entry is from matching a peer; the least is the nearest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

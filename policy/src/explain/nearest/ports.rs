@@ -1,10 +1,10 @@
 //! Why the entries of a rule's `ports` do not match a port.
 
 use crate::explain::nearest::{PortCause, PortMismatch};
-use crate::model::flow::Direction;
 use crate::policy::flow_question::Question;
 use crate::policy::peer::Peer;
 use crate::policy::port::{Port, PortMatcher, PortSet, Ports};
+use foretell_objects::model::flow::Direction;
 
 /// How far an entry is from matching a port; the least is the nearest.
 pub(super) type Distance = u32;

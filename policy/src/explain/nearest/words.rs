@@ -1,11 +1,11 @@
 //! A mismatch as part of a sentence: what the rule matches, and why it does not match this peer or this port.
 
 use crate::explain::nearest::{PeerCause, PeerMismatch, PortCause, RuleMismatch};
-use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::policy::flow_question::Question;
 use crate::policy::network_policy::{Failed, Rule};
 use crate::policy::peer::{Peer, PeerSet};
 use crate::policy::port::{Port, PortSet};
+use foretell_objects::model::labels::NAMESPACE_NAME_LABEL;
 
 /// The number of a rule's ports that a sentence lists.
 const MOST_PORTS: usize = 4;

@@ -4,18 +4,18 @@ use crate::cluster::party::Party;
 use crate::engine::effect::{FlowEffect, Worlds};
 use crate::engine::end_decision::{EndDecision, Permission, PolicyRuling, Ruling};
 use crate::engine::pair::Pair;
+use crate::engine::policy_id::PolicyId;
 use crate::engine::tier::ruling::{DENIED_BY_RULE, FlowDescription, RuleMatch};
 use crate::engine::verdict::{Reason, Verdict};
 use crate::engine::world::World;
 use crate::explain::enforcer_note;
 use crate::explain::nearest::NearestRule;
 use crate::judge::assessment::{AssessmentInputs, DenialCause, summary};
-use crate::model::flow::Direction;
-use crate::model::policy_id::PolicyId;
-use crate::model::policy_ref::PolicyRef;
-use crate::model::words::rule_name;
 use crate::policy::tier::MatchedRule;
-use crate::resource::admin_view::AdminAction;
+use foretell_objects::model::flow::Direction;
+use foretell_objects::model::policy_ref::PolicyRef;
+use foretell_objects::model::words::rule_name;
+use foretell_objects::resource::admin_view::AdminAction;
 
 /// A policy that denies a flow.
 #[derive(Clone, Debug)]

@@ -7,9 +7,9 @@ use crate::cluster::sum::Sums;
 use crate::engine::pair::Pair;
 use crate::judge::assessment::attribution::{Attribution, DenialText};
 use crate::judge::assessment::{Assessment, AssessmentInputs, DeniedConnection, Observation};
-use crate::model::flow::Direction;
-use crate::model::policy_ref::PolicyRef;
 use crate::policy::exception::{DenyingPolicy, Exception};
+use foretell_objects::model::flow::Direction;
+use foretell_objects::model::policy_ref::PolicyRef;
 
 impl AssessmentInputs<'_> {
     pub(super) fn note_denial(&self, observation: &Observation<'_>, assessment: &mut Assessment) {

@@ -11,11 +11,11 @@ use crate::engine::end_decision::EndDecision;
 use crate::engine::verdict::Exemption;
 use crate::engine::world::World;
 use crate::judge::assessment::AssessmentInputs;
-use crate::model::dialect::Dialect;
-use crate::model::dialect::deviations::Deviation;
-use crate::model::flow::{Direction, Protocol};
 use crate::policy::end_kind::EndKind;
 use crate::policy::network_policy::Restriction;
+use foretell_objects::model::dialect::Dialect;
+use foretell_objects::model::dialect::deviations::Deviation;
+use foretell_objects::model::flow::{Direction, Protocol};
 
 /// A connection, and the deviation that makes the difference.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -7,10 +7,10 @@ use crate::cluster::sum::Sums;
 use crate::engine::effect::FlowEffect;
 use crate::judge::assessment::attribution::deniers;
 use crate::judge::assessment::{AssessmentInputs, Noteworthy, Observation};
-use crate::model::flow::Direction;
-use crate::model::policy_ref::PolicyRef;
-use crate::model::words::count;
 use crate::report::denial::DenialKey;
+use foretell_objects::model::flow::Direction;
+use foretell_objects::model::policy_ref::PolicyRef;
+use foretell_objects::model::words::count;
 
 /// How many policies are named that already deny a flow.
 const MOST_DENIERS: usize = 3;

@@ -1,9 +1,9 @@
 //! The reason for a denial in a few words, for the cell of a table: the rule that came nearest and the first thing that failed.
 
 use crate::explain::nearest::{PeerCause, PeerMismatch, PortCause, RuleMismatch};
-use crate::model::flow::{Direction, Protocol};
-use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::policy::network_policy::Failed;
+use foretell_objects::model::flow::{Direction, Protocol};
+use foretell_objects::model::labels::NAMESPACE_NAME_LABEL;
 
 /// `no ingress rules`: the policy restricts the direction and allows nothing.
 pub(super) fn no_rules(direction: Direction) -> String {

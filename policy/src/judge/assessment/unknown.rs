@@ -10,11 +10,11 @@ use crate::engine::tier::ruling::FlowDescription;
 use crate::engine::world::World;
 use crate::judge::assessment::attribution::deniers;
 use crate::judge::assessment::{Assessment, AssessmentInputs, Observation};
-use crate::model::flow::{Direction, Protocol};
-use crate::model::policy_ref::PolicyRef;
 use crate::policy::admin_peer::Unknown;
 use crate::policy::tier::TierName;
-use crate::resource::admin_view::AdminAction;
+use foretell_objects::model::flow::{Direction, Protocol};
+use foretell_objects::model::policy_ref::PolicyRef;
+use foretell_objects::resource::admin_view::AdminAction;
 
 /// A rule that cannot be evaluated for some flows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,8 +6,8 @@ use k8s_openapi::api::networking::v1::{
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::judge::fix::AllowedPorts;
-use crate::model::flow::Protocol;
-use crate::model::port::protocol_or_tcp;
+use foretell_objects::model::flow::Protocol;
+use foretell_objects::model::port::protocol_or_tcp;
 
 /// Peers, and the ports that all of them are to be allowed.
 pub(super) struct Addition {

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::networking::v1::NetworkPolicySpec;
 
-use crate::resource::object::Object;
+use foretell_objects::resource::object::Object;
 
 /// The spec as in the manifest; `None` for other kinds.
 pub(super) fn spec_of(object: &Object) -> Option<NetworkPolicySpec> {

@@ -6,7 +6,7 @@ use crate::cluster::party::Party;
 use crate::cluster::pod::PodId;
 use crate::cluster::workload::Workload;
 use crate::engine::world::World;
-use crate::model::labels::Labels;
+use foretell_objects::model::labels::Labels;
 
 /// Keys whose values change with each pod, rollout or release.
 const UNSTABLE: [&str; 16] = [

@@ -9,13 +9,13 @@ use crate::judge::assessment::AssessmentInputs;
 use crate::judge::assessment::dialects::{DialectEffects, DifferenceKey, TouchedTraffic};
 use crate::judge::judgement::Judgement;
 use crate::judge::judgement::denials::seen;
-use crate::model::dialect::deviations::Deviation;
-use crate::model::dialect::{Cni, Dialect};
-use crate::model::flow::Direction;
-use crate::model::policy_ref::PolicyRef;
 use crate::policy::network_policy::{Policy, Restriction, Rule};
 use crate::policy::peer::{PeerMatcher, PeerSet};
 use crate::report::dialects::{DialectDifference, DialectReport};
+use foretell_objects::model::dialect::deviations::Deviation;
+use foretell_objects::model::dialect::{Cni, Dialect};
+use foretell_objects::model::flow::Direction;
+use foretell_objects::model::policy_ref::PolicyRef;
 
 /// The enforcers that the change is compared under if the cluster's enforcer is not given.
 const COMMON: [Cni; 3] = [Cni::Cilium, Cni::Calico, Cni::KubeRouter];

@@ -11,11 +11,11 @@ use crate::engine::world::World;
 use crate::judge::fix::fix;
 use crate::judge::judgement::Judgement;
 use crate::judge::judgement::denials::connections;
-use crate::manifest::yaml_diff::yaml_diff;
 use crate::policy::network_policy::Policy;
 use crate::report::connection::{Denial, State};
 use crate::report::denial::{DenialId, DenialKey};
 use crate::report::policies::{FixReport, UnresolvableDenial};
+use foretell_objects::manifest::yaml_diff::yaml_diff;
 
 impl Judgement<'_> {
     /// A fix of a policy for those of the denials that are attributed to it and unresolved. `world` contains the policy. `fixed` is

@@ -2,10 +2,10 @@
 
 use crate::judge::assessment::Assessment;
 use crate::judge::judgement::Judgement;
-use crate::model::policy_ref::PolicyRef;
-use crate::model::words::count;
 use crate::policy::admin_peer::Unknown;
 use crate::report::undecided::UndecidedPart;
+use foretell_objects::model::policy_ref::PolicyRef;
+use foretell_objects::model::words::count;
 
 impl Judgement<'_> {
     /// One part for each rule that cannot be evaluated. Workloads that no longer exist do not count.

@@ -2,11 +2,11 @@
 
 use crate::cluster::party::from_to;
 use crate::engine::effect::Effect;
-use crate::model::words::count;
 use crate::report::data::Report;
 use crate::report::dialects::{DialectDifference, DialectReport};
 use crate::report::escape::text;
 use crate::report::markdown::page::{Page, attempts, party};
+use foretell_objects::model::words::count;
 
 /// Connections of one deviation on the page. The JSON form has more.
 const MOST_CONNECTIONS: usize = 5;

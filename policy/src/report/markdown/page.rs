@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 
 use crate::change::plan::ChangeAction;
 use crate::cluster::party::{Party, from_to};
-use crate::model::policy_ref::PolicyRef;
-use crate::model::words::{ago, count, grouped, minute};
 use crate::report::connection::{Connection, Denial, SeenTraffic};
 use crate::report::data::{ExceptionReport, Report};
 use crate::report::escape::{code, text};
 use crate::report::policies::{FixReport, PolicyReport, PromotionReport, Verdicts};
+use foretell_objects::model::policy_ref::PolicyRef;
+use foretell_objects::model::words::{ago, count, grouped, minute};
 
 /// Most rows of a table; further rows are counted. The JSON form has all.
 pub(super) const MOST_ROWS: usize = 100;

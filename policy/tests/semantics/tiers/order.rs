@@ -2,7 +2,7 @@
 
 use super::{admin, baseline, cluster, from_all, network_policy};
 use crate::scenario::{NOTHING, Scenario, shop};
-use foretell_policy::model::flow::Direction::{Egress, Ingress};
+use foretell_objects::model::flow::Direction::{Egress, Ingress};
 use serde_json::json;
 
 const FLOW: &str = "db -> web TCP 8080";

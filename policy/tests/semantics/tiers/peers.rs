@@ -2,8 +2,8 @@
 
 use super::{admin, cluster, from_all};
 use crate::scenario::{NOTHING, Scenario, flow, shop};
-use foretell_policy::model::flow::Direction;
-use foretell_policy::model::flow::Direction::{Egress, Ingress};
+use foretell_objects::model::flow::Direction;
+use foretell_objects::model::flow::Direction::{Egress, Ingress};
 use serde_json::json;
 
 /// The decision about a flow from `web` by one egress rule.

@@ -2,7 +2,7 @@
 
 use super::{admin, baseline, cluster};
 use crate::scenario::shop;
-use foretell_policy::model::flow::Direction::Ingress;
+use foretell_objects::model::flow::Direction::Ingress;
 
 /// Those of several flows from `db` to `web` that one rule denies.
 fn denied(policy: &str) -> Vec<&'static str> {

@@ -2,7 +2,7 @@
 
 use super::{admin, baseline, cluster, from_all, network_policy};
 use crate::scenario::shop;
-use foretell_policy::model::flow::Direction::{Egress, Ingress};
+use foretell_objects::model::flow::Direction::{Egress, Ingress};
 use serde_json::json;
 
 const FLOW: &str = "web -> 203.0.113.9 TCP 443";

@@ -1,6 +1,6 @@
 //! The network that a CIDR means, in every form that any version of Kubernetes accepted.
 
-use foretell_policy::model::cidr::{OldForm, parse_cidr};
+use foretell_objects::model::cidr::{OldForm, parse_cidr};
 
 #[test]
 fn every_form_of_a_cidr_is_parsed_as_its_network() {

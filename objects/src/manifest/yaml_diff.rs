@@ -9,7 +9,8 @@ use crate::manifest::write_yaml;
 const CONTEXT: usize = 4;
 
 /// A unified diff without file names; empty if the values are equal.
-pub(crate) fn yaml_diff(before: &Value, after: &Value) -> String {
+#[must_use]
+pub fn yaml_diff(before: &Value, after: &Value) -> String {
     let [before, after] = [before, after].map(write_yaml::text);
     TextDiff::from_lines(&before, &after).unified_diff().context_radius(CONTEXT).to_string()
 }

@@ -198,7 +198,8 @@ impl Kind {
     }
 
     /// Whether it is a custom resource.
-    pub(crate) const fn is_custom(self) -> bool {
+    #[must_use]
+    pub const fn is_custom(self) -> bool {
         matches!(self.class(), Class::CustomPolicy | Class::AdminPolicy)
     }
 

@@ -23,8 +23,8 @@ mod scope;
 /// `generateName`, which has no name by which it could be compared between revisions.
 ///
 /// ```
-/// use foretell_policy::resource::object::origin::Origin;
-/// use foretell_policy::resource::read::read;
+/// use foretell_objects::resource::object::origin::Origin;
+/// use foretell_objects::resource::read::read;
 /// use serde_json::json;
 ///
 /// let policy = |cidr: &str| json!({

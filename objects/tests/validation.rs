@@ -3,11 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use foretell_policy::resource::cidrs::{new_faults, texts};
-use foretell_policy::resource::object::Object;
-use foretell_policy::resource::object::fault::ObjectError;
-use foretell_policy::resource::object::origin::Origin;
-use foretell_policy::resource::read::read;
+use foretell_objects::resource::cidrs::{new_faults, texts};
+use foretell_objects::resource::object::Object;
+use foretell_objects::resource::object::fault::ObjectError;
+use foretell_objects::resource::object::origin::Origin;
+use foretell_objects::resource::read::read;
 use serde_json::{Value, json};
 
 fn manifest() -> Origin {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 const WORDS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
 
 /// Appends a document, preceded by the marker `---`.
-pub(crate) fn write(text: &mut String, document: &Value) {
+pub fn write(text: &mut String, document: &Value) {
     text.push_str("---\n");
     match document {
         Value::Object(entries) if !entries.is_empty() => block(text, entries, 0, false),
@@ -20,7 +20,8 @@ pub(crate) fn write(text: &mut String, document: &Value) {
 }
 
 /// One document, without a marker.
-pub(crate) fn text(document: &Value) -> String {
+#[must_use]
+pub fn text(document: &Value) -> String {
     let mut text = String::new();
     write(&mut text, document);
     text.split_off("---\n".len())

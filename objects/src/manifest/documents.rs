@@ -16,7 +16,7 @@ use crate::manifest::{json, yaml};
 /// no separator, so the first error is the last document.
 ///
 /// ```
-/// use foretell_policy::manifest::documents::documents;
+/// use foretell_objects::manifest::documents::documents;
 ///
 /// let read = documents("kind: Pod\n---\nkind: [\n---\nkind: List\nitems:\n- kind: Service\n");
 /// assert_eq!(read.len(), 3);

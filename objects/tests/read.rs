@@ -1,10 +1,10 @@
 //! Reading objects: which kinds and versions are read, and the errors for invalid ones.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test panics on what it does not expect")]
 
-use foretell_policy::resource::object::id::ObjectId;
-use foretell_policy::resource::object::origin::Origin;
-use foretell_policy::resource::object::{Kind, Object};
-use foretell_policy::resource::read::read;
+use foretell_objects::resource::object::id::ObjectId;
+use foretell_objects::resource::object::origin::Origin;
+use foretell_objects::resource::object::{Kind, Object};
+use foretell_objects::resource::read::read;
 use serde_json::{Value, json};
 
 fn yaml(text: &str) -> Value {

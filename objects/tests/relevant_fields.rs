@@ -1,8 +1,8 @@
 //! What of an object is a change, and what is none.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test panics on what it does not expect")]
 
-use foretell_policy::resource::object::origin::Origin;
-use foretell_policy::resource::read::read;
+use foretell_objects::resource::object::origin::Origin;
+use foretell_objects::resource::read::read;
 use serde_json::{Value, json};
 
 fn relevant_fields(text: &str) -> Value {

@@ -245,7 +245,7 @@ impl Line {
     /// Reads one line, without its line feed.
     ///
     /// ```
-    /// use foretell_policy::model::flow::{Line, Outcome};
+    /// use foretell_objects::model::flow::{Line, Outcome};
     ///
     /// let line = br#"{"start":"2026-11-21T01:40:00Z","end":"2026-11-21T01:40:10Z","src":{"ip":"10.1.0.5"},
     ///     "dst":{"ip":"10.1.0.9","namespace":"shop","pod":"cart-0"},"protocol":"TCP","port":8080,"outcome":"established"}"#;
@@ -255,7 +255,7 @@ impl Line {
     ///
     /// let error = Line::parse(br#"{"start":"yesterday"}"#).unwrap_err().to_string();
     /// assert!(error.starts_with("start: \"yesterday\" is not a time"), "{error}");
-    /// # Ok::<(), foretell_policy::model::flow::LineError>(())
+    /// # Ok::<(), foretell_objects::model::flow::LineError>(())
     /// ```
     ///
     /// # Errors

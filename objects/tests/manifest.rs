@@ -1,9 +1,9 @@
 //! Reading the documents of a text.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
-use foretell_policy::manifest::document::Document;
-use foretell_policy::manifest::documents::documents;
-use foretell_policy::manifest::kinds::{may_hold_objects, seems_to_hold_policy};
+use foretell_objects::manifest::document::Document;
+use foretell_objects::manifest::documents::documents;
+use foretell_objects::manifest::kinds::{may_hold_objects, seems_to_hold_policy};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -73,7 +73,8 @@ impl Selector {
     }
 
     /// A key that all labels which it matches have, and the values of which they have one. By these an index finds it.
-    pub(crate) fn anchor(&self) -> Option<(&str, &[String])> {
+    #[must_use]
+    pub fn anchor(&self) -> Option<(&str, &[String])> {
         self.0.iter().find_map(|requirement| match &requirement.operator {
             Operator::In(values) => Some((requirement.key.as_str(), values.as_slice())),
             _ => None,

@@ -10,7 +10,8 @@ use crate::resource::defaults::{default_ports, defaulted};
 
 /// The spec with defaults applied, without empty lists where they mean the same as absent ones, and with each CIDR written as
 /// its network. Lists keep their order, except `policyTypes`, which is a set.
-pub(crate) fn canonical_spec(spec: &NetworkPolicySpec) -> NetworkPolicySpec {
+#[must_use]
+pub fn canonical_spec(spec: &NetworkPolicySpec) -> NetworkPolicySpec {
     let mut spec = defaulted(spec);
     if let Some(types) = &mut spec.policy_types {
         // Ingress first, which is the usual order in manifests.
@@ -66,7 +67,7 @@ pub(crate) fn canonical_selector(selector: &mut LabelSelector) {
 }
 
 /// The value as JSON. Serialization cannot fail for the types of this crate.
-pub(crate) fn json(value: &impl Serialize) -> Value {
+pub fn json(value: &impl Serialize) -> Value {
     serde_json::to_value(value).unwrap_or_default()
 }
 

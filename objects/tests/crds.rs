@@ -5,10 +5,10 @@
 
 use std::path::PathBuf;
 
-use foretell_policy::resource::crds;
+use foretell_objects::resource::crds;
 use serde_json::{Map, Value, json};
 
-const HEADER: &str = "# Generated from the types in policy/src: change those, and run `make golden`.\n";
+const HEADER: &str = "# Generated from the types in objects/src: change those, and run `make golden`.\n";
 
 /// `kguardian.dev_auditnetworkpolicies.yaml`
 fn file(crd: &Value) -> PathBuf {

@@ -56,7 +56,7 @@ impl fmt::Display for OldForm {
 /// Reads a CIDR in any form that any version of Kubernetes accepted.
 ///
 /// ```
-/// use foretell_policy::model::cidr::{OldForm, parse_cidr};
+/// use foretell_objects::model::cidr::{OldForm, parse_cidr};
 ///
 /// let cidr = parse_cidr("10.1.2.3/8")?;
 /// assert_eq!(cidr.net.to_string(), "10.0.0.0/8");

@@ -1,8 +1,8 @@
 //! Differences between two specs as text, and defaults that make specs equal.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test panics on what it does not expect")]
 
-use foretell_policy::resource::defaults::defaulted;
-use foretell_policy::resource::difference::spec_differences;
+use foretell_objects::resource::defaults::defaulted;
+use foretell_objects::resource::difference::spec_differences;
 use k8s_openapi::api::networking::v1::NetworkPolicySpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 

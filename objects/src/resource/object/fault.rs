@@ -36,7 +36,9 @@ impl fmt::Display for ObjectError {
 impl std::error::Error for ObjectError {}
 
 impl FieldError {
-    pub(crate) fn new(path: impl fmt::Display, problem: impl Into<String>) -> Self {
+    /// A fault at this path: what is wrong, and how to fix it.
+    #[must_use]
+    pub fn new(path: impl fmt::Display, problem: impl Into<String>) -> Self {
         Self { path: path.to_string(), problem: problem.into(), api_errors: Vec::new() }
     }
 
