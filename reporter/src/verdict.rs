@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use foretell_policy::judge::gate::NOTHING_RELEVANT;
+use foretell_policy::judge::gate::{NOTHING_ENFORCED, NOTHING_RELEVANT};
 use foretell_policy::report::data::{Decision, Report};
 use foretell_policy::report::markdown;
 use serde_json::Value;
@@ -89,7 +89,7 @@ impl Verdict {
     /// The answer if the change touches no object that the engine reads, so that the evaluator is not queried.
     #[must_use]
     pub fn nothing_relevant(head: &str, files_not_judged: usize) -> Self {
-        let mut line = format!("{NOTHING_RELEVANT}.");
+        let mut line = format!("{}.", if files_not_judged > 0 { NOTHING_ENFORCED } else { NOTHING_RELEVANT });
         if files_not_judged > 0 {
             let _ = write!(line, " Files that were not judged: {files_not_judged}.");
         }
@@ -266,6 +266,7 @@ mod tests {
         assert_eq!((none.state, none.description.as_str()), (State::Success, line));
         assert!(matches!(none.comment, CommentAction::UpdateExisting(_)));
         let some = Verdict::nothing_relevant("abc1234", 2);
+        let line = "May merge: no enforced policy changed, and no object that policies refer to.";
         assert_eq!(some.description, format!("{line} Files that were not judged: 2."));
     }
 

@@ -77,10 +77,15 @@ fn connections<'r>(denials: impl Iterator<Item = &'r Denial>) -> u64 {
 /// The headline of a change that touches nothing that the engine reads.
 pub const NOTHING_RELEVANT: &str = "May merge: no policy changed, and no object that policies refer to";
 
+/// The headline of a change that touches nothing that the engine reads, and something else that the report names: a policy that is not
+/// enforced, or a file that was not evaluated.
+pub const NOTHING_ENFORCED: &str = "May merge: no enforced policy changed, and no object that policies refer to";
+
 fn may_merge(report: &Report, enforced: bool) -> String {
     let accepted = connections(report.denials.iter().filter(|denial| denial.state == State::Accepted));
     match (enforced, report.previews.is_empty()) {
-        (false, true) => NOTHING_RELEVANT.to_owned(),
+        (false, true) if report.not_judged.is_empty() => NOTHING_RELEVANT.to_owned(),
+        (false, true) => NOTHING_ENFORCED.to_owned(),
         (false, false) => "May merge: the change enforces nothing".to_owned(),
         (true, _) if accepted > 0 => {
             let connections = count(accepted, "connection in use", "connections in use");

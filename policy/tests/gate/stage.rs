@@ -310,7 +310,7 @@ impl Stage {
         report
     }
 
-    fn change(&self) -> Change {
+    pub(crate) fn change(&self) -> Change {
         let mut collation = ChangeBuilder::new("default");
         let paths: BTreeSet<&String> = self.base.keys().chain(self.head.keys()).collect();
         for path in paths {

@@ -2,11 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::json;
+
 use crate::change::revisions::files::{DocumentEntry, DocumentKey, ReadDocument, Revisions};
 use crate::change::revisions::{Change, NotJudged, RENDER_TO_JUDGE, Sourced, Undecided};
 use foretell_objects::resource::cidrs;
 use foretell_objects::resource::object::Object;
 use foretell_objects::resource::object::fault::ObjectError;
+
+mod unread;
 
 /// All places of one identity, at the two revisions.
 #[derive(Default)]
@@ -112,7 +116,11 @@ fn relevant_fields(reading: &ReadDocument) -> String {
     let (kind, value) = match reading {
         ReadDocument::Object(object) => ("object", &object.relevant_fields()),
         ReadDocument::Refused { raw, .. } => ("refused", raw),
-        ReadDocument::OtherPolicy(raw) | ReadDocument::Generator { raw, .. } => ("other", raw),
+        ReadDocument::OtherPolicy(policy) => ("other", &policy.content),
+        ReadDocument::Holder(policies) => {
+            ("holder", &policies.iter().map(|it| json!([it.title, it.content])).collect())
+        }
+        ReadDocument::Generator { raw, .. } => ("generator", raw),
     };
     format!("{kind} {value}")
 }
@@ -162,10 +170,8 @@ fn touched(key: &DocumentKey, identity: &ObjectPlaces<'_>, change: &mut Change) 
     let Some(first) = gained.first().or(lost.first()) else { return };
     match &first.entry.reading {
         ReadDocument::Generator { .. } => generator(key, &gained, &lost, change),
-        ReadDocument::OtherPolicy(_) => change.not_judged.push(NotJudged {
-            file: first.file().to_owned(),
-            why: format!("policies of this kind are not judged: {} of {}", named(key), key.group),
-        }),
+        ReadDocument::OtherPolicy(policy) => unread::other_policy(policy, &gained, &lost, change),
+        ReadDocument::Holder(_) => unread::holder(key, &gained, &lost, change),
         ReadDocument::Object(_) | ReadDocument::Refused { .. } => judged(key, identity, &gained, change),
     }
 }
