@@ -114,6 +114,9 @@ const ENDPOINT_SLICE: &[Field] = &[
     stated_parts(&["ports"], &[&["*", "name"], &["*", "protocol"], &["*", "port"]]),
 ];
 const POLICY: &[Field] = &[stated(&["spec"]), checked_only(LABELS), checked_only(&["metadata", "annotations"])];
+/// What is kept of a policy of a CNI's or mesh's own kind: what [`OtherPolicy`](crate::resource::other_policy::OtherPolicy) reads.
+const OTHER_POLICY: [Path; 4] =
+    [&["spec"], &["specs"], &["metadata", "labels", "kuma.io/*"], &["metadata", "annotations", "istio.io/*"]];
 
 /// The fields of a kind, without its name and its pod template.
 fn fields(kind: Kind) -> Vec<Field> {
@@ -190,9 +193,11 @@ pub(crate) fn checked(kind: Kind) -> &'static [Vec<&'static str>] {
     &derived(kind).checked
 }
 
-/// The paths that a snapshot keeps of a live object. `kind` is `None` for a policy of a kind that the engine does not read.
+/// The paths that a snapshot keeps of a live object. `kind` is `None` for a policy of a kind that the engine does not evaluate.
 pub(crate) fn kept_of_live(kind: Option<Kind>) -> &'static [Vec<&'static str>] {
-    &derived(kind.unwrap_or(Kind::NetworkPolicy)).kept_of_live
+    static OF_OTHER_POLICIES: LazyLock<Vec<Vec<&'static str>>> =
+        LazyLock::new(|| KEPT_OF_ALL.iter().chain(&OTHER_POLICY).map(|path| path.to_vec()).collect());
+    kind.map_or(&OF_OTHER_POLICIES, |kind| &derived(kind).kept_of_live)
 }
 
 /// The paths that are kept of a manifest: those of a live object, and those of its pod template.

@@ -35,6 +35,7 @@ mod denials;
 mod dialects;
 mod evidence;
 mod fixes;
+mod other_policies;
 mod unknown;
 
 /// Everything that a report depends on.
@@ -173,6 +174,7 @@ pub fn judge(inputs: &Inputs<'_>) -> Report {
     let evidence = judgement.evidence();
     notes.extend(judgement.notes());
     notes.extend(judgement.enforcer_note());
+    notes.extend(judgement.other_policies());
 
     let mut report = Report {
         schema_version: SCHEMA_VERSION,

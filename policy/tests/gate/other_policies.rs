@@ -444,3 +444,134 @@ fn a_text_that_is_no_yaml_and_seems_to_contain_a_policy_cannot_be_decided() {
     let case: Case<'_> = ("changed", vec![("p.yaml", &old)], vec![("p.yaml", &new)]);
     assert_undecided(&case, "a script", &["ConfigMap shop/it", "seems to contain a policy"]);
 }
+
+/// The notes about policies that are not judged, of a change that denies `web -> cart` and `prom -> cart`, where these objects are in the
+/// cluster.
+fn notes(live: &[String]) -> Vec<String> {
+    let mut stage = shop().head("np.yaml", &policy("shop", "it", NOBODY));
+    for object in live {
+        stage = stage.live(object);
+    }
+    let report = stage.flow("web -> cart TCP 8080").flow("prom -> cart TCP 8080").judge();
+    assert_eq!(report.denials.len(), 2, "{live:?}");
+    report.notes.into_iter().filter(|note| note.starts_with("not judged: ")).collect()
+}
+
+#[test]
+fn a_policy_of_another_kind_in_the_cluster_is_named_if_it_may_select_an_end_of_a_judged_connection() {
+    let live = |version: &str, kind: &str, place: &str, rest: &str| {
+        format!("{{apiVersion: {version}, kind: {kind}, metadata: {{{place}}}, {rest}}}")
+    };
+    let cilium = |namespace: &str, selector: &str| {
+        let place = format!("name: it, namespace: {namespace}");
+        live("cilium.io/v2", "CiliumNetworkPolicy", &place, &format!("spec: {{endpointSelector: {selector}}}"))
+    };
+    let istio = |namespace: &str, selector: &str| {
+        let place = format!("name: it, namespace: {namespace}");
+        live("security.istio.io/v1", "AuthorizationPolicy", &place, &format!("spec: {{selector: {selector}}}"))
+    };
+    for (what, object, expected) in [
+        (
+            "the subject",
+            cilium("shop", "{matchLabels: {app: cart}}"),
+            Some(
+                "CiliumNetworkPolicy shop/it (cilium.io) selects Deployment shop/cart, whose connections are judged here without it",
+            ),
+        ),
+        ("with a source", cilium("shop", "{matchLabels: {\"k8s:app\": cart}}"), Some("selects Deployment shop/cart,")),
+        (
+            "the peer",
+            cilium("ops", "{matchExpressions: [{key: app, operator: In, values: [prom]}]}"),
+            Some("selects Deployment ops/prom,"),
+        ),
+        ("all of a namespace", cilium("shop", "{}"), Some("selects Deployment shop/cart, Deployment shop/web,")),
+        (
+            "by more than labels",
+            cilium("shop", "{matchLabels: {app: cart, \"k8s:io.kubernetes.pod.namespace\": shop}}"),
+            Some("may select Deployment shop/cart,"),
+        ),
+        ("another pod", cilium("shop", "{matchLabels: {app: pay}}"), None),
+        ("another namespace", cilium("data", "{}"), None),
+        (
+            "the second spec",
+            live(
+                "cilium.io/v2",
+                "CiliumNetworkPolicy",
+                "name: it, namespace: shop",
+                "specs: [{endpointSelector: {matchLabels: {app: pay}}}, {endpointSelector: {matchLabels: {app: web}}}]",
+            ),
+            Some("selects Deployment shop/web,"),
+        ),
+        (
+            "in the cluster",
+            live(
+                "cilium.io/v2",
+                "CiliumClusterwideNetworkPolicy",
+                "name: it",
+                "spec: {endpointSelector: {matchLabels: {app: web}}}",
+            ),
+            Some("CiliumClusterwideNetworkPolicy it (cilium.io) selects Deployment shop/web,"),
+        ),
+        ("nodes", live("cilium.io/v2", "CiliumClusterwideNetworkPolicy", "name: it", "spec: {nodeSelector: {}}"), None),
+        (
+            "an expression",
+            live("crd.projectcalico.org/v1", "NetworkPolicy", "name: it, namespace: shop", "spec: {selector: all()}"),
+            Some("NetworkPolicy shop/it (crd.projectcalico.org) may select Deployment shop/cart, Deployment shop/web,"),
+        ),
+        (
+            "a staged policy",
+            live("projectcalico.org/v3", "StagedNetworkPolicy", "name: it, namespace: shop", "spec: {selector: all()}"),
+            None,
+        ),
+        ("a set", live("projectcalico.org/v3", "NetworkSet", "name: it, namespace: shop", "spec: {nets: []}"), None),
+        (
+            "an egress firewall",
+            live("k8s.ovn.org/v1", "EgressFirewall", "name: default, namespace: ops", "spec: {egress: []}"),
+            Some("may select Deployment ops/prom,"),
+        ),
+        ("of a mesh", istio("shop", "{matchLabels: {app: cart}}"), Some("selects Deployment shop/cart,")),
+        (
+            "of a mesh, in its root namespace",
+            istio("istio-system", "{matchLabels: {app: prom}}"),
+            Some("selects Deployment ops/prom,"),
+        ),
+        ("of a mesh, elsewhere", istio("data", "{matchLabels: {app: prom}}"), None),
+        (
+            "of a whole mesh",
+            live("kuma.io/v1alpha1", "MeshTrafficPermission", "name: it, namespace: kuma-system", "spec: {}"),
+            Some("may select Deployment ops/prom, Deployment shop/cart, Deployment shop/web,"),
+        ),
+        (
+            "in shadow mode",
+            live(
+                "kuma.io/v1alpha1",
+                "MeshTrafficPermission",
+                "name: it, namespace: kuma-system, labels: {kuma.io/effect: shadow}",
+                "spec: {}",
+            ),
+            None,
+        ),
+    ] {
+        let notes = notes(&[object]);
+        match expected {
+            Some(part) => assert!(matches!(&notes[..], [note] if note.contains(part)), "{what}: {notes:?}"),
+            None => assert!(notes.is_empty(), "{what}: {notes:?}"),
+        }
+    }
+}
+
+#[test]
+fn many_policies_of_one_kind_and_namespace_are_one_sentence() {
+    let many: Vec<String> = (1..=5)
+        .map(|n| format!("{{apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {{name: p{n}, namespace: shop}}, spec: {{endpointSelector: {{matchLabels: {{app: cart}}}}}}}}"))
+        .collect();
+    assert_eq!(
+        notes(&many),
+        [
+            "not judged: 5 objects of kind CiliumNetworkPolicy (cilium.io) in namespace shop select Deployment shop/cart, whose \
+          connections are judged here without them: p1, p2, p3 and 2 more"
+        ]
+    );
+    let beside = shop().live(&many[0]).flow("web -> cart TCP 8080").judge();
+    assert!(beside.notes.is_empty(), "nothing is judged: {:?}", beside.notes);
+}

@@ -12,6 +12,7 @@ use foretell_objects::model::flow::{Direction, Line};
 use foretell_objects::resource::kept::strip;
 use foretell_objects::resource::object::origin::Origin;
 use foretell_objects::resource::object::{Kind, Object};
+use foretell_objects::resource::other_policy::OtherPolicy;
 use foretell_objects::resource::read::read;
 use foretell_policy::change::revisions::{Change, ChangeBuilder, Versions};
 use foretell_policy::cluster::evidence::{FileWatch, Watch};
@@ -299,7 +300,7 @@ impl Stage {
 
     pub(crate) fn judge(&self) -> Report {
         let change = self.change();
-        let report = self.judge_by(&self.snapshot.iter().cloned().map(object).collect::<Vec<_>>(), &change);
+        let report = self.judge_by(&self.snapshot, &change);
         let json = serde_json::to_value(&report).unwrap();
         let by_kept = self.judge_by(&kept(&self.snapshot), &change);
         assert_eq!(serde_json::to_value(&by_kept).unwrap(), json);
@@ -327,8 +328,12 @@ impl Stage {
         collation.finish()
     }
 
-    fn judge_by(&self, snapshot: &[Object], change: &Change) -> Report {
+    fn judge_by(&self, snapshot: &[Value], change: &Change) -> Report {
+        let other_policies = snapshot.iter().filter_map(other_policy);
+        let snapshot = snapshot.iter().filter(|value| other_policy(value).is_none());
+        let snapshot: &[Object] = &snapshot.cloned().map(object).collect::<Vec<_>>();
         let mut cluster = Cluster::build(snapshot);
+        cluster.add_other_policies(other_policies);
         let from = self.at - self.window;
         let (mut traffic, mut watch) = (Traffic::default(), Watch::default());
         let mut addresses: Vec<(String, Vec<IpAddr>)> = Vec::new();
@@ -378,10 +383,14 @@ fn sent(change: &Change) -> Change {
     received.read().unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
-fn kept(objects: &[Value]) -> Vec<Object> {
+fn other_policy(value: &Value) -> Option<OtherPolicy> {
+    OtherPolicy::read(value, "default")
+}
+
+fn kept(objects: &[Value]) -> Vec<Value> {
     let stripped = objects.iter().map(|object| {
         let kind = Kind::ALL.into_iter().find(|kind| object["kind"] == kind.name());
-        strip(object.clone(), kind)
+        strip(object.clone(), kind.filter(|_| other_policy(object).is_none()))
     });
     let snapshot = Snapshot {
         taken: AT.parse().unwrap(),
@@ -391,8 +400,7 @@ fn kept(objects: &[Value]) -> Vec<Object> {
         objects: stripped.collect(),
     };
     let documents = manifest::documents(&snapshot.into_text());
-    let objects = Snapshot::from_documents(documents).unwrap().objects;
-    objects.into_iter().map(object).collect()
+    Snapshot::from_documents(documents).unwrap().objects
 }
 
 fn object(value: Value) -> Object {

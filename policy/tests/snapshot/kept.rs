@@ -4,6 +4,7 @@ use foretell_objects::manifest::documents::documents;
 use foretell_objects::resource::kept::strip;
 use foretell_objects::resource::object::origin::Origin;
 use foretell_objects::resource::object::{Kind, Object};
+use foretell_objects::resource::other_policy::OtherPolicy;
 use foretell_objects::resource::read::read;
 use foretell_policy::cluster::inventory::Cluster;
 use foretell_policy::cluster::workload::Workload;
@@ -105,4 +106,25 @@ status:
 "#,
     );
     assert_eq!(pod, expected.into_iter().next().unwrap().value.unwrap());
+}
+
+#[test]
+fn a_policy_of_another_kind_is_kept_with_everything_that_counts() {
+    let text = r#"
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata:
+  name: it
+  namespace: shop
+  labels: {team: hunter2, kuma.io/mesh: a}
+  annotations: {istio.io/dry-run: "true", note: hunter2}
+  managedFields: [{manager: hunter2}]
+spec: {endpointSelector: {matchLabels: {app: web}}, ingress: [{}]}
+specs: [{endpointSelector: {}}]
+status: {conditions: [{message: hunter2}]}
+"#;
+    let object = documents(text).into_iter().next().unwrap().value.unwrap();
+    let kept = strip(object.clone(), None);
+    assert_eq!(OtherPolicy::read(&kept, ""), OtherPolicy::read(&object, ""));
+    assert!(OtherPolicy::read(&kept, "").is_some() && !kept.to_string().contains("hunter2"), "{kept}");
 }

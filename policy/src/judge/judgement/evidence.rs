@@ -29,7 +29,7 @@ impl Judgement<'_> {
 
     /// The running pods that the enforced part of the change affects: those that its policies select or selected and, if there are
     /// policies at all, those that selectors see differently.
-    fn subjects(&self) -> BTreeSet<PodId> {
+    pub(super) fn subjects(&self) -> BTreeSet<PodId> {
         let mut subjects: BTreeSet<PodId> =
             self.plan.enforced.iter().flat_map(|change| self.selected(change)).collect();
         let has_policies =
