@@ -175,7 +175,7 @@ fn policies_of_the_cni_are_listed_and_those_of_others_are_not_missed() {
     assert_eq!(names(&ended.stdout, "CiliumNetworkPolicy"), ["cilium"], "{}", ended.stderr);
     assert_eq!(names(&ended.stdout, "NetworkPolicy"), ["calico"], "{}", ended.stderr);
     assert_eq!(names(&ended.stdout, "GlobalNetworkPolicy"), ["global"], "{}", ended.stderr);
-    assert!(ended.stdout.contains("selector: all()"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("selector: \"all()\""), "{}", ended.stdout);
     let not_served = ended.stderr.lines().last().unwrap();
     assert!(not_served.ends_with("BaselineAdminNetworkPolicy, ClusterNetworkPolicy."), "{not_served}");
 }
