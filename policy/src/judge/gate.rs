@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 
 use crate::cluster::party::from_to;
 use crate::report::connection::{Denial, State};
-use crate::report::data::{Decision, NodeEvidence, Report};
+use crate::report::data::{Decision, DriftReport, NodeEvidence, Report};
 use crate::report::policies::PolicyReport;
 use crate::report::undecided::UndecidedPart;
 use foretell_objects::model::words::{count, span};
@@ -43,6 +43,7 @@ pub fn decide(report: &mut Report, enforced: bool) {
         let stop = if part.what.ends_with('?') { "" } else { "." };
         format!("{}: {}{stop} How to fix: {}.", part.places.join(", "), part.what, part.fix)
     }));
+    reasons.extend(report.drift.iter().map(drift));
     // The headline of a blocked change says it.
     if unresolved > 0 && decision != Decision::Blocked {
         let (is, it) = if connections == 1 { ("is", "it") } else { ("are", "them") };
@@ -66,6 +67,24 @@ pub fn decide(report: &mut Report, enforced: bool) {
     report.decision = decision;
     report.exit_status = decision.exit_status();
     report.reasons = reasons;
+}
+
+/// That Git and the cluster disagree about a policy, as a sentence.
+fn drift(drift: &DriftReport) -> String {
+    let DriftReport { policy, place, in_snapshot, connections } = drift;
+    let connections = match connections {
+        1 => "1 connection that it would deny is in use".to_owned(),
+        more => format!("{} that it would deny are in use", count(*more, "connection", "connections")),
+    };
+    let (difference, counts) = if *in_snapshot {
+        ("differs from the policy of this name in the snapshot", "as it is in the snapshot")
+    } else {
+        ("is in the base and not in the snapshot", "as not applied")
+    };
+    format!(
+        "{place}: {policy} {difference}, and {connections}: it counts {counts}. How to fix: apply it, or leave it out of the check \
+         (--path); if it is applied by now, use a newer snapshot and newer flows."
+    )
 }
 
 /// How many connections these are. One that is denied at both ends, or by several policies, counts once.

@@ -16,6 +16,7 @@ use crate::cluster::traffic::Traffic;
 use crate::cluster::workload::Workload;
 use crate::engine::effect::Worlds;
 use crate::engine::identities::Identities;
+use crate::engine::overlay::Overlay;
 use crate::engine::world::World;
 use crate::judge::assessment::{Assessment, AssessmentInputs, Noteworthy, VerdictCounts, assess};
 use crate::judge::gate;
@@ -30,6 +31,7 @@ use foretell_objects::resource::object::Object;
 
 mod denials;
 mod dialects;
+mod drift;
 mod evidence;
 mod fixes;
 mod unknown;
@@ -140,14 +142,19 @@ pub fn judge(inputs: &Inputs<'_>) -> Report {
     if inputs.exceptions_on_base_only {
         hold_back_new_exceptions(&mut plan, &mut notes);
     }
-    let identities = |head| Arc::new(Identities::overlaid(inputs.cluster, inputs.at, &plan.base, head));
+    let identities =
+        |base: &Overlay, head: &Overlay| Arc::new(Identities::overlaid(inputs.cluster, inputs.at, base, head));
     let world = |identities, enforced: &Enforced| {
         let policies = enforced.network_policies.clone();
         World::in_dialect(inputs.dialect, inputs.cluster, identities, policies)
             .with_admin_policies(enforced.admin_policies.clone())
     };
-    let before = world(identities(&plan.base), &plan.before);
-    let after = world(identities(&plan.head), &plan.after);
+    let mut before = world(identities(&plan.base, &plan.base), &plan.before);
+    let drift = drift::apply(inputs, &mut plan, &before);
+    if !drift.is_empty() {
+        before = world(identities(&plan.base, &plan.base), &plan.before);
+    }
+    let after = world(identities(&plan.base, &plan.head), &plan.after);
     let workloads = existing(inputs, &plan);
     let judgement = Judgement { inputs, plan: &plan, before: &before, after: &after, workloads };
 
@@ -163,6 +170,7 @@ pub fn judge(inputs: &Inputs<'_>) -> Report {
         plan.audited.iter().map(|change| judgement.preview(change, &mut scratch)).collect();
     let newly_allowed = connections(enforced.newly_allowed.iter());
     let previewed = previews.iter().flat_map(|preview| &preview.denials);
+    let drift = drift::relevant(drift, denials.iter().chain(previewed.clone()));
     let exceptions = judgement.exceptions(&denials.iter().chain(previewed).collect::<Vec<_>>());
     let evidence = judgement.evidence();
     notes.extend(judgement.notes());
@@ -184,6 +192,7 @@ pub fn judge(inputs: &Inputs<'_>) -> Report {
         policies,
         previews,
         identities: plan.identities.clone(),
+        drift,
         exceptions,
         denials,
         newly_allowed,

@@ -4,6 +4,7 @@
 
 mod counts;
 mod dialects;
+mod drift;
 mod effects;
 mod evidence;
 mod exceptions;

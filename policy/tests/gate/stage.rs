@@ -10,6 +10,7 @@ use foretell_objects::manifest::documents as manifest;
 use foretell_objects::model::dialect::Dialect;
 use foretell_objects::model::flow::{Direction, Line};
 use foretell_objects::resource::kept::strip;
+use foretell_objects::resource::object::id::ObjectId;
 use foretell_objects::resource::object::origin::Origin;
 use foretell_objects::resource::object::{Kind, Object};
 use foretell_objects::resource::read::read;
@@ -96,6 +97,7 @@ pub(crate) struct Stage {
     min_window: Option<SignedDuration>,
     exceptions_on_base_only: bool,
     dialect: Dialect,
+    base_is_applied: bool,
 }
 
 /// The shop, watched, without policies and without traffic.
@@ -116,6 +118,7 @@ pub(crate) fn unwatched_shop() -> Stage {
         min_window: None,
         exceptions_on_base_only: false,
         dialect: Dialect::UPSTREAM,
+        base_is_applied: true,
     }
     .live(REST);
     for (name, kind, namespace, node, ip) in PODS {
@@ -286,15 +289,41 @@ impl Stage {
         self
     }
 
+    /// The cluster has none of the base's policies. Otherwise it has those that the snapshot does not hold in another form.
+    pub(crate) fn base_is_not_applied(mut self) -> Self {
+        self.base_is_applied = false;
+        self
+    }
+
+    /// The snapshot, with the policies of the base that are applied.
+    fn snapshot(&self, change: &Change) -> Vec<Value> {
+        let mut snapshot = self.snapshot.clone();
+        let ids: BTreeSet<ObjectId> = snapshot.iter().cloned().map(|value| object(value).id()).collect();
+        let base = change.before.iter().map(|sourced| &sourced.object);
+        let is_policy = |object: &&Object| {
+            matches!(
+                object.kind(),
+                Kind::NetworkPolicy
+                    | Kind::AdminNetworkPolicy
+                    | Kind::BaselineAdminNetworkPolicy
+                    | Kind::ClusterNetworkPolicy
+            )
+        };
+        let applied = base.filter(is_policy).filter(|object| self.base_is_applied && !ids.contains(&object.id()));
+        snapshot.extend(applied.map(|object| object.to_manifest().unwrap()));
+        snapshot
+    }
+
     /// As `foretell check` does it. The answer is the same by what `foretell snapshot` keeps of the objects, written down and
     /// read again, and where the change is sent to an evaluator and its report comes back.
     pub(crate) fn judge(&self) -> Report {
         let change = self.change();
-        let report = self.judge_by(&self.snapshot.iter().cloned().map(object).collect::<Vec<_>>(), &change);
+        let snapshot = self.snapshot(&change);
+        let report = self.judge_by(&snapshot.iter().cloned().map(object).collect::<Vec<_>>(), &change);
         let json = serde_json::to_value(&report).unwrap();
-        let by_kept = self.judge_by(&kept(&self.snapshot), &change);
+        let by_kept = self.judge_by(&kept(&snapshot), &change);
         assert_eq!(serde_json::to_value(&by_kept).unwrap(), json);
-        let from_afar = self.judge_by(&kept(&self.snapshot), &sent(&change));
+        let from_afar = self.judge_by(&kept(&snapshot), &sent(&change));
         assert_eq!(serde_json::to_value(&from_afar).unwrap(), json);
         let back: Report = serde_json::from_value(json.clone()).unwrap();
         assert_eq!(serde_json::to_value(&back).unwrap(), json);
