@@ -11,6 +11,7 @@ use crate::cluster::evidence::Watch;
 use crate::cluster::inventory::Cluster;
 use crate::cluster::party::Party;
 use crate::cluster::pod::{Pod, gone_at};
+use crate::cluster::secondary::NETWORK_STATUS;
 use crate::cluster::service::Service;
 use crate::cluster::traffic::Traffic;
 use crate::cluster::workload::Workload;
@@ -27,6 +28,7 @@ use crate::report::policies::{PolicyReport, PromotionReport, Verdicts};
 use crate::report::undecided::UndecidedPart;
 use foretell_objects::model::dialect::Dialect;
 use foretell_objects::model::policy_ref::PolicyRef;
+use foretell_objects::model::words::count;
 use foretell_objects::resource::object::Object;
 
 mod denials;
@@ -34,6 +36,8 @@ mod dialects;
 mod drift;
 mod evidence;
 mod fixes;
+mod missing;
+mod missing_namespaces;
 mod unknown;
 
 /// Everything that a report depends on.
@@ -173,6 +177,7 @@ pub fn judge(inputs: &Inputs<'_>) -> Report {
     let drift = drift::relevant(drift, denials.iter().chain(previewed.clone()));
     let exceptions = judgement.exceptions(&denials.iter().chain(previewed).collect::<Vec<_>>());
     let evidence = judgement.evidence();
+    let missing = judgement.missing(&denials);
     notes.extend(judgement.notes());
     notes.extend(judgement.enforcer_note());
 
@@ -188,7 +193,7 @@ pub fn judge(inputs: &Inputs<'_>) -> Report {
         at: inputs.at,
         cni: inputs.dialect,
         dialects: judgement.dialects(),
-        undecided: undecided(inputs.change).into_iter().chain(judgement.unknown(&enforced)).collect(),
+        undecided: missing.into_iter().chain(undecided(inputs.change)).chain(judgement.unknown(&enforced)).collect(),
         policies,
         previews,
         identities: plan.identities.clone(),
@@ -267,8 +272,12 @@ impl Judgement<'_> {
     }
 
     fn assess_enforced(&self) -> Assessment {
-        let changed = self.plan.enforced.iter().map(|change| change.reference.clone()).collect();
-        self.assess(self.before, self.after, &changed)
+        self.assess(self.before, self.after, &self.changed())
+    }
+
+    /// The enforced policies that the change adds, changes or removes.
+    fn changed(&self) -> BTreeSet<PolicyRef> {
+        self.plan.enforced.iter().map(|change| change.reference.clone()).collect()
     }
 
     /// Previews one audit policy: as if it were enforced together with the policies that are enforced after the change.
@@ -280,14 +289,17 @@ impl Judgement<'_> {
             return self.policy_report(change, &Assessment::default());
         }
         let Scratch { with, fixed } = scratch;
-        let (assessment, denials, fix) = with.with_policy(policy, |with| {
-            let assessment = self.assess(self.after, with, &BTreeSet::from([change.reference.clone()]));
+        let (assessment, denials, fix, missing) = with.with_policy(policy, |with| {
+            let changed = BTreeSet::from([change.reference.clone()]);
+            let assessment = self.assess(self.after, with, &changed);
             let denials = self.denials(&assessment);
             let fix = self.fix(change, with, fixed, &denials);
-            (assessment, denials, fix)
+            (assessment, denials, fix, self.missing_namespaces(self.after, with, &changed))
         });
         let mut report = self.policy_report(change, &assessment);
-        let undecided = self.unknown(&assessment);
+        let mut undecided = self.missing_for_preview(change);
+        undecided.extend(missing);
+        undecided.extend(self.unknown(&assessment));
         report.notes.extend(undecided.iter().map(|part| part.what.clone()));
         PolicyReport { denials, fix, undecided, ..report }
     }
@@ -301,7 +313,9 @@ impl Judgement<'_> {
         let is_own = |(_, connection): &(&DenialKey, &Noteworthy)| connection.policy == change.reference;
         let mut notes = Vec::new();
         if change.action != ChangeAction::Removed {
-            if selected.is_empty() && counts != VerdictCounts::default() {
+            if self.lacks_pods() {
+                notes.push("the snapshot holds no Pods, so it is unknown which pods it selects".to_owned());
+            } else if selected.is_empty() && counts != VerdictCounts::default() {
                 notes.push("it selects no running pod; the traffic is that of pods that ran in the window".to_owned());
             } else if selected.is_empty() {
                 notes.push("it selects no running pod, so it denies nothing today".to_owned());
@@ -339,6 +353,21 @@ impl Judgement<'_> {
         }
     }
 
+    /// A remark on pods whose networks are recorded in a form that cannot be read.
+    fn unreadable_networks(&self) -> Option<String> {
+        let mut pods = self.inputs.cluster.pods().map(|(_, pod)| pod).filter(|pod| pod.has_unreadable_networks);
+        let first = pods.next()?;
+        let of = match pods.count() as u64 {
+            0 => String::new(),
+            more => format!(" and {}", count(more, "more pod", "more pods")),
+        };
+        Some(format!(
+            "the annotation {NETWORK_STATUS} of Pod {}/{}{of} is not a list in JSON, so it is ignored: traffic on the secondary \
+             networks of a pod counts as traffic of the pod",
+            first.namespace, first.name
+        ))
+    }
+
     /// Remarks on Nodes that the change touches, and on Services that it leaves without pods.
     fn notes(&self) -> Vec<String> {
         let (old, new) = (self.before.identities(), self.after.identities());
@@ -351,6 +380,6 @@ impl Judgement<'_> {
             let Service { namespace, name, .. } = service;
             format!("Service {namespace}/{name} no longer selects any of its current pods")
         });
-        nodes.chain(emptied).collect()
+        nodes.chain(emptied).chain(self.unreadable_networks()).collect()
     }
 }

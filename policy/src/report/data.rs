@@ -168,6 +168,12 @@ pub struct Evidence {
     pub flows: u64,
     /// Flow records outside the window, which do not count.
     pub flows_outside_window: u64,
+    /// From the start of the first flow record outside the window to the end of the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outside_window: Option<TimeSpan>,
+    /// Connections on secondary networks, which are not judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secondary_networks: Option<SecondaryNetworks>,
     /// Unreadable lines that were skipped.
     pub bad_lines: u64,
     /// Distinct connections in the window, between pods and addresses.
@@ -178,6 +184,28 @@ pub struct Evidence {
     pub subjects: u64,
     /// Nodes that were watched, and nodes that run affected pods.
     pub nodes: Vec<NodeEvidence>,
+}
+
+/// A span of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TimeSpan {
+    /// Its start.
+    #[schemars(with = "String")]
+    pub from: Timestamp,
+    /// Its end.
+    #[schemars(with = "String")]
+    pub to: Timestamp,
+}
+
+/// Traffic on networks beside the pods' default network. NetworkPolicies do not hold for it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecondaryNetworks {
+    /// Names of the networks, as the pods' status has them.
+    pub names: Vec<String>,
+    /// Distinct connections, between addresses.
+    pub connections: u64,
 }
 
 /// How one node was watched.

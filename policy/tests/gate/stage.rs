@@ -206,6 +206,12 @@ impl Stage {
         self
     }
 
+    /// The snapshot holds no objects of this kind.
+    pub(crate) fn without(mut self, kind: &str) -> Self {
+        self.snapshot.retain(|object| object["kind"] != kind);
+        self
+    }
+
     /// A file as it stands before the change.
     pub(crate) fn base(mut self, path: &str, text: &str) -> Self {
         self.base.insert(path.to_owned(), text.to_owned());
