@@ -167,16 +167,3 @@ fn plain_octets(text: &str) -> Option<String> {
     }
     Some(octets.join("."))
 }
-
-/// Whether an address is of a range that is not routed on the internet: private (RFC 1918, RFC 4193), shared (RFC 6598) or link-local
-/// (RFC 3927, RFC 4291).
-#[must_use]
-pub fn is_private(ip: IpAddr) -> bool {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => {
-            let [first, second, ..] = ip.octets();
-            ip.is_private() || ip.is_link_local() || (first == 100 && (64..128).contains(&second))
-        }
-        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
-    }
-}

@@ -63,7 +63,7 @@ pub enum Compiled {
 }
 
 impl Compiled {
-    fn of(object: &Object) -> Option<Self> {
+    pub(crate) fn of(object: &Object) -> Option<Self> {
         let admin_policies = || AdminPolicy::of(object).map(Arc::new).map(Self::AdminPolicy);
         Policy::of(object).map(Arc::new).map(Self::Policy).or_else(admin_policies)
     }

@@ -120,7 +120,7 @@ fn drift(drift: &DriftReport) -> String {
     )
 }
 
-/// How many connections these are. One that is denied at both ends, or by several policies, counts once.
+/// How many connections these are. One that is denied at both ends counts once.
 fn connections<'r>(denials: impl Iterator<Item = &'r Denial>) -> u64 {
     let ends = denials.map(|it| (from_to(it.direction, &it.subject, &it.peer), it.protocol, it.port));
     ends.collect::<BTreeSet<_>>().len() as u64
@@ -152,6 +152,9 @@ fn after_may_merge(report: &Report, enforced: bool) -> String {
     } else if previewed > 0 {
         let connections = count(previewed, "connection in use", "connections in use");
         format!("No action is needed now. Enforcing the audit policies would deny {connections}: see the previews.")
+    } else if !report.evidence.known && !report.previews.is_empty() {
+        "No action is needed now. Before you enforce the audit policies, make sure that flows are recorded on every node concerned."
+            .to_owned()
     } else {
         "No action is needed.".to_owned()
     }
@@ -159,11 +162,9 @@ fn after_may_merge(report: &Report, enforced: bool) -> String {
 
 fn after_blocked(report: &Report) -> String {
     let unresolved: BTreeSet<_> = report.unresolved().map(|denial| &denial.id).collect();
-    let fixes = report.policies.iter().filter_map(|it| it.fix.as_ref()).filter(|fix| !fix.diff.is_empty());
-    let fixes: Vec<_> = fixes.collect();
-    // Where two policies deny a connection, each fix alone is not enough, and both together are.
-    let resolved = fixes.iter().flat_map(|fix| fix.resolves.iter().chain(&fix.not_enough_for));
-    let resolved = resolved.filter(|id| unresolved.contains(id)).collect::<BTreeSet<_>>().len();
+    let fixes = &report.fixes;
+    let resolved = fixes.iter().flat_map(|fix| &fix.resolves).filter(|id| unresolved.contains(id));
+    let resolved = resolved.collect::<BTreeSet<_>>().len();
     let denials = if unresolved.len() == 1 { "denial" } else { "denials" };
     let below = if fixes.len() == 1 { "fix" } else { "fixes" };
     if resolved == unresolved.len() {

@@ -337,3 +337,13 @@ fn flows_that_all_lie_outside_the_window_are_the_first_reason_and_its_options_ar
     assert!(some.reasons.is_empty(), "{:?}", some.reasons);
     assert!(early(shop()).judge().reasons.is_empty());
 }
+
+#[test]
+fn a_preview_without_evidence_does_not_say_that_nothing_is_left_to_do() {
+    let allowed =
+        |stage: Stage| stage.head("it.yaml", &audit("shop", "it", EVERYBODY)).flow("web -> cart TCP 8080").judge();
+    assert_eq!(allowed(shop()).next_step, "No action is needed.");
+    let unwatched = allowed(unwatched_shop());
+    assert_eq!(unwatched.decision, Decision::MayMerge);
+    assert!(unwatched.next_step.contains("make sure that flows are recorded"), "{}", unwatched.next_step);
+}

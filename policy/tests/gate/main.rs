@@ -12,6 +12,7 @@ mod fixes;
 mod in_use;
 mod manifests;
 mod missing;
+mod outside;
 mod policies;
 mod promotions;
 mod relabelling;

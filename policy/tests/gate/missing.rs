@@ -263,3 +263,28 @@ fn without_any_node_a_rule_about_nodes_is_undecided() {
     assert_eq!(stage.clone().judge().decision, Decision::MayMerge);
     assert_undecided("nodes", &stage.without("Node").judge(), "guard.yaml, document 1", "has a rule about nodes");
 }
+
+#[test]
+fn a_workload_that_only_unknown_pods_use_is_undecided_if_a_rule_may_select_them() {
+    let unknown = json!({"src": {"ip": "10.1.1.61"}});
+    let stage =
+        |spec: &str| shop().head("it.yaml", &policy("shop", "it", spec)).flow_with("web -> cart TCP 8080", &unknown);
+    let block = "{podSelector: {matchLabels: {app: cart}}, ingress: [{from: [{ipBlock: {cidr: 203.0.113.0/24}}]}]}";
+    for (case, stage, decision) in [
+        ("a rule for pods", stage(PROM_ONLY), Decision::Undecided),
+        ("no rules", stage(NOBODY), Decision::Blocked),
+        ("a rule for addresses", stage(block), Decision::Blocked),
+        ("a rule for another port", stage(&PROM_ONLY.replace("port: http", "port: 9")), Decision::Blocked),
+        ("known pods use it as well", stage(PROM_ONLY).flow("prom -> cart TCP 8080"), Decision::Blocked),
+        ("everybody may", stage(EVERYBODY), Decision::MayMerge),
+    ] {
+        let report = stage.judge();
+        assert_eq!(report.decision, decision, "{case}: {:?}", report.reasons);
+        if decision == Decision::Undecided {
+            let what = "all its connections in use (Ingress) are with pods that the snapshot does not hold, and NetworkPolicy shop/it \
+                        may select them: 1 connection would be denied if not";
+            assert_undecided(case, &report, "Deployment shop/cart", what);
+            assert_eq!(denials(&report).len(), 1);
+        }
+    }
+}

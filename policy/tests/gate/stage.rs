@@ -24,6 +24,7 @@ use foretell_policy::report::connection::{Connection, Denial};
 use foretell_policy::report::data::Report;
 use foretell_policy::report::preview::WireChange;
 use foretell_policy::snapshot::text::Snapshot;
+use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -98,6 +99,7 @@ pub(crate) struct Stage {
     exceptions_on_base_only: bool,
     dialect: Dialect,
     base_is_applied: bool,
+    ranges: BTreeMap<String, IpNet>,
 }
 
 /// The shop, watched, without policies and without traffic.
@@ -119,6 +121,7 @@ pub(crate) fn unwatched_shop() -> Stage {
         exceptions_on_base_only: false,
         dialect: Dialect::UPSTREAM,
         base_is_applied: true,
+        ranges: BTreeMap::new(),
     }
     .live(REST);
     for (name, kind, namespace, node, ip) in PODS {
@@ -320,6 +323,12 @@ impl Stage {
         snapshot
     }
 
+    /// A range of addresses has a name.
+    pub(crate) fn range(mut self, name: &str, cidr: &str) -> Self {
+        self.ranges.insert(name.to_owned(), cidr.parse().unwrap());
+        self
+    }
+
     /// As `foretell check` does it. The answer is the same by what `foretell snapshot` keeps of the objects, written down and
     /// read again, and where the change is sent to an evaluator and its report comes back.
     pub(crate) fn judge(&self) -> Report {
@@ -391,6 +400,7 @@ impl Stage {
             exceptions_on_base_only: self.exceptions_on_base_only,
             bad_lines: 0,
             dialect: self.dialect,
+            ranges: self.ranges.clone(),
         });
         assert_eq!(report.exit_status, report.decision.exit_status());
         report
@@ -436,6 +446,7 @@ pub(crate) fn short(party: &Party) -> String {
     match party {
         Party::Workload { name, .. } => name.clone(),
         Party::Address { cidr, .. } => cidr.addr().to_string(),
+        Party::Range { .. } => party.to_string(),
     }
 }
 
@@ -447,10 +458,11 @@ fn connection(direction: Direction, subject: &Party, peer: &Party, rest: &str) -
     format!("{} -> {} {rest}", short(from), short(to))
 }
 
-/// `Unresolved Ingress web -> cart TCP 8080 by shop/it`
+/// `Unresolved Ingress web -> cart TCP 8080 by shop/it`, or several policies, in alphabetical order.
 pub(crate) fn brief(denial: &Denial) -> String {
-    let Denial { state, policy, direction, subject, peer, protocol, port, .. } = denial;
-    let rest = format!("{protocol} {port} by {}/{}", policy.namespace, policy.name);
+    let Denial { state, policies, direction, subject, peer, protocol, port, .. } = denial;
+    let policies = sorted(policies.iter().map(|by| format!("{}/{}", by.policy.namespace, by.policy.name)));
+    let rest = format!("{protocol} {port} by {}", policies.join(", "));
     format!("{state:?} {direction} {}", connection(*direction, subject, peer, &rest))
 }
 

@@ -5,14 +5,13 @@
 //! as the snapshot has it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-use crate::change::plan::Plan;
+use crate::change::plan::{Compiled, Plan};
 use crate::cluster::party::{Party, from_to};
 use crate::cluster::traffic::Class;
 use crate::engine::effect::Worlds;
-use crate::engine::identities::Identities;
 use crate::engine::world::World;
+use crate::judge::assessment::outside::OutsideRanges;
 use crate::judge::assessment::{AssessmentInputs, assess};
 use crate::judge::judgement::Inputs;
 use crate::report::connection::Denial;
@@ -20,7 +19,10 @@ use crate::report::data::DriftReport;
 use foretell_objects::model::flow::{Direction, Protocol};
 use foretell_objects::model::policy_ref::PolicyRef;
 
-type Connections = BTreeSet<(Party, Party, Protocol, u16)>;
+/// From where, to where, and on which port.
+type Connection = (Party, Party, Protocol, u16);
+
+type Connections = BTreeSet<Connection>;
 
 /// A policy that traffic contradicts.
 pub(super) struct Contradicted {
@@ -31,7 +33,8 @@ pub(super) struct Contradicted {
 /// Takes each policy that traffic contradicts as the snapshot has it, in the worlds before and after the change. Returns these
 /// policies. `before` is the world of the base.
 pub(super) fn apply(inputs: &Inputs<'_>, plan: &mut Plan, before: &World<'_>) -> Vec<Contradicted> {
-    if plan.drift.is_empty() || !(plan.is_enforced() || !plan.audited.is_empty()) {
+    let judges_nothing = !plan.is_enforced() && plan.audited.is_empty();
+    if plan.drift.is_empty() || judges_nothing {
         return Vec::new();
     }
     let mut contradicting = contradicting(inputs, plan, before);
@@ -63,19 +66,20 @@ pub(super) fn relevant<'d>(
     if contradicted.is_empty() {
         return Vec::new();
     }
-    let denied: Connections =
-        denials.map(|it| connection(it.direction, &it.subject, &it.peer, it.protocol, it.port)).collect();
-    let is_relevant = |it: &Contradicted| !it.connections.is_disjoint(&denied);
+    let denied: BTreeSet<_> = denials
+        .map(|it| of_workloads(&connection(it.direction, &it.subject, &it.peer, it.protocol, it.port)))
+        .collect();
+    let is_relevant = |it: &Contradicted| it.connections.iter().any(|its| denied.contains(&of_workloads(its)));
     contradicted.into_iter().filter(is_relevant).map(|it| it.report).collect()
 }
 
-fn connection(
-    direction: Direction,
-    subject: &Party,
-    peer: &Party,
-    protocol: Protocol,
-    port: u16,
-) -> (Party, Party, Protocol, u16) {
+/// A connection without its addresses, since many of them become ranges.
+fn of_workloads((from, to, protocol, port): &Connection) -> (Option<Party>, Option<Party>, Protocol, u16) {
+    let workload = |party: &Party| Some(party.clone()).filter(|party| matches!(party, Party::Workload { .. }));
+    (workload(from), workload(to), *protocol, *port)
+}
+
+fn connection(direction: Direction, subject: &Party, peer: &Party, protocol: Protocol, port: u16) -> Connection {
     let (from, to) = from_to(direction, subject, peer);
     (from.clone(), to.clone(), protocol, port)
 }
@@ -83,28 +87,32 @@ fn connection(
 /// The connections in use that each policy of the base would deny and the snapshot does not: those that applying the base to the
 /// cluster would newly deny.
 fn contradicting(inputs: &Inputs<'_>, plan: &Plan, before: &World<'_>) -> BTreeMap<PolicyRef, Connections> {
-    let mut deployed = plan.before.clone();
+    let mut deployed = before.clone();
+    let mut enforced = plan.before.clone();
     for drift in &plan.drift {
-        deployed.set_as_deployed(drift);
+        enforced.set_as_deployed(drift);
+        match &drift.deployed {
+            Some(Compiled::Policy(policy)) => _ = deployed.set(policy),
+            Some(Compiled::AdminPolicy(_)) | None => deployed.remove(&drift.reference),
+        }
     }
-    let identities = Arc::new(Identities::overlaid(inputs.cluster, inputs.at, &plan.base, &plan.base));
-    let deployed = World::in_dialect(inputs.dialect, inputs.cluster, identities, deployed.network_policies)
-        .with_admin_policies(deployed.admin_policies);
+    let deployed = deployed.with_admin_policies(enforced.admin_policies);
     let changed = plan.drift.iter().map(|drift| drift.reference.clone()).collect();
     let assessment = assess(
         &AssessmentInputs {
             worlds: Worlds { before: &deployed, after: before, at: inputs.at },
             changed: &changed,
             exceptions: &[],
+            ranges: &OutsideRanges::default(),
             promoted_from: &plan.promoted_from,
         },
         inputs.traffic,
     );
     let mut connections: BTreeMap<PolicyRef, Connections> = BTreeMap::new();
-    for (key, denied) in &assessment.denied {
-        if denied.sums.of(Class::InUse).is_some() {
-            let connection = connection(key.direction, &key.subject, &key.peer, key.protocol, key.port);
-            connections.entry(denied.policy.clone()).or_default().insert(connection);
+    for (key, denied, _) in assessment.denied.iter().filter(|(_, denied, _)| denied.sums.of(Class::InUse).is_some()) {
+        let connection = connection(key.direction, &key.subject, &key.peer, key.protocol, key.port);
+        for policy in denied.policies.keys() {
+            connections.entry(policy.clone()).or_default().insert(connection.clone());
         }
     }
     connections

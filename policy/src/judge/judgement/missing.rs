@@ -12,16 +12,22 @@ use crate::cluster::service::ServiceId;
 use crate::cluster::traffic::{Class, Sighting, TrafficKey};
 use crate::cluster::workload::Workload;
 use crate::engine::effect::{Effect, Worlds};
+use crate::judge::assessment::outside::is_local;
 use crate::judge::judgement::Judgement;
 use crate::policy::admin_peer::AdminPeerMatcher;
+use crate::policy::peer::{PeerMatcher, PeerSet};
+use crate::policy::port::Port;
 use crate::report::connection::{Denial, State};
 use crate::report::undecided::UndecidedPart;
-use foretell_objects::model::cidr::is_private;
 use foretell_objects::model::flow::Direction;
+use foretell_objects::model::policy_ref::PolicyRef;
 use foretell_objects::model::words::{count, minute};
 
 /// Most flows with unknown pods that are evaluated for workloads without traffic of their own. Beyond it they count as denied.
 const MOST_EVALUATIONS: usize = 200_000;
+
+/// The reason of a denial whose peer is an unknown pod.
+const UNRESOLVED_PEER: &str = "UnresolvedPeer";
 
 const TAKE_PODS: &str = "take the snapshot with `foretell snapshot`, which lists the Pods of all namespaces";
 
@@ -39,6 +45,7 @@ impl Judgement<'_> {
         let mut parts = self.namespaces_without_pods();
         parts.extend(self.missing_namespaces(self.before, self.after, &self.changed()));
         parts.extend(self.replaced_pods());
+        parts.extend(self.unknown_peers(denials));
         parts.extend(self.missing_nodes(denials));
         parts
     }
@@ -113,7 +120,7 @@ impl Judgement<'_> {
             let mut denied: BTreeSet<(Direction, Party, u16)> = BTreeSet::new();
             for direction in &idle {
                 for (key, sightings) in unknown.iter() {
-                    let Some(end) = subject(key, *direction).filter(|end| self.after.is_unresolved(end)) else {
+                    let Some(end) = subject_end(key, *direction).filter(|end| self.after.is_unresolved(end)) else {
                         continue;
                     };
                     let belongs = match self.inputs.traffic.names_at(&end) {
@@ -125,7 +132,7 @@ impl Judgement<'_> {
                     }
                     evaluations += 1;
                     if evaluations > MOST_EVALUATIONS || self.would_be_denied(key, *direction, pod) {
-                        let peer = subject(key, direction.other()).unwrap_or(End::Address { ip: dialled(key) });
+                        let peer = subject_end(key, direction.other()).unwrap_or(End::Address { ip: dialled(key) });
                         denied.insert((*direction, Party::of(&peer, cluster), key.port));
                     }
                 }
@@ -137,6 +144,57 @@ impl Judgement<'_> {
         parts
     }
 
+    /// Workloads that are denied connections of unknown pods which a rule may select, and that have no other traffic: whether
+    /// the change denies them anything depends on which pods these are.
+    fn unknown_peers(&self, denials: &[Denial]) -> Vec<UndecidedPart> {
+        let cluster = self.inputs.cluster;
+        let mut depending: BTreeMap<(&Party, Direction), (BTreeSet<&PolicyRef>, u64)> = BTreeMap::new();
+        for denial in denials.iter().filter(|denial| denial.state == State::Unresolved) {
+            let may_allow = denial.policies.iter().map(|by| &by.policy);
+            let may_allow: Vec<&PolicyRef> = may_allow.filter(|policy| self.may_allow_a_pod(policy, denial)).collect();
+            if denial.policies.iter().all(|by| by.reason == UNRESOLVED_PEER) && !may_allow.is_empty() {
+                let (policies, connections) = depending.entry((&denial.subject, denial.direction)).or_default();
+                policies.extend(may_allow);
+                *connections += 1;
+            }
+        }
+        let parts = depending.into_iter().filter_map(|((subject, direction), (policies, connections))| {
+            let Party::Workload { namespace, kind, name } = subject else { return None };
+            let is_own = |pod: &PodId| Party::workload(&cluster.pod(*pod).workload) == *subject;
+            let pods: HashSet<PodId> = cluster.pods_of(namespace).iter().copied().filter(is_own).collect();
+            let is_unknown = |key: &TrafficKey| {
+                subject_end(key, direction.other()).is_some_and(|peer| self.after.is_unresolved(&peer))
+            };
+            let all_unknown = self.own_traffic(&pods, direction).into_iter().all(is_unknown);
+            let policies: Vec<String> = policies.iter().map(ToString::to_string).collect();
+            all_unknown.then(|| UndecidedPart {
+                places: vec![format!("{kind} {namespace}/{name}")],
+                what: format!(
+                    "all its connections in use ({direction}) are with pods that the snapshot does not hold, and {} may select \
+                     them: {} would be denied if not",
+                    policies.join(" and "),
+                    count(connections, "connection", "connections")
+                ),
+                fix: "use a snapshot that keeps pods that are gone (`foretell snapshot --append`), or flows that are newer than \
+                      the snapshot's pods"
+                    .to_owned(),
+            })
+        });
+        parts.collect()
+    }
+
+    /// Whether a rule of a policy allows some pods on the port of a denial.
+    fn may_allow_a_pod(&self, policy: &PolicyRef, denial: &Denial) -> bool {
+        let mut policies = self.after.policies().filter(|it| it.reference == *policy);
+        let Some(policy) = policies.next() else { return false };
+        policy.rules(denial.direction).iter().any(|rule| {
+            let PeerSet::AnyOf(peers) = &rule.peers else { return false };
+            let port = Port { protocol: denial.protocol, number: denial.port, named: &[] };
+            let on_port = rule.ports.contains(&port) || rule.ports.has_names();
+            on_port && peers.iter().any(|peer| matches!(peer, PeerMatcher::Pods { .. }))
+        })
+    }
+
     /// Whether a policy restricts a pod in a direction, after the change.
     fn restricts(&self, pod: PodId, direction: Direction) -> bool {
         let identity = self.after.identities().identity_id(pod);
@@ -146,6 +204,11 @@ impl Judgement<'_> {
 
     /// Whether these pods have traffic in use at the end that policies of a direction restrict.
     fn has_traffic(&self, pods: &HashSet<PodId>, direction: Direction) -> bool {
+        !self.own_traffic(pods, direction).is_empty()
+    }
+
+    /// The traffic in use of these pods at the end that policies of a direction restrict.
+    fn own_traffic(&self, pods: &HashSet<PodId>, direction: Direction) -> Vec<&TrafficKey> {
         let identities = self.after.identities();
         let services: HashSet<ServiceId> = match direction {
             Direction::Egress => HashSet::new(),
@@ -158,16 +221,16 @@ impl Judgement<'_> {
         };
         let is_own = |key: &TrafficKey| match (direction, key.dst) {
             (Direction::Ingress, Destination::Service { service, .. }) => services.contains(&service),
-            _ => subject(key, direction).and_then(|end| end.pod()).is_some_and(|pod| pods.contains(&pod)),
+            _ => subject_end(key, direction).and_then(|end| end.pod()).is_some_and(|pod| pods.contains(&pod)),
         };
-        let traffic = self.inputs.traffic.touching(pods, &services);
-        traffic.into_iter().any(|(key, sightings)| is_own(key) && is_in_use(sightings))
+        let traffic = self.inputs.traffic.touching(pods, &services).into_iter();
+        traffic.filter(|(key, sightings)| is_own(key) && is_in_use(sightings)).map(|(key, _)| key).collect()
     }
 
     /// The traffic in use that has an unknown pod at an end.
     fn unknown_traffic(&self) -> Vec<(&TrafficKey, &[Sighting])> {
         let is_unknown = |key: &TrafficKey| {
-            let ends = Direction::BOTH.into_iter().filter_map(|direction| subject(key, direction));
+            let ends = Direction::BOTH.into_iter().filter_map(|direction| subject_end(key, direction));
             ends.into_iter().any(|end| self.after.is_unresolved(&end))
         };
         let mut traffic = self.inputs.traffic.select(is_unknown);
@@ -198,7 +261,7 @@ impl Judgement<'_> {
             return Vec::new();
         }
         let may_be_node = |party: &Party| match party {
-            Party::Address { cidr, node: None } => is_private(cidr.addr()),
+            Party::Address { cidr, node: None } | Party::Range { cidr, .. } => is_local(cidr.addr()),
             Party::Address { .. } | Party::Workload { .. } => false,
         };
         let mut addresses: BTreeSet<&Party> = BTreeSet::new();
@@ -266,7 +329,7 @@ fn can_deny(compiled: &Compiled) -> bool {
 }
 
 /// The end that policies of a direction restrict; `None` if it is a Service.
-fn subject(key: &TrafficKey, direction: Direction) -> Option<End> {
+fn subject_end(key: &TrafficKey, direction: Direction) -> Option<End> {
     match (direction, key.dst) {
         (Direction::Egress, _) => Some(key.src),
         (Direction::Ingress, Destination::Direct(end)) => Some(end),

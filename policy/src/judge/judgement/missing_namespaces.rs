@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use crate::change::plan::Plan;
+use crate::cluster::inventory::Cluster;
 use crate::cluster::party::{Party, from_to};
 use crate::cluster::pod::PodId;
 use crate::cluster::traffic::Class;
@@ -42,10 +44,7 @@ impl Judgement<'_> {
         changed: &BTreeSet<PolicyRef>,
     ) -> Vec<UndecidedPart> {
         let cluster = self.inputs.cluster;
-        let is_missing =
-            |name: &str| !cluster.namespaces().contains_key(name) && !self.plan.head.namespaces.contains_key(name);
-        let pods: HashSet<PodId> =
-            cluster.pods().filter(|(_, pod)| is_missing(&pod.namespace)).map(|(id, _)| id).collect();
+        let pods = &self.in_missing_namespaces;
         if pods.is_empty() || !asks_for_labels(after) {
             return Vec::new();
         }
@@ -53,7 +52,7 @@ impl Judgement<'_> {
         let services = cluster.services().map(|(id, _)| id);
         let services = services.filter(|id| after.identities().targets(*id).pods().any(|pod| pods.contains(&pod)));
         let mut depending: BTreeMap<(String, PolicyRef), Connections> = BTreeMap::new();
-        for (key, sightings) in self.inputs.traffic.touching(&pods, &services.collect()) {
+        for (key, sightings) in self.inputs.traffic.touching(pods, &services.collect()) {
             if !sightings.iter().any(|sighting| sighting.class == Class::InUse) {
                 continue;
             }
@@ -61,7 +60,7 @@ impl Judgement<'_> {
                 let pair = &outcome.pair;
                 for direction in Direction::BOTH {
                     let namespace_of = |pod: Option<PodId>| {
-                        pod.map(|pod| cluster.pod(pod).namespace.as_str()).filter(|namespace| is_missing(namespace))
+                        pod.filter(|pod| pods.contains(pod)).map(|pod| cluster.pod(pod).namespace.as_str())
                     };
                     let peer = namespace_of(pair.peer(direction).pod());
                     let subject = namespace_of(pair.subject(direction).pod());
@@ -96,6 +95,12 @@ impl Judgement<'_> {
         });
         parts.collect()
     }
+}
+
+/// The pods in namespaces that neither the snapshot nor the change holds.
+pub(super) fn pods_in_missing_namespaces(cluster: &Cluster, plan: &Plan) -> HashSet<PodId> {
+    let is_known = |name: &str| cluster.namespaces().contains_key(name) || plan.head.namespaces.contains_key(name);
+    cluster.pods().filter(|(_, pod)| !is_known(&pod.namespace)).map(|(id, _)| id).collect()
 }
 
 /// Whether a policy asks for labels of namespaces other than their names.
