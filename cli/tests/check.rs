@@ -202,9 +202,10 @@ fn window_and_clock_decide_which_traffic_and_which_reports_count() {
     let report = run(&format!("{AT} --window 10m --min-window 1d"));
     assert_eq!(report["decision"], "mayMerge", "{report}");
     assert_eq!(run(&format!("{AT} --min-window 36h"))["decision"], "blocked", "blocked beats pending");
-    // Two weeks later the window has no reports.
+    // Two weeks later the window has no flows and no reports.
     let report = run("--at 2026-12-05T02:00:00Z");
-    assert_eq!((&report["decision"], &report["undecided"][0]["places"][0]), (&"undecided".into(), &"node n1".into()));
+    assert_eq!((&report["decision"], &report["undecided"][0]["places"][0]), (&"undecided".into(), &"flows".into()));
+    assert_eq!(report["undecided"][1]["places"][0], "node n1");
     // The default of --at is now.
     assert_ne!(run("")["at"], "2026-11-21T02:00:00Z");
 }
