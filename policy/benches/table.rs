@@ -53,6 +53,7 @@ use foretell_policy::engine::live::Live;
 use foretell_policy::engine::pair::{Dialled, Pair};
 use foretell_policy::engine::world::World;
 use foretell_policy::explain::evaluation::evaluate;
+use foretell_policy::judge::assessment::outside::OutsideRanges;
 use foretell_policy::judge::assessment::{AssessmentInputs, assess};
 use foretell_policy::policy::network_policy::Policy;
 
@@ -310,7 +311,15 @@ fn replaying(generated: &Generated) {
         after.set(policy);
         let changed = BTreeSet::from([policy.reference.clone()]);
         let worlds = Worlds { before: &before, after: &after, at };
-        let case = AssessmentInputs { worlds, changed: &changed, exceptions: &[], promoted_from: &BTreeMap::new() };
+        let ranges = OutsideRanges::default();
+        let promoted_from = BTreeMap::new();
+        let case = AssessmentInputs {
+            worlds,
+            changed: &changed,
+            exceptions: &[],
+            ranges: &ranges,
+            promoted_from: &promoted_from,
+        };
         black_box(assess(&case, &traffic));
         reports.push(start.elapsed().as_secs_f64());
         before.set(policy);

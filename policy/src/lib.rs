@@ -14,6 +14,7 @@ pub mod cluster {
     pub mod party;
     pub mod pod;
     mod ranges;
+    pub mod secondary;
     pub mod service;
     pub mod sum;
     pub mod traffic;

@@ -66,6 +66,11 @@ impl Selector {
         })
     }
 
+    /// The keys of its requirements.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|requirement| requirement.key.as_str())
+    }
+
     /// The number of requirements.
     #[must_use]
     pub fn requirements(&self) -> usize {

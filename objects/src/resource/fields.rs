@@ -75,6 +75,9 @@ const POD: &[Field] = &[
     observed(&["metadata", "uid"]),
     // The cgroup of a static pod is named after it.
     observed(&["metadata", "annotations", "kubernetes.io/config.hash"]),
+    // The addresses on secondary networks, by its present and by its former name.
+    observed(&["metadata", "annotations", "k8s.v1.cni.cncf.io/network-status"]),
+    observed(&["metadata", "annotations", "k8s.v1.cni.cncf.io/networks-status"]),
     observed(&["status", "phase"]),
     observed(&["status", "startTime"]),
     observed(&["status", "podIP"]),

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::change::plan::drift::Drift;
 use crate::change::revisions::{Change, Sourced};
 use crate::engine::overlay::Overlay;
 use crate::policy::admin_policy::AdminPolicy;
@@ -22,6 +23,8 @@ use foretell_objects::resource::canonical::canonical_spec;
 use foretell_objects::resource::difference::spec_differences;
 use foretell_objects::resource::object::id::ObjectId;
 use foretell_objects::resource::object::{Kind, Object};
+
+pub mod drift;
 
 /// What happened to an object between two revisions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
@@ -148,6 +151,8 @@ pub struct Plan {
     pub head: Overlay,
     /// The audit policies that NetworkPolicies were promoted from, by namespace and name of the NetworkPolicy.
     pub promoted_from: BTreeMap<(String, String), PolicyRef>,
+    /// Enforced policies of the base that the snapshot does not hold as the base has them.
+    pub drift: Vec<Drift>,
 }
 
 /// The policies that are enforced in a world.
@@ -195,6 +200,7 @@ impl Plan {
             head: Overlay::of(change.after.iter().map(|sourced| &sourced.object)),
             exceptions: exceptions(&after, &changed),
             promoted_from: worlds.origins(),
+            drift: Drift::of(change, &live),
             ..Self::default()
         };
         for difference in &differences {

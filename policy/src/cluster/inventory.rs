@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use crate::cluster::node::{NodeId, Nodes};
 use crate::cluster::pod::{Pod, PodId};
 use crate::cluster::ranges::PodRanges;
+use crate::cluster::secondary::SecondaryAddress;
 use crate::cluster::service::{Readiness, Service, ServiceId};
 use crate::cluster::workload::Owners;
 use foretell_objects::model::labels::Labels;
@@ -30,6 +31,8 @@ pub struct Cluster {
     by_uid: HashMap<String, PodId>,
     by_name: HashMap<(String, String), Vec<PodId>>,
     by_address: HashMap<IpAddr, Vec<PodId>>,
+    /// By the addresses on secondary networks.
+    by_secondary_address: HashMap<IpAddr, Vec<PodId>>,
     pods_of: HashMap<String, Vec<PodId>>,
     service_by_name: HashMap<(String, String), ServiceId>,
     services_of: HashMap<String, Vec<ServiceId>>,
@@ -108,6 +111,9 @@ impl Cluster {
             self.by_address.entry(*ip).or_default().push(id);
             self.pod_ranges.see(*ip);
         }
+        for SecondaryAddress { ip, .. } in &pod.secondary {
+            self.by_secondary_address.entry(*ip).or_default().push(id);
+        }
         if id.index() == self.pods.len() {
             self.pods.push(pod);
         } else {
@@ -142,6 +148,14 @@ impl Cluster {
                 }
             }
             self.pod_ranges.unsee(*ip);
+        }
+        for SecondaryAddress { ip, .. } in &pod.secondary {
+            if let Some(owners) = self.by_secondary_address.get_mut(ip) {
+                owners.retain(|other| *other != id);
+                if owners.is_empty() {
+                    self.by_secondary_address.remove(ip);
+                }
+            }
         }
         self.vacant.insert(id);
     }
@@ -265,6 +279,18 @@ impl Cluster {
     #[must_use]
     pub fn pods_by_address(&self, ip: IpAddr) -> &[PodId] {
         self.by_address.get(&ip).map_or(&[], Vec::as_slice)
+    }
+
+    /// The pods that have or had an address on a secondary network.
+    #[must_use]
+    pub fn pods_by_secondary_address(&self, ip: IpAddr) -> &[PodId] {
+        self.by_secondary_address.get(&ip).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a pod has or had an address on a secondary network.
+    #[must_use]
+    pub fn has_secondary_networks(&self) -> bool {
+        !self.by_secondary_address.is_empty()
     }
 
     /// Every address that a pod, a node or a Service has or had, some of them more than once.

@@ -27,7 +27,7 @@ pub enum End {
         /// The node's address.
         ip: IpAddr,
     },
-    /// An address that no known pod had. Whether it is a node's own is asked when it is judged: an agent's report may come
+    /// An address that no known pod had on its default network: no policy selects a pod there. Whether it is a node's own is asked when it is judged: an agent's report may come
     /// after the flow.
     Address {
         /// The address.
@@ -128,7 +128,36 @@ impl Cluster {
 
     fn end_of_pod(&self, id: PodId, ip: IpAddr) -> End {
         let pod = self.pod(id);
-        if pod.host_network { End::Host { node: pod.node, ip } } else { End::Pod { pod: id, ip } }
+        if pod.host_network {
+            End::Host { node: pod.node, ip }
+        } else if pod.secondary.iter().any(|secondary| secondary.ip == ip) {
+            // On a secondary network no policy selects the pod, and no selector matches it.
+            End::Address { ip }
+        } else {
+            End::Pod { pod: id, ip }
+        }
+    }
+
+    /// The name of the secondary network on which a flow with these ends happened, if no policy can hold for it: one end is the
+    /// address of a pod on that network, and no end is a pod on its default network or a Service, which leads to such pods.
+    #[must_use]
+    pub fn secondary_network(&self, ends: &Ends, flow: &Flow) -> Option<&str> {
+        if !self.has_secondary_networks() {
+            return None;
+        }
+        let Ends { src, dst: Destination::Direct(dst) } = *ends else { return None };
+        if src.pod().is_some() || dst.pod().is_some() {
+            return None;
+        }
+        let network = |end: End, endpoint: &Endpoint| {
+            let End::Address { ip } = end else { return None };
+            let mut owners = self.pods_by_secondary_address(ip).iter().map(|id| self.pod(*id));
+            let is_named = |pod: &Pod| pod.uid.is_some() && pod.uid == endpoint.pod_uid;
+            let lived = |pod: &Pod| pod.life.overlaps(flow.start, flow.end) || pod.life.may_contain(flow.end);
+            let owner = owners.find(|pod| is_named(pod) || lived(pod))?;
+            owner.secondary.iter().find(|secondary| secondary.ip == ip).map(|secondary| secondary.network.as_str())
+        };
+        network(src, &flow.src).or_else(|| network(dst, &flow.dst))
     }
 
     /// Of the pods that ever had an address or a name, the one that had it when the flow began; else when it ended, or in

@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::cluster::node::{NodeId, Nodes};
+use crate::cluster::secondary;
+use crate::cluster::secondary::SecondaryAddress;
 use crate::cluster::workload::{Owners, Workload};
 use foretell_objects::model::labels::Labels;
 use foretell_objects::model::port::NamedPort;
@@ -59,6 +61,10 @@ pub struct Pod {
     pub node: Option<NodeId>,
     /// Its addresses.
     pub addresses: Vec<IpAddr>,
+    /// Its addresses on secondary networks, for which NetworkPolicies do not hold.
+    pub secondary: Vec<SecondaryAddress>,
+    /// Whether its networks are recorded in a form that cannot be read.
+    pub has_unreadable_networks: bool,
     /// Who made it.
     pub workload: Workload,
     /// When it had its addresses.
@@ -128,6 +134,9 @@ impl Pod {
         if let Some(name) = node {
             nodes.add_addresses(name, &host_addresses(status));
         }
+        let addresses = pod_addresses(status);
+        let networks = annotation(secondary::NETWORK_STATUS).or_else(|| annotation(secondary::FORMER_NETWORK_STATUS));
+        let networks = networks.filter(|_| !host_network).map(|text| secondary::addresses(&text, &addresses));
         Self {
             namespace: pod.metadata.namespace.clone().unwrap_or_default(),
             name: pod.metadata.name.clone().unwrap_or_default(),
@@ -137,7 +146,9 @@ impl Pod {
             ports,
             host_network,
             node: node_id,
-            addresses: pod_addresses(status),
+            addresses,
+            has_unreadable_networks: networks.as_ref().is_some_and(Result::is_err),
+            secondary: networks.and_then(Result::ok).unwrap_or_default(),
             workload: owners.workload_of(pod),
             life: life(pod, gone_at(&pod.metadata)),
             ready: status.is_none_or(is_ready),

@@ -1,11 +1,12 @@
 //! A window of traffic: flows summed by who, to whom and where. Everything that is asked of a window is asked of these sums.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::net::IpAddr;
 
 use jiff::Timestamp;
 
 use crate::cluster::inventory::Cluster;
-use crate::cluster::ownership::{Destination, End};
+use crate::cluster::ownership::{Destination, End, Ends};
 use crate::cluster::pod::PodId;
 use crate::cluster::service::ServiceId;
 use foretell_objects::model::flow::{Direction, Flow, Outcome, Protocol};
@@ -111,6 +112,13 @@ pub struct Traffic {
     by_service: HashMap<ServiceId, Vec<u32>>,
     flows: u64,
     outside_window: u64,
+    /// From the start of the first flow outside the window to the end of the last.
+    outside_span: Option<(Timestamp, Timestamp)>,
+    /// Names of pods in flows in use that the snapshot does not hold, by their address.
+    unknown_pods: HashMap<IpAddr, BTreeSet<(String, String)>>,
+    /// The keys of flows on secondary networks, which no policy holds for.
+    on_secondary_networks: HashSet<TrafficKey>,
+    secondary_networks: BTreeSet<String>,
 }
 
 impl Traffic {
@@ -118,17 +126,59 @@ impl Traffic {
     pub fn add(&mut self, flow: &Flow, cluster: &Cluster, from: Timestamp, to: Timestamp) {
         if flow.end < from || flow.start > to {
             self.outside_window += 1;
+            let (first, last) = self.outside_span.unwrap_or((flow.start, flow.end));
+            self.outside_span = Some((first.min(flow.start), last.max(flow.end)));
             return;
         }
         self.flows += 1;
         let ends = cluster.resolve(flow);
         let key = TrafficKey { src: ends.src, dst: ends.dst, protocol: flow.protocol, port: flow.port };
+        if let Some(network) = cluster.secondary_network(&ends, flow) {
+            self.on_secondary_networks.insert(key);
+            if !self.secondary_networks.contains(network) {
+                self.secondary_networks.insert(network.to_owned());
+            }
+            return;
+        }
         let (class, tally) = (Class::of(flow), Tally::of(flow));
+        if class == Class::InUse {
+            self.note_unknown_pods(flow, &ends);
+        }
         let number = self.number(key);
         let sightings = &mut self.rows[number as usize].1;
         match sightings.iter_mut().find(|seen| seen.observed == flow.observed && seen.class == class) {
             Some(seen) => seen.tally.add(&tally),
             None => sightings.push(Sighting { observed: flow.observed, class, tally }),
+        }
+    }
+
+    fn note_unknown_pods(&mut self, flow: &Flow, ends: &Ends) {
+        let dst = match ends.dst {
+            Destination::Direct(end) => Some(end),
+            Destination::Service { .. } => None,
+        };
+        for (end, endpoint) in [(Some(ends.src), &flow.src), (dst, &flow.dst)] {
+            if let Some(End::UnknownPod { ip }) = end
+                && let (Some(namespace), Some(pod)) = (&endpoint.namespace, &endpoint.pod)
+            {
+                self.unknown_pods.entry(ip).or_default().insert((namespace.clone(), pod.clone()));
+            }
+        }
+    }
+
+    /// The namespaces and names of pods in flows in use that the snapshot does not hold.
+    pub fn unknown_pods(&self) -> impl Iterator<Item = (&str, &str)> {
+        let names: BTreeSet<(&str, &str)> =
+            self.unknown_pods.values().flatten().map(|(namespace, pod)| (namespace.as_str(), pod.as_str())).collect();
+        names.into_iter()
+    }
+
+    /// The namespaces and names that flows in use give to an end that is an unknown pod; `None` if they name none.
+    #[must_use]
+    pub fn names_at(&self, end: &End) -> Option<&BTreeSet<(String, String)>> {
+        match end {
+            End::UnknownPod { ip } => self.unknown_pods.get(ip),
+            _ => None,
         }
     }
 
@@ -185,6 +235,24 @@ impl Traffic {
     #[must_use]
     pub fn outside_window(&self) -> u64 {
         self.outside_window
+    }
+
+    /// The time from the start of the first flow outside the window to the end of the last.
+    #[must_use]
+    pub fn outside_span(&self) -> Option<(Timestamp, Timestamp)> {
+        self.outside_span
+    }
+
+    /// Distinct keys of the flows on secondary networks, which are not judged.
+    #[must_use]
+    pub fn on_secondary_networks(&self) -> usize {
+        self.on_secondary_networks.len()
+    }
+
+    /// The names of these networks.
+    #[must_use]
+    pub fn secondary_networks(&self) -> &BTreeSet<String> {
+        &self.secondary_networks
     }
 
     /// Distinct keys.

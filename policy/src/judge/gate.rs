@@ -6,10 +6,10 @@ use jiff::SignedDuration;
 
 use crate::cluster::party::from_to;
 use crate::report::connection::{Denial, State};
-use crate::report::data::{Decision, NodeEvidence, Report};
+use crate::report::data::{Decision, DriftReport, Evidence, NodeEvidence, Report};
 use crate::report::policies::PolicyReport;
 use crate::report::undecided::UndecidedPart;
-use foretell_objects::model::words::{count, span};
+use foretell_objects::model::words::{count, minute, span};
 
 /// Decides, and writes decision, headline, next step and reasons into the report.
 ///
@@ -18,6 +18,14 @@ use foretell_objects::model::words::{count, span};
 pub fn decide(report: &mut Report, enforced: bool) {
     if enforced {
         note_unwatched_nodes(report);
+    }
+    let all_outside = all_outside_window(report);
+    // Without flows and without a watched node nothing is known of the window.
+    let unwatched = report.evidence.nodes.iter().all(|node| node.until.is_none());
+    let outside_decides = all_outside.is_some() && enforced && unwatched && report.evidence.subjects > 0;
+    if let Some(what) = all_outside.clone().filter(|_| outside_decides) {
+        let part = UndecidedPart { places: vec!["flows".to_owned()], what, fix: COVER_THE_FLOWS.to_owned() };
+        report.undecided.insert(0, part);
     }
     let unresolved = report.unresolved().count() as u64;
     let too_short = if enforced { short_of_minimum(report) } else { Vec::new() };
@@ -33,7 +41,10 @@ pub fn decide(report: &mut Report, enforced: bool) {
     let connections = connections(report.unresolved());
     let in_use = count(connections, "connection in use", "connections in use");
     let mut reasons = Vec::new();
-    if !report.evidence.known && enforced {
+    if let Some(what) = all_outside.as_ref().filter(|_| !outside_decides) {
+        reasons.push(format!("Flows: {what}. How to fix: {COVER_THE_FLOWS}."));
+    }
+    if !report.evidence.known && enforced && all_outside.is_none() {
         reasons.push(
             "Evidence is unknown: there is no report of an agent, and no flow names the node that recorded it."
                 .to_owned(),
@@ -43,6 +54,7 @@ pub fn decide(report: &mut Report, enforced: bool) {
         let stop = if part.what.ends_with('?') { "" } else { "." };
         format!("{}: {}{stop} How to fix: {}.", part.places.join(", "), part.what, part.fix)
     }));
+    reasons.extend(report.drift.iter().map(drift));
     // The headline of a blocked change says it.
     if unresolved > 0 && decision != Decision::Blocked {
         let (is, it) = if connections == 1 { ("is", "it") } else { ("are", "them") };
@@ -61,11 +73,51 @@ pub fn decide(report: &mut Report, enforced: bool) {
         Decision::Undecided => "Fix each of the following, then run the check again.".to_owned(),
         Decision::Blocked => after_blocked(report),
         Decision::Pending => after_pending(report),
+        Decision::MayMerge if all_outside.is_some() => {
+            "Before you merge, set --at or --window so that the window covers the recorded flows, and run the check again."
+                .to_owned()
+        }
         Decision::MayMerge => after_may_merge(report, enforced),
     };
     report.decision = decision;
     report.exit_status = decision.exit_status();
     report.reasons = reasons;
+}
+
+const COVER_THE_FLOWS: &str = "set --at or --window so that the window covers them";
+
+/// That no flow lies in the window although some were read; `None` if it is not so, or if the change has nothing to judge.
+fn all_outside_window(report: &Report) -> Option<String> {
+    let Evidence { flows, flows_outside_window, from, to, .. } = report.evidence;
+    let has_something = !report.policies.is_empty() || !report.previews.is_empty() || !report.identities.is_empty();
+    if flows > 0 || flows_outside_window == 0 || !has_something {
+        return None;
+    }
+    let records = match flows_outside_window {
+        1 => "the only flow record lies".to_owned(),
+        more => format!("all {} lie", count(more, "flow record", "flow records")),
+    };
+    let span = report.evidence.outside_window;
+    let span = span.map_or(String::new(), |it| format!(": {} to {}", minute(it.from), minute(it.to)));
+    Some(format!("{records} outside the window from {} to {}{span}", minute(from), minute(to)))
+}
+
+/// That Git and the cluster disagree about a policy, as a sentence.
+fn drift(drift: &DriftReport) -> String {
+    let DriftReport { policy, place, in_snapshot, connections } = drift;
+    let connections = match connections {
+        1 => "1 connection that it would deny is in use".to_owned(),
+        more => format!("{} that it would deny are in use", count(*more, "connection", "connections")),
+    };
+    let (difference, counts) = if *in_snapshot {
+        ("differs from the policy of this name in the snapshot", "as it is in the snapshot")
+    } else {
+        ("is in the base and not in the snapshot", "as not applied")
+    };
+    format!(
+        "{place}: {policy} {difference}, and {connections}: it counts {counts}. How to fix: apply it, or leave it out of the check \
+         (--path); if it is applied by now, use a newer snapshot and newer flows."
+    )
 }
 
 /// How many connections these are. One that is denied at both ends counts once.
@@ -105,6 +157,9 @@ fn after_may_merge(report: &Report, enforced: bool) -> String {
     } else if previewed > 0 {
         let connections = count(previewed, "connection in use", "connections in use");
         format!("No action is needed now. Enforcing the audit policies would deny {connections}: see the previews.")
+    } else if !report.evidence.known && !report.previews.is_empty() {
+        "No action is needed now. Before you enforce the audit policies, make sure that flows are recorded on every node concerned."
+            .to_owned()
     } else {
         "No action is needed.".to_owned()
     }

@@ -11,12 +11,14 @@ use crate::change::revisions::Change;
 use crate::cluster::evidence::Watch;
 use crate::cluster::inventory::Cluster;
 use crate::cluster::party::Party;
-use crate::cluster::pod::{Pod, gone_at};
+use crate::cluster::pod::{Pod, PodId, gone_at};
+use crate::cluster::secondary::NETWORK_STATUS;
 use crate::cluster::service::Service;
 use crate::cluster::traffic::Traffic;
 use crate::cluster::workload::Workload;
 use crate::engine::effect::Worlds;
 use crate::engine::identities::Identities;
+use crate::engine::overlay::Overlay;
 use crate::engine::world::World;
 use crate::judge::assessment::connections::Connections;
 use crate::judge::assessment::outside::OutsideRanges;
@@ -29,12 +31,16 @@ use crate::report::undecided::UndecidedPart;
 use foretell_objects::model::dialect::Dialect;
 use foretell_objects::model::flow::Direction;
 use foretell_objects::model::policy_ref::PolicyRef;
+use foretell_objects::model::words::count;
 use foretell_objects::resource::object::Object;
 
 mod denials;
 mod dialects;
+mod drift;
 mod evidence;
 mod fixes;
+mod missing;
+mod missing_namespaces;
 mod other_policies;
 mod unknown;
 
@@ -149,17 +155,24 @@ pub fn judge(inputs: &Inputs<'_>) -> Report {
     if inputs.exceptions_on_base_only {
         hold_back_new_exceptions(&mut plan, &mut notes);
     }
-    let identities = |head| Arc::new(Identities::overlaid(inputs.cluster, inputs.at, &plan.base, head));
+    let identities =
+        |base: &Overlay, head: &Overlay| Arc::new(Identities::overlaid(inputs.cluster, inputs.at, base, head));
     let world = |identities, enforced: &Enforced| {
         let policies = enforced.network_policies.clone();
         World::in_dialect(inputs.dialect, inputs.cluster, identities, policies)
             .with_admin_policies(enforced.admin_policies.clone())
     };
-    let before = world(identities(&plan.base), &plan.before);
-    let after = world(identities(&plan.head), &plan.after);
+    let mut before = world(identities(&plan.base, &plan.base), &plan.before);
+    let drift = drift::apply(inputs, &mut plan, &before);
+    if !drift.is_empty() {
+        before = world(identities(&plan.base, &plan.base), &plan.before);
+    }
+    let after = world(identities(&plan.base, &plan.head), &plan.after);
     let workloads = existing(inputs, &plan);
     let ranges = OutsideRanges::new(&inputs.ranges, [&before, &after].into_iter().flat_map(blocks));
-    let judgement = Judgement { inputs, plan: &plan, before: &before, after: &after, workloads, ranges };
+    let in_missing_namespaces = missing_namespaces::pods_in_missing_namespaces(inputs.cluster, &plan);
+    let judgement =
+        Judgement { inputs, plan: &plan, before: &before, after: &after, workloads, in_missing_namespaces, ranges };
 
     let enforced = judgement.assess_enforced();
     let denials = judgement.denials(&enforced);
@@ -170,8 +183,10 @@ pub fn judge(inputs: &Inputs<'_>) -> Report {
         plan.audited.iter().map(|change| judgement.preview(change, &mut scratch)).collect();
     let newly_allowed = connections(&enforced.newly_allowed);
     let previewed = previews.iter().flat_map(|preview| &preview.denials);
+    let drift = drift::relevant(drift, denials.iter().chain(previewed.clone()));
     let exceptions = judgement.exceptions(&denials.iter().chain(previewed).collect::<Vec<_>>());
     let evidence = judgement.evidence();
+    let missing = judgement.missing(&denials);
     notes.extend(judgement.notes());
     notes.extend(judgement.enforcer_note());
     notes.extend(judgement.other_policies());
@@ -188,10 +203,11 @@ pub fn judge(inputs: &Inputs<'_>) -> Report {
         at: inputs.at,
         cni: inputs.dialect,
         dialects: judgement.dialects(),
-        undecided: undecided(inputs.change).into_iter().chain(judgement.unknown(&enforced)).collect(),
+        undecided: missing.into_iter().chain(undecided(inputs.change)).chain(judgement.unknown(&enforced)).collect(),
         policies,
         previews,
         identities: plan.identities.clone(),
+        drift,
         exceptions,
         denials,
         fixes,
@@ -253,6 +269,8 @@ struct Judgement<'a> {
     after: &'a World<'a>,
     /// The workloads that run or may run again.
     workloads: HashSet<Workload>,
+    /// The pods in namespaces whose labels are unknown.
+    in_missing_namespaces: HashSet<PodId>,
     /// Names for many addresses outside of the cluster.
     ranges: OutsideRanges,
 }
@@ -278,8 +296,12 @@ impl Judgement<'_> {
     }
 
     fn assess_enforced(&self) -> Assessment {
-        let changed = self.plan.enforced.iter().map(|change| change.reference.clone()).collect();
-        self.assess(self.before, self.after, &changed)
+        self.assess(self.before, self.after, &self.changed())
+    }
+
+    /// The enforced policies that the change adds, changes or removes.
+    fn changed(&self) -> BTreeSet<PolicyRef> {
+        self.plan.enforced.iter().map(|change| change.reference.clone()).collect()
     }
 
     /// Previews one audit policy: as if it were enforced together with the policies that are enforced after the change.
@@ -291,14 +313,17 @@ impl Judgement<'_> {
             return self.policy_report(change, &Assessment::default());
         }
         let Scratch { with, fixed } = scratch;
-        let (assessment, denials, fix) = with.with_policy(policy, |with| {
-            let assessment = self.assess(self.after, with, &BTreeSet::from([change.reference.clone()]));
+        let (assessment, denials, fix, missing) = with.with_policy(policy, |with| {
+            let changed = BTreeSet::from([change.reference.clone()]);
+            let assessment = self.assess(self.after, with, &changed);
             let denials = self.denials(&assessment);
             let fix = self.preview_fix(change, with, fixed, &denials);
-            (assessment, denials, fix)
+            (assessment, denials, fix, self.missing_namespaces(self.after, with, &changed))
         });
         let mut report = self.policy_report(change, &assessment);
-        let undecided = self.unknown(&assessment);
+        let mut undecided = self.missing_for_preview(change);
+        undecided.extend(missing);
+        undecided.extend(self.unknown(&assessment));
         report.notes.extend(undecided.iter().map(|part| part.what.clone()));
         PolicyReport { denials, fix, undecided, ..report }
     }
@@ -314,7 +339,9 @@ impl Judgement<'_> {
         };
         let mut notes = Vec::new();
         if change.action != ChangeAction::Removed {
-            if selected.is_empty() && counts != VerdictCounts::default() {
+            if self.lacks_pods() {
+                notes.push("the snapshot holds no Pods, so it is unknown which pods it selects".to_owned());
+            } else if selected.is_empty() && counts != VerdictCounts::default() {
                 notes.push("it selects no running pod; the traffic is that of pods that ran in the window".to_owned());
             } else if selected.is_empty() {
                 notes.push("it selects no running pod, so it denies nothing today".to_owned());
@@ -352,6 +379,21 @@ impl Judgement<'_> {
         }
     }
 
+    /// A remark on pods whose networks are recorded in a form that cannot be read.
+    fn unreadable_networks(&self) -> Option<String> {
+        let mut pods = self.inputs.cluster.pods().map(|(_, pod)| pod).filter(|pod| pod.has_unreadable_networks);
+        let first = pods.next()?;
+        let of = match pods.count() as u64 {
+            0 => String::new(),
+            more => format!(" and {}", count(more, "more pod", "more pods")),
+        };
+        Some(format!(
+            "the annotation {NETWORK_STATUS} of Pod {}/{}{of} is not a list in JSON, so it is ignored: traffic on the secondary \
+             networks of a pod counts as traffic of the pod",
+            first.namespace, first.name
+        ))
+    }
+
     /// Remarks on Nodes that the change touches, and on Services that it leaves without pods.
     fn notes(&self) -> Vec<String> {
         let (old, new) = (self.before.identities(), self.after.identities());
@@ -364,6 +406,6 @@ impl Judgement<'_> {
             let Service { namespace, name, .. } = service;
             format!("Service {namespace}/{name} no longer selects any of its current pods")
         });
-        nodes.chain(emptied).collect()
+        nodes.chain(emptied).chain(self.unreadable_networks()).collect()
     }
 }

@@ -24,6 +24,16 @@ impl AdminPods {
         Self { namespaces, pods: Selector::compile(&pods.pod_selector) }
     }
 
+    /// The selector of namespaces.
+    pub(crate) fn namespaces(&self) -> &Selector {
+        &self.namespaces
+    }
+
+    /// The selector of pods within them.
+    pub(crate) fn pods(&self) -> &Selector {
+        &self.pods
+    }
+
     pub(super) fn matches(&self, namespace_labels: &Labels, labels: &Labels) -> bool {
         self.namespaces.matches(namespace_labels) && self.pods.matches(labels)
     }

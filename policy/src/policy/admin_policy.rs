@@ -98,6 +98,17 @@ impl AdminPolicy {
         self.subject.matches(namespace_labels, labels)
     }
 
+    /// The pods that it selects.
+    pub(crate) fn subject(&self) -> &AdminPods {
+        &self.subject
+    }
+
+    /// Whether it may deny some traffic of the pods that it selects: itself, or by keeping a later rule from accepting it.
+    #[must_use]
+    pub fn can_deny(&self) -> bool {
+        self.ingress.iter().chain(&self.egress).any(|rule| rule.action != AdminAction::Accept)
+    }
+
     /// Its rules for a direction.
     #[must_use]
     pub fn rules(&self, direction: Direction) -> &[AdminRule] {

@@ -169,6 +169,16 @@ impl Policy {
         }
     }
 
+    /// Whether it denies some traffic of the pods that it selects: it restricts a direction in which no rule allows everything.
+    #[must_use]
+    pub fn can_deny(&self) -> bool {
+        let allows_everything = |rule: &Rule| rule.peers == PeerSet::Everyone && rule.ports == PortSet::Any;
+        [&self.ingress, &self.egress].into_iter().any(|restriction| match restriction {
+            Restriction::None => false,
+            Restriction::Only(rules) => !rules.iter().any(allows_everything),
+        })
+    }
+
     /// Which traffic it restricts in a direction.
     #[must_use]
     pub fn restriction(&self, direction: Direction) -> &Restriction {

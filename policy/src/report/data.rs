@@ -16,6 +16,7 @@ use crate::report::dialects::DialectReport;
 use crate::report::policies::{FixReport, PolicyReport};
 use crate::report::undecided::UndecidedPart;
 use foretell_objects::model::dialect::Dialect;
+use foretell_objects::model::policy_ref::PolicyRef;
 
 /// Version of the report's JSON form.
 pub const SCHEMA_VERSION: u32 = 2;
@@ -59,6 +60,10 @@ pub struct Report {
     pub previews: Vec<PolicyReport>,
     /// Workloads, Namespaces and Services that selectors, rules or clients see differently after the change.
     pub identities: Vec<IdentityChange>,
+    /// Enforced policies of the base that the snapshot does not hold as the base has them, and that traffic in use contradicts.
+    /// They count as the snapshot has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<DriftReport>,
     /// Exceptions that accept a denial of this report. Those that the change adds or alters come first, used or not.
     pub exceptions: Vec<ExceptionReport>,
     /// What the enforced part of the change newly denies, in every state. The unresolved ones come first; they block.
@@ -112,6 +117,21 @@ pub struct NotJudgedFile {
     pub why: String,
 }
 
+/// An enforced policy of the base that is not in force: the snapshot does not hold it as the base has it, and connections are in use
+/// that it would deny.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DriftReport {
+    /// The policy.
+    pub policy: PolicyRef,
+    /// Its place in the files of the base, as text.
+    pub place: String,
+    /// Whether the snapshot holds a policy of this name, with another spec.
+    pub in_snapshot: bool,
+    /// How many connections in use it would deny.
+    pub connections: u64,
+}
+
 /// An exception that accepts a denial.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -151,6 +171,12 @@ pub struct Evidence {
     pub flows: u64,
     /// Flow records outside the window, which do not count.
     pub flows_outside_window: u64,
+    /// From the start of the first flow record outside the window to the end of the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outside_window: Option<TimeSpan>,
+    /// Connections on secondary networks, which are not judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secondary_networks: Option<SecondaryNetworks>,
     /// Unreadable lines that were skipped.
     pub bad_lines: u64,
     /// Distinct connections in the window, between pods and addresses.
@@ -161,6 +187,28 @@ pub struct Evidence {
     pub subjects: u64,
     /// Nodes that were watched, and nodes that run affected pods.
     pub nodes: Vec<NodeEvidence>,
+}
+
+/// A span of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TimeSpan {
+    /// Its start.
+    #[schemars(with = "String")]
+    pub from: Timestamp,
+    /// Its end.
+    #[schemars(with = "String")]
+    pub to: Timestamp,
+}
+
+/// Traffic on networks beside the pods' default network. NetworkPolicies do not hold for it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecondaryNetworks {
+    /// Names of the networks, as the pods' status has them.
+    pub names: Vec<String>,
+    /// Distinct connections, between addresses.
+    pub connections: u64,
 }
 
 /// How one node was watched.

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 
 use crate::change::plan::ChangeAction;
 use crate::report::connection::{Denial, State};
-use crate::report::data::{Decision, Evidence, ExceptionReport, NodeEvidence, Report};
+use crate::report::data::{Decision, Evidence, ExceptionReport, NodeEvidence, Report, SecondaryNetworks};
 use crate::report::escape::{code, text};
 use crate::report::markdown::page::{MOST_ROWS, Page, action, policy};
 use crate::report::policies::{PolicyReport, PromotionReport};
@@ -228,6 +228,18 @@ impl Page {
         if evidence.flows_outside_window > 0 {
             let outside = count(evidence.flows_outside_window, "flow record is", "flow records are");
             self.line(format!("{outside} outside the window, which begins {}.", minute(evidence.from)));
+        }
+        if let Some(SecondaryNetworks { names, connections }) = &evidence.secondary_networks {
+            let names: Vec<String> = names.iter().filter(|name| !name.is_empty()).map(|name| code(name)).collect();
+            let names = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
+            let (connections, are) = match connections {
+                1 => ("1 connection".to_owned(), "is"),
+                more => (count(*more, "connection", "connections"), "are"),
+            };
+            self.line(format!(
+                "{connections} on secondary networks{names} {are} not judged: NetworkPolicies hold for the default network of a pod \
+                 only."
+            ));
         }
         if evidence.bad_lines > 0 {
             self.line(format!(

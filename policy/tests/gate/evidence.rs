@@ -290,3 +290,60 @@ fn pods_are_subjects_of_administrators_policies_too() {
     assert_eq!(report.exit_status, 2, "{:?}", report.reasons);
     assert_eq!(report.undecided[0].places, ["node n2"]);
 }
+
+#[test]
+fn flows_that_all_lie_outside_the_window_are_the_first_reason_and_its_options_are_named() {
+    let early = |stage: Stage| {
+        let times = json!({"start": "2026-10-01T08:00:00Z", "end": "2026-10-01T08:00:10Z"});
+        let later = json!({"start": "2026-10-02T09:30:00Z", "end": "2026-10-02T09:30:10Z"});
+        stage.flow_with("web -> cart TCP 8080", &times).flow_with("prom -> cart TCP 8080", &later)
+    };
+    let future = |stage: Stage| {
+        let times = json!({"start": "2026-12-01T08:00:00Z", "end": "2026-12-01T08:00:10Z"});
+        stage.flow_with("web -> cart TCP 8080", &times)
+    };
+    let closed = |stage: Stage| stage.head("it.yaml", &policy("shop", "it", NOBODY));
+    let both = "all 2 flow records lie outside the window from 2026-11-14 12:00 UTC to 2026-11-21 12:00 UTC: 2026-10-01 08:00 UTC \
+                to 2026-10-02 09:30 UTC";
+    let one = "the only flow record lies outside the window from 2026-11-14 12:00 UTC to 2026-11-21 12:00 UTC: 2026-12-01 08:00 \
+               UTC to 2026-12-01 08:00 UTC";
+    for (case, report, decision, says) in [
+        // Nothing is known of the window.
+        ("before, unwatched", early(closed(unwatched_shop())).judge(), Decision::Undecided, both),
+        ("after, unwatched", future(closed(unwatched_shop())).judge(), Decision::Undecided, one),
+        (
+            "named by a node before the window",
+            closed(unwatched_shop())
+                .flow_with(
+                    "web -> cart TCP 8080",
+                    &json!({"node": "n2", "start": "2026-10-01T08:00:00Z", "end": "2026-10-01T08:00:10Z"}),
+                )
+                .judge(),
+            Decision::Undecided,
+            "the only flow record lies outside the window",
+        ),
+        // The nodes were watched, and nothing was seen.
+        ("before, watched", early(closed(shop())).judge(), Decision::MayMerge, both),
+        ("after, watched", future(closed(shop())).judge(), Decision::MayMerge, one),
+    ] {
+        assert_eq!(report.decision, decision, "{case}: {:?}", report.reasons);
+        let first = &report.reasons[0];
+        assert!(first.contains(says) && first.contains("--at") && first.contains("--window"), "{case}: {first}");
+        if decision == Decision::MayMerge {
+            assert!(report.next_step.contains("--at") && report.next_step.contains("--window"), "{}", report.next_step);
+        }
+    }
+    let some = early(closed(shop())).flow_with("web -> cart TCP 9", &json!({"outcome": "refused"})).judge();
+    assert!(some.reasons.is_empty(), "{:?}", some.reasons);
+    assert!(early(shop()).judge().reasons.is_empty());
+}
+
+#[test]
+fn a_preview_without_evidence_does_not_say_that_nothing_is_left_to_do() {
+    let allowed =
+        |stage: Stage| stage.head("it.yaml", &audit("shop", "it", EVERYBODY)).flow("web -> cart TCP 8080").judge();
+    assert_eq!(allowed(shop()).next_step, "No action is needed.");
+    let unwatched = allowed(unwatched_shop());
+    assert_eq!(unwatched.decision, Decision::MayMerge);
+    assert!(unwatched.next_step.contains("make sure that flows are recorded"), "{}", unwatched.next_step);
+}

@@ -4,18 +4,21 @@
 
 mod counts;
 mod dialects;
+mod drift;
 mod effects;
 mod evidence;
 mod exceptions;
 mod fixes;
 mod in_use;
 mod manifests;
+mod missing;
 mod other_policies;
 mod outside;
 mod policies;
 mod promotions;
 mod relabelling;
 mod rendering;
+mod secondary;
 mod stage;
 mod summaries;
 mod tiers;

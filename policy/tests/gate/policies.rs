@@ -163,19 +163,6 @@ fn a_policy_of_the_snapshot_that_git_does_not_hold_stays_in_force() {
 }
 
 #[test]
-fn what_the_base_says_counts_before_what_the_snapshot_says() {
-    // Somebody opened it by hand: the next sync closes it with or without this change.
-    let report = shop()
-        .live(&policy("shop", "it", EVERYBODY))
-        .base("it.yaml", &policy("shop", "it", PROM_ONLY))
-        .head("it.yaml", &policy("shop", "it", NOBODY))
-        .flow("web -> cart TCP 8080")
-        .flow("prom -> cart TCP 8080")
-        .judge();
-    assert_eq!(denials(&report), ["Unresolved Ingress prom -> cart TCP 8080 by shop/it"]);
-}
-
-#[test]
 fn no_change_at_all_may_merge() {
     let report = shop().both("it.yaml", &policy("shop", "it", NOBODY)).flow("web -> cart TCP 8080").judge();
     assert_eq!((report.decision, report.exit_status), (Decision::MayMerge, 0));

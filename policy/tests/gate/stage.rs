@@ -10,6 +10,7 @@ use foretell_objects::manifest::documents as manifest;
 use foretell_objects::model::dialect::Dialect;
 use foretell_objects::model::flow::{Direction, Line};
 use foretell_objects::resource::kept::strip;
+use foretell_objects::resource::object::id::ObjectId;
 use foretell_objects::resource::object::origin::Origin;
 use foretell_objects::resource::object::{Kind, Object};
 use foretell_objects::resource::other_policy::OtherPolicy;
@@ -98,6 +99,7 @@ pub(crate) struct Stage {
     min_window: Option<SignedDuration>,
     exceptions_on_base_only: bool,
     dialect: Dialect,
+    base_is_applied: bool,
     ranges: BTreeMap<String, IpNet>,
 }
 
@@ -119,6 +121,7 @@ pub(crate) fn unwatched_shop() -> Stage {
         min_window: None,
         exceptions_on_base_only: false,
         dialect: Dialect::UPSTREAM,
+        base_is_applied: true,
         ranges: BTreeMap::new(),
     }
     .live(REST);
@@ -207,6 +210,12 @@ impl Stage {
         self
     }
 
+    /// The snapshot holds no objects of this kind.
+    pub(crate) fn without(mut self, kind: &str) -> Self {
+        self.snapshot.retain(|object| object["kind"] != kind);
+        self
+    }
+
     /// A file as it stands before the change.
     pub(crate) fn base(mut self, path: &str, text: &str) -> Self {
         self.base.insert(path.to_owned(), text.to_owned());
@@ -290,21 +299,52 @@ impl Stage {
         self
     }
 
-    /// As `foretell check` does it. The answer is the same by what `foretell snapshot` keeps of the objects, written down and
-    /// read again, and where the change is sent to an evaluator and its report comes back.
+    /// The cluster has none of the base's policies. Otherwise it has those that the snapshot does not hold in another form.
+    pub(crate) fn base_is_not_applied(mut self) -> Self {
+        self.base_is_applied = false;
+        self
+    }
+
+    /// The snapshot, with the policies of the base that are applied.
+    fn snapshot(&self, change: &Change) -> Vec<Value> {
+        let mut snapshot = self.snapshot.clone();
+        let ids: BTreeSet<ObjectId> = snapshot
+            .iter()
+            .filter(|value| other_policy(value).is_none())
+            .cloned()
+            .map(|value| object(value).id())
+            .collect();
+        let base = change.before.iter().map(|sourced| &sourced.object);
+        let is_policy = |object: &&Object| {
+            matches!(
+                object.kind(),
+                Kind::NetworkPolicy
+                    | Kind::AdminNetworkPolicy
+                    | Kind::BaselineAdminNetworkPolicy
+                    | Kind::ClusterNetworkPolicy
+            )
+        };
+        let applied = base.filter(is_policy).filter(|object| self.base_is_applied && !ids.contains(&object.id()));
+        snapshot.extend(applied.map(|object| object.to_manifest().unwrap()));
+        snapshot
+    }
+
     /// A range of addresses has a name.
     pub(crate) fn range(mut self, name: &str, cidr: &str) -> Self {
         self.ranges.insert(name.to_owned(), cidr.parse().unwrap());
         self
     }
 
+    /// As `foretell check` does it. The answer is the same by what `foretell snapshot` keeps of the objects, written down and
+    /// read again, and where the change is sent to an evaluator and its report comes back.
     pub(crate) fn judge(&self) -> Report {
         let change = self.change();
-        let report = self.judge_by(&self.snapshot, &change);
+        let snapshot = self.snapshot(&change);
+        let report = self.judge_by(&snapshot, &change);
         let json = serde_json::to_value(&report).unwrap();
-        let by_kept = self.judge_by(&kept(&self.snapshot), &change);
+        let by_kept = self.judge_by(&kept(&snapshot), &change);
         assert_eq!(serde_json::to_value(&by_kept).unwrap(), json);
-        let from_afar = self.judge_by(&kept(&self.snapshot), &sent(&change));
+        let from_afar = self.judge_by(&kept(&snapshot), &sent(&change));
         assert_eq!(serde_json::to_value(&from_afar).unwrap(), json);
         let back: Report = serde_json::from_value(json.clone()).unwrap();
         assert_eq!(serde_json::to_value(&back).unwrap(), json);

@@ -67,6 +67,11 @@ impl OutsideRanges {
     }
 }
 
+/// Whether an address is not on the internet.
+pub(in crate::judge) fn is_local(ip: IpAddr) -> bool {
+    LOCAL.iter().any(|(_, local)| local.contains(&ip))
+}
+
 /// The ranges within a range that are not on the internet; none if the range is not the internet.
 pub(in crate::judge) fn local_ranges_in(range: &IpNet) -> Vec<IpNet> {
     if !INTERNET.contains(range) {

@@ -164,7 +164,7 @@ const SAMPLES: usize = 3;
 
 fn seen_addresses(addresses: &BTreeSet<IpAddr>) -> Option<SeenAddresses> {
     let samples = addresses.iter().take(SAMPLES).copied().collect();
-    (!addresses.is_empty()).then(|| SeenAddresses { count: addresses.len() as u64, samples })
+    (!addresses.is_empty()).then_some(SeenAddresses { count: addresses.len() as u64, samples })
 }
 
 pub(super) fn connections(noteworthy: &Connections<Noteworthy>) -> Vec<Connection> {

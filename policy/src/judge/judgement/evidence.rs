@@ -8,7 +8,7 @@ use crate::cluster::ownership::Destination;
 use crate::cluster::pod::PodId;
 use crate::engine::world::World;
 use crate::judge::judgement::{Inputs, Judgement};
-use crate::report::data::{Evidence, NodeEvidence};
+use crate::report::data::{Evidence, NodeEvidence, SecondaryNetworks, TimeSpan};
 
 impl Judgement<'_> {
     /// The running pods that a changed policy selects; if it is removed, those that it selected.
@@ -84,6 +84,12 @@ impl Judgement<'_> {
             };
             [Some(key.src), dst].into_iter().flatten().any(|end| self.after.is_unresolved(&end))
         });
+        let secondary_networks = match traffic.on_secondary_networks() as u64 {
+            0 => None,
+            connections => {
+                Some(SecondaryNetworks { names: traffic.secondary_networks().iter().cloned().collect(), connections })
+            }
+        };
         Evidence {
             known: !watch.is_unknown(),
             from: self.inputs.from,
@@ -91,6 +97,8 @@ impl Judgement<'_> {
             minimum_seconds: self.inputs.min_window.map(|window| window.as_secs()),
             flows: traffic.flows(),
             flows_outside_window: traffic.outside_window(),
+            outside_window: traffic.outside_span().map(|(from, to)| TimeSpan { from, to }),
+            secondary_networks,
             bad_lines: self.inputs.bad_lines,
             connections: traffic.distinct() as u64,
             unresolved: unresolved.len() as u64,

@@ -36,7 +36,7 @@ impl Judgement<'_> {
         parts.collect()
     }
 
-    fn place_of(&self, policy: &PolicyRef) -> String {
+    pub(super) fn place_of(&self, policy: &PolicyRef) -> String {
         let change = self.plan.enforced.iter().find(|change| change.reference == *policy);
         change.map_or_else(|| policy.to_string(), |change| change.place.clone())
     }
