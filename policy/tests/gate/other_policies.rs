@@ -232,7 +232,8 @@ fn a_template_of_a_policy_of_another_kind_cannot_be_decided() {
 
 /// Indents each line.
 fn indented(text: &str, by: usize) -> String {
-    text.lines().map(|line| format!("{}{line}\n", " ".repeat(by))).collect()
+    let lines: Vec<String> = text.lines().map(|line| " ".repeat(by) + line + "\n").collect();
+    lines.concat()
 }
 
 /// An object with a policy in it, and the same object with something else in it changed.
@@ -264,11 +265,7 @@ fn holders(policy: &str) -> Vec<(&'static str, String, String)> {
         ("ConfigMap", holder(map, below(4), ""), holder(map, below(4), "  other: x\n")),
         ("Secret", holder(secret, below(4), ""), holder(secret, below(4), "  other: x\n")),
         ("Policy", holder(governed, below(12), ""), holder(governed, below(12), "  disabled: false\n")),
-        (
-            "Template",
-            holder(template, item(4).replace("    ", "    "), ""),
-            holder(template, item(4), "message: hello\n"),
-        ),
+        ("Template", holder(template, item(4), ""), holder(template, item(4), "message: hello\n")),
         (
             "ManifestWork",
             holder(work, format!("      - {}", list(8).trim_start()), ""),
@@ -299,7 +296,7 @@ fn a_change_of_a_policy_inside_an_object_of_another_kind_cannot_be_decided() {
         ("AuditNetworkPolicy", &audited),
     ] {
         for ((kind, old, beside), (_, new, _)) in holders(&policy("a")).into_iter().zip(holders(&policy("b"))) {
-            let again = old.replace("app: a", "\"app\": \"a\"").replace("      ", "      ");
+            let again = old.replace("app: a", "\"app\": \"a\"");
             let (changes, others) = cases(&old, &new, &again);
             for case in &changes {
                 let what = format!("{inner} in {kind}, {}:\n{old}", case.0);
