@@ -22,6 +22,7 @@ pub mod manifest {
     mod json;
     pub mod kinds;
     pub mod write_yaml;
+    pub mod written;
     mod yaml;
     pub mod yaml_diff;
 }
