@@ -32,6 +32,7 @@ mod denials;
 mod dialects;
 mod evidence;
 mod fixes;
+mod host_bits;
 mod unknown;
 
 /// Everything that a report depends on.
@@ -167,6 +168,8 @@ pub fn judge(inputs: &Inputs<'_>) -> Report {
     let evidence = judgement.evidence();
     notes.extend(judgement.notes());
     notes.extend(judgement.enforcer_note());
+    let host_bits = host_bits::find(inputs.change, inputs.cluster);
+    notes.extend(host_bits.notes);
 
     let mut report = Report {
         schema_version: SCHEMA_VERSION,
@@ -180,7 +183,11 @@ pub fn judge(inputs: &Inputs<'_>) -> Report {
         at: inputs.at,
         cni: inputs.dialect,
         dialects: judgement.dialects(),
-        undecided: undecided(inputs.change).into_iter().chain(judgement.unknown(&enforced)).collect(),
+        undecided: undecided(inputs.change)
+            .into_iter()
+            .chain(host_bits.refused)
+            .chain(judgement.unknown(&enforced))
+            .collect(),
         policies,
         previews,
         identities: plan.identities.clone(),
