@@ -17,6 +17,7 @@ pub mod model {
 
 /// Text to documents and back: YAML, JSON, and which documents may hold objects.
 pub mod manifest {
+    mod descent;
     pub mod document;
     pub mod documents;
     mod json;

@@ -4,7 +4,7 @@
 
 mod oracle;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use foretell_objects::manifest::documents::documents;
 use foretell_objects::model::dialect::{Cni, Dialect};
@@ -59,6 +59,7 @@ fn check(scene: &Scene, cni: Cni) -> Result<(), String> {
         exceptions_on_base_only: false,
         bad_lines: 0,
         dialect: Dialect::of(cni),
+        ranges: BTreeMap::new(),
     };
     let workloads: BTreeSet<Workload> = cluster.pods().map(|(_, pod)| pod.workload.clone()).collect();
     for workload in workloads {

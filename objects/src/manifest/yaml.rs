@@ -4,8 +4,8 @@ use serde::de::DeserializeSeed;
 use serde_json::Value;
 use serde_saphyr::{Options, alias_limits, budget, options};
 
+use crate::manifest::descent::Descent;
 use crate::manifest::document::DocumentError;
-use crate::manifest::written::Descent;
 
 /// The deepest objects of Kubernetes, CRD schemas, have about forty levels. In an unoptimised build each level uses 20 KiB of
 /// the stack, which may be only 2 MiB.

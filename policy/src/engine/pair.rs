@@ -56,6 +56,17 @@ impl Dialled {
     }
 }
 
+/// Where a connection leads, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Dial {
+    /// The destination. For a node port of the own node it is the Service.
+    pub destination: Destination,
+    /// The port at the destination.
+    pub port: u16,
+    /// How it is reached.
+    pub dialled: Dialled,
+}
+
 impl Pair {
     /// The end that policies of a direction select: the source for egress, the destination for ingress.
     #[must_use]

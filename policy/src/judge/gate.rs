@@ -68,7 +68,7 @@ pub fn decide(report: &mut Report, enforced: bool) {
     report.reasons = reasons;
 }
 
-/// How many connections these are. One that is denied at both ends, or by several policies, counts once.
+/// How many connections these are. One that is denied at both ends counts once.
 fn connections<'r>(denials: impl Iterator<Item = &'r Denial>) -> u64 {
     let ends = denials.map(|it| (from_to(it.direction, &it.subject, &it.peer), it.protocol, it.port));
     ends.collect::<BTreeSet<_>>().len() as u64
@@ -107,11 +107,9 @@ fn after_may_merge(report: &Report, enforced: bool) -> String {
 
 fn after_blocked(report: &Report) -> String {
     let unresolved: BTreeSet<_> = report.unresolved().map(|denial| &denial.id).collect();
-    let fixes = report.policies.iter().filter_map(|it| it.fix.as_ref()).filter(|fix| !fix.diff.is_empty());
-    let fixes: Vec<_> = fixes.collect();
-    // Where two policies deny a connection, each fix alone is not enough, and both together are.
-    let resolved = fixes.iter().flat_map(|fix| fix.resolves.iter().chain(&fix.not_enough_for));
-    let resolved = resolved.filter(|id| unresolved.contains(id)).collect::<BTreeSet<_>>().len();
+    let fixes = &report.fixes;
+    let resolved = fixes.iter().flat_map(|fix| &fix.resolves).filter(|id| unresolved.contains(id));
+    let resolved = resolved.collect::<BTreeSet<_>>().len();
     let denials = if unresolved.len() == 1 { "denial" } else { "denials" };
     let below = if fixes.len() == 1 { "fix" } else { "fixes" };
     if resolved == unresolved.len() {

@@ -252,7 +252,8 @@ fn under_the_vpc_cni_a_policy_has_to_open_the_address_of_a_service() {
         let report = stage().under("aws-vpc-cni").judge();
         assert_eq!(report.decision, there, "{peer}");
         for denial in &report.denials {
-            assert!(denial.message.contains("for the Amazon VPC CNI egress policies see"), "{}", denial.message);
+            let message = &denial.policies[0].message;
+            assert!(message.contains("for the Amazon VPC CNI egress policies see"), "{message}");
         }
     }
 }

@@ -10,6 +10,7 @@ mod exceptions;
 mod fixes;
 mod in_use;
 mod manifests;
+mod outside;
 mod policies;
 mod promotions;
 mod relabelling;

@@ -23,6 +23,7 @@ use foretell_policy::report::connection::{Connection, Denial};
 use foretell_policy::report::data::Report;
 use foretell_policy::report::preview::WireChange;
 use foretell_policy::snapshot::text::Snapshot;
+use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -96,6 +97,7 @@ pub(crate) struct Stage {
     min_window: Option<SignedDuration>,
     exceptions_on_base_only: bool,
     dialect: Dialect,
+    ranges: BTreeMap<String, IpNet>,
 }
 
 /// The shop, watched, without policies and without traffic.
@@ -116,6 +118,7 @@ pub(crate) fn unwatched_shop() -> Stage {
         min_window: None,
         exceptions_on_base_only: false,
         dialect: Dialect::UPSTREAM,
+        ranges: BTreeMap::new(),
     }
     .live(REST);
     for (name, kind, namespace, node, ip) in PODS {
@@ -288,6 +291,12 @@ impl Stage {
 
     /// As `foretell check` does it. The answer is the same by what `foretell snapshot` keeps of the objects, written down and
     /// read again, and where the change is sent to an evaluator and its report comes back.
+    /// A range of addresses has a name.
+    pub(crate) fn range(mut self, name: &str, cidr: &str) -> Self {
+        self.ranges.insert(name.to_owned(), cidr.parse().unwrap());
+        self
+    }
+
     pub(crate) fn judge(&self) -> Report {
         let change = self.change();
         let report = self.judge_by(&self.snapshot.iter().cloned().map(object).collect::<Vec<_>>(), &change);
@@ -356,6 +365,7 @@ impl Stage {
             exceptions_on_base_only: self.exceptions_on_base_only,
             bad_lines: 0,
             dialect: self.dialect,
+            ranges: self.ranges.clone(),
         });
         assert_eq!(report.exit_status, report.decision.exit_status());
         report
@@ -401,6 +411,7 @@ pub(crate) fn short(party: &Party) -> String {
     match party {
         Party::Workload { name, .. } => name.clone(),
         Party::Address { cidr, .. } => cidr.addr().to_string(),
+        Party::Range { .. } => party.to_string(),
     }
 }
 
@@ -412,10 +423,11 @@ fn connection(direction: Direction, subject: &Party, peer: &Party, rest: &str) -
     format!("{} -> {} {rest}", short(from), short(to))
 }
 
-/// `Unresolved Ingress web -> cart TCP 8080 by shop/it`
+/// `Unresolved Ingress web -> cart TCP 8080 by shop/it`, or several policies, in alphabetical order.
 pub(crate) fn brief(denial: &Denial) -> String {
-    let Denial { state, policy, direction, subject, peer, protocol, port, .. } = denial;
-    let rest = format!("{protocol} {port} by {}/{}", policy.namespace, policy.name);
+    let Denial { state, policies, direction, subject, peer, protocol, port, .. } = denial;
+    let policies = sorted(policies.iter().map(|by| format!("{}/{}", by.policy.namespace, by.policy.name)));
+    let rest = format!("{protocol} {port} by {}", policies.join(", "));
     format!("{state:?} {direction} {}", connection(*direction, subject, peer, &rest))
 }
 

@@ -143,13 +143,9 @@ fn agree(entries: &[ComparableEntry<'_>]) -> bool {
     entries.windows(2).all(|pair| pair[0].relevant_fields == pair[1].relevant_fields)
 }
 
+/// An object that is the same in both revisions. If it is invalid, it is in neither world, which makes no difference between them:
+/// repositories have invalid objects as fixtures of tests, and no report is to name them all.
 fn untouched(identity: &ObjectPlaces<'_>, change: &mut Change) {
-    for comparable in &identity.merged {
-        if let ReadDocument::Refused { error, .. } = &comparable.entry.reading {
-            let why = format!("document {}, {error}; the change does not touch it", comparable.entry.place.document);
-            change.not_judged.push(NotJudged { file: comparable.file().to_owned(), why });
-        }
-    }
     let (Some(before), Some(after)) = (identity.base.first(), identity.merged.first()) else { return };
     if agree(&identity.base) && agree(&identity.merged) {
         change.before.extend(before.sourced());

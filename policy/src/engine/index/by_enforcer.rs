@@ -5,7 +5,7 @@ use crate::cluster::ownership::{Destination, End, Ends};
 use crate::cluster::service::ServiceId;
 use crate::engine::index::packed_verdict::PackedVerdict;
 use crate::engine::index::view::View;
-use crate::engine::pair::{Dialled, Pair};
+use crate::engine::pair::{Dial, Dialled, Pair};
 use crate::engine::verdict::Verdict;
 use crate::policy::end_kind::EndKind;
 use crate::policy::host_network::HostNamespace;
@@ -15,17 +15,6 @@ use crate::policy::service_address::ServiceAddress;
 use foretell_objects::model::dialect::{HostNetwork, OwnNodePorts, ServicesSeen};
 use foretell_objects::model::flow::{Direction, Protocol};
 use foretell_objects::model::port::NamedPort;
-
-/// Where a connection leads, and how.
-#[derive(Clone, Copy, Debug)]
-pub struct Dial {
-    /// The destination. For a node port of the own node it is the Service.
-    pub destination: Destination,
-    /// The port at the destination.
-    pub port: u16,
-    /// How it is reached.
-    pub dialled: Dialled,
-}
 
 /// A flow at one end, as an enforcer sees it.
 #[derive(Clone, Debug)]

@@ -17,6 +17,11 @@ impl Judgement<'_> {
         self.running().filter(|pod| selects(world, &change.compiled, *pod)).collect()
     }
 
+    /// The running pods that a policy selects after the change.
+    pub(super) fn selected_by(&self, policy: &Compiled) -> Vec<PodId> {
+        self.running().filter(|pod| selects(self.after, policy, *pod)).collect()
+    }
+
     fn running(&self) -> impl Iterator<Item = PodId> {
         let (cluster, at) = (self.inputs.cluster, self.inputs.at);
         cluster.pods().filter(move |(_, pod)| !pod.host_network && pod.life.contains(at)).map(|(id, _)| id)
