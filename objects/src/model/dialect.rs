@@ -173,7 +173,7 @@ pub enum OwnNodePorts {
     AsBackends,
 }
 
-/// The namespaces that stand for the host network: in OpenShift, and in upstream's OVN-Kubernetes.
+/// The namespaces that stand for the host network: in `OpenShift`, and in upstream's OVN-Kubernetes.
 pub const HOST_NETWORK_NAMESPACES: [&str; 2] = ["openshift-host-network", "ovn-host-network"];
 
 /// The label of the namespace `openshift-host-network`, with an empty value.
