@@ -207,8 +207,8 @@ fn judged(key: &DocumentKey, identity: &ObjectPlaces<'_>, gained: &[&ComparableE
 /// Reports CIDRs that parsers read differently and that Kubernetes accepts only in objects that contain the same text already, even
 /// if they mean the same network as before. Host bits are reported when the cluster's version is known.
 fn old_cidrs(key: &DocumentKey, identity: &ObjectPlaces<'_>, change: &mut Change) -> bool {
-    let stored = identity.base.iter().filter_map(ComparableEntry::object).flat_map(cidrs::texts).collect();
     const FORMS: &[OldForm] = &[OldForm::LeadingZeros, OldForm::MappedIpv4];
+    let stored = identity.base.iter().filter_map(ComparableEntry::object).flat_map(cidrs::texts).collect();
     let mut found = false;
     for comparable in identity.merged.iter().filter(|comparable| comparable.entry.side == Revisions::Merged) {
         let faults = comparable.object().map(|object| cidrs::faults_of_forms(object, &stored, FORMS));
