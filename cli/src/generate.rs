@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 
-use foretell_objects::model::dialect::Dialect;
 use foretell_objects::model::flow::Direction;
 use foretell_policy::change::revisions::Change;
+use foretell_policy::cluster::detected::{recognise, remark};
 use foretell_policy::cluster::workload::Workload;
 use foretell_policy::judge::generate::{GenerateError, generate};
 use foretell_policy::judge::judgement::Inputs;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::args::cni::CniArg;
 use crate::args::generate::{Generate, Restricts};
 use crate::args::observed::ObservedError;
 use crate::error::CommandError;
@@ -49,7 +50,9 @@ impl CommandError for GenerateFailure {
 /// # Errors
 /// [`GenerateFailure`]
 pub fn run(args: Generate) -> Result<u8, GenerateFailure> {
-    let Generate { workload: (kind, workload), namespace, restricts, name, observed, window, at } = args;
+    let Generate { workload: (kind, workload), namespace, restricts, name, observed, cni: CniArg { cni }, window, at } =
+        args;
+    let cni = cni.unwrap_or_default();
     observed.check()?;
     let at = at.unwrap_or_else(Timestamp::now);
     let from = at.checked_sub(window).map_err(|_| GenerateFailure::Window(window))?;
@@ -74,7 +77,7 @@ pub fn run(args: Generate) -> Result<u8, GenerateFailure> {
         min_window: None,
         exceptions_on_base_only: false,
         bad_lines,
-        dialect: Dialect::UPSTREAM,
+        dialect: cni,
         ranges: BTreeMap::new(),
     };
     let name = name.unwrap_or_else(|| workload.clone());
@@ -83,6 +86,9 @@ pub fn run(args: Generate) -> Result<u8, GenerateFailure> {
     drop(progress);
     if generated.fix().is_none() {
         say(format!("no traffic in use of {workload} was recorded: the policy allows nothing"));
+    }
+    if let Some(remark) = recognise(&cluster, at).and_then(|recognised| remark(&recognised, cni)) {
+        say(format_args!("{remark}."));
     }
     let mut output = io::stdout().lock();
     output.write_all(generated.to_yaml().as_bytes())?;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use foretell_objects::manifest::document::DocumentError;
 use foretell_objects::manifest::documents as manifest;
+use foretell_objects::manifest::written::written;
 use foretell_objects::resource::object::Object;
 use foretell_objects::resource::object::fault::ObjectError;
 use foretell_objects::resource::object::origin::Origin;
@@ -136,7 +137,7 @@ fn read_file(path: &Path, contents: &mut Contents) -> Result<(), SnapshotError> 
             path: path.to_owned(),
             document: document.number,
             item: if document.item.is_empty() { String::new() } else { format!(", {}", document.item) },
-            error,
+            error: error.quoting(|pointer| written(&text, document.number, &document.item, pointer)),
         })?;
         contents.objects.extend(read);
     }

@@ -309,9 +309,9 @@ fn a_changed_manifest_that_cannot_be_judged_is_undecided_in_every_format() {
         ("a wrong type", head("{podSelector: {}, policyTypes: Ingress}"), &["spec.policyTypes: invalid type"]),
         ("a wrong value", head("{podSelector: {}, policyTypes: [ingress]}"), &["write Ingress or Egress"]),
         (
-            "host bits",
-            head("{podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 10.0.0.1/8}}]}]}"),
-            &["from[0].ipBlock.cidr: \"10.0.0.1/8\" has bits set", "write \"10.0.0.0/8\""],
+            "leading zeros",
+            head("{podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 010.0.0.0/8}}]}]}"),
+            &["from[0].ipBlock.cidr: \"010.0.0.0/8\" has leading zeros", "write \"10.0.0.0/8\""],
         ),
         (
             "no CIDR",

@@ -21,6 +21,8 @@ const CLUSTER: &str = r"
 ---
 {apiVersion: v1, kind: Service, metadata: {name: headless, namespace: shop}, spec: {clusterIP: None, selector: {app: web}, ports: [{port: 80}]}}
 ---
+{apiVersion: v1, kind: Service, metadata: {name: both, namespace: data}, spec: {clusterIP: 10.96.0.11, selector: {app: both}, ports: [{port: 8080}]}}
+---
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: {name: db, namespace: data}
@@ -76,6 +78,7 @@ fn place() -> Place {
         ("data", "db-0", "StatefulSet/db", "app: db", "10.1.1.4"),
         ("data", "twin-a", "DaemonSet/twin", "app: twin", "10.1.1.5"),
         ("data", "twin-b", "StatefulSet/twin", "app: twin", "10.1.1.6"),
+        ("data", "both-0", "StatefulSet/both", "app: both", "10.1.1.7"),
     ] {
         text.write_str(&pod(namespace, name, owner, labels, ip)).unwrap();
     }
@@ -111,6 +114,40 @@ fn a_denied_connection_names_the_policy_and_its_nearest_rule() {
                 .to_owned()
         )
     );
+}
+
+#[test]
+fn kinds_have_the_short_names_of_kubectl() {
+    let (_, long) = answer("shop/Pod/lonely data/StatefulSet/db 5432");
+    for (from, to) in [("po", "sts"), ("pods", "statefulsets"), ("POD", "Sts")] {
+        assert_eq!(answer(&format!("shop/{from}/lonely data/{to}/db 5432")).1, long);
+    }
+    let (_, long) = answer("shop/lonely shop/Service/web 80");
+    assert_eq!(answer("shop/lonely shop/svc/web 80").1, long);
+    assert!(
+        answer("shop/lonely data/ds/twin 8080").1.starts_with("Yes: shop/Pod/lonely may reach data/DaemonSet/twin")
+    );
+}
+
+#[test]
+fn the_port_decides_between_a_workload_and_a_service_of_one_name() {
+    for (port, to) in [(80, "shop/Service/web"), (8080, "shop/StatefulSet/web"), (9999, "shop/StatefulSet/web")] {
+        let said = json(&format!("shop/lonely shop/web {port}"));
+        assert_eq!(said["to"], to, "{port}");
+    }
+}
+
+#[test]
+fn a_range_of_addresses_is_answered_by_its_worst_part() {
+    // The admin policy denies 169.254.0.0/16.
+    for (range, status) in [("203.0.113.0/24", 0), ("169.254.7.0/24", 1), ("169.0.0.0/8", 1), ("169.253.0.0/16", 0)] {
+        let (said, sentence) = answer(&format!("shop/lonely {range} 443"));
+        assert_eq!(said, status, "{sentence}");
+        assert!(sentence.contains(range), "{sentence}");
+    }
+    let (status, sentence) = answer("203.0.113.0/24 data/db 5432");
+    assert_eq!(status, 1, "{sentence}");
+    assert_eq!(answer("shop/lonely 203.0.113.7/32 443"), answer("shop/lonely 203.0.113.7 443"));
 }
 
 #[test]
@@ -258,7 +295,11 @@ fn names_that_cannot_be_resolved_are_errors_with_exit_status_2() {
         ("nowhere/a data/db 1", "namespace nowhere has no pods; namespaces with pods: data, shop"),
         ("shop/Deployment/web data/db 1", "shop/Deployment/web: not found in the snapshot"),
         ("shop/lonely data/twin 1", "data/twin is ambiguous; write one of: data/DaemonSet/twin, data/StatefulSet/twin"),
-        ("shop/lonely shop/web 80", "shop/web is ambiguous; write one of: shop/StatefulSet/web, shop/Service/web"),
+        // The Service leads to this port of its pods, and has a port of this number.
+        (
+            "shop/lonely data/both 8080",
+            "data/both is ambiguous; write one of: data/StatefulSet/both, data/Service/both",
+        ),
         ("shop/headless data/db 1", "shop/headless is a Service and opens no connections"),
         ("10.96.0.10 data/db 1", "is a Service and opens no connections"),
         ("shop/lonely shop/Service/web 81", "Service shop/web has no port TCP 81; it has TCP 80"),

@@ -80,3 +80,37 @@ fn a_policy_that_cannot_be_generated_is_an_error_with_the_reason() {
         assert!(ended.stderr.contains(message), "{arguments}: {}", ended.stderr);
     }
 }
+
+#[test]
+fn what_the_enforcer_lets_no_rule_allow_is_left_out_by_name() {
+    let place = Place::furnished();
+    let node = "---\n{apiVersion: v1, kind: Node, metadata: {name: n8}, status: {addresses: [{type: InternalIP, address: 192.168.0.8}]}}\n";
+    let mut snapshot = std::fs::read_to_string(place.path().join("snapshot.yaml")).unwrap();
+    snapshot.push_str(node);
+    place.write("snapshot.yaml", snapshot);
+    place.write("flows.ndjson", report("") + &flow("10.1.0.5", "192.168.0.8"));
+    let upstream = generate(&place, "-n prod Pod/web --restricts egress");
+    assert!(upstream.stdout.contains("192.168.0.8/32"), "{}{}", upstream.stdout, upstream.stderr);
+    assert!(!upstream.stdout.contains("# Left out"), "{}", upstream.stdout);
+    let cilium = generate(&place, "-n prod Pod/web --restricts egress --cni cilium").stdout;
+    assert!(cilium.contains("# Left out: TCP ") && cilium.contains("no ipBlock matches nodes"), "{cilium}");
+    assert!(!cilium.contains("192.168.0.8/32"), "{cilium}");
+}
+
+#[test]
+fn a_workload_on_the_host_network_has_no_policy() {
+    let place = Place::furnished();
+    let pod = "---\n{apiVersion: v1, kind: Pod, metadata: {name: agent, namespace: prod, labels: {app: agent}}, spec: {nodeName: n1, hostNetwork: \
+               true, containers: [{name: a, image: a}]}, status: {phase: Running, podIP: 192.168.0.1}}\n";
+    let mut snapshot = std::fs::read_to_string(place.path().join("snapshot.yaml")).unwrap();
+    snapshot.push_str(pod);
+    place.write("snapshot.yaml", snapshot);
+    place.write("flows.ndjson", "");
+    let ended = generate(&place, "-n prod po/agent");
+    assert_eq!(ended.status, Some(2));
+    assert!(
+        ended.stderr.contains("its pods are on the host network (hostNetwork: true), so no policy can select them"),
+        "{}",
+        ended.stderr
+    );
+}

@@ -18,11 +18,13 @@ pub mod model {
 
 /// Text to documents and back: YAML, JSON, and which documents may hold objects.
 pub mod manifest {
+    mod descent;
     pub mod document;
     pub mod documents;
     mod json;
     pub mod kinds;
     pub mod write_yaml;
+    pub mod written;
     mod yaml;
     pub mod yaml_diff;
 }

@@ -1,6 +1,9 @@
 //! Reading objects: which kinds and versions are read, and the errors for invalid ones.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test panics on what it does not expect")]
 
+use foretell_objects::manifest::document::Document;
+use foretell_objects::manifest::documents::documents;
+use foretell_objects::manifest::written::written;
 use foretell_objects::resource::object::id::ObjectId;
 use foretell_objects::resource::object::origin::Origin;
 use foretell_objects::resource::object::{Kind, Object};
@@ -22,6 +25,7 @@ fn read_manifest(text: &str) -> Object {
 /// The faults of a refused manifest, one per line.
 fn refusal(text: &str) -> String {
     let error = read(yaml(text), &manifest()).expect_err("it should be refused");
+    let error = error.quoting(|pointer| written(text, 1, "", pointer));
     let faults: Vec<String> = error.faults.iter().map(ToString::to_string).collect();
     format!("{}\n{}", error.object, faults.join("\n"))
 }
@@ -174,11 +178,120 @@ spec:
         "NetworkPolicy shop/web\n\
          metadata.labels[app.kubernetes.io/part-of]: true is not text: write it in quotes, \"true\"\n\
          metadata.labels.tier: 1 is not text: write it in quotes, \"1\"\n\
-         spec.ingress[0].ports[0].port: invalid type: floating point `80.5`, expected IntOrString\n\
+         spec.ingress[0].ports[0].port: 80.5 is not a whole number: write the port's digits, or its name in quotes\n\
          spec.ingress[0].ports[1].protocol: invalid type: map, expected a string\n\
          spec.ingress[1].from[0].podSelector: invalid type: string \"all\", expected LabelSelector\n\
          spec.podSelector.matchLabels.app: invalid type: sequence, expected a string"
     );
+}
+
+/// Scalars that YAML 1.1 or 1.2 may resolve to something other than a text.
+const SCALARS: &[&str] = &[
+    "yes",
+    "Yes",
+    "no",
+    "on",
+    "On",
+    "off",
+    "y",
+    "n",
+    "true",
+    "True",
+    "FALSE",
+    "~",
+    "null",
+    "Null",
+    "0",
+    "00000",
+    "007",
+    "0644",
+    "0o17",
+    "0x1F",
+    "0b11",
+    "1_000",
+    "-1",
+    "+1",
+    "1.10",
+    "1.0",
+    ".5",
+    "5.",
+    "12e4",
+    "1e3",
+    "1E+2",
+    "6.02e23",
+    ".inf",
+    "-.INF",
+    ".nan",
+    "2001-01-01",
+    "2001-12-14t21:59:43.10-05:00",
+    "1:30",
+    "190:20:30",
+    "99999999999999999999",
+    "=",
+    "<<",
+    "!!str 10",
+];
+
+/// Places where a text belongs. `@` is the scalar.
+const PLACES: &[&str] = &[
+    "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: web}, spec: {podSelector: {matchLabels: {app: a, it.org/x~y: @}}}}",
+    "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: web}, spec: {podSelector: {}, ingress: [{from: \
+     [{ipBlock: {cidr: 10.0.0.0/8}}, {podSelector: {matchExpressions: [{key: a, operator: In, values: [b, @]}]}}]}]}}",
+    "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: web, labels: {a: @}}, spec: {podSelector: {}}}",
+    "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: web, annotations: {a: @}}, spec: {podSelector: {}}}",
+    "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: @}, spec: {podSelector: {}}}",
+    "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: web, namespace: @}, spec: {podSelector: {}}}",
+    "{apiVersion: v1, kind: Pod, metadata: {name: web}, spec: {containers: [{name: a, ports: [{name: @, containerPort: 80}]}]}}",
+    "{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {selector: {app: @}, ports: [{port: 80}]}}",
+    "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {template: {metadata: {labels: {v: @}}}}}",
+    "{apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {v: @}}}",
+];
+
+#[test]
+fn a_scalar_in_the_place_of_a_text_is_quoted_as_the_file_has_it() {
+    let mut refused = 0;
+    for place in PLACES {
+        for scalar in SCALARS {
+            let manifest_text = place.replace('@', scalar);
+            for text in [
+                manifest_text.clone(),
+                format!("# first\n---\n{{kind: Other}}\n---\n{manifest_text}\n---\n{{kind: Other}}\n"),
+                format!("kind: List\nitems:\n- {{}}\n- {{kind: List, items: [{manifest_text}]}}\n"),
+                format!("base: &it {{scalar: {scalar}}}\n---\n{manifest_text}\n"),
+            ] {
+                for Document { number, item, value } in documents(&text) {
+                    // `.inf` and `.nan` have no form in JSON.
+                    let Ok(value) = value else { continue };
+                    let Err(error) = read(value, &manifest()) else { continue };
+                    let message = error.quoting(|pointer| written(&text, number, &item, pointer)).to_string();
+                    if message.contains("is not text") {
+                        let value = scalar.rsplit(' ').next().unwrap();
+                        let expected = format!(": {value} is not text: write it in quotes, \"{value}\"");
+                        assert!(message.contains(&expected), "{text}\n{message}");
+                        refused += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(refused > 700, "{refused}");
+}
+
+#[test]
+fn a_scalar_of_json_is_quoted_as_the_file_has_it() {
+    let policy = |value: &str| {
+        format!(
+            "{{\"apiVersion\": \"networking.k8s.io/v1\", \"kind\": \"NetworkPolicy\", \"metadata\": {{\"name\": \"web\"}},\n\t\
+             \"spec\": {{\"podSelector\": {{\"matchLabels\": {{\"v\": {value}}}}}}}}}"
+        )
+    };
+    let text = format!("{{\"kind\": \"Other\"}}\n{}", policy("1.10"));
+    let [_, Document { number, item, value }] = &documents(&text)[..] else { panic!("two documents") };
+    let error = read(value.clone().unwrap(), &manifest()).unwrap_err();
+    let message = error.clone().quoting(|pointer| written(&text, *number, item, pointer)).to_string();
+    assert!(message.ends_with("1.10 is not text: write it in quotes, \"1.10\""), "{message}");
+    // An API server sends the value without the text of the manifest.
+    assert!(error.to_string().ends_with("is not text: put quotes around what the manifest has here"), "{error}");
 }
 
 #[test]

@@ -116,7 +116,7 @@ fn of_a_service_selector_ports_and_addresses_are_read() {
         json!({
             "selector": {"app": "web"}, "externalName": false, "clusterIPs": [], "externalIPs": ["1.2.3.4"],
             "ports": [
-                {"name": "dns", "port": 53, "protocol": "UDP", "targetPort": "dns"},
+                {"name": "dns", "port": 53, "protocol": "UDP", "targetPort": "dns", "nodePort": 30053},
                 {"name": "http", "port": 80, "protocol": "TCP", "targetPort": 80},
             ],
         })

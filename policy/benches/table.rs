@@ -175,7 +175,7 @@ fn deciding(generated: &Generated) {
             for flow in &flows {
                 let ends = cluster.resolve(flow);
                 let dialled = Dialled::from(&ends.dst);
-                for Backend { end, port } in view.backends(&ends, flow.protocol, flow.port, flow.start) {
+                for Backend { end, port, .. } in view.backends(&ends, flow.protocol, flow.port, flow.start) {
                     let pair = Pair { src: ends.src, dst: end, protocol: flow.protocol, port, dialled };
                     let passes = Direction::BOTH.iter().all(|direction| view.decide(&pair, *direction).passes());
                     denied += u32::from(!passes);
@@ -287,7 +287,7 @@ fn replaying(generated: &Generated) {
             let (mut answers, mut denials) = (0, 0);
             let rounds = timed(3, || {
                 (answers, denials) = (0, 0);
-                replay.against(world.index(), id, |_, _, answer| {
+                replay.against(&world.view(), id, |_, _, answer| {
                     answers += 1;
                     denials += u32::from(answer.denies());
                 });

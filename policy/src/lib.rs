@@ -30,10 +30,12 @@ pub mod policy {
     pub mod end_kind;
     pub mod exception;
     pub mod flow_question;
+    pub mod host_network;
     pub mod network_policy;
     pub mod peer;
     pub mod port;
     pub mod question;
+    pub mod service_address;
     pub mod tier;
 }
 

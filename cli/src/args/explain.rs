@@ -15,10 +15,10 @@ use super::value::parse_time;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, override_usage = USAGE, mut_arg("cni", |arg| arg.default_value("upstream")))]
 pub struct Explain {
-    /// Source of the connection: NAMESPACE/KIND/NAME, NAMESPACE/NAME or an IP address
+    /// Source of the connection: NAMESPACE/KIND/NAME, NAMESPACE/NAME, an IP address or a range of them
     #[arg(value_name = "FROM", value_parser = parse_end)]
     pub from: EndName,
-    /// Destination of the connection: the same forms as FROM, or NAMESPACE/Service/NAME
+    /// Destination of the connection: the same forms as FROM, or NAMESPACE/svc/NAME
     #[arg(value_name = "TO", value_parser = parse_end)]
     pub to: EndName,
     /// Destination port, with its protocol unless it is TCP: 8443, 53/UDP; for a Service, the Service's port

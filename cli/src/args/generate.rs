@@ -5,12 +5,13 @@ use foretell_policy::cluster::workload::kind_named;
 use foretell_service::span;
 use jiff::{SignedDuration, Timestamp};
 
+use super::cni::CniArg;
 use super::observed::Observed;
 use super::value::parse_time;
 
 /// `foretell generate`
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, mut_arg("cni", |arg| arg.default_value("upstream")))]
 pub struct Generate {
     /// The workload: Deployment/checkout, StatefulSet/db, CronJob/nightly, Pod/one
     #[arg(value_name = "KIND/NAME", value_parser = parse_workload)]
@@ -27,6 +28,9 @@ pub struct Generate {
     /// The cluster and its traffic, from files.
     #[command(flatten)]
     pub observed: Observed,
+    /// The enforcer.
+    #[command(flatten)]
+    pub cni: CniArg,
     /// How far back from --at traffic counts, for example 36h or 7d
     #[arg(long, value_name = "SPAN", default_value = "7d", value_parser = span::parse, help_heading = "Recorded traffic")]
     pub window: SignedDuration,

@@ -40,7 +40,7 @@ pub fn documents(text: &str) -> Vec<Document> {
 }
 
 /// Like `kubectl`, distinguishes JSON from YAML by the first character. Two braces begin a Helm template, not JSON.
-fn looks_like_json(text: &str) -> bool {
+pub(super) fn looks_like_json(text: &str) -> bool {
     let mut characters = text.trim_start().chars();
     matches!((characters.next(), characters.next()), (Some('{'), next) if next != Some('{'))
 }

@@ -1,8 +1,10 @@
 //! YAML documents. The text is split before it is parsed, so that an error affects only its own document.
 
+use serde::de::DeserializeSeed;
 use serde_json::Value;
 use serde_saphyr::{Options, alias_limits, budget, options};
 
+use crate::manifest::descent::Descent;
 use crate::manifest::document::DocumentError;
 
 /// The deepest objects of Kubernetes, CRD schemas, have about forty levels. In an unoptimised build each level uses 20 KiB of
@@ -16,6 +18,17 @@ const MAX_REPLAYED: usize = 100_000;
 pub(super) fn documents(text: &str) -> Vec<(usize, Result<Value, DocumentError>)> {
     let parts = split(text);
     parts.into_iter().enumerate().map(|(n, part)| (n + 1, read(&part))).collect()
+}
+
+/// The text of a document, by its number from 1.
+pub(super) fn document(text: &str, number: usize) -> Option<&str> {
+    Some(split(text).get(number.checked_sub(1)?)?.text)
+}
+
+/// Reads one scalar of a document.
+pub(super) fn descend(text: &str, descent: Descent<'_>) -> Option<String> {
+    let read = |deserializer: serde_saphyr::Deserializer<'_, '_>| descent.deserialize(deserializer);
+    serde_saphyr::with_deserializer_from_str_with_options(text, settings(text.len()), read).ok().flatten()
 }
 
 struct Part<'a> {

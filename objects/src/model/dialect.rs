@@ -142,6 +142,43 @@ pub enum EnforcedEnds {
     EitherOnOneNode,
 }
 
+/// By which address an egress policy sees a connection to a Service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ServicesSeen {
+    /// By its backend: the Service's address is translated before policies apply.
+    #[default]
+    AsBackends,
+    /// By the Service's address and port. A rule with selectors opens the cluster IP of a Service whose own selector it matches.
+    ByAddress,
+}
+
+/// Whether selectors match nodes and pods on the host network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum HostNetwork {
+    /// They do not.
+    #[default]
+    OfNoNamespace,
+    /// All of them belong to one namespace, [`HOST_NETWORK_NAMESPACES`]. An entry with a `namespaceSelector` that matches it, and
+    /// without a `podSelector`, matches them.
+    OfItsNamespace,
+}
+
+/// How an egress policy sees a connection from a pod to a node port of its own node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OwnNodePorts {
+    /// As one to the node.
+    #[default]
+    AsTheNode,
+    /// As one to a backend of the Service: the node port is translated before policies apply.
+    AsBackends,
+}
+
+/// The namespaces that stand for the host network: in `OpenShift`, and in upstream's OVN-Kubernetes.
+pub const HOST_NETWORK_NAMESPACES: [&str; 2] = ["openshift-host-network", "ovn-host-network"];
+
+/// The label of the namespace `openshift-host-network`, with an empty value.
+pub const HOST_NETWORK_LABEL: &str = "policy-group.network.openshift.io/host-network";
+
 /// How an enforcer interprets policies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Dialect {
@@ -159,6 +196,12 @@ pub struct Dialect {
     pub named_ports: NamedPorts,
     /// The ends of a flow whose policies must allow it.
     pub ends: EnforcedEnds,
+    /// Connections to Services.
+    pub services: ServicesSeen,
+    /// Nodes and pods on the host network.
+    pub host_network: HostNetwork,
+    /// Connections to node ports of the own node.
+    pub own_node_ports: OwnNodePorts,
 }
 
 /// A value of `--cni` that names no dialect.
@@ -206,6 +249,9 @@ impl Dialect {
         excepts: Excepts::OfTheirBlock,
         named_ports: NamedPorts::OfTheDestination,
         ends: EnforcedEnds::Both,
+        services: ServicesSeen::AsBackends,
+        host_network: HostNetwork::OfNoNamespace,
+        own_node_ports: OwnNodePorts::AsTheNode,
     };
 
     /// Whether this is the upstream API without deviations.

@@ -15,10 +15,17 @@ use crate::resource::object::path::Path;
 /// is not a fault if `stored` contains the same text, because the object's previous version had it.
 #[must_use]
 pub fn new_faults(object: &Object, stored: &BTreeSet<String>) -> Vec<FieldError> {
+    faults_of_forms(object, stored, &[OldForm::LeadingZeros, OldForm::MappedIpv4, OldForm::HostBits])
+}
+
+/// Of [`new_faults`], those of some forms.
+#[must_use]
+pub fn faults_of_forms(object: &Object, stored: &BTreeSet<String>, forms: &[OldForm]) -> Vec<FieldError> {
     let mut faults = Vec::new();
     each(object, &mut |path, text| {
         let Ok(cidr) = parse_cidr(text) else { return };
-        let Some(form) = cidr.old_form.filter(|_| !stored.contains(text)) else { return };
+        let is_new = |form: &OldForm| forms.contains(form) && !stored.contains(text);
+        let Some(form) = cidr.old_form.filter(is_new) else { return };
         // The definitions of these kinds accept host bits.
         if form == OldForm::HostBits
             && matches!(object, Object::AdminNetworkPolicy(_) | Object::BaselineAdminNetworkPolicy(_))

@@ -97,6 +97,7 @@ const NODE: &[Field] = &[
     stated(&["spec", "podCIDRs"]),
     observed(&["status", "addresses", "*", "type"]),
     observed(&["status", "addresses", "*", "address"]),
+    observed(&["status", "nodeInfo", "kubeletVersion"]),
 ];
 const SERVICE: &[Field] = &[
     stated(&["spec", "type"]),
@@ -104,7 +105,10 @@ const SERVICE: &[Field] = &[
     stated(&["spec", "clusterIP"]),
     stated(&["spec", "clusterIPs"]),
     stated(&["spec", "externalIPs"]),
-    stated_parts(&["spec", "ports"], &[&["*", "name"], &["*", "protocol"], &["*", "port"], &["*", "targetPort"]]),
+    stated_parts(
+        &["spec", "ports"],
+        &[&["*", "name"], &["*", "protocol"], &["*", "port"], &["*", "targetPort"], &["*", "nodePort"]],
+    ),
     checked_only(&["spec", "externalName"]),
     observed(&["status", "loadBalancer", "ingress", "*", "ip"]),
 ];

@@ -50,7 +50,9 @@ objects! {
         pod_cidrs: Option<Vec<String>>,
     }
     /// The status of a Node.
-    NodeStatus { addresses: Option<Vec<NodeAddress>>, }
+    NodeStatus { addresses: Option<Vec<NodeAddress>>, node_info: Option<NodeSystemInfo>, }
+    /// The software of a Node.
+    NodeSystemInfo { kubelet_version: Option<String>, }
     /// An address of a Node.
     NodeAddress {
         address: String,
@@ -119,7 +121,13 @@ objects! {
         external_name: Option<String>,
     }
     /// A port of a Service.
-    ServicePort { name: Option<String>, protocol: Option<String>, port: i32, target_port: Option<IntOrString>, }
+    ServicePort {
+        name: Option<String>,
+        protocol: Option<String>,
+        port: i32,
+        target_port: Option<IntOrString>,
+        node_port: Option<i32>,
+    }
     /// The status of a Service.
     ServiceStatus { load_balancer: Option<LoadBalancerStatus>, }
     /// The addresses of a load balancer.

@@ -104,7 +104,11 @@ fn service_port(port: &ServicePort) -> Value {
         TargetPort::Number(number) => json!(number),
         TargetPort::Named(name) => json!(name),
     };
-    json!({ "name": port.name, "protocol": port.protocol, "port": port.port, "targetPort": target })
+    let mut fields = json!({ "name": port.name, "protocol": port.protocol, "port": port.port, "targetPort": target });
+    if let Some(port) = port.node_port {
+        fields["nodePort"] = json!(port);
+    }
+    fields
 }
 
 fn endpoint_slice(mut slice: SliceFields) -> Value {

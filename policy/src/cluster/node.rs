@@ -33,6 +33,7 @@ pub struct Nodes {
     by_address: HashMap<IpAddr, Vec<NodeId>>,
     /// By the addresses of Node objects alone.
     by_declared_address: HashMap<IpAddr, Vec<NodeId>>,
+    newest_kubelet: Option<(u32, u32)>,
 }
 
 impl Nodes {
@@ -52,7 +53,8 @@ impl Nodes {
     /// Adds a Node object and gives back the ranges of its pods.
     pub(super) fn add(&mut self, node: &core::Node) -> Vec<IpNet> {
         let name = node.metadata.name.as_deref().unwrap_or_default();
-        let NodeFields { labels, pod_cidrs, addresses } = NodeFields::of(node);
+        let NodeFields { labels, pod_cidrs, addresses, kubelet } = NodeFields::of(node);
+        self.newest_kubelet = self.newest_kubelet.max(kubelet);
         let addresses: Vec<IpAddr> = addresses.iter().filter_map(|(_, address)| address.parse().ok()).collect();
         let id = self.intern(name);
         self.labels[id.0 as usize] = labels;
@@ -74,6 +76,12 @@ impl Nodes {
                 self.by_address.entry(ip).or_default().push(id);
             }
         }
+    }
+
+    /// The major and minor version of the newest kubelet. The API server is not older.
+    #[must_use]
+    pub fn newest_kubelet(&self) -> Option<(u32, u32)> {
+        self.newest_kubelet
     }
 
     /// The node's name.

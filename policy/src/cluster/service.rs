@@ -40,6 +40,8 @@ pub struct Service {
     pub name: String,
     /// ClusterIPs, ExternalIPs and LoadBalancer addresses.
     pub addresses: Vec<IpAddr>,
+    /// Its `spec.clusterIP`, the first of its ClusterIPs.
+    pub cluster_ip: Option<IpAddr>,
     /// Labels of the pods behind it; empty: somebody else keeps its endpoints.
     pub selector: Labels,
     /// Its ports.
@@ -65,7 +67,10 @@ impl Service {
             ServiceFields::of(service);
         let texts = [cluster_ips, external_ips, load_balancer_ips].into_iter().flatten();
         let addresses: BTreeSet<IpAddr> = texts.filter_map(|ip| ip.parse().ok()).collect();
+        let spec = service.spec.as_ref();
+        let first = spec.and_then(|spec| spec.cluster_ip.as_ref().or(spec.cluster_ips.iter().flatten().next()));
         Self {
+            cluster_ip: first.and_then(|ip| ip.parse().ok()),
             namespace: service.metadata.namespace.clone().unwrap_or_default(),
             name: service.metadata.name.clone().unwrap_or_default(),
             addresses: addresses.into_iter().collect(),

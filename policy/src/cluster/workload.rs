@@ -45,12 +45,31 @@ impl Workload {
     }
 }
 
-/// A kind of workload as Kubernetes writes it, in whatever case it is given. Controllers of other kinds are named as they call
-/// themselves.
+/// Kinds of workloads, with the other names that kubectl accepts for them.
+const KINDS: [(&str, &[&str]); 7] = [
+    ("CronJob", &["cronjobs", "cj"]),
+    ("DaemonSet", &["daemonsets", "ds"]),
+    ("Deployment", &["deployments", "deploy"]),
+    ("Job", &["jobs"]),
+    ("Pod", &["pods", "po"]),
+    ("ReplicaSet", &["replicasets", "rs"]),
+    ("StatefulSet", &["statefulsets", "sts"]),
+];
+
+/// A kind of workload as Kubernetes writes it, from its name in any case, its plural or its short name. Controllers of other kinds
+/// are named as they call themselves.
+///
+/// ```
+/// use foretell_policy::cluster::workload::kind_named;
+///
+/// assert_eq!(["sts", "Deploy", "cronjobs", "Rollout"].map(kind_named), ["StatefulSet", "Deployment", "CronJob", "Rollout"]);
+/// ```
 #[must_use]
 pub fn kind_named(text: &str) -> &str {
-    const KINDS: [&str; 7] = ["CronJob", "DaemonSet", "Deployment", "Job", "Pod", "ReplicaSet", "StatefulSet"];
-    KINDS.into_iter().find(|known| known.eq_ignore_ascii_case(text)).unwrap_or(text)
+    let is_called = |(kind, others): &&(&str, &[&str])| {
+        kind.eq_ignore_ascii_case(text) || others.iter().any(|other| other.eq_ignore_ascii_case(text))
+    };
+    KINDS.iter().find(is_called).map_or(text, |(kind, _)| *kind)
 }
 
 /// Who owns the owners: Deployments own ReplicaSets, CronJobs own Jobs.

@@ -10,6 +10,7 @@ use crate::cluster::ownership::{Destination, End};
 use crate::cluster::pod::PodId;
 use crate::cluster::service::ListedEndpoint;
 use crate::engine::identities::{Identities, ServiceTargets};
+use crate::engine::pair::Dialled;
 use foretell_objects::model::flow::Protocol;
 use foretell_objects::resource::reads::service::ServicePort;
 
@@ -20,6 +21,8 @@ pub struct Backend {
     pub end: End,
     /// The port at the end. Behind a Service it may differ from the port that the client connects to.
     pub port: u16,
+    /// How the end is reached.
+    pub dialled: Dialled,
 }
 
 /// A connection, for which backends are looked up.
@@ -31,8 +34,10 @@ pub struct BackendQuery<'a> {
     pub destination: &'a Destination,
     /// Transport protocol.
     pub protocol: Protocol,
-    /// The port that the client connects to.
+    /// The port that the client connects to; for a node port that of the Service.
     pub port: u16,
+    /// How the destination is reached.
+    pub dialled: Dialled,
     /// The time: only pods that run and are ready at this time are backends.
     pub at: Timestamp,
     /// The blocks by which policies distinguish the addresses of backends.
@@ -50,20 +55,21 @@ impl Identities {
     /// it is a backend. If no backend is ready, the address of the Service is the only backend.
     #[must_use]
     pub fn backends(&self, cluster: &Cluster, query: &BackendQuery<'_>) -> Vec<Backend> {
-        let BackendQuery { protocol, port, at, .. } = *query;
+        let BackendQuery { protocol, port, dialled, .. } = *query;
         let (service, ip) = match *query.destination {
-            Destination::Direct(end) => return vec![Backend { end, port }],
+            Destination::Direct(end) => return vec![Backend { end, port, dialled }],
             Destination::Service { service, ip } => (service, ip),
         };
         let targets = self.targets(service);
         let found = targets.ports.iter().find(|given| given.protocol == protocol && given.port == port);
         let mut backends = match found {
-            Some(port) if targets.groups.is_empty() => listed_backends(cluster, targets, port, ip, at),
+            Some(port) if targets.groups.is_empty() => listed_backends(cluster, targets, port, ip, query),
             Some(port) => self.selected_backends(cluster, query, targets, port, ip),
             None => Vec::new(),
         };
         if backends.is_empty() {
-            backends.push(Backend { end: End::Address { ip }, port });
+            let port = if let Dialled::OwnNodePort { port } = dialled { port } else { port };
+            backends.push(Backend { end: End::Address { ip }, port, dialled });
         }
         backends
     }
@@ -76,7 +82,7 @@ impl Identities {
         port: &ServicePort,
         dialled: IpAddr,
     ) -> Vec<Backend> {
-        let BackendQuery { client, at, blocks, .. } = *query;
+        let BackendQuery { client, at, blocks, dialled: by, .. } = *query;
         let mut backends = Vec::new();
         for group in &targets.groups {
             let is_client = |id: PodId| client.pod() == Some(id);
@@ -98,7 +104,7 @@ impl Identities {
                 }
                 kinds.push(kind);
                 let end = if pod.host_network { End::Host { node: pod.node, ip } } else { End::Pod { pod: id, ip } };
-                backends.push(Backend { end, port });
+                backends.push(Backend { end, port, dialled: by });
                 if alike {
                     break;
                 }
@@ -113,11 +119,12 @@ fn listed_backends(
     targets: &ServiceTargets,
     port: &ServicePort,
     dialled: IpAddr,
-    at: Timestamp,
+    query: &BackendQuery<'_>,
 ) -> Vec<Backend> {
+    let BackendQuery { at, dialled: by, .. } = *query;
     let listed = targets.listed.iter().filter(|listed| listed.port_name == port.name);
     let listed = listed.filter(|listed| listed.ip.is_ipv4() == dialled.is_ipv4());
-    listed.map(|listed| Backend { end: end_at(cluster, listed, at), port: listed.port }).collect()
+    listed.map(|listed| Backend { end: end_at(cluster, listed, at), port: listed.port, dialled: by }).collect()
 }
 
 fn end_at(cluster: &Cluster, listed: &ListedEndpoint, at: Timestamp) -> End {

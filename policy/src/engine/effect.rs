@@ -4,10 +4,11 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::cluster::ownership::Ends;
 use crate::cluster::traffic::TrafficKey;
 use crate::engine::backends::{Backend, BackendQuery};
 use crate::engine::end_decision::{EndDecision, Permission, Undecidable};
-use crate::engine::pair::{Dialled, Pair};
+use crate::engine::pair::Pair;
 use crate::engine::world::World;
 use crate::policy::admin_policy::AdminRule;
 use foretell_objects::model::flow::Direction;
@@ -100,11 +101,13 @@ impl Worlds<'_, '_> {
     #[must_use]
     pub fn outcomes(&self, key: &TrafficKey) -> Vec<FlowEffect> {
         let blocks = [self.before.blocks(&key.src), self.after.blocks(&key.src)].concat();
+        let dial = self.after.view().dial(&Ends { src: key.src, dst: key.dst }, key.protocol, key.port);
         let query = BackendQuery {
             client: &key.src,
-            destination: &key.dst,
+            destination: &dial.destination,
             protocol: key.protocol,
-            port: key.port,
+            port: dial.port,
+            dialled: dial.dialled,
             at: self.at,
             blocks: &blocks,
         };
@@ -166,6 +169,5 @@ impl Worlds<'_, '_> {
 }
 
 fn pair(key: &TrafficKey, backend: &Backend) -> Pair {
-    let dialled = Dialled::from(&key.dst);
-    Pair { src: key.src, dst: backend.end, protocol: key.protocol, port: backend.port, dialled }
+    Pair { src: key.src, dst: backend.end, protocol: key.protocol, port: backend.port, dialled: backend.dialled }
 }

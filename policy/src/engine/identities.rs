@@ -69,6 +69,8 @@ pub struct Identities {
 /// The backends of a Service, running or gone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceTargets {
+    /// The labels that it selects pods by; empty if somebody else keeps its endpoints.
+    pub(crate) selector: Labels,
     pub(crate) ports: Vec<ServicePort>,
     /// The pods that its selector matches, in groups whose members no policy can distinguish.
     pub(crate) groups: Vec<Vec<PodId>>,
@@ -127,7 +129,7 @@ impl Identities {
             (_, None) => service.ports.clone(),
         };
         let groups = self.group(cluster, cluster.pods_of(&service.namespace), &selector);
-        ServiceTargets { ports, groups, listed: service.listed.clone() }
+        ServiceTargets { selector, ports, groups, listed: service.listed.clone() }
     }
 
     /// Finds the backends of one Service again.

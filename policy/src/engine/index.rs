@@ -28,6 +28,7 @@ use foretell_objects::resource::reads;
 pub mod batch;
 mod bits;
 mod blocks;
+mod by_enforcer;
 pub(crate) mod directory;
 pub mod flow_query;
 mod interned;

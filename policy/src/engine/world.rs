@@ -32,9 +32,10 @@ use foretell_objects::model::policy_ref::PolicyRef;
 /// use std::sync::Arc;
 ///
 /// use foretell_policy::cluster::inventory::Cluster;
+/// use foretell_policy::engine::backends::Backend;
 /// use foretell_policy::engine::end_decision::EndDecision;
 /// use foretell_policy::engine::identities::Identities;
-/// use foretell_policy::engine::pair::{Dialled, Pair};
+/// use foretell_policy::engine::pair::Pair;
 /// use foretell_policy::engine::verdict::Verdict;
 /// use foretell_policy::engine::world::World;
 /// use foretell_objects::model::flow::{Direction, Line};
@@ -74,8 +75,8 @@ use foretell_objects::model::policy_ref::PolicyRef;
 /// let Line::Flow(flow) = Line::parse(line.as_bytes())? else { return Err("not a flow".into()) };
 /// let ends = cluster.resolve(&flow);
 /// let backend = world.view().backends(&ends, flow.protocol, flow.port, flow.start)[0];
-/// let dialled = Dialled::from(&ends.dst);
-/// let pair = Pair { src: ends.src, dst: backend.end, protocol: flow.protocol, port: backend.port, dialled };
+/// let Backend { end, port, dialled } = backend;
+/// let pair = Pair { src: ends.src, dst: end, protocol: flow.protocol, port, dialled };
 ///
 /// // The verdict of the one policy that applies at the destination, and the joint decision at each end.
 /// let verdicts: Vec<Verdict> = world.verdicts(&pair, Direction::Ingress).map(|(_, verdict)| verdict).collect();

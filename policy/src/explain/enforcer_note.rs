@@ -1,11 +1,11 @@
 //! The note on a denial that an enforcer gives and upstream's text does not.
 
 use crate::engine::index::view::View;
-use crate::engine::pair::Pair;
+use crate::engine::pair::{Dialled, Pair};
 use crate::policy::end_kind::EndKind;
 use crate::policy::network_policy::Policy;
 use foretell_objects::model::dialect::deviations::Deviation;
-use foretell_objects::model::dialect::{ByBlock, Dialect, Excepts};
+use foretell_objects::model::dialect::{ByBlock, Dialect, Excepts, HostNetwork, ServicesSeen};
 use foretell_objects::model::flow::Direction;
 use foretell_objects::model::words::rule_name;
 
@@ -14,6 +14,19 @@ pub(crate) fn on_denial(view: &View<'_>, policy: &Policy, pair: &Pair, direction
     let dialect = view.dialect();
     let (peer, title) = (pair.peer(direction), dialect.cni.title());
     dialect.deviations().next()?;
+    let by_dialling = match (direction, pair.dialled) {
+        (Direction::Egress, Dialled::OwnNodePort { .. }) => Some(Deviation::OwnNodePortsAsBackends),
+        (Direction::Egress, Dialled::Service { .. }) if dialect.services == ServicesSeen::ByAddress => {
+            Some(Deviation::ServicesByAddress)
+        }
+        _ if dialect.host_network == HostNetwork::OfItsNamespace && view.kind(peer) == EndKind::Node => {
+            Some(Deviation::HostNetworkNamespace)
+        }
+        _ => None,
+    };
+    if let Some(deviation) = by_dialling {
+        return Some(format!("; for {title} {deviation}"));
+    }
     let is_own_node = |subject| view.is_own_node(subject, peer) && direction == Direction::Egress;
     let is_judged = dialect.deviations().any(|it| it == Deviation::OwnNodeIsJudged)
         && pair.subject(direction).pod().is_some_and(is_own_node);

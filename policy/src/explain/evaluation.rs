@@ -6,7 +6,7 @@ use crate::cluster::ownership::Destination;
 use crate::cluster::party::Party;
 use crate::engine::backends::Backend;
 use crate::engine::index::view::View;
-use crate::engine::pair::{Dialled, Pair};
+use crate::engine::pair::Pair;
 use crate::engine::policy_id::PolicyId;
 use crate::engine::verdict::{BY_BLOCK_ALONE, Exemption, TO_OWN_NODE, Verdict};
 use crate::engine::world::World;
@@ -95,9 +95,8 @@ pub fn evaluate_in<'a>(view: &View<'a>, flow: &Flow, index: u64) -> FlowVerdicts
         }
     }
     let mut admin_verdicts = tiers::AdminVerdicts::default();
-    let dialled = Dialled::from(&ends.dst);
-    for Backend { end, port } in &backends {
-        let pair = Pair { src: ends.src, dst: *end, protocol: flow.protocol, port: *port, dialled };
+    for Backend { end, port, dialled } in &backends {
+        let pair = Pair { src: ends.src, dst: *end, protocol: flow.protocol, port: *port, dialled: *dialled };
         for direction in Direction::BOTH {
             admin_verdicts.add(view, &pair, direction);
         }

@@ -21,7 +21,7 @@ use crate::judge::assessment::unknown::{UndecidedRule, UnknownConnections};
 use crate::policy::exception::Exception;
 use crate::report::connection::DenyingPolicy;
 use crate::report::denial::ConnectionKey;
-use foretell_objects::model::dialect::NamedPorts;
+use foretell_objects::model::dialect::{HOST_NETWORK_NAMESPACES, HostNetwork, NamedPorts, OwnNodePorts, ServicesSeen};
 use foretell_objects::model::flow::Direction;
 use foretell_objects::model::policy_ref::PolicyRef;
 
@@ -228,12 +228,25 @@ impl AssessmentInputs<'_> {
         };
         let cluster = after.cluster();
         let pods = cluster.pods().map(|(pod, _)| pod);
-        let pods: HashSet<PodId> = pods.filter(|pod| differs(*pod) || selected(*pod)).collect();
+        let mut pods: HashSet<PodId> = pods.filter(|pod| differs(*pod) || selected(*pod)).collect();
+        let namespace_differs = |name: &str| !is_same && old.namespace_labels(name) != new.namespace_labels(name);
+        let by_address = after.dialect().services == ServicesSeen::ByAddress;
         let services = cluster.services().map(|(id, _)| id).filter(|id| {
             let (was, is) = (old.targets(*id), new.targets(*id));
-            (!is_same && was != is) || is.pods().any(|pod| pods.contains(&pod))
+            (!is_same && was != is)
+                || is.pods().any(|pod| pods.contains(&pod))
+                || (by_address && namespace_differs(&cluster.service(*id).namespace))
         });
-        let services = services.collect();
+        let services: HashSet<ServiceId> = services.collect();
+        // Flows to node ports and with the host network name no pod and no Service at that end, so all flows are looked at.
+        let has_node_ports = |id: &ServiceId| new.targets(*id).ports.iter().any(|port| port.node_port.is_some());
+        let reads_node_ports = after.dialect().own_node_ports == OwnNodePorts::AsBackends;
+        let reads_host_network = after.dialect().host_network == HostNetwork::OfItsNamespace;
+        if (reads_node_ports && services.iter().any(has_node_ports))
+            || (reads_host_network && HOST_NETWORK_NAMESPACES.iter().any(|name| namespace_differs(name)))
+        {
+            pods.extend(cluster.pods().map(|(pod, _)| pod));
+        }
         AffectedPods { pods, services }
     }
 

@@ -18,10 +18,11 @@ use crate::engine::world::World;
 use crate::judge::fix::new_policy;
 use crate::judge::fix::stable::selecting;
 use crate::judge::judgement::{Inputs, judge};
+use crate::report::connection::Denial;
 use crate::report::data::Report;
 use crate::report::policies::FixReport;
 use foretell_objects::manifest::write_yaml as yaml;
-use foretell_objects::model::flow::Direction;
+use foretell_objects::model::flow::{Direction, Protocol};
 use foretell_objects::model::words::{count, minute};
 use foretell_objects::resource::object::Kind;
 
@@ -36,6 +37,9 @@ pub enum GenerateError {
         /// Workloads in the same namespace.
         others: Vec<String>,
     },
+    /// All pods of the workload are on the host network.
+    #[error("{0}: its pods are on the host network (hostNetwork: true), so no policy can select them")]
+    HostNetwork(Party),
     /// No label selects the workload's pods across rollouts.
     #[error("{0}: its pods have no label that stays the same across rollouts, so no policy can select them; add one")]
     NoStableLabel(Party),
@@ -55,6 +59,39 @@ pub struct Generated {
     pub manifest: Value,
     /// The report on a change that adds the policy.
     pub report: Report,
+    /// Connections in use that the policy would deny if it were promoted.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A connection in use that no rule of a generated policy allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Direction, seen from the subject.
+    pub direction: Direction,
+    /// The workload that the policy restricts.
+    pub subject: Party,
+    /// The other end.
+    pub peer: Party,
+    /// Transport protocol.
+    pub protocol: Protocol,
+    /// Port at the backend.
+    pub port: u16,
+    /// Why no rule allows it, as a clause.
+    pub why: String,
+}
+
+impl LeftOut {
+    fn new(denial: &Denial, why: String) -> Self {
+        let Denial { direction, subject, peer, protocol, port, .. } = denial.clone();
+        Self { direction, subject, peer, protocol, port, why }
+    }
+
+    /// Whether this is the connection of a denial, whichever policy that names.
+    #[must_use]
+    pub fn is_of(&self, denial: &Denial) -> bool {
+        (self.direction, &self.subject, &self.peer, self.protocol, self.port)
+            == (denial.direction, &denial.subject, &denial.peer, denial.protocol, denial.port)
+    }
 }
 
 impl Generated {
@@ -69,7 +106,10 @@ impl Generated {
     pub fn to_yaml(&self) -> String {
         let mut text = String::new();
         let evidence = &self.report.evidence;
-        let connections = self.fix().map_or(0, |fix| fix.resolves.len() as u64);
+        let denials = || self.report.previews.iter().flat_map(|preview| &preview.denials);
+        let resolved = |denial: &&Denial| self.fix().is_some_and(|fix| fix.resolves.contains(&denial.id));
+        let is_allowed = |denial: &&Denial| !self.left_out.iter().any(|left| left.is_of(denial));
+        let connections = denials().filter(resolved).filter(is_allowed).count() as u64;
         // Writing into a String cannot fail.
         let _ = writeln!(
             text,
@@ -78,14 +118,9 @@ impl Generated {
             minute(evidence.from),
             minute(evidence.to),
         );
-        let denials = self.report.previews.iter().flat_map(|preview| &preview.denials);
-        let named = |id| denials.clone().find(|denial| denial.id == id);
-        for left in self.fix().into_iter().flat_map(|fix| &fix.unresolvable) {
-            if let Some(denial) = named(left.denial.clone()) {
-                let (peer, protocol, port) = (&denial.peer, denial.protocol, denial.port);
-                let toward = if denial.direction == Direction::Ingress { "from" } else { "to" };
-                let _ = writeln!(text, "# Left out: {protocol} {port} {toward} {peer}: {}.", left.why);
-            }
+        for LeftOut { direction, peer, protocol, port, why, .. } in &self.left_out {
+            let toward = if *direction == Direction::Ingress { "from" } else { "to" };
+            let _ = writeln!(text, "# Left out: {protocol} {port} {toward} {peer}: {why}.");
         }
         for connection in self.fix().into_iter().flat_map(|fix| &fix.also_allows) {
             let (from, to) = from_to(connection.direction, &connection.subject, &connection.peer);
@@ -123,6 +158,10 @@ pub fn generate(
     let nothing = Overlay::default();
     let identities = Identities::overlaid(inputs.cluster, inputs.at, &nothing, &nothing);
     let world = World::new(inputs.cluster, Arc::new(identities), Vec::new());
+    let pods = || inputs.cluster.pods().map(|(_, pod)| pod).filter(|pod| pod.workload == *workload);
+    if pods().next().is_some() && pods().all(|pod| pod.host_network) {
+        return Err(GenerateError::HostNetwork(party));
+    }
     let neighbours = inputs.cluster.pods().filter(|(_, pod)| pod.namespace == workload.namespace);
     let neighbours: BTreeSet<&Workload> = neighbours.map(|(_, pod)| &pod.workload).collect();
     if !neighbours.contains(workload) {
@@ -138,5 +177,34 @@ pub fn generate(
     if let Some(fix) = report.previews.first().and_then(|preview| preview.fix.as_ref()) {
         manifest["spec"] = fix.spec.clone();
     }
-    Ok(Generated { manifest, report })
+    let left_out = left_out(inputs, &manifest, &report)?;
+    Ok(Generated { manifest, report, left_out })
+}
+
+/// What the policy does not allow: the connections that no rule could be written for, and those that the change which promotes it
+/// would deny all the same. An enforcer may not read a rule as it is meant.
+fn left_out(inputs: &Inputs<'_>, manifest: &Value, report: &Report) -> Result<Vec<LeftOut>, GenerateError> {
+    let mut left_out = Vec::new();
+    let fix = report.previews.first().and_then(|preview| preview.fix.as_ref());
+    for unresolvable in fix.into_iter().flat_map(|fix| &fix.unresolvable) {
+        let mut denials = report.previews.iter().flat_map(|preview| &preview.denials);
+        let denial = denials.find(|denial| denial.id == unresolvable.denial);
+        left_out.extend(denial.map(|denial| LeftOut::new(denial, unresolvable.why.clone())));
+    }
+    let mut promoted = manifest.clone();
+    promoted["apiVersion"] = "networking.k8s.io/v1".into();
+    promoted["kind"] = "NetworkPolicy".into();
+    let object = new_policy::object(promoted).map_err(|error| GenerateError::Name(error.to_string()))?;
+    let place = Place { file: "generated".to_owned(), document: 1, item: String::new() };
+    let change = Change { after: vec![Sourced { object, place }], ..Change::default() };
+    let promoted = judge(&Inputs { change: &change, ..inputs.clone() });
+    let title = inputs.dialect.cni.title();
+    for denial in promoted.unresolved() {
+        if !left_out.iter().any(|left| left.is_of(denial)) {
+            let summary = denial.policies.first().map_or("", |policy| &policy.summary);
+            let why = format!("as {title} reads policies, no rule that was written for it allows it ({summary})");
+            left_out.push(LeftOut::new(denial, why));
+        }
+    }
+    Ok(left_out)
 }

@@ -39,6 +39,7 @@ mod dialects;
 mod drift;
 mod evidence;
 mod fixes;
+mod host_bits;
 mod missing;
 mod missing_namespaces;
 mod other_policies;
@@ -190,6 +191,8 @@ pub fn judge(inputs: &Inputs<'_>) -> Report {
     notes.extend(judgement.notes());
     notes.extend(judgement.enforcer_note());
     notes.extend(judgement.other_policies());
+    let host_bits = host_bits::find(inputs.change, inputs.cluster);
+    notes.extend(host_bits.notes);
 
     let mut report = Report {
         schema_version: SCHEMA_VERSION,
@@ -203,7 +206,12 @@ pub fn judge(inputs: &Inputs<'_>) -> Report {
         at: inputs.at,
         cni: inputs.dialect,
         dialects: judgement.dialects(),
-        undecided: missing.into_iter().chain(undecided(inputs.change)).chain(judgement.unknown(&enforced)).collect(),
+        undecided: missing
+            .into_iter()
+            .chain(undecided(inputs.change))
+            .chain(host_bits.refused)
+            .chain(judgement.unknown(&enforced))
+            .collect(),
         policies,
         previews,
         identities: plan.identities.clone(),

@@ -72,6 +72,8 @@ pub enum PeerMatcher {
         namespaces: Namespaces,
         /// The labels of the pods.
         pods: Selector,
+        /// Whether there is no `podSelector`, not even an empty one. Only some enforcers distinguish that.
+        is_whole: bool,
     },
     /// Addresses.
     Block {
@@ -151,7 +153,8 @@ impl PeerMatcher {
             None if pods.is_some() => Namespaces::Own,
             None => return None,
         };
-        Some(Self::Pods { namespaces, pods: pods.unwrap_or_else(Selector::everything) })
+        let is_whole = pods.is_none();
+        Some(Self::Pods { namespaces, pods: pods.unwrap_or_else(Selector::everything), is_whole })
     }
 
     fn block(block: &IPBlock) -> Option<Self> {
@@ -162,7 +165,7 @@ impl PeerMatcher {
 
     fn matches(&self, peer: &Peer<'_>, subject_namespace: &str) -> PeerMatch {
         match (self, peer) {
-            (Self::Pods { namespaces, pods }, Peer::Pod { namespace, namespace_labels, labels, .. }) => {
+            (Self::Pods { namespaces, pods, .. }, Peer::Pod { namespace, namespace_labels, labels, .. }) => {
                 let in_namespace = match namespaces {
                     Namespaces::Own => *namespace == subject_namespace,
                     Namespaces::Matching(selector) => selector.matches(namespace_labels),
@@ -196,7 +199,7 @@ impl fmt::Display for PeerSet {
 impl fmt::Display for PeerMatcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Pods { namespaces, pods } => {
+            Self::Pods { namespaces, pods, .. } => {
                 if pods.is_everything() {
                     f.write_str("every pod")?;
                 } else {

@@ -7,8 +7,9 @@ use foretell_objects::resource::object::Object;
 use foretell_objects::resource::object::origin::Origin;
 use foretell_objects::resource::read::read;
 use foretell_policy::cluster::inventory::Cluster;
+use foretell_policy::engine::backends::Backend;
 use foretell_policy::engine::identities::Identities;
-use foretell_policy::engine::pair::{Dialled, Pair};
+use foretell_policy::engine::pair::Pair;
 use foretell_policy::engine::world::World;
 use foretell_policy::policy::admin_policy::AdminPolicy;
 use foretell_policy::policy::network_policy::Policy;
@@ -69,9 +70,8 @@ impl Scenery {
             let ends = cluster.resolve(&flow);
             let backends = world.view().backends(&ends, flow.protocol, flow.port, flow.start);
             backends.iter().all(|backend| {
-                let dialled = Dialled::from(&ends.dst);
-                let dst = backend.end;
-                let pair = Pair { src: ends.src, dst, protocol: flow.protocol, port: backend.port, dialled };
+                let Backend { end: dst, port, dialled } = *backend;
+                let pair = Pair { src: ends.src, dst, protocol: flow.protocol, port, dialled };
                 Direction::BOTH.into_iter().all(|direction| world.decide(&pair, direction).passes())
             })
         };

@@ -235,3 +235,43 @@ fn a_difference_is_found_where_other_policies_name_blocks_too() {
     assert!(!alone.is_empty());
     assert_eq!(differences(&by_block().live(&policy("shop", "pay", elsewhere)).judge()), alone);
 }
+
+#[test]
+fn under_the_vpc_cni_a_policy_has_to_open_the_address_of_a_service() {
+    let to = |peer: &str| {
+        format!("{{podSelector: {{matchLabels: {{app: web}}}}, policyTypes: [Egress], egress: [{{to: [{peer}]}}]}}")
+    };
+    // `cart-svc` selects by `app` alone.
+    for (peer, upstream, there) in [
+        ("{podSelector: {matchLabels: {app: cart, tier: back}}}", Decision::MayMerge, Decision::Blocked),
+        ("{podSelector: {matchLabels: {app: cart}}}", Decision::MayMerge, Decision::MayMerge),
+        ("{ipBlock: {cidr: 10.96.0.10/32}}", Decision::Blocked, Decision::MayMerge),
+    ] {
+        let stage = || shop().head("it.yaml", &policy("shop", "it", &to(peer))).flow("web -> cart-svc TCP 80");
+        assert_eq!(stage().judge().decision, upstream, "{peer}");
+        let report = stage().under("aws-vpc-cni").judge();
+        assert_eq!(report.decision, there, "{peer}");
+        for denial in &report.denials {
+            let message = &denial.policies[0].message;
+            assert!(message.contains("for the Amazon VPC CNI egress policies see"), "{message}");
+        }
+    }
+}
+
+#[test]
+fn a_service_that_no_longer_selects_as_the_policy_asks_is_cut_off_under_the_vpc_cni() {
+    let enforced = "{podSelector: {matchLabels: {app: web}}, policyTypes: [Egress], egress: [{to: [{podSelector: {matchLabels: {app: cart}}}]}]}";
+    let service = |selector: &str| {
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: cart-svc, namespace: shop}}\nspec: {{clusterIP: 10.96.0.10, selector: {selector}, ports: [{{port: 80, targetPort: 8080}}]}}\n"
+        )
+    };
+    let stage = || {
+        shop()
+            .live(&policy("shop", "it", enforced))
+            .base("svc.yaml", &service("{app: cart}"))
+            .head("svc.yaml", &service("{tier: back}"))
+            .flow("web -> cart-svc TCP 80")
+    };
+    assert_eq!(stage().under("aws-vpc-cni").judge().decision, Decision::Blocked);
+}

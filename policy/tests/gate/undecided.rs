@@ -51,3 +51,34 @@ fn files_outside_the_answer_are_named_and_do_not_block() {
     assert_eq!(report.exit_status, 0, "{:?}", report.reasons);
     assert_eq!(report.not_judged[0].file, "chart/templates/web.yaml");
 }
+
+#[test]
+fn host_bits_in_a_new_cidr_are_refused_only_where_the_cluster_does_so() {
+    let node = |version: &str| {
+        format!(
+            "{{apiVersion: v1, kind: Node, metadata: {{name: n9}}, status: {{nodeInfo: {{kubeletVersion: {version}}}}}}}"
+        )
+    };
+    let rule = |cidr: &str| {
+        format!("{{podSelector: {{matchLabels: {{app: cart}}}}, ingress: [{{from: [{{ipBlock: {{cidr: {cidr}}}}}]}}]}}")
+    };
+    let (old, new) = (policy("shop", "it", &rule("10.0.0.0/8")), policy("shop", "it", &rule("10.0.0.1/8")));
+    for (version, refused) in
+        [(None, false), (Some("v1.35.4"), false), (Some("v1.36.0-rc.1+k3s1"), true), (Some("v1.40.1"), true)]
+    {
+        let stage = || version.iter().fold(shop(), |stage, version| stage.live(&node(version)));
+        let report = stage().head("it.yaml", &new).judge();
+        let said = |texts: Vec<&String>| texts.iter().any(|text| text.contains("\"10.0.0.1/8\" has bits set"));
+        assert_eq!(report.decision == Decision::Undecided, refused, "{version:?}");
+        assert_eq!(said(report.undecided.iter().map(|part| &part.what).collect()), refused, "{version:?}");
+        assert_eq!(said(report.notes.iter().collect()), !refused, "{version:?}: {:?}", report.notes);
+        // What is stored is accepted by every version.
+        let report = stage().base("it.yaml", &new).head("it.yaml", &new.replace("app: cart", "app: pay")).judge();
+        assert!(
+            !said(report.notes.iter().chain(report.undecided.iter().map(|part| &part.what)).collect()),
+            "{version:?}"
+        );
+        let report = stage().base("it.yaml", &old).head("it.yaml", &new).judge();
+        assert_eq!(report.decision == Decision::Undecided, refused, "{version:?}: it is new here");
+    }
+}

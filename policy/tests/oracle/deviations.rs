@@ -8,8 +8,9 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::address::holds;
 use super::judge::Together;
-use super::resolve::{Road, Who, named_ports};
-use super::scene::{Fate, Scene, protocol};
+use super::resolve::{Road, Who, named_ports, namespace_tags};
+use super::rules::selects;
+use super::scene::{Fate, Scene, Service, ServicePort, Tags, Target, protocol};
 
 /// The deviations of an enforcer; all `false` is upstream.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,6 +26,12 @@ pub(crate) struct Deviations {
     /// Named ports are those of the namespace's pods.
     pub(crate) names_of_namespace: bool,
     pub(crate) either_end: bool,
+    /// Egress rules see a Service by its address.
+    pub(crate) services_by_address: bool,
+    /// Rules that select the namespace of the host network match nodes.
+    pub(crate) host_namespace: bool,
+    /// A node port of the own node is translated before egress rules see it.
+    pub(crate) own_node_ports: bool,
 }
 
 impl Deviations {
@@ -42,7 +49,9 @@ impl Deviations {
             "cilium,policy-cidr-match-mode=nodes" => {
                 Self { sure_of_blocks: true, blocks_leave_pods: true, own_node_is_judged: true, ..plain }
             }
-            "calico" => Self { sure_of_blocks: true, own_node_is_judged: true, ..plain },
+            "calico" => Self { sure_of_blocks: true, own_node_is_judged: true, own_node_ports: true, ..plain },
+            "aws-vpc-cni" => Self { services_by_address: true, ..plain },
+            "ovn-kubernetes" => Self { host_namespace: true, ..plain },
             "kube-router" => {
                 Self { sure_of_blocks: true, most_specific: true, names_of_namespace: true, either_end: true, ..plain }
             }
@@ -127,3 +136,126 @@ pub(crate) fn either(scene: &Scene, road: &Road, ends: [Together; 2]) -> [Togeth
 
 /// The two directions, as `either` has them.
 pub(crate) const ENDS: [Direction; 2] = [Direction::Egress, Direction::Ingress];
+
+/// Whether rules that select namespaces match the host network: `openshift-host-network` is a namespace without pods of its own.
+pub(crate) fn selects_host_network(scene: &Scene, peers: &[NetworkPolicyPeer]) -> bool {
+    let host =
+        ["openshift-host-network", "ovn-host-network"].into_iter().find(|name| scene.namespaces.contains_key(name));
+    peers.iter().any(|peer| {
+        let (Some(selector), None) = (&peer.namespace_selector, &peer.pod_selector) else { return false };
+        match host {
+            Some(name) => selects(Some(selector), &namespace_tags(scene, name)),
+            None => {
+                let label = "policy-group.network.openshift.io/host-network".to_owned();
+                selects(Some(selector), &Tags::from([(label, String::new())])) && !selects(Some(selector), &Tags::new())
+            }
+        }
+    })
+}
+
+/// What the VPC CNI's controller writes for a rule about one address of a Service, as ranges of ports; `None`: all ports.
+fn opened(scene: &Scene, own: &str, rule: &Opening<'_>, called: &Called<'_>) -> Vec<Option<(u16, u16)>> {
+    let service = called.service;
+    let entries = |listed: &dyn Fn(&NetworkPolicyPort) -> Option<(u16, u16)>| -> Vec<Option<(u16, u16)>> {
+        if rule.ports.is_empty() {
+            return vec![None];
+        }
+        let of_protocol = rule.ports.iter().filter(|entry| protocol(entry.protocol.as_deref()) == called.protocol);
+        of_protocol
+            .filter_map(|entry| if entry.port.is_none() { Some(None) } else { listed(entry).map(Some) })
+            .collect()
+    };
+    let as_written = |entry: &NetworkPolicyPort| match &entry.port {
+        Some(IntOrString::Int(first)) => {
+            let last = entry.end_port.unwrap_or(*first);
+            Some((u16::try_from(*first).unwrap(), u16::try_from(last).unwrap()))
+        }
+        _ => None,
+    };
+    if rule.peers.is_empty() {
+        return entries(&as_written);
+    }
+    let mut all = Vec::new();
+    for peer in rule.peers {
+        if let Some(block) = &peer.ip_block {
+            let excepted = block.except.iter().flatten().any(|except| holds(except, called.ip));
+            if holds(&block.cidr, called.ip) && !excepted {
+                all.extend(entries(&as_written));
+            }
+            continue;
+        }
+        let there = match &peer.namespace_selector {
+            None => own == service.namespace,
+            Some(selector) => selects(Some(selector), &namespace_tags(scene, service.namespace)),
+        };
+        if !there
+            || service.cluster_ips.first() != Some(&called.ip)
+            || !selects(peer.pod_selector.as_ref(), &service.selector)
+        {
+            continue;
+        }
+        all.extend(entries(&|entry| {
+            let port = listen_port(scene, service, called.protocol, entry.port.as_ref()?)?;
+            let last = entry.end_port.filter(|last| Some(&IntOrString::Int(*last)) != entry.port.as_ref());
+            Some((port, last.map_or(port, |last| u16::try_from(last).unwrap())))
+        }));
+    }
+    all
+}
+
+/// The Service's port whose target is a port of a rule, or is the same port of a pod behind it.
+fn listen_port(scene: &Scene, service: &Service, proto: Protocol, wanted: &IntOrString) -> Option<u16> {
+    let target = |port: &ServicePort| match port.target {
+        Target::Default => IntOrString::Int(i32::from(port.number)),
+        Target::Number(number) => IntOrString::Int(i32::from(number)),
+        Target::Named(name) => IntOrString::String(name.to_owned()),
+    };
+    let ports = || service.ports.iter().filter(|port| protocol(port.protocol) == proto);
+    let by = |wanted: &IntOrString| ports().find(|port| target(port) == *wanted).map(|port| port.number);
+    if let Some(port) = by(wanted) {
+        return Some(port);
+    }
+    let mut found = Vec::new();
+    for pod in scene.pods.iter().filter(|pod| is_behind(service, pod)) {
+        for named in named_ports(pod).filter(|named| protocol(named.protocol) == proto) {
+            let number = IntOrString::Int(i32::from(named.number));
+            let name = IntOrString::String(named.name.to_owned());
+            if *wanted == number {
+                found.extend(by(&name));
+            } else if *wanted == name {
+                found.extend(by(&number));
+            }
+        }
+    }
+    // Pods may differ; the controller takes the first one that it is told of.
+    found.sort_unstable();
+    found.dedup();
+    found.first().copied()
+}
+
+fn is_behind(service: &Service, pod: &super::scene::Pod) -> bool {
+    let has = |(key, value): (&String, &String)| pod.labels.get(key) == Some(value);
+    !service.selector.is_empty() && pod.namespace == service.namespace && service.selector.iter().all(has)
+}
+
+/// A rule, as the VPC CNI's controller reads it.
+pub(crate) struct Opening<'a> {
+    pub(crate) peers: &'a [NetworkPolicyPeer],
+    pub(crate) ports: &'a [NetworkPolicyPort],
+}
+
+/// A call of a Service.
+#[derive(Clone, Copy)]
+pub(crate) struct Called<'a> {
+    pub(crate) service: &'a Service,
+    pub(crate) ip: IpAddr,
+    pub(crate) port: u16,
+    pub(crate) protocol: Protocol,
+}
+
+/// Whether a rule lets a call of a Service out, by the Service's address.
+pub(crate) fn lets_call(scene: &Scene, own: &str, rule: &Opening<'_>, called: &Called<'_>) -> bool {
+    opened(scene, own, rule, called)
+        .into_iter()
+        .any(|ports| ports.is_none_or(|(first, last)| first <= called.port && called.port <= last))
+}

@@ -58,7 +58,9 @@ pub(crate) fn short(longest: usize) -> SizeRange {
 }
 
 pub(crate) fn scene() -> impl Strategy<Value = Scene> {
-    let namespaces = vec((select(&NAMESPACES[..]), tags()), short(2));
+    let host_network = option::weighted(0.7, tags()).prop_map(|tags| tags.map(|tags| ("openshift-host-network", tags)));
+    let namespaces = (vec((select(&NAMESPACES[..]), tags()), short(2)), host_network)
+        .prop_map(|(namespaces, host_network)| namespaces.into_iter().chain(host_network).collect::<Vec<_>>());
     let services = vec(service(), SizeRange::from(0..=2));
     // Which pods the Services stand before.
     let fronts = proptest::array::uniform2(option::weighted(0.6, any::<Index>()));
@@ -205,8 +207,15 @@ fn service() -> impl Strategy<Value = Service> {
             (80..83_u16).prop_map(Target::Number),
             select(&PORT_NAMES[..]).prop_map(Target::Named)
         ],
+        option::weighted(0.5, 80..83_u16),
     )
-        .prop_map(|(name, protocol, number, target)| ServicePort { name, protocol, number, target });
+        .prop_map(|(name, protocol, number, target, node_port)| ServicePort {
+            name,
+            protocol,
+            number,
+            target,
+            node_port,
+        });
     let cluster_ips = vec(select(&OF_SERVICES[..]), SizeRange::from(1..=2));
     let selector = prop_oneof![
         1 => Just(Tags::new()),

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use foretell_objects::model::flow::{Direction, Flow, Protocol};
+use foretell_objects::model::flow::{Direction, Flow};
 
-use super::deviations::{Deviations, ENDS, either};
+use super::deviations::{Called, Deviations, ENDS, either, lets_call};
 use super::resolve::{Road, Who, is_own_node, namespace_tags, roads};
 use super::rules::{Matches, rules, selects};
 use super::scene::{Policy, Scene, Scope};
@@ -70,11 +70,14 @@ pub(crate) fn judge(scene: &Scene, flow: &Flow, deviations: Deviations) -> Judge
         together: BTreeMap::new(),
         ruled: BTreeMap::new(),
     };
-    for road in roads(scene, flow) {
+    for road in roads(scene, flow, deviations) {
         let ends = ENDS.map(|direction| {
             let subject = if direction == Direction::Egress { road.src } else { road.dst };
             if subject.is_unresolved(scene) {
                 judgement.unresolved_subjects.insert(direction);
+            }
+            if road.over_own_node_port && direction == Direction::Ingress {
+                return Together::Open;
             }
             for (index, admin_policy) in scene.admin_policies.iter().enumerate() {
                 let Some(ruled) = tiers::say(scene, admin_policy, &road, direction, flow.protocol) else { continue };
@@ -84,7 +87,7 @@ pub(crate) fn judge(scene: &Scene, flow: &Flow, deviations: Deviations) -> Judge
             }
             let mut together = Together::Open;
             for (index, policy) in scene.policies.iter().enumerate() {
-                let Some(verdicts) = say(scene, policy, &road, direction, flow.protocol, deviations) else { continue };
+                let Some(verdicts) = say(scene, policy, &road, direction, flow, deviations) else { continue };
                 together = add_up(together, &verdicts);
                 let known = judgement.verdicts.remove(&(index, direction));
                 judgement
@@ -140,9 +143,10 @@ fn say(
     policy: &Policy,
     road: &Road,
     direction: Direction,
-    proto: Protocol,
+    flow: &Flow,
     deviations: Deviations,
 ) -> Option<PolicyVerdict> {
+    let proto = flow.protocol;
     let (subject, peer) = match direction {
         Direction::Egress => (road.src, road.dst),
         Direction::Ingress => (road.dst, road.src),
@@ -157,6 +161,19 @@ fn say(
         return None;
     }
     let rules = rules(&policy.spec, direction)?;
+    if let Some(service) = road.called.filter(|_| deviations.services_by_address && direction == Direction::Egress) {
+        let service = &scene.services[service];
+        let called = Called { service, ip: flow.dst.ip, port: flow.port, protocol: proto };
+        let lets = |index: &usize| lets_call(scene, subject.namespace, &rules[*index].opening(), &called);
+        let all: BTreeSet<usize> = (0..rules.len()).collect();
+        let allowing: BTreeSet<usize> = all.iter().copied().filter(lets).collect();
+        let reason = if rules.is_empty() { Reason::NoRules } else { Reason::NoRuleMatched };
+        return Some(if allowing.is_empty() {
+            PolicyVerdict::Deny { reason, nearest: all }
+        } else {
+            PolicyVerdict::Allow { rules: allowing }
+        });
+    }
 
     if matches!(peer, Who::Pod { pod, .. } if pod == subject_index) {
         return Some(PolicyVerdict::Exempt("self"));
@@ -189,7 +206,10 @@ fn say(
     if !by_block.is_empty() {
         return Some(PolicyVerdict::AllowByBlock { rules: by_block });
     }
-    let nearest = missed.iter().find_map(|group| group.first().copied()).into_iter().collect();
+    let is_host = peer.is_pod_or_node(scene) && !matches!(peer, Who::Pod { .. });
+    let any: BTreeSet<usize> = (0..rules.len()).filter(|_| deviations.host_namespace && is_host).collect();
+    let nearest: BTreeSet<usize> =
+        missed.iter().find_map(|group| group.first().copied()).into_iter().chain(any).collect();
     let reason = if rules.is_empty() {
         Reason::NoRules
     } else if peer.is_unresolved(scene) {

@@ -79,7 +79,7 @@ fn node(node: &Node) -> Object {
         ..core::NodeSpec::default()
     };
     let addresses = Some(node.addresses.iter().map(address).collect());
-    let status = core::NodeStatus { addresses };
+    let status = core::NodeStatus { addresses, node_info: None };
     let metadata = ObjectMeta { labels: labels_or_none(&node.labels), ..named("", node.name) };
     Object::Node(Box::new(core::Node { metadata, spec: Some(spec), status: Some(status) }))
 }
@@ -163,6 +163,7 @@ fn service(service: &Service) -> Object {
             Target::Number(number) => Some(IntOrString::Int(i32::from(number))),
             Target::Named(name) => Some(IntOrString::String(name.to_owned())),
         },
+        node_port: port.node_port.map(i32::from),
     });
     let spec = core::ServiceSpec {
         cluster_ip: service.cluster_ips.first().map_or(Some("None".to_owned()), |ip| Some(ip.to_string())),

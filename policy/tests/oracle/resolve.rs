@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use foretell_objects::model::flow::{Endpoint, Flow};
 
 use super::address::{holds, is_loopback, overlap};
+use super::deviations::Deviations;
 use super::scene::{Container, ContainerPort, Fate, Minute, Pod, Scene, Service, ServicePort, Tags, Target, protocol};
 
 /// The first minute of every scene.
@@ -39,6 +40,16 @@ pub(crate) struct Road {
     pub(crate) port: u16,
     /// Whether the flow was to an address of a Service.
     pub(crate) over_service: bool,
+    /// The Service whose address was called, by its index in the scene.
+    pub(crate) called: Option<usize>,
+    /// Whether the flow was to a node port of the client's own node, which the enforcer sees translated.
+    pub(crate) over_own_node_port: bool,
+}
+
+impl Road {
+    fn direct(src: Who, dst: Who, port: u16) -> Self {
+        Self { src, dst, port, over_service: false, called: None, over_own_node_port: false }
+    }
 }
 
 impl Who {
@@ -77,7 +88,7 @@ pub(crate) fn named_ports(pod: &Pod) -> impl Iterator<Item = &ContainerPort> {
 }
 
 /// All roads of a flow.
-pub(crate) fn roads(scene: &Scene, flow: &Flow) -> Vec<Road> {
+pub(crate) fn roads(scene: &Scene, flow: &Flow, deviations: Deviations) -> Vec<Road> {
     let mut src = who(scene, &flow.src, flow);
     let mut dst = who(scene, &flow.dst, flow);
     if let Who::Address { ip } = dst
@@ -86,11 +97,12 @@ pub(crate) fn roads(scene: &Scene, flow: &Flow) -> Vec<Road> {
         let looped_pod = matches!(src, Who::Pod { .. }) && is_loopback(flow.src.ip);
         if !looped_pod {
             let mut roads = backends(scene, service, port, ip, flow);
-            for road in &mut roads {
-                road.src = src;
-            }
             if roads.is_empty() {
-                roads.push(Road { src, dst, port: flow.port, over_service: true });
+                roads.push(Road { over_service: true, ..Road::direct(src, dst, flow.port) });
+            }
+            let called = scene.services.iter().position(|one| std::ptr::eq(one, service));
+            for road in &mut roads {
+                (road.src, road.called) = (src, called);
             }
             return roads;
         }
@@ -102,7 +114,35 @@ pub(crate) fn roads(scene: &Scene, flow: &Flow) -> Vec<Road> {
             src = dst;
         }
     }
-    vec![Road { src, dst, port: flow.port, over_service: false }]
+    if deviations.own_node_ports
+        && let (Who::Pod { pod, .. }, Who::Address { .. }) = (src, dst)
+        && is_own_node(scene, &scene.pods[pod], &dst)
+        && let Some((service, port)) = at_node_port(scene, flow)
+    {
+        let mut roads = backends(scene, service, port, dst.ip(), flow);
+        if roads.is_empty() {
+            roads.push(Road::direct(src, Who::Address { ip: dst.ip() }, flow.port));
+        }
+        for road in &mut roads {
+            (road.src, road.over_service, road.over_own_node_port) = (src, false, true);
+        }
+        return roads;
+    }
+    vec![Road::direct(src, dst, flow.port)]
+}
+
+/// The Service that has the port of a flow at every node, and its port.
+fn at_node_port<'a>(scene: &'a Scene, flow: &Flow) -> Option<(&'a Service, &'a ServicePort)> {
+    for service in &scene.services {
+        for port in &service.ports {
+            if protocol(port.protocol) == flow.protocol && port.node_port == Some(flow.port) {
+                let same =
+                    |other: &&ServicePort| protocol(other.protocol) == flow.protocol && other.number == port.number;
+                return Some((service, service.ports.iter().find(same).unwrap()));
+            }
+        }
+    }
+    None
 }
 
 fn who(scene: &Scene, end: &Endpoint, flow: &Flow) -> Who {
@@ -229,7 +269,7 @@ fn backends(scene: &Scene, service: &Service, port: &ServicePort, ip: IpAddr, fl
             let address = pod.addresses.iter().copied().find(|address| address.is_ipv6() == ip.is_ipv6());
             if let (Some(number), Some(address)) = (number, address) {
                 let dst = as_end(scene, index, address);
-                roads.push(Road { src: dst, dst, port: number, over_service: true });
+                roads.push(Road { over_service: true, ..Road::direct(dst, dst, number) });
             }
         }
         return roads;
@@ -253,7 +293,7 @@ fn backends(scene: &Scene, service: &Service, port: &ServicePort, ip: IpAddr, fl
                         }
                     }
                     let dst = holder.map_or(Who::Address { ip: *address }, |pod| Who::Pod { pod, ip: *address });
-                    roads.push(Road { src: dst, dst, port: *number, over_service: true });
+                    roads.push(Road { over_service: true, ..Road::direct(dst, dst, *number) });
                 }
             }
         }

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::address::holds;
-use super::deviations::{Deviations, most_specific_takes, namespace_calls_it};
+use super::deviations::{Deviations, Opening, most_specific_takes, namespace_calls_it, selects_host_network};
 use super::resolve::{Who, named_ports, namespace_tags};
 use super::scene::{Scene, Tags, protocol};
 
@@ -79,6 +79,10 @@ pub(crate) fn rules(spec: &NetworkPolicySpec, direction: Direction) -> Option<Ve
 }
 
 impl Rule<'_> {
+    pub(crate) fn opening(&self) -> Opening<'_> {
+        Opening { peers: self.peers, ports: self.ports }
+    }
+
     /// `names_of` is the namespace whose pods define named ports.
     pub(crate) fn matches_peer(
         &self,
@@ -89,6 +93,10 @@ impl Rule<'_> {
         names_of: Option<&str>,
     ) -> Matches {
         if self.peers.is_empty() {
+            return Matches::Peer;
+        }
+        let is_host = peer.is_pod_or_node(scene) && !matches!(peer, Who::Pod { .. });
+        if deviations.host_namespace && is_host && selects_host_network(scene, self.peers) {
             return Matches::Peer;
         }
         let mut takes = Matches::Nothing;

@@ -100,6 +100,7 @@ pub(crate) struct ServicePort {
     pub(crate) protocol: Option<&'static str>,
     pub(crate) number: u16,
     pub(crate) target: Target,
+    pub(crate) node_port: Option<u16>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

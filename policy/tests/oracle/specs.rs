@@ -62,7 +62,7 @@ fn peer() -> impl Strategy<Value = NetworkPolicyPeer> {
         |namespace_selector, pod_selector| NetworkPolicyPeer { namespace_selector, pod_selector, ip_block: None };
     prop_oneof![
         3 => pod_selector().prop_map(move |pods| selectors(None, Some(pods))),
-        2 => namespace_selector().prop_map(move |namespaces| selectors(Some(namespaces), None)),
+        4 => namespace_selector().prop_map(move |namespaces| selectors(Some(namespaces), None)),
         2 => (namespace_selector(), pod_selector()).prop_map(move |(n, p)| selectors(Some(n), Some(p))),
         4 => block().prop_map(|block| NetworkPolicyPeer { ip_block: Some(block), ..NetworkPolicyPeer::default() }),
     ]
@@ -97,7 +97,11 @@ pub(crate) fn namespace_selector() -> impl Strategy<Value = LabelSelector> {
         match_labels: Some([(NAMESPACE_NAME.to_owned(), name.to_owned())].into()),
         match_expressions: None,
     });
-    prop_oneof![2 => by_name, 3 => pod_selector()]
+    let host_network = Just(LabelSelector {
+        match_labels: Some([(NAMESPACE_NAME.to_owned(), "openshift-host-network".to_owned())].into()),
+        match_expressions: None,
+    });
+    prop_oneof![4 => by_name, 6 => pod_selector(), 2 => host_network]
 }
 
 pub(crate) fn pod_selector() -> impl Strategy<Value = LabelSelector> {

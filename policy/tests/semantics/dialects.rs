@@ -277,3 +277,123 @@ fn a_denial_that_upstream_would_not_give_names_the_enforcer() {
     let plain = message("cilium", "{policyTypes: [Ingress]}", "cart -> web TCP 8080", Ingress);
     assert_eq!(plain, "policy has no ingress rules: every ingress flow is denied");
 }
+
+/// `cart` is behind a Service whose selector is a part of the labels that policies may ask for.
+const CART_SERVICE: &str = "apiVersion: v1
+kind: Service
+metadata: {name: cart, namespace: shop}
+spec: {clusterIP: 10.96.0.10, clusterIPs: [10.96.0.10], externalIPs: [198.51.100.7], selector: {app: cart}, ports: [{port: 80, targetPort: http}]}";
+
+#[test]
+fn the_vpc_cni_sees_a_service_by_its_address() {
+    let to = |peer: &str, ports: &str| {
+        format!("{{podSelector: {{matchLabels: {{app: web}}}}, egress: [{{to: [{peer}], ports: {ports}}}]}}")
+    };
+    let (own, backend) =
+        ("{podSelector: {matchLabels: {app: cart}}}", "{podSelector: {matchLabels: {app: cart, tier: back}}}");
+    let (address, service) = ("web -> 10.96.0.10 TCP 80", "{ipBlock: {cidr: 10.96.0.10/32}}");
+    let (denied, allowed) = ("deny NoRuleMatched", "allow 0");
+    for (peer, ports, flow, upstream, there) in [
+        // The Service's own selector is matched, and its target port stands for its port.
+        (own, "[{port: 9090}]", address, allowed, allowed),
+        (own, "[{port: http}]", address, allowed, allowed),
+        (own, "[]", address, allowed, allowed),
+        ("{podSelector: {}}", "[{port: 9090}]", address, allowed, allowed),
+        (own, "[{port: 80}]", address, denied, denied),
+        // It does not select by `tier`, so only the pod's own address is opened.
+        (backend, "[{port: 9090}]", address, allowed, denied),
+        (backend, "[{port: 9090}]", "web -> cart TCP 9090", allowed, allowed),
+        ("{podSelector: {matchExpressions: [{key: tier, operator: Exists}]}}", "[]", address, allowed, denied),
+        (
+            "{namespaceSelector: {matchLabels: {team: data}}, podSelector: {matchLabels: {app: cart}}}",
+            "[]",
+            address,
+            denied,
+            denied,
+        ),
+        // A block has to contain the Service's address, and its port is the Service's.
+        (service, "[{port: 80}]", address, denied, allowed),
+        (service, "[{port: 9090}]", address, denied, denied),
+        (service, "[{port: http}]", address, denied, denied),
+        ("{ipBlock: {cidr: 10.1.0.0/16}}", "[]", address, "allow 0, enforcers differ", denied),
+        // Selectors open the cluster IP alone.
+        (own, "[{port: 9090}]", "web -> 198.51.100.7 TCP 80", allowed, denied),
+        ("{ipBlock: {cidr: 198.51.100.7/32}}", "[{port: 80}]", "web -> 198.51.100.7 TCP 80", denied, allowed),
+    ] {
+        let scene = || shop().and(CART_SERVICE).and(&audit(&to(peer, ports)));
+        assert_eq!(scene().verdicts(flow, Egress), upstream, "{peer} {ports} {flow}");
+        assert_eq!(scene().under("aws-vpc-cni").verdicts(flow, Egress), there, "{peer} {ports} {flow}");
+    }
+    let everyone = "{podSelector: {matchLabels: {app: web}}, egress: [{ports: [{port: 80}]}]}";
+    let scene = || shop().and(CART_SERVICE).and(&audit(everyone));
+    assert_eq!(scene().verdicts(address, Egress), denied);
+    assert_eq!(scene().under("aws-vpc-cni").verdicts(address, Egress), allowed);
+    let message =
+        shop().and(CART_SERVICE).and(&audit(&to(backend, "[]"))).under("aws-vpc-cni").message(address, Egress);
+    assert!(
+        message.contains("for the Amazon VPC CNI egress policies see the address and port of a Service"),
+        "{message}"
+    );
+}
+
+#[test]
+fn ovn_kubernetes_assigns_the_host_network_to_a_namespace() {
+    const NAMESPACE: &str = "{apiVersion: v1, kind: Namespace, metadata: {name: openshift-host-network, labels: \
+        {policy-group.network.openshift.io/host-network: '', network.openshift.io/policy-group: ingress}}}";
+    let from = |peer: &str| format!("{{podSelector: {{}}, ingress: [{{from: [{peer}], ports: [{{port: 8080}}]}}]}}");
+    let by_label = "{namespaceSelector: {matchLabels: {policy-group.network.openshift.io/host-network: ''}}}";
+    let (node, denied) = ("192.168.0.2 -> web TCP 8080", "deny NoRuleMatched");
+    for (peer, with_namespace, without) in [
+        (by_label, "allow 0", "allow 0"),
+        ("{namespaceSelector: {matchLabels: {network.openshift.io/policy-group: ingress}}}", "allow 0", denied),
+        (
+            "{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: openshift-host-network}}}",
+            "allow 0",
+            denied,
+        ),
+        ("{namespaceSelector: {}}", "allow 0", denied),
+        ("{namespaceSelector: {matchLabels: {team: data}}}", denied, denied),
+        ("{namespaceSelector: {}, podSelector: {}}", denied, denied),
+        ("{podSelector: {}}", denied, denied),
+    ] {
+        let scene = || shop().and(&audit(&from(peer)));
+        assert_eq!(scene().and(NAMESPACE).under("ovn-kubernetes").verdicts(node, Ingress), with_namespace, "{peer}");
+        assert_eq!(scene().under("ovn-kubernetes").verdicts(node, Ingress), without, "{peer}");
+        assert_eq!(scene().and(NAMESPACE).verdicts(node, Ingress), denied, "{peer}");
+        let pod = scene().and(NAMESPACE).under("ovn-kubernetes").verdicts("db -> web TCP 8080", Ingress);
+        assert_eq!(pod, scene().verdicts("db -> web TCP 8080", Ingress), "{peer}: pods are selected as ever");
+    }
+    let other_port =
+        shop().and(&audit(&from(by_label))).under("ovn-kubernetes").verdicts("192.168.0.2 -> web TCP 9000", Ingress);
+    assert_eq!(other_port, denied);
+}
+
+#[test]
+fn calico_sees_a_node_port_of_the_own_node_by_its_backend() {
+    const SERVICE: &str = "apiVersion: v1
+kind: Service
+metadata: {name: cart, namespace: shop}
+spec: {type: NodePort, clusterIP: 10.96.0.10, selector: {app: cart}, ports: [{port: 80, targetPort: http, nodePort: 30080}]}";
+    let to = |peer: &str| format!("{{podSelector: {{matchLabels: {{app: web}}}}, egress: [{{to: [{peer}]}}]}}");
+    let (node, pod) = ("{ipBlock: {cidr: 192.168.0.0/24}}", "{podSelector: {matchLabels: {app: cart}}}");
+    let (own, other) = ("web -> 192.168.0.1 TCP 30080", "web -> 192.168.0.2 TCP 30080");
+    for (peer, flow, there) in [
+        (node, own, "deny NoRuleMatched"),
+        (pod, own, "allow 0"),
+        (node, other, "allow 0"),
+        (pod, other, "deny NoRuleMatched"),
+        // No Service has this port, so it is the node's.
+        (node, "web -> 192.168.0.1 TCP 30081", "allow 0"),
+        (pod, "web -> 192.168.0.1 TCP 30081", "deny NoRuleMatched"),
+        (node, "web -> 192.168.0.1 UDP 30080", "allow 0"),
+    ] {
+        let scene = shop().and(SERVICE).and(&audit(&to(peer))).under("calico");
+        assert_eq!(scene.verdicts(flow, Egress), there, "{peer} {flow}");
+    }
+    assert_eq!(shop().and(SERVICE).and(&audit(&to(pod))).verdicts(own, Egress), "exempt node, enforcers differ");
+    // The backend sees the node as its client, in a flow of its own.
+    let inwards = "{podSelector: {matchLabels: {app: cart}}, policyTypes: [Ingress]}";
+    assert_eq!(shop().and(SERVICE).and(&audit(inwards)).under("calico").verdicts(own, Ingress), "");
+    let message = shop().and(SERVICE).and(&audit(&to(node))).under("calico").message(own, Egress);
+    assert!(message.contains("for Calico egress policies see a connection to a node port"), "{message}");
+}

@@ -13,12 +13,13 @@ use foretell_objects::resource::object::Object;
 use foretell_objects::resource::object::origin::Origin;
 use foretell_objects::resource::read::read;
 use foretell_policy::cluster::inventory::Cluster;
+use foretell_policy::engine::backends::Backend;
 use foretell_policy::engine::end_decision::EndDecision;
 use foretell_policy::engine::identities::Identities;
 use foretell_policy::engine::index::Index;
 use foretell_policy::engine::index::batch::{BatchVerdicts, FlowKey};
 use foretell_policy::engine::live::Live;
-use foretell_policy::engine::pair::{Dialled, Pair};
+use foretell_policy::engine::pair::Pair;
 use foretell_policy::engine::verdict::Verdict;
 use foretell_policy::engine::world::World;
 use foretell_policy::explain::evaluation::evaluate;
@@ -180,9 +181,8 @@ impl Scenario {
         let decisions: Vec<EndDecision> = backends
             .iter()
             .map(|backend| {
-                let dialled = Dialled::from(&ends.dst);
-                let dst = backend.end;
-                let pair = Pair { src: ends.src, dst, protocol: flow.protocol, port: backend.port, dialled };
+                let Backend { end: dst, port, dialled } = *backend;
+                let pair = Pair { src: ends.src, dst, protocol: flow.protocol, port, dialled };
                 world.decide(&pair, direction)
             })
             .collect();

@@ -5,7 +5,9 @@
 
 use std::fmt;
 
-use crate::model::dialect::{ByBlock, Cni, Dialect, EnforcedEnds, Excepts, NamedPorts, ToOwnNode};
+use crate::model::dialect::{
+    ByBlock, Cni, Dialect, EnforcedEnds, Excepts, HostNetwork, NamedPorts, OwnNodePorts, ServicesSeen, ToOwnNode,
+};
 
 /// A difference between an enforcer's answer and upstream's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,6 +24,12 @@ pub enum Deviation {
     NamedPortsOfTheNamespace,
     /// Between two isolated pods on one node, it is enough that one end's policies allow the traffic.
     EitherEndOnOneNode,
+    /// An egress policy sees a connection to a Service by the Service's address.
+    ServicesByAddress,
+    /// Nodes and pods on the host network belong to a namespace, which namespace selectors match.
+    HostNetworkNamespace,
+    /// An egress policy sees a connection to a node port of the own node by the backend.
+    OwnNodePortsAsBackends,
 }
 
 /// Cilium on pods and nodes: "By default, CIDR-based selectors do not match in-cluster entities (pods or nodes)".
@@ -39,6 +47,18 @@ const KUBE_ROUTER_RULES: &str =
     "https://github.com/cloudnativelabs/kube-router/blob/master/pkg/controllers/netpol/policy.go";
 /// If the policies of one pod accept a packet between two pods of a node, those of the other pod are not applied.
 const KUBE_ROUTER_ENDS: &str = "https://github.com/k3s-io/k3s/issues/2390";
+/// The source code of its controller, `getMatchingServiceClusterIPs`: the agent sees packets before the Service's address is
+/// translated, so a rule also opens the cluster IP of each Service "where the service.spec.Selector matches the pod selector".
+const AWS_SERVICES: &str =
+    "https://github.com/aws/amazon-network-policy-controller-k8s/blob/main/pkg/resolvers/endpoints.go";
+/// "You can use the policy-group.network.openshift.io/host-network: \"\" namespace selector to select traffic from the host
+/// network". Only entries without a `podSelector` use the address set of a namespace, `useNamespaceAddrSet` in the source code of
+/// OVN-Kubernetes, and that of this namespace holds the addresses of the nodes.
+const OPENSHIFT_HOST_NETWORK: &str =
+    "https://docs.redhat.com/en/documentation/openshift_container_platform/4.18/html/network_security/network-policy";
+/// "If the node IP is the pod's local node, then DNAT is going to occur via kube-proxy prior to network policy enforcement, and the
+/// NetworkPolicy is going to "see" the Pod's IP".
+const CALICO_NODE_PORTS: &str = "https://github.com/projectcalico/calico/issues/9869";
 
 impl Deviation {
     /// Its name in JSON.
@@ -51,6 +71,9 @@ impl Deviation {
             Self::ExceptsOfTheRule => "exceptOfTheRule",
             Self::NamedPortsOfTheNamespace => "namedPortOfTheNamespace",
             Self::EitherEndOnOneNode => "eitherEndOnOneNode",
+            Self::ServicesByAddress => "serviceByItsAddress",
+            Self::HostNetworkNamespace => "hostNetworkNamespace",
+            Self::OwnNodePortsAsBackends => "ownNodePortAsBackend",
         }
     }
 
@@ -63,6 +86,9 @@ impl Deviation {
             (Self::BlocksLeavePods | Self::BlocksLeaveNodes, _) => CILIUM_BLOCKS,
             (Self::ExceptsOfTheRule | Self::NamedPortsOfTheNamespace, _) => KUBE_ROUTER_RULES,
             (Self::EitherEndOnOneNode, _) => KUBE_ROUTER_ENDS,
+            (Self::ServicesByAddress, _) => AWS_SERVICES,
+            (Self::HostNetworkNamespace, _) => OPENSHIFT_HOST_NETWORK,
+            (Self::OwnNodePortsAsBackends, _) => CALICO_NODE_PORTS,
         }
     }
 }
@@ -79,6 +105,17 @@ impl fmt::Display for Deviation {
                  the destination"
             }
             Self::EitherEndOnOneNode => "between two isolated pods on one node it is enough that one end's policies allow it",
+            Self::ServicesByAddress => {
+                "egress policies see the address and port of a Service, not its pods: an ipBlock must contain the address, or a \
+                 selector match the Service's own selector"
+            }
+            Self::HostNetworkNamespace => {
+                "nodes and pods on the host network belong to the namespace of the host network, which a namespaceSelector without \
+                 podSelector matches"
+            }
+            Self::OwnNodePortsAsBackends => {
+                "egress policies see a connection to a node port of the pod's own node as one to a pod behind it"
+            }
         })
     }
 }
@@ -89,13 +126,16 @@ impl Dialect {
     pub fn of(cni: Cni) -> Self {
         let plain = Self { cni, ..Self::UPSTREAM };
         match cni {
-            Cni::Upstream | Cni::Antrea | Cni::AwsVpcCni | Cni::AzureNpm | Cni::OvnKubernetes => plain,
+            Cni::Upstream | Cni::Antrea | Cni::AzureNpm => plain,
+            Cni::AwsVpcCni => Self { services: ServicesSeen::ByAddress, ..plain },
+            Cni::OvnKubernetes => Self { host_network: HostNetwork::OfItsNamespace, ..plain },
             // Calico turns blocks into `nets`, which "match packets with IP in any of the listed CIDRs", so they match pods and
             // nodes too: https://docs.tigera.io/calico/latest/reference/resources/networkpolicy
             Cni::Calico => Self {
                 pods_by_block: ByBlock::Matched,
                 nodes_by_block: ByBlock::Matched,
                 to_own_node: ToOwnNode::Judged,
+                own_node_ports: OwnNodePorts::AsBackends,
                 ..plain
             },
             // With policy-cidr-match-mode=nodes, versions 1.19 and 1.20 still do not match nodes with a /0 block. Cilium
@@ -129,6 +169,9 @@ impl Dialect {
             (self.excepts == Excepts::OfTheirRule, Deviation::ExceptsOfTheRule),
             (self.named_ports == NamedPorts::OfTheNamespace, Deviation::NamedPortsOfTheNamespace),
             (self.ends == EnforcedEnds::EitherOnOneNode, Deviation::EitherEndOnOneNode),
+            (self.services == ServicesSeen::ByAddress, Deviation::ServicesByAddress),
+            (self.host_network == HostNetwork::OfItsNamespace, Deviation::HostNetworkNamespace),
+            (self.own_node_ports == OwnNodePorts::AsBackends, Deviation::OwnNodePortsAsBackends),
         ]
         .into_iter()
         .filter_map(|(deviates, deviation)| deviates.then_some(deviation))

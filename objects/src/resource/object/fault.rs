@@ -15,6 +15,24 @@ pub struct FieldError {
     pub problem: String,
     /// The API server's errors for this fault; empty if it does not detect the fault.
     api_errors: Vec<ApiError>,
+    /// Of a scalar of the wrong type: where it is, to quote it as the file has it.
+    scalar: Option<Scalar>,
+}
+
+/// A number or boolean where a text belongs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Scalar {
+    /// JSON pointer (RFC 6901).
+    pub(crate) pointer: String,
+    pub(crate) expected: Expected,
+}
+
+/// What belongs in the place of a scalar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expected {
+    Text,
+    /// A port: its number or its name.
+    PortNumber,
 }
 
 /// An invalid object, with every fault that was found in it.
@@ -24,6 +42,18 @@ pub struct ObjectError {
     pub object: String,
     /// The faults, at least one.
     pub faults: Vec<FieldError>,
+}
+
+impl ObjectError {
+    /// Names scalars of the wrong type as the file has them, so that people put quotes around what they wrote. The value that YAML
+    /// makes of it is another one: `1.10` is 1.1. `written` gives the text at a JSON pointer.
+    #[must_use]
+    pub fn quoting(mut self, written: impl Fn(&str) -> Option<String>) -> Self {
+        for fault in &mut self.faults {
+            fault.quote(&written);
+        }
+        self
+    }
 }
 
 impl fmt::Display for ObjectError {
@@ -39,7 +69,23 @@ impl FieldError {
     /// A fault at this path: what is wrong, and how to fix it.
     #[must_use]
     pub fn new(path: impl fmt::Display, problem: impl Into<String>) -> Self {
-        Self { path: path.to_string(), problem: problem.into(), api_errors: Vec::new() }
+        Self { path: path.to_string(), problem: problem.into(), api_errors: Vec::new(), scalar: None }
+    }
+
+    pub(crate) fn about(self, scalar: Option<Scalar>) -> Self {
+        Self { scalar, ..self }
+    }
+
+    /// Names a scalar of the wrong type as the file has it. `written` gives the text at a JSON pointer.
+    fn quote(&mut self, written: &impl Fn(&str) -> Option<String>) {
+        let Some(Scalar { pointer, expected }) = &self.scalar else { return };
+        let Some(text) = written(pointer) else { return };
+        self.problem = match expected {
+            Expected::Text => format!("{text} is not text: write it in quotes, \"{text}\""),
+            Expected::PortNumber => {
+                format!("{text} is not a whole number: write the port's digits, or its name in quotes")
+            }
+        };
     }
 
     /// The API server's errors for this fault. If the API server does not detect it, an error with our own text.

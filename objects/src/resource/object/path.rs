@@ -64,6 +64,15 @@ impl OwnedPath {
         })
     }
 
+    /// The path as a JSON pointer (RFC 6901).
+    pub(crate) fn pointer(&self) -> String {
+        let step = |step: &Step| match step {
+            Step::Key(key) => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
+            Step::Index(index) => format!("/{index}"),
+        };
+        self.0.iter().map(step).collect()
+    }
+
     /// The path without trailing indices: the field itself, or the list that contains the item.
     pub(crate) fn field(&self) -> Self {
         let mut steps = self.0.clone();

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::resource::object::Kind;
-use crate::resource::object::fault::FieldError;
+use crate::resource::object::fault::{Expected, FieldError, Scalar};
 use crate::resource::object::origin::Origin;
 use crate::resource::object::path::{OwnedPath, Step};
 use crate::resource::read::known_fields::unknown_field;
@@ -14,6 +14,10 @@ use crate::resource::read::scope::Scope;
 
 /// The decoder stops after this many attempts, each of which finds one fault or repairs one value.
 const MOST_ROUNDS: usize = 500;
+
+/// The problem of a number or boolean in the place of a text, if its text in the file is not known. The value is not quoted: YAML's
+/// `1.10` is 1.1 by now, and quotes around that would make another text.
+const NOT_TEXT: &str = "a number or boolean is not text: put quotes around what the manifest has here";
 
 /// At most this many unknown fields are reported.
 const MOST_UNKNOWN: usize = 50;
@@ -78,7 +82,7 @@ fn decode_by<T>(
         }
         let is_removed = error.path.remove(&mut value);
         removed.push(error.path.field());
-        faults.push(FieldError::new(error.path, error.problem));
+        faults.push(FieldError::new(error.path, error.problem).about(error.scalar));
         if !is_removed {
             break;
         }
@@ -104,6 +108,7 @@ struct DecodeError {
     path: OwnedPath,
     problem: String,
     at_null: bool,
+    scalar: Option<Scalar>,
 }
 
 impl DecodeError {
@@ -112,21 +117,31 @@ impl DecodeError {
         let found = path.find(value);
         let at_null = found == Some(&Value::Null);
         let missing = message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
+        let mut scalar = None;
+        let mut wrong_scalar = |expected| scalar = Some(Scalar { pointer: path.pointer(), expected });
         let problem = match (missing, found) {
             (Some(field), _) => {
                 path.0.push(Step::Key(field.to_owned()));
                 "required but missing".to_owned()
             }
             (None, Some(Value::Number(_) | Value::Bool(_))) if message.ends_with("expected a string") => {
-                let plain = found.map(Value::to_string).unwrap_or_default();
-                format!("{plain} is not text: write it in quotes, \"{plain}\"")
+                wrong_scalar(Expected::Text);
+                NOT_TEXT.to_owned()
+            }
+            (None, Some(Value::Bool(_))) if message.ends_with("expected IntOrString") => {
+                wrong_scalar(Expected::Text);
+                NOT_TEXT.to_owned()
+            }
+            (None, Some(Value::Number(_))) if message.ends_with("expected IntOrString") => {
+                wrong_scalar(Expected::PortNumber);
+                message
             }
             (None, Some(_)) if path.0.last() == Some(&Step::Key("expiresAt".to_owned())) => {
                 "not a time: write it in RFC 3339 form, \"2026-12-31T00:00:00Z\"".to_owned()
             }
             (None, _) => message,
         };
-        Self { path, problem, at_null }
+        Self { path, problem, at_null, scalar }
     }
 
     /// Whether the fault is a null that an API server reads as the zero value: Go does so for values of maps and items of lists

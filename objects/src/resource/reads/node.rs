@@ -14,6 +14,8 @@ pub struct NodeFields {
     pub pod_cidrs: BTreeSet<String>,
     /// Type and text of each address in its status: `("InternalIP", "192.0.2.1")`, `("Hostname", "n1")`.
     pub addresses: BTreeSet<(String, String)>,
+    /// The major and minor version of its kubelet, which is never newer than the API server.
+    pub kubelet: Option<(u32, u32)>,
 }
 
 impl NodeFields {
@@ -27,6 +29,16 @@ impl NodeFields {
             labels: node.metadata.labels.clone().unwrap_or_default(),
             pod_cidrs: ranges.cloned().collect(),
             addresses: addresses.map(|address| (address.type_.clone(), address.address.clone())).collect(),
+            kubelet: node
+                .status
+                .as_ref()
+                .and_then(|status| version(status.node_info.as_ref()?.kubelet_version.as_ref()?)),
         }
     }
+}
+
+/// `v1.36.2+k3s1` is 1.36.
+fn version(text: &str) -> Option<(u32, u32)> {
+    let mut parts = text.strip_prefix('v')?.split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }

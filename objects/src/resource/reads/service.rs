@@ -37,6 +37,8 @@ pub struct ServicePort {
     pub port: u16,
     /// The port at the pods.
     pub target: TargetPort,
+    /// The port at every node, if the Service has node ports.
+    pub node_port: Option<u16>,
 }
 
 /// The port at the pods behind a Service.
@@ -93,7 +95,8 @@ fn ports(spec: &ServiceSpec) -> Vec<ServicePort> {
                 Some(IntOrString::String(name)) => TargetPort::Named(name.clone()),
             };
             let protocol = protocol_or_tcp(port.protocol.as_deref());
-            Some(ServicePort { name: port.name.clone().unwrap_or_default(), protocol, port: number, target })
+            let node_port = port.node_port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
+            Some(ServicePort { name: port.name.clone().unwrap_or_default(), protocol, port: number, target, node_port })
         })
         .collect()
 }

@@ -8,6 +8,7 @@ use foretell_objects::manifest::document::Document;
 use foretell_objects::manifest::documents::documents;
 use foretell_objects::manifest::kinds;
 use foretell_objects::manifest::kinds::POLICY_KINDS;
+use foretell_objects::manifest::written::written;
 use foretell_objects::model::other_policies::OtherPolicyKind;
 use foretell_objects::resource::contained::{ContainedPolicy, contained};
 use foretell_objects::resource::object::fault::{FieldError, ObjectError};
@@ -183,7 +184,7 @@ impl ChangeBuilder {
                 return Err(Unreadable::template());
             }
             let place = Place { file: path.to_owned(), document: number, item };
-            entries.extend(entry(&self.origin, place, side, value));
+            entries.extend(entry(&self.origin, place, side, value, text));
         }
         Ok(entries)
     }
@@ -206,8 +207,8 @@ impl Unreadable {
     }
 }
 
-/// The entry of a document. `None`: it is of a kind that does not matter here.
-fn entry(origin: &Origin, place: Place, side: Revisions, value: Value) -> Option<DocumentEntry> {
+/// The entry of a document of `file`, which is its whole text. `None`: it is of a kind that does not matter here.
+fn entry(origin: &Origin, place: Place, side: Revisions, value: Value, file: &str) -> Option<DocumentEntry> {
     let text = |path: &str| value.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (api_version, kind) = (text("/apiVersion"), text("/kind"));
     let group = api_version.split_once('/').map_or("", |(group, _)| group);
@@ -250,7 +251,10 @@ fn entry(origin: &Origin, place: Place, side: Revisions, value: Value) -> Option
             policies if policies.is_empty() => return None,
             policies => (key(group), ReadDocument::Holder(policies)),
         },
-        Err(error) => (in_namespace(key(""), origin), ReadDocument::Refused { error, raw: value }),
+        Err(error) => {
+            let error = error.quoting(|pointer| written(file, place.document, &place.item, pointer));
+            (in_namespace(key(""), origin), ReadDocument::Refused { error, raw: value })
+        }
     };
     Some(DocumentEntry { key, place, side, reading })
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::change::revisions::files::{DocumentEntry, DocumentKey, ReadDocument, Revisions};
 use crate::change::revisions::{Change, NotJudged, RENDER_TO_JUDGE, Sourced, Undecided};
+use foretell_objects::model::cidr::OldForm;
 use foretell_objects::resource::cidrs;
 use foretell_objects::resource::object::Object;
 use foretell_objects::resource::object::fault::ObjectError;
@@ -209,13 +210,15 @@ fn judged(key: &DocumentKey, identity: &ObjectPlaces<'_>, gained: &[&ComparableE
     change.after.extend(after.and_then(ComparableEntry::sourced));
 }
 
-/// Reports CIDRs in forms that Kubernetes accepts only in objects that contain the same text already, even if they mean the
-/// same network as before.
+/// Reports CIDRs that parsers read differently and that Kubernetes accepts only in objects that contain the same text already, even
+/// if they mean the same network as before. Host bits are reported when the cluster's version is known.
 fn old_cidrs(key: &DocumentKey, identity: &ObjectPlaces<'_>, change: &mut Change) -> bool {
+    const FORMS: &[OldForm] = &[OldForm::LeadingZeros, OldForm::MappedIpv4];
     let stored = identity.base.iter().filter_map(ComparableEntry::object).flat_map(cidrs::texts).collect();
     let mut found = false;
     for comparable in identity.merged.iter().filter(|comparable| comparable.entry.side == Revisions::Merged) {
-        let faults = comparable.object().map(|object| cidrs::new_faults(object, &stored)).unwrap_or_default();
+        let faults = comparable.object().map(|object| cidrs::faults_of_forms(object, &stored, FORMS));
+        let faults = faults.unwrap_or_default();
         if faults.is_empty() {
             continue;
         }

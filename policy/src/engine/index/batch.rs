@@ -132,6 +132,10 @@ impl View<'_> {
             }
             return;
         };
+        let with_node = || [&src, &to].iter().any(|end| end.view.kind == EndKind::Node);
+        if self.reads_nodes_apart() && with_node() {
+            return self.judge_by_full_lookup(flow, verdicts);
+        }
         let port = self.port_row(&to, flow.protocol, flow.port);
         let ends = Direction::BOTH.map(|direction| {
             self.append_verdicts(&src, &to, port, direction, &mut verdicts.answers);
@@ -178,6 +182,9 @@ impl View<'_> {
         verdicts: &mut BatchVerdicts,
     ) -> bool {
         let (Some(src), Some(Holder::Service(service))) = (src, dst.map(|entry| entry.holder())) else { return false };
+        if self.reads_services_apart() {
+            return false;
+        }
         let (EndKind::Pod(client), Some(service)) = (src.view.kind, directory.service(service)) else { return false };
         let call = ServiceCall {
             client: src.pod,

@@ -7,13 +7,14 @@ use jiff::Timestamp;
 
 use crate::cluster::ownership::Ends;
 use crate::cluster::traffic::TrafficKey;
+use crate::engine::backends::Backend;
 use crate::engine::index::Index;
 use crate::engine::index::flow_query::PortRow;
 use crate::engine::index::packed_verdict::PackedVerdict;
 use crate::engine::index::rules::place;
 use crate::engine::index::section::{Rows, Section};
 use crate::engine::index::view::View;
-use crate::engine::pair::{Dialled, Pair};
+use crate::engine::pair::Pair;
 use crate::engine::policy_id::PolicyId;
 use crate::engine::verdict::Exemption;
 use crate::policy::end_kind::EndKind;
@@ -24,6 +25,8 @@ use foretell_objects::model::flow::{Direction, Protocol};
 pub struct Replay {
     /// By direction.
     sides: [DirectionFlows; 2],
+    /// The flows that the enforcer sees otherwise than the index, with their numbers.
+    apart: Vec<(u32, Direction, Pair)>,
 }
 
 /// The flows of one direction.
@@ -58,12 +61,18 @@ impl Replay {
     /// the pods that are ready at `at`.
     pub fn of<'k>(view: &View<'_>, keys: impl IntoIterator<Item = &'k TrafficKey>, at: Timestamp) -> Self {
         let mut rows: [Vec<(Row, IpAddr)>; 2] = Default::default();
+        let mut apart = Vec::new();
         for (flow, key) in (0..).zip(keys) {
             let ends = Ends { src: key.src, dst: key.dst };
-            let dialled = Dialled::from(&key.dst);
-            for backend in view.backends(&ends, key.protocol, key.port, at) {
-                let pair = Pair { src: key.src, dst: backend.end, protocol: key.protocol, port: backend.port, dialled };
-                add(&mut rows, view, flow, &pair);
+            for Backend { end, port, dialled } in view.backends(&ends, key.protocol, key.port, at) {
+                let pair = Pair { src: key.src, dst: end, protocol: key.protocol, port, dialled };
+                for direction in Direction::BOTH {
+                    if view.by_enforcer(&pair, direction).is_some() {
+                        apart.push((flow, direction, pair));
+                    } else {
+                        add(&mut rows, view, flow, direction, &pair);
+                    }
+                }
             }
         }
         let sides = rows.map(|mut rows| {
@@ -80,12 +89,22 @@ impl Replay {
             let (rows, peers) = rows.into_iter().unzip();
             DirectionFlows { rows, peers, starts }
         });
-        Self { sides }
+        Self { sides, apart }
     }
 
     /// Judges the flows of all pods that a policy selects. Calls `on_verdict` with the number of the flow in the window, the
     /// direction and the verdict, once for each backend.
-    pub fn against(&self, index: &Index, policy: PolicyId, mut on_verdict: impl FnMut(u32, Direction, PackedVerdict)) {
+    pub fn against(
+        &self,
+        view: &View<'_>,
+        policy: PolicyId,
+        mut on_verdict: impl FnMut(u32, Direction, PackedVerdict),
+    ) {
+        for (flow, direction, pair) in &self.apart {
+            let of_policy = view.answers(pair, *direction).filter(|(id, _)| *id == policy);
+            of_policy.for_each(|(_, verdict)| on_verdict(*flow, *direction, verdict));
+        }
+        let index = view.index;
         for direction in Direction::BOTH {
             let side = &self.sides[place(direction)];
             let section = index.section(&[policy], place(direction));
@@ -103,25 +122,23 @@ impl Replay {
     }
 }
 
-fn add(rows: &mut [Vec<(Row, IpAddr)>; 2], view: &View<'_>, flow: u32, pair: &Pair) {
-    for direction in Direction::BOTH {
-        let Some(subject) = pair.subject(direction).pod() else { continue };
-        let peer = match view.kind(pair.peer(direction)) {
-            EndKind::Pod(identity) => identity,
-            EndKind::Node => NODE,
-            EndKind::Outside => OUTSIDE,
-            EndKind::Unresolved => UNRESOLVED,
-        };
-        let row = Row {
-            subject: view.identity(subject),
-            peer,
-            flow,
-            port: pair.port,
-            protocol: pair.protocol,
-            exemption: view.exemption(subject, pair.peer(direction), direction),
-        };
-        rows[place(direction)].push((row, pair.peer(direction).ip()));
-    }
+fn add(rows: &mut [Vec<(Row, IpAddr)>; 2], view: &View<'_>, flow: u32, direction: Direction, pair: &Pair) {
+    let Some(subject) = pair.subject_pod(direction) else { return };
+    let peer = match view.kind(pair.peer(direction)) {
+        EndKind::Pod(identity) => identity,
+        EndKind::Node => NODE,
+        EndKind::Outside => OUTSIDE,
+        EndKind::Unresolved => UNRESOLVED,
+    };
+    let row = Row {
+        subject: view.identity(subject),
+        peer,
+        flow,
+        port: pair.port,
+        protocol: pair.protocol,
+        exemption: view.exemption(subject, pair.peer(direction), direction),
+    };
+    rows[place(direction)].push((row, pair.peer(direction).ip()));
 }
 
 fn judge_rows<'a>(

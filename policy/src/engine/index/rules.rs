@@ -63,10 +63,10 @@ fn named(matchers: &[PeerMatcher]) -> RuleNames {
     let mut named = RuleNames::default();
     for matcher in matchers {
         match matcher {
-            PeerMatcher::Pods { namespaces: Namespaces::Matching(of), pods } => {
+            PeerMatcher::Pods { namespaces: Namespaces::Matching(of), pods, .. } => {
                 named.pods.push((of.clone(), pods.clone()));
             }
-            PeerMatcher::Pods { namespaces: Namespaces::Own, pods } => named.own.push(pods.clone()),
+            PeerMatcher::Pods { namespaces: Namespaces::Own, pods, .. } => named.own.push(pods.clone()),
             PeerMatcher::Block { net, except } => named.blocks.push((*net, except.clone())),
         }
     }

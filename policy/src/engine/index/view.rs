@@ -15,7 +15,7 @@ use crate::engine::identities::Identities;
 use crate::engine::index::Index;
 use crate::engine::index::flow_query::FlowQuery;
 use crate::engine::index::packed_verdict::PackedVerdict;
-use crate::engine::pair::{Dialled, Pair};
+use crate::engine::pair::{Dial, Dialled, Pair};
 use crate::engine::policy_id::PolicyId;
 use crate::engine::tier::admin_index::{AdminPolicyIndex, AdminQuery};
 use crate::engine::tier::chain;
@@ -94,8 +94,13 @@ impl<'a> View<'a> {
         direction: Direction,
     ) -> impl Iterator<Item = (PolicyId, PackedVerdict)> + use<'a> {
         let (view, pair) = (*self, *pair);
-        let subject = pair.subject(direction).pod();
-        subject.into_iter().flat_map(move |subject| {
+        let subject = pair.subject_pod(direction);
+        let by_enforcer = view.by_enforcer(&pair, direction);
+        let read = move |(policy, verdict)| match &by_enforcer {
+            None => (policy, verdict),
+            Some(reading) => (policy, reading.verdict(view.index.policy(policy), direction, verdict)),
+        };
+        let answers = subject.into_iter().flat_map(move |subject| {
             let peer = pair.peer(direction);
             let peer_view = view.index.peer_view(view.kind(peer), peer.ip());
             let destination = pair.dst.pod().map(|pod| view.identity(pod));
@@ -103,7 +108,8 @@ impl<'a> View<'a> {
             let exemption = view.exemption(subject, peer, direction);
             let query = view.index.flow_query(view.identity(subject), direction, peer_view, port, exemption);
             query.into_iter().flat_map(FlowQuery::verdicts)
-        })
+        });
+        answers.map(read)
     }
 
     /// The joint decision of all policies about a flow at one end, by the chain of tiers.
@@ -179,7 +185,7 @@ impl<'a> View<'a> {
     /// to itself by its own address.
     #[must_use]
     pub fn admin_query(&self, pair: &Pair, direction: Direction) -> Option<AdminQuery<'a>> {
-        let subject = pair.subject(direction).pod()?;
+        let subject = pair.subject_pod(direction)?;
         let itself = pair.peer(direction).pod() == Some(subject) && pair.dialled == Dialled::Backend;
         let subject = self.tiers.of(self.identities.identity_id(subject)).filter(|_| !itself)?;
         let Question { peer, port, .. } = self.question(pair, direction);
@@ -238,12 +244,13 @@ impl<'a> View<'a> {
     /// The backends that a flow between these ends may reach, at time `at`.
     #[must_use]
     pub fn backends(&self, ends: &Ends, protocol: Protocol, port: u16, at: Timestamp) -> Vec<Backend> {
-        if let Destination::Direct(end) = ends.dst {
-            return vec![Backend { end, port }];
+        let Dial { destination, port, dialled } = self.dial(ends, protocol, port);
+        if let Destination::Direct(end) = destination {
+            return vec![Backend { end, port, dialled }];
         }
         let blocks = self.blocks(&ends.src);
-        let (client, destination) = (&ends.src, &ends.dst);
-        let query = BackendQuery { client, destination, protocol, port, at, blocks: &blocks };
+        let query =
+            BackendQuery { client: &ends.src, destination: &destination, protocol, port, dialled, at, blocks: &blocks };
         self.identities.backends(self.cluster, &query)
     }
 
@@ -251,10 +258,9 @@ impl<'a> View<'a> {
     /// counts.
     pub(crate) fn verdicts_by_policy(&self, ends: &Ends, backends: &[Backend], protocol: Protocol) -> VerdictsByPolicy {
         let mut verdicts = VerdictsByPolicy::new();
-        let dialled = Dialled::from(&ends.dst);
         for direction in Direction::BOTH {
-            for Backend { end, port } in backends {
-                let pair = Pair { src: ends.src, dst: *end, protocol, port: *port, dialled };
+            for Backend { end, port, dialled } in backends {
+                let pair = Pair { src: ends.src, dst: *end, protocol, port: *port, dialled: *dialled };
                 for (policy, verdict) in self.answers(&pair, direction) {
                     verdicts
                         .entry((direction, policy))

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use ipnet::IpNet;
 use jiff::Timestamp;
 
 use crate::cluster::inventory::Cluster;
@@ -13,6 +14,7 @@ use crate::cluster::service::{Service, ServiceId};
 use crate::cluster::workload::{Workload, kind_named};
 use foretell_objects::model::flow::Protocol;
 use foretell_objects::model::words::minute;
+use foretell_objects::resource::reads::service::{ServicePort, TargetPort};
 
 /// The name of an end, as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub enum EndName {
     },
     /// An address.
     Address(IpAddr),
+    /// A range of addresses: `203.0.113.0/24`.
+    Range(IpNet),
 }
 
 impl FromStr for EndName {
@@ -44,13 +48,17 @@ impl FromStr for EndName {
         if let Ok(ip) = text.parse::<IpAddr>() {
             return Ok(Self::Address(ip.to_canonical()));
         }
-        let wrong = "write NAMESPACE/KIND/NAME as in shop/Deployment/checkout, NAMESPACE/NAME, or an address";
+        if let Ok(range) = text.parse::<IpNet>() {
+            return Ok(Self::Range(range.trunc()));
+        }
+        let wrong = "write NAMESPACE/KIND/NAME as in shop/Deployment/checkout, NAMESPACE/NAME, an address, or a range as in 10.0.0.0/8";
         let parts: Vec<&str> = text.split('/').collect();
         match parts[..] {
             _ if parts.iter().any(|part| part.is_empty() || part.contains(char::is_whitespace)) => Err(wrong),
             [namespace, name] => Ok(Self::Name { namespace: namespace.to_owned(), name: name.to_owned() }),
             [namespace, kind, name] => {
-                let kind = if kind.eq_ignore_ascii_case("Service") { "Service" } else { kind_named(kind) };
+                let is_service = ["Service", "services", "svc"].iter().any(|name| name.eq_ignore_ascii_case(kind));
+                let kind = if is_service { "Service" } else { kind_named(kind) };
                 Ok(Self::Kind { namespace: namespace.to_owned(), kind: kind.to_owned(), name: name.to_owned() })
             }
             _ => Err(wrong),
@@ -64,6 +72,7 @@ impl fmt::Display for EndName {
             Self::Kind { namespace, kind, name } => write!(f, "{namespace}/{kind}/{name}"),
             Self::Name { namespace, name } => write!(f, "{namespace}/{name}"),
             Self::Address(ip) => write!(f, "{ip}"),
+            Self::Range(range) => write!(f, "{range}"),
         }
     }
 }
@@ -77,6 +86,8 @@ pub(super) enum NamedEnd {
     Service(ServiceId),
     /// The end that has an address.
     Address(IpAddr),
+    /// The ends that have the addresses of a range.
+    Range(IpNet),
 }
 
 /// Why a query has no answer.
@@ -144,7 +155,11 @@ pub enum ExplainError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ConnectionEnd {
     Client,
-    Server,
+    /// With the port that the client connects to.
+    Server {
+        protocol: Protocol,
+        port: u16,
+    },
 }
 
 /// A name that was resolved.
@@ -168,6 +183,10 @@ pub(super) fn find(
     let (namespace, kind, name) = match written {
         EndName::Address(ip) if ip.is_loopback() => return Err(ExplainError::Loopback(*ip)),
         EndName::Address(ip) => return Ok(found(ip.to_string(), NamedEnd::Address(*ip))),
+        EndName::Range(range) if range.prefix_len() == range.max_prefix_len() => {
+            return Ok(found(range.addr().to_string(), NamedEnd::Address(range.addr().to_canonical())));
+        }
+        EndName::Range(range) => return Ok(found(range.to_string(), NamedEnd::Range(*range))),
         EndName::Kind { namespace, kind, name } => (namespace, Some(kind.as_str()), name),
         EndName::Name { namespace, name } => (namespace, None, name),
     };
@@ -182,6 +201,7 @@ pub(super) fn find(
     let kinds: BTreeSet<&str> = named.map(|(_, pod)| pod.workload.kind.as_str()).collect();
     let is_named = |service: &Service| service.namespace == *namespace && service.name == *name;
     let service = cluster.services().find(|(_, service)| is_kind("Service") && is_named(service)).map(|(id, _)| id);
+    let (kinds, service) = decide_by_port(cluster, kinds, service, side);
     match (kinds.len(), service) {
         (0, Some(_)) if side == ConnectionEnd::Client => {
             Err(ExplainError::ServiceAsClient(format!("{namespace}/{name}")))
@@ -195,11 +215,39 @@ pub(super) fn find(
         }
         (0, None) => Err(ExplainError::NotFound { name: written.to_string(), known: known(cluster, namespace) }),
         _ => {
-            let service = service.filter(|_| side == ConnectionEnd::Server).map(|_| "Service");
+            let service = service.filter(|_| side != ConnectionEnd::Client).map(|_| "Service");
             let choices = kinds.into_iter().chain(service).map(|kind| format!("{namespace}/{kind}/{name}"));
             Err(ExplainError::Ambiguous { name: written.to_string(), choices: choices.collect() })
         }
     }
+}
+
+/// If a workload and a Service have the name, the port may decide which is meant: a Service without that port is not, and a workload
+/// is not if the port is only that of the Service, and not one that the Service leads to.
+fn decide_by_port<'k>(
+    cluster: &Cluster,
+    kinds: BTreeSet<&'k str>,
+    service: Option<ServiceId>,
+    side: ConnectionEnd,
+) -> (BTreeSet<&'k str>, Option<ServiceId>) {
+    let (ConnectionEnd::Server { protocol, port }, Some(id), false) = (side, service, kinds.is_empty()) else {
+        return (kinds, service);
+    };
+    let service = cluster.service(id);
+    if service.port(protocol, port).is_none() {
+        return (kinds, None);
+    }
+    let leads_to = |given: &ServicePort| match &given.target {
+        TargetPort::Number(number) => *number == port,
+        TargetPort::Named(name) => {
+            let mut declared = cluster.pods_of(&service.namespace).iter().flat_map(|pod| &cluster.pod(*pod).ports);
+            declared.any(|named| named.name == *name && named.protocol == protocol && named.number == port)
+        }
+    };
+    if service.ports.iter().any(|given| given.protocol == protocol && leads_to(given)) {
+        return (kinds, Some(id));
+    }
+    (BTreeSet::new(), Some(id))
 }
 
 /// The pods that run at a time. If none does, the one that started last represents them: a `CronJob` only has pods from time to time.

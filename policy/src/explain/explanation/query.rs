@@ -103,15 +103,16 @@ pub fn explain(world: &World<'_>, audited: &[Arc<Policy>], query: &ExplainQuery)
     let ResolvedName { name: from, end: clients, note: client_note } =
         find(cluster, &query.from, ConnectionEnd::Client, at)?;
     let ResolvedName { name: to, end: servers, note: server_note } =
-        find(cluster, &query.to, ConnectionEnd::Server, at)?;
-    let targets = destination(cluster, servers, query)?;
+        find(cluster, &query.to, ConnectionEnd::Server { protocol, port }, at)?;
+    let blocks = blocks(world, audited);
+    let targets = destination(cluster, servers, &blocks, query)?;
     let is_service = matches!(targets, DialTargets::Service(..));
     if let NamedEnd::Address(ip) = clients
         && let Some(service) = cluster.services_by_address(ip).first().map(|id| cluster.service(*id))
     {
         return Err(ExplainError::ServiceAsClient(format!("{ip}, of {}/{},", service.namespace, service.name)));
     }
-    let pairs = pairs(world, audited, clients, &targets, query);
+    let pairs = pairs(world, &blocks, clients, &targets, query);
     if pairs.is_empty() {
         return Err(ExplainError::NoCommonFamily { from, to });
     }
@@ -162,7 +163,12 @@ enum DialTargets {
     Service(Vec<Destination>),
 }
 
-fn destination(cluster: &Cluster, servers: NamedEnd, query: &ExplainQuery) -> Result<DialTargets, ExplainError> {
+fn destination(
+    cluster: &Cluster,
+    servers: NamedEnd,
+    blocks: &BTreeSet<IpNet>,
+    query: &ExplainQuery,
+) -> Result<DialTargets, ExplainError> {
     let ExplainQuery { protocol, port, at, .. } = *query;
     let without_port = |id| {
         let service = cluster.service(id);
@@ -176,6 +182,14 @@ fn destination(cluster: &Cluster, servers: NamedEnd, query: &ExplainQuery) -> Re
             (Destination::Direct(End::Address { .. }), Some(service)) => Err(without_port(*service)),
             (Destination::Direct(end), _) => Ok(DialTargets::Ends(vec![end])),
         },
+        NamedEnd::Range(range) => {
+            let addresses = representatives(cluster, range, blocks).into_iter();
+            let ends = addresses.filter_map(|ip| match resolve(cluster, ip, query, at).dst {
+                Destination::Direct(end) => Some(end),
+                Destination::Service { .. } => None,
+            });
+            Ok(DialTargets::Ends(ends.collect()))
+        }
         NamedEnd::Service(id) => {
             let service = cluster.service(id);
             if service.addresses.is_empty() {
@@ -188,6 +202,23 @@ fn destination(cluster: &Cluster, servers: NamedEnd, query: &ExplainQuery) -> Re
             Ok(DialTargets::Service(addresses.collect()))
         }
     }
+}
+
+/// Addresses of a range that stand for all others in it: those at which a block of a policy begins or has just ended, those of pods
+/// and nodes, and the next ones. Addresses of unknown pods are left out, unless there are no others.
+fn representatives(cluster: &Cluster, range: IpNet, blocks: &BTreeSet<IpNet>) -> BTreeSet<IpAddr> {
+    let after = |ip: IpAddr| match ip {
+        IpAddr::V4(ip) => u32::from(ip).checked_add(1).map(|next| IpAddr::V4(next.into())),
+        IpAddr::V6(ip) => u128::from(ip).checked_add(1).map(|next| IpAddr::V6(next.into())),
+    };
+    let known: BTreeSet<IpAddr> = cluster.addresses().filter(|ip| range.contains(ip)).collect();
+    let edges = blocks.iter().flat_map(|block| [Some(block.network()), after(block.broadcast())]);
+    let next = known.iter().map(|ip| after(*ip));
+    let all = [range.network()].into_iter().chain(edges.chain(next).flatten()).chain(known.iter().copied());
+    let all: BTreeSet<IpAddr> = all.filter(|ip| range.contains(ip)).collect();
+    let is_certain = |ip: &&IpAddr| known.contains(*ip) || !cluster.in_pod_range(**ip);
+    let certain: BTreeSet<IpAddr> = all.iter().filter(is_certain).copied().collect();
+    if certain.is_empty() { all } else { certain }
 }
 
 /// Resolves an address, as source and as destination.
@@ -225,7 +256,7 @@ fn appearance(world: &World<'_>, end: &End, blocks: &BTreeSet<IpNet>, with_nodes
 /// Pairs every group of clients with every group of servers that has an address of the same family.
 fn pairs(
     world: &World<'_>,
-    audited: &[Arc<Policy>],
+    blocks: &BTreeSet<IpNet>,
     clients: NamedEnd,
     targets: &DialTargets,
     query: &ExplainQuery,
@@ -234,21 +265,24 @@ fn pairs(
     let clients: Vec<End> = match clients {
         NamedEnd::Pods(pods) => pods.into_iter().flat_map(|pod| ends_of(cluster, pod)).collect(),
         NamedEnd::Address(ip) => vec![resolve(cluster, ip, query, query.at).src],
+        NamedEnd::Range(range) => {
+            let addresses = representatives(cluster, range, blocks).into_iter();
+            addresses.map(|ip| resolve(cluster, ip, query, query.at).src).collect()
+        }
         NamedEnd::Service(_) => Vec::new(),
     };
-    let blocks = blocks(world, audited);
     let is_no_pod = |end: &End| end.pod().is_none();
     match targets {
         DialTargets::Ends(servers) => {
             // If the enforcer treats pods of one node differently, pods are distinguished by their nodes.
             let by_node = |others: &[End]| world.dialect().ends == EitherOnOneNode || others.iter().any(is_no_pod);
             let (clients_by_node, servers_by_node) = (by_node(servers), by_node(&clients));
-            let clients = grouped(world, &clients, &blocks, clients_by_node);
-            let servers = grouped(world, servers, &blocks, servers_by_node);
-            direct(&clients, &servers, query)
+            let clients = grouped(world, &clients, blocks, clients_by_node);
+            let servers = grouped(world, servers, blocks, servers_by_node);
+            direct(&clients, &servers, query).iter().flat_map(|class| at_backends(world, class, query)).collect()
         }
         DialTargets::Service(addresses) => {
-            let clients = grouped(world, &clients, &blocks, true);
+            let clients = grouped(world, &clients, blocks, true);
             clients.iter().flat_map(|client| through(world, client, addresses, query)).collect()
         }
     }
@@ -300,6 +334,19 @@ fn direct(clients: &[Vec<End>], servers: &[Vec<End>], query: &ExplainQuery) -> V
     if found.is_empty() { to_themselves } else { found }
 }
 
+/// The pairs that a pair by its own addresses becomes. Behind a node port there may be several.
+fn at_backends(world: &World<'_>, PairClass { pair, count }: &PairClass, query: &ExplainQuery) -> Vec<PairClass> {
+    let ExplainQuery { protocol, port, at, .. } = *query;
+    let ends = Ends { src: pair.src, dst: Destination::Direct(pair.dst) };
+    let backends = world.view().backends(&ends, protocol, port, at).into_iter();
+    backends
+        .map(|Backend { end, port, dialled }| PairClass {
+            pair: Pair { src: pair.src, dst: end, protocol, port, dialled },
+            count: *count,
+        })
+        .collect()
+}
+
 fn through(world: &World<'_>, clients: &[End], addresses: &[Destination], query: &ExplainQuery) -> Vec<PairClass> {
     let ExplainQuery { protocol, port, at, .. } = *query;
     let view = world.view();
@@ -308,8 +355,8 @@ fn through(world: &World<'_>, clients: &[End], addresses: &[Destination], query:
         let Destination::Service { ip, .. } = dst else { continue };
         let Some(src) = clients.first().filter(|client| client.ip().is_ipv4() == ip.is_ipv4()) else { continue };
         let ends = Ends { src: *src, dst: *dst };
-        for Backend { end, port } in view.backends(&ends, protocol, port, at) {
-            let pair = Pair { src: *src, dst: end, protocol, port, dialled: Dialled::Service };
+        for Backend { end, port, dialled } in view.backends(&ends, protocol, port, at) {
+            let pair = Pair { src: *src, dst: end, protocol, port, dialled };
             found.push(PairClass { pair, count: clients.len() as u64 });
         }
     }

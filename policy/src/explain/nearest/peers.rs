@@ -34,7 +34,7 @@ pub(super) fn mismatches(peers: &PeerSet, question: &Question<'_>) -> Vec<(Dista
     };
     let entries = matchers.iter().enumerate().map(|(index, matcher)| {
         let (distance, causes) = match matcher {
-            PeerMatcher::Pods { namespaces, pods } => of_selectors(namespaces, pods, question),
+            PeerMatcher::Pods { namespaces, pods, .. } => of_selectors(namespaces, pods, question),
             PeerMatcher::Block { net, except } => of_block(*net, except, question.peer.ip()),
         };
         (distance, PeerMismatch { entry: format!("{field}[{index}]"), matches: matcher.to_string(), causes })

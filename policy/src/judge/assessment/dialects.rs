@@ -71,12 +71,17 @@ impl AssessmentInputs<'_> {
             let any = |test: &dyn Fn(&End) -> bool| destinations(world, &key.dst).iter().any(test);
             match deviation {
                 Deviation::BlocksLeavePods | Deviation::BlocksLeaveNodes => in_a_block(&key.src) || any(&in_a_block),
-                Deviation::OwnNodeIsJudged => {
+                Deviation::OwnNodeIsJudged | Deviation::OwnNodePortsAsBackends => {
                     key.src.pod().is_some_and(|subject| any(&|end| view.is_own_node(subject, end)))
                 }
                 Deviation::EitherEndOnOneNode => {
                     let node = |end: &End| world.cluster().pod(end.pod()?).node;
                     node(&key.src).is_some_and(|own| any(&|end| node(end) == Some(own)))
+                }
+                Deviation::ServicesByAddress => matches!(key.dst, Destination::Service { .. }),
+                Deviation::HostNetworkNamespace => {
+                    let is_node = |end: &End| view.kind(end) == EndKind::Node;
+                    is_node(&key.src) || any(&is_node)
                 }
                 Deviation::ExceptsOfTheRule | Deviation::NamedPortsOfTheNamespace => true,
             }
@@ -96,8 +101,10 @@ impl AssessmentInputs<'_> {
             let upstream = self.worlds.outcomes(key);
             let outcomes = enforcer.outcomes(key);
             for one in &upstream {
-                // The backends of a Service do not depend on the enforcer.
-                let Some(other) = outcomes.iter().find(|other| other.pair == one.pair) else { continue };
+                // The backends depend on the enforcer only for node ports, where the worst of them counts.
+                let same = outcomes.iter().find(|other| other.pair == one.pair);
+                let worst = || outcomes.iter().find(|other| other.effect == Effect::NewlyDenied);
+                let Some(other) = same.or_else(worst).or(outcomes.first()) else { continue };
                 if !differ(one.effect, other.effect) {
                     continue;
                 }
@@ -170,6 +177,9 @@ fn cause(
     let ends = Direction::BOTH.map(|direction| (direction, upstream.at(direction), enforcer.at(direction)));
     let any =
         |change: &DecisionChange, test: &dyn Fn(&EndDecision) -> bool| test(&change.before) || test(&change.after);
+    if upstream.pair != enforcer.pair {
+        return Some((Direction::Egress, Deviation::OwnNodePortsAsBackends));
+    }
     let at_other_end = |decision: &EndDecision| matches!(decision, EndDecision::AllowedAtOtherEnd { .. });
     if let Some((direction, ..)) = ends.iter().find(|(_, _, enforcer)| any(enforcer, &at_other_end)) {
         return Some((*direction, Deviation::EitherEndOnOneNode));

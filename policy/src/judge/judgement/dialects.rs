@@ -130,7 +130,10 @@ fn may_matter(deviation: Deviation, policies: &[&Policy]) -> bool {
     let any = |test: &dyn Fn(&Rule) -> bool| Direction::BOTH.into_iter().any(|direction| rules(direction).any(test));
     match deviation {
         Deviation::BlocksLeavePods | Deviation::BlocksLeaveNodes => any(&|rule| blocks(rule).0 > 0),
-        Deviation::OwnNodeIsJudged => restricts(Direction::Egress),
+        Deviation::OwnNodeIsJudged | Deviation::OwnNodePortsAsBackends | Deviation::ServicesByAddress => {
+            restricts(Direction::Egress)
+        }
+        Deviation::HostNetworkNamespace => any(&|rule| matches!(rule.peers, PeerSet::AnyOf(_))),
         Deviation::ExceptsOfTheRule => any(&|rule| matches!(blocks(rule), (2.., 1..))),
         Deviation::NamedPortsOfTheNamespace => rules(Direction::Egress).any(|rule| rule.ports.has_names()),
         Deviation::EitherEndOnOneNode => restricts(Direction::Egress) && restricts(Direction::Ingress),
