@@ -174,7 +174,7 @@ fn deciding(generated: &Generated) {
             let mut denied = 0;
             for flow in &flows {
                 let ends = cluster.resolve(flow);
-                let dialled = Dialled::from(&ends.dst);
+                let dialled = Dialled::at(&ends.dst, flow.port);
                 for Backend { end, port, .. } in view.backends(&ends, flow.protocol, flow.port, flow.start) {
                     let pair = Pair { src: ends.src, dst: end, protocol: flow.protocol, port, dialled };
                     let passes = Direction::BOTH.iter().all(|direction| view.decide(&pair, *direction).passes());

@@ -204,9 +204,9 @@ fn a_fix_does_not_open_other_workloads() {
     let stage = shop().head("deny.yaml", &deny);
     let report =
         stage.flow("prom -> cart TCP 8080").flow("batch -> pay TCP 8443").flow("agent -> pay TCP 8444").judge();
-    let fixes: Vec<(&str, bool, usize)> =
+    let suggested: Vec<(&str, bool, usize)> =
         report.fixes.iter().map(|fix| (fix.policy.name.as_str(), fix.place.is_some(), fix.resolves.len())).collect();
-    assert_eq!(fixes, [("cart-allow", false, 1), ("pay-allow", false, 2)]);
+    assert_eq!(suggested, [("cart-allow", false, 1), ("pay-allow", false, 2)]);
     assert_eq!(report.fixes[0].spec["podSelector"], json!({"matchLabels": {"app": "cart"}}));
     assert_eq!(report.fixes[0].spec["policyTypes"], json!(["Ingress"]));
     // With the new policies the change may merge.

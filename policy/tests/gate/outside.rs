@@ -39,7 +39,7 @@ fn many_clients_are_one_denial_with_one_block_as_its_fix() {
     let [fix] = &report.fixes[..] else { panic!("{:#?}", report.fixes) };
     let private = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16"];
     assert_eq!(fix.spec["ingress"][0]["from"], json!([{"ipBlock": {"cidr": "0.0.0.0/0", "except": private}}]));
-    assert_eq!(fix.resolves, [denial.id.clone()]);
+    assert_eq!(fix.resolves, std::slice::from_ref(&denial.id));
     let fixed = clients(shop().head("it.yaml", &policy("shop", "it", &fix.spec.to_string())), 200).judge();
     assert_eq!((fixed.decision, denials(&fixed)), (Decision::MayMerge, Vec::new()));
     assert!(markdown::render(&report).contains("200 in use, 200 addresses"), "{}", markdown::render(&report));

@@ -143,13 +143,11 @@ pub(crate) fn selects_host_network(scene: &Scene, peers: &[NetworkPolicyPeer]) -
         ["openshift-host-network", "ovn-host-network"].into_iter().find(|name| scene.namespaces.contains_key(name));
     peers.iter().any(|peer| {
         let (Some(selector), None) = (&peer.namespace_selector, &peer.pod_selector) else { return false };
-        match host {
-            Some(name) => selects(Some(selector), &namespace_tags(scene, name)),
-            None => {
-                let label = "policy-group.network.openshift.io/host-network".to_owned();
-                selects(Some(selector), &Tags::from([(label, String::new())])) && !selects(Some(selector), &Tags::new())
-            }
+        if let Some(name) = host {
+            return selects(Some(selector), &namespace_tags(scene, name));
         }
+        let label = "policy-group.network.openshift.io/host-network".to_owned();
+        selects(Some(selector), &Tags::from([(label, String::new())])) && !selects(Some(selector), &Tags::new())
     })
 }
 

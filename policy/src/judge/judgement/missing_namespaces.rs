@@ -190,7 +190,7 @@ fn matches(rule: &Rule, question: &Question<'_>) -> Match {
     let PeerSet::AnyOf(matchers) = &rule.peers else { return Match::Surely };
     let each = matchers.iter().map(|matcher| {
         let (
-            PeerMatcher::Pods { namespaces: Namespaces::Matching(selector), pods },
+            PeerMatcher::Pods { namespaces: Namespaces::Matching(selector), pods, .. },
             Peer::Pod { namespace_labels, labels, .. },
         ) = (matcher, &question.peer)
         else {
