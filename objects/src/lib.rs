@@ -34,6 +34,7 @@ pub mod resource {
     pub mod canonical;
     pub mod cidrs;
     pub mod crds;
+    pub mod custom_workload;
     pub mod defaults;
     pub mod difference;
     pub mod exception;

@@ -102,8 +102,12 @@ const SERVICE: &[Field] = &[
     stated(&["spec", "clusterIPs"]),
     stated(&["spec", "externalIPs"]),
     stated_parts(&["spec", "ports"], &[&["*", "name"], &["*", "protocol"], &["*", "port"], &["*", "targetPort"]]),
-    checked_only(&["spec", "externalName"]),
+    stated(&["spec", "externalName"]),
+    stated(&["spec", "externalTrafficPolicy"]),
+    stated(&["spec", "internalTrafficPolicy"]),
+    stated(&["spec", "publishNotReadyAddresses"]),
     observed(&["status", "loadBalancer", "ingress", "*", "ip"]),
+    observed(&["status", "loadBalancer", "ingress", "*", "ipMode"]),
 ];
 const ENDPOINT_SLICE: &[Field] = &[
     stated_parts(LABELS, &[&["kubernetes.io/service-name"]]),
@@ -112,6 +116,11 @@ const ENDPOINT_SLICE: &[Field] = &[
     stated_parts(&["endpoints", "*", "conditions"], &[&["ready"]]),
     stated_parts(&["endpoints", "*", "targetRef"], &[&["kind"], &["namespace"], &["name"]]),
     stated_parts(&["ports"], &[&["*", "name"], &["*", "protocol"], &["*", "port"]]),
+];
+const ENDPOINTS: &[Field] = &[
+    stated_parts(LABELS, &[&["endpointslice.kubernetes.io/skip-mirror"]]),
+    stated(&["subsets", "*", "addresses", "*", "ip"]),
+    stated_parts(&["subsets", "*", "ports"], &[&["*", "name"], &["*", "protocol"], &["*", "port"]]),
 ];
 const POLICY: &[Field] = &[stated(&["spec"]), checked_only(LABELS), checked_only(&["metadata", "annotations"])];
 
@@ -123,6 +132,7 @@ fn fields(kind: Kind) -> Vec<Field> {
         Kind::Pod => [POD_IDENTITY, POD, CONTROLLER].concat(),
         Kind::Service => SERVICE.to_vec(),
         Kind::EndpointSlice => ENDPOINT_SLICE.to_vec(),
+        Kind::Endpoints => ENDPOINTS.to_vec(),
         kind if kind.is_workload() => CONTROLLER.to_vec(),
         _ => POLICY.to_vec(),
     }

@@ -32,6 +32,8 @@ mod denials;
 mod dialects;
 mod evidence;
 mod fixes;
+mod removed;
+mod unapplied;
 mod unknown;
 
 /// Everything that a report depends on.
@@ -166,6 +168,7 @@ pub fn judge(inputs: &Inputs<'_>) -> Report {
     let exceptions = judgement.exceptions(&denials.iter().chain(previewed).collect::<Vec<_>>());
     let evidence = judgement.evidence();
     notes.extend(judgement.notes());
+    let unapplied = [judgement.unapplied(&mut notes), judgement.removed(&mut notes)].concat();
     notes.extend(judgement.enforcer_note());
 
     let mut report = Report {
@@ -180,7 +183,7 @@ pub fn judge(inputs: &Inputs<'_>) -> Report {
         at: inputs.at,
         cni: inputs.dialect,
         dialects: judgement.dialects(),
-        undecided: undecided(inputs.change).into_iter().chain(judgement.unknown(&enforced)).collect(),
+        undecided: undecided(inputs.change).into_iter().chain(judgement.unknown(&enforced)).chain(unapplied).collect(),
         policies,
         previews,
         identities: plan.identities.clone(),

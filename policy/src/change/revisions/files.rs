@@ -8,6 +8,7 @@ use foretell_objects::manifest::document::Document;
 use foretell_objects::manifest::documents::documents;
 use foretell_objects::manifest::kinds;
 use foretell_objects::manifest::kinds::POLICY_KINDS;
+use foretell_objects::resource::custom_workload::CustomWorkload;
 use foretell_objects::resource::object::fault::{FieldError, ObjectError};
 use foretell_objects::resource::object::origin::Origin;
 use foretell_objects::resource::object::{Kind, Object};
@@ -55,6 +56,8 @@ pub(super) enum ReadDocument {
         error: ObjectError,
         raw: Value,
     },
+    /// An object of a kind that is not read, and that makes pods.
+    Workload(CustomWorkload),
     /// A policy of another engine, such as Calico's.
     OtherPolicy(Value),
     /// An object that generates manifests: a kustomization, a Helm release, an Argo CD Application.
@@ -240,7 +243,10 @@ fn entry(origin: &Origin, place: Place, side: Revisions, value: Value) -> Option
             };
             (in_namespace(key(""), origin), ReadDocument::Refused { error, raw: value })
         }
-        Ok(None) => return None,
+        Ok(None) => match CustomWorkload::read(&value, origin) {
+            Some(workload) => (in_namespace(key(group), origin), ReadDocument::Workload(workload)),
+            None => return None,
+        },
         Err(error) => (in_namespace(key(""), origin), ReadDocument::Refused { error, raw: value }),
     };
     Some(DocumentEntry { key, place, side, reading })

@@ -104,6 +104,7 @@ impl Replay {
 }
 
 fn add(rows: &mut [Vec<(Row, IpAddr)>; 2], view: &View<'_>, flow: u32, pair: &Pair) {
+    let pair = &view.placed(pair);
     for direction in Direction::BOTH {
         let Some(subject) = pair.subject(direction).pod() else { continue };
         let peer = match view.kind(pair.peer(direction)) {
