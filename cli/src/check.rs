@@ -121,6 +121,7 @@ fn by_evaluator(evaluator: EvaluatorArgs, loaded: Loaded, spans: Spans) -> Resul
         window_seconds: Some(seconds("--window", spans.window)?),
         min_window_seconds: min_window.transpose()?,
         exceptions_on_base_only: settings.exceptions.require_on_base,
+        ranges: settings.ranges.clone(),
         cni: settings.cni,
         change: WireChange::of(&change)?,
     };
@@ -155,6 +156,7 @@ fn by_files(
         exceptions_on_base_only: settings.exceptions.require_on_base,
         bad_lines,
         dialect: settings.cni.unwrap_or_default(),
+        ranges: settings.ranges.clone(),
     }))
 }
 

@@ -72,7 +72,7 @@ pub fn run(args: Evaluate) -> Result<u8, EvaluateError> {
     observed.check()?;
     let Observed { snapshot, flows, bad_lines, pod_cidrs } = observed;
     let progress = Progress::begin("Reading the snapshot");
-    let objects = snapshot::read(&snapshot)?;
+    let objects = snapshot::read(&snapshot)?.objects;
     let mut cluster = Cluster::build(&objects);
     for range in pod_cidrs {
         cluster.add_pod_range(range);

@@ -56,7 +56,7 @@ pub fn run(args: Explain) -> Result<u8, ExplainFailure> {
     let Explain { from, to, port: (port, protocol), snapshot, pod_cidrs, cni: CniArg { cni }, at, format } = args;
     standard_input_once(&snapshot)?;
     let progress = Progress::begin("Reading the snapshot");
-    let objects = snapshot::read(&snapshot)?;
+    let objects = snapshot::read(&snapshot)?.objects;
     let mut cluster = Cluster::build(&objects);
     for range in pod_cidrs {
         cluster.add_pod_range(range);

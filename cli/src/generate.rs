@@ -1,5 +1,6 @@
 //! `foretell generate`: a policy for a workload, made from its traffic.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 
 use foretell_objects::model::dialect::Dialect;
@@ -74,6 +75,7 @@ pub fn run(args: Generate) -> Result<u8, GenerateFailure> {
         exceptions_on_base_only: false,
         bad_lines,
         dialect: Dialect::UPSTREAM,
+        ranges: BTreeMap::new(),
     };
     let name = name.unwrap_or_else(|| workload.clone());
     let workload = Workload { namespace, kind, name: workload };

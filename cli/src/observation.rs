@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use crate::args::observed::{BadLines, Observed};
 use crate::flows::{FlowsError, Lines};
 use crate::progress::Progress;
-use crate::snapshot::{self, SnapshotError};
+use crate::snapshot::{self, Contents, SnapshotError};
 
 /// A recording, in the form in which the engine reads it.
 pub struct Observation {
@@ -52,8 +52,9 @@ pub fn observe(
     progress: &Progress,
 ) -> Result<Observation, ObservationError> {
     progress.next("Reading the snapshot");
-    let objects = snapshot::read(&observed.snapshot)?;
+    let Contents { objects, other_policies } = snapshot::read(&observed.snapshot)?;
     let mut cluster = Cluster::build(&objects);
+    cluster.add_other_policies(other_policies);
     for range in &observed.pod_cidrs {
         cluster.add_pod_range(*range);
     }

@@ -9,6 +9,7 @@ use foretell_objects::manifest::documents as manifest;
 use foretell_objects::resource::object::Object;
 use foretell_objects::resource::object::fault::ObjectError;
 use foretell_objects::resource::object::origin::Origin;
+use foretell_objects::resource::other_policy::OtherPolicy;
 use foretell_objects::resource::read;
 use foretell_policy::snapshot::text as snapshot;
 
@@ -79,28 +80,37 @@ pub enum SnapshotError {
     },
 }
 
+/// What a snapshot contains.
+#[derive(Default)]
+pub struct Contents {
+    /// The objects that the engine reads.
+    pub objects: Vec<Object>,
+    /// Policies of CNIs' and meshes' own kinds.
+    pub other_policies: Vec<OtherPolicy>,
+}
+
 /// Reads snapshots. Objects of kinds that the engine does not read are skipped.
 ///
 /// # Errors
 /// [`SnapshotError`] for the first file, document or object that cannot be read.
-pub fn read(paths: &[PathBuf]) -> Result<Vec<Object>, SnapshotError> {
-    let mut objects = Vec::new();
+pub fn read(paths: &[PathBuf]) -> Result<Contents, SnapshotError> {
+    let mut contents = Contents::default();
     for path in paths {
         if path.is_dir() {
             for file in manifests_below(path)? {
-                read_file(&file, &mut objects)?;
+                read_file(&file, &mut contents)?;
             }
         } else {
-            read_file(path, &mut objects)?;
+            read_file(path, &mut contents)?;
         }
     }
-    if objects.is_empty() {
+    if contents.objects.is_empty() {
         return Err(SnapshotError::Empty { paths: paths.to_owned() });
     }
-    Ok(objects)
+    Ok(contents)
 }
 
-fn read_file(path: &Path, objects: &mut Vec<Object>) -> Result<(), SnapshotError> {
+fn read_file(path: &Path, contents: &mut Contents) -> Result<(), SnapshotError> {
     let unreadable = |error| SnapshotError::Read { path: path.to_owned(), error };
     let mut text = Vec::new();
     flows::open(path).and_then(|mut reader| reader.read_to_end(&mut text)).map_err(unreadable)?;
@@ -118,13 +128,17 @@ fn read_file(path: &Path, objects: &mut Vec<Object>) -> Result<(), SnapshotError
             document: document.number,
             error,
         })?;
+        if let Some(policy) = OtherPolicy::read(&value, "default") {
+            contents.other_policies.push(policy);
+            continue;
+        }
         let read = read::read(value, &Origin::Cluster).map_err(|error| SnapshotError::Object {
             path: path.to_owned(),
             document: document.number,
             item: if document.item.is_empty() { String::new() } else { format!(", {}", document.item) },
             error,
         })?;
-        objects.extend(read);
+        contents.objects.extend(read);
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use foretell_policy::change::plan::ChangeAction;
 use foretell_policy::cluster::party::from_to;
 use foretell_policy::report::connection::{Denial, State};
 use foretell_policy::report::data::Report;
-use foretell_policy::report::policies::PolicyReport;
+use foretell_policy::report::policies::FixReport;
 use jiff::Timestamp;
 
 /// Renders the report: the decision and why, every denial, and one line for everything else that the change does.
@@ -35,8 +35,8 @@ pub fn render(report: &Report) -> String {
         );
     }
     denials(&mut page, "", &report.denials, report);
-    for policy in &report.policies {
-        fix(&mut page, policy);
+    for it in &report.fixes {
+        fix(&mut page, it);
     }
     for preview in report.previews.iter().filter(|preview| !preview.denials.is_empty()) {
         denials(
@@ -45,7 +45,9 @@ pub fn render(report: &Report) -> String {
             &preview.denials,
             report,
         );
-        fix(&mut page, preview);
+        if let Some(it) = &preview.fix {
+            fix(&mut page, it);
+        }
     }
     for exception in &report.exceptions {
         let by = if exception.in_change { " (by this change)" } else { "" };
@@ -91,11 +93,16 @@ fn denials(page: &mut String, title: &str, denials: &[Denial], report: &Report) 
     }
 }
 
-/// The change to a policy that would resolve its denials.
-fn fix(page: &mut String, policy: &PolicyReport) {
-    let Some(fix) = &policy.fix else { return };
-    if !fix.diff.is_empty() {
-        let _ = writeln!(page, "How to fix, in {}:\n\n{}", printable(&policy.place), fix.diff);
+/// The change of a policy, or the new policy, that would resolve denials.
+fn fix(page: &mut String, fix: &FixReport) {
+    match &fix.place {
+        Some(place) if !fix.diff.is_empty() => {
+            let _ = writeln!(page, "How to fix, in {}:\n\n{}", printable(place), fix.diff);
+        }
+        Some(_) => {}
+        None => {
+            let _ = writeln!(page, "How to fix, a new policy:\n\n{}", fix.new_manifest());
+        }
     }
     for connection in &fix.also_allows {
         let (from, to) = from_to(connection.direction, &connection.subject, &connection.peer);
@@ -103,7 +110,7 @@ fn fix(page: &mut String, policy: &PolicyReport) {
         let _ = writeln!(page, "It would also allow: {from} to {to}, {} {}", connection.protocol, connection.port);
     }
     for denial in &fix.not_enough_for {
-        let _ = writeln!(page, "{denial} is also denied by another policy.");
+        let _ = writeln!(page, "{denial} is also denied at the other end, or by an admin policy.");
     }
     for denial in &fix.unresolvable {
         let _ = writeln!(page, "{} cannot be resolved by a rule: {}.", denial.denial, printable(&denial.why));
@@ -133,16 +140,25 @@ pub fn of_denials(denials: &[Denial], at: Timestamp) -> String {
         table.add_row([
             denial.id.to_string(),
             state(denial.state).to_owned(),
-            printable(&denial.policy.to_string()),
+            policies(denial),
             printable(&from.to_string()),
             printable(&to.to_string()),
             format!("{} {}", denial.protocol, denial.port),
             grouped(denial.seen.in_use),
             ago(denial.seen.last_seen, at),
-            printable(&denial.message),
+            printable(denial.policies.first().map(|by| by.message.as_str()).unwrap_or_default()),
         ]);
     }
     table.to_string()
+}
+
+/// `NetworkPolicy shop/web and 2 more`
+fn policies(denial: &Denial) -> String {
+    let first = denial.policies.first().map(|by| printable(&by.policy.to_string())).unwrap_or_default();
+    match denial.policies.len() {
+        0 | 1 => first,
+        several => format!("{first} and {} more", several - 1),
+    }
 }
 
 fn action(action: ChangeAction) -> &'static str {

@@ -76,7 +76,7 @@ fn a_promotion_that_forgot_a_caller_is_blocked_and_its_fixed_form_may_merge() {
     repository.commit();
     let report = checked(&place, &repository, "promote", "", 1);
     let [denial] = &report["denials"].as_array().unwrap()[..] else { panic!("{report}") };
-    assert_eq!((&denial["state"], &denial["reason"]), (&"unresolved".into(), &"NoRules".into()));
+    assert_eq!((&denial["state"], &denial["policies"][0]["reason"]), (&"unresolved".into(), &"NoRules".into()));
     assert_eq!(report["policies"][0]["promotion"]["identical"], true, "{report}");
     let markdown = check(&place, &repository, "promote", "").stdout;
     for part in ["client", "web", "8080", denial["id"].as_str().unwrap()] {
@@ -279,7 +279,7 @@ fn a_relabelling_alone_is_judged() {
     repository.write("client.yaml", &pod.replace("app: client", "app: clients"));
     repository.commit();
     let report = checked(&place, &repository, "relabel", "", 1);
-    assert_eq!(report["denials"][0]["cause"], "identity", "{report}");
+    assert_eq!(report["denials"][0]["policies"][0]["cause"], "identity", "{report}");
 }
 
 #[test]

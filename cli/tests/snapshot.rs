@@ -161,6 +161,26 @@ fn a_kind_is_found_in_any_version_of_its_group_that_serves_it() {
 }
 
 #[test]
+fn policies_of_the_cni_are_listed_and_those_of_others_are_not_missed() {
+    let (server, place) = cluster();
+    server.define("cilium.io", &[("v2", &["ciliumnetworkpolicies", "ciliumnodes"])]);
+    server.define("crd.projectcalico.org", &[("v1", &["networkpolicies"])]);
+    server.define("projectcalico.org", &[("v3", &["networkpolicies", "globalnetworkpolicies"])]);
+    let named = |name: &str| json!({"metadata": {"namespace": "shop", "name": name}, "spec": {"selector": "all()"}});
+    server.list("/apis/cilium.io/v2/ciliumnetworkpolicies", &[named("cilium")]);
+    server.list("/apis/crd.projectcalico.org/v1/networkpolicies", &[named("calico")]);
+    server.list("/apis/projectcalico.org/v3/networkpolicies", &[named("the-same-again")]);
+    server.list("/apis/projectcalico.org/v3/globalnetworkpolicies", &[named("global")]);
+    let ended = run(&place, SNAPSHOT);
+    assert_eq!(names(&ended.stdout, "CiliumNetworkPolicy"), ["cilium"], "{}", ended.stderr);
+    assert_eq!(names(&ended.stdout, "NetworkPolicy"), ["calico"], "{}", ended.stderr);
+    assert_eq!(names(&ended.stdout, "GlobalNetworkPolicy"), ["global"], "{}", ended.stderr);
+    assert!(ended.stdout.contains("selector: \"all()\""), "{}", ended.stdout);
+    let not_served = ended.stderr.lines().last().unwrap();
+    assert!(not_served.ends_with("BaselineAdminNetworkPolicy, ClusterNetworkPolicy."), "{not_served}");
+}
+
+#[test]
 fn a_kind_that_may_not_be_listed_is_named_with_the_fix_and_nothing_is_written() {
     let (server, place) = cluster();
     server.list("/api/v1/pods", &pods(0..2));

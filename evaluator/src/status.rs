@@ -154,6 +154,7 @@ fn end(party: &Party) -> String {
     match party {
         Party::Workload { namespace, kind, name } => format!("{namespace}/{kind}/{name}"),
         Party::Address { cidr, .. } => cidr.addr().to_string(),
+        Party::Range { .. } => party.to_string(),
     }
 }
 

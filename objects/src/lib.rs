@@ -10,6 +10,7 @@ pub mod model {
     pub mod flow;
     pub mod labels;
     pub mod list;
+    pub mod other_policies;
     pub mod policy_ref;
     pub mod port;
     pub mod words;
@@ -33,6 +34,7 @@ pub mod resource {
     pub mod audit;
     pub mod canonical;
     pub mod cidrs;
+    pub mod contained;
     pub mod crds;
     pub mod custom_workload;
     pub mod defaults;
@@ -42,6 +44,7 @@ pub mod resource {
     pub mod kept;
     pub mod kubernetes;
     pub mod object;
+    pub mod other_policy;
     pub mod read;
     pub mod reads;
     mod relevant_fields;

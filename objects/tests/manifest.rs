@@ -174,6 +174,10 @@ fn a_policy_is_recognised_in_texts_that_cannot_be_parsed() {
         "note: \"#1\" \nx: {a: \"b # c\", kind: NetworkPolicy}\n",
         "# don't\nkind: BaselineAdminNetworkPolicy\n",
         "{{/* why */}}\nkind: NetworkPolicy # {{ x }}\n",
+        "kind: CiliumNetworkPolicy\n{{ x }}\n",
+        "apiVersion: projectcalico.org/v3\nkind: Tier\n{{ x }}\n",
+        "apiVersion: policy.linkerd.io/v1beta3\nkind: Server\n{{ x }}\n",
+        "kind: ExampleNetworkPolicy\n{{ x }}\n",
     ] {
         assert!(seems_to_hold_policy(text), "{text:?}");
     }
@@ -189,7 +193,10 @@ fn a_policy_is_not_recognised_in_texts_without_one() {
         "{{/* kind: NetworkPolicy */}}\nkind: Deployment\n",
         "{{- /*\n kind: NetworkPolicy\n*/ -}}\nkind: Deployment\n",
         "mykind: NetworkPolicy\n{{ x }}\n",
-        "kind: CiliumNetworkPolicy\n{{ x }}\n",
+        "kind: Tier\n{{ x }}\n",
+        "kind: StagedNetworkPolicy\napiVersion: projectcalico.org/v3\n{{ x }}\n",
+        "kind: NetworkPolicyStats\n{{ x }}\n",
+        "kind: CiliumEgressGatewayPolicy\n{{ x }}\n",
         "kind: {{ .Values.kind }}\nspec: {replicas: 1}\n",
         "kind: NetworkPolicyReport\n",
         "kind: Deployment\n# podSelector: {}\n{{ x }}\n",

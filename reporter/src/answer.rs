@@ -122,6 +122,7 @@ impl Reporter {
             window_seconds: seconds(self.judging.window),
             min_window_seconds: seconds(self.judging.min_window),
             exceptions_on_base_only: settings.exceptions.require_on_base,
+            ranges: settings.ranges,
             cni: settings.cni,
             change,
         };

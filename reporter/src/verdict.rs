@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use foretell_policy::judge::gate::NOTHING_RELEVANT;
+use foretell_policy::judge::gate::{NOTHING_ENFORCED, NOTHING_RELEVANT};
 use foretell_policy::report::data::{Decision, Report};
 use foretell_policy::report::markdown;
 use serde_json::Value;
@@ -89,7 +89,7 @@ impl Verdict {
     /// The answer if the change touches no object that the engine reads, so that the evaluator is not queried.
     #[must_use]
     pub fn nothing_relevant(head: &str, files_not_judged: usize) -> Self {
-        let mut line = format!("{NOTHING_RELEVANT}.");
+        let mut line = format!("{}.", if files_not_judged > 0 { NOTHING_ENFORCED } else { NOTHING_RELEVANT });
         if files_not_judged > 0 {
             let _ = write!(line, " Files that were not judged: {files_not_judged}.");
         }
@@ -142,7 +142,7 @@ fn fingerprint(report: &Report) -> String {
 fn remove_counts(value: &mut Value) {
     match value {
         Value::Object(fields) => {
-            for field in ["at", "seen", "evidence", "verdicts", "selectedPods"] {
+            for field in ["addresses", "at", "seen", "evidence", "verdicts", "selectedPods"] {
                 fields.remove(field);
             }
             fields.values_mut().for_each(remove_counts);
@@ -158,6 +158,7 @@ fn hash(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use foretell_policy::report::connection::SeenAddresses;
     use serde_json::json;
 
     use super::*;
@@ -176,10 +177,13 @@ mod tests {
         let denial = |number: usize| {
             json!({
                 "id": format!("D-{number:0>10}").replace(['0', '1', '8', '9'], "A"), "state": "unresolved", "direction": "Ingress",
-                "policy": {"kind": "NetworkPolicy", "namespace": "shop", "name": "web"},
-                "subject": party, "peer": party, "protocol": "TCP", "port": 80, "reason": "NoRuleMatched", "message": label,
+                "policies": [{
+                    "policy": {"kind": "NetworkPolicy", "namespace": "shop", "name": "web"},
+                    "cause": "policy", "reason": "NoRuleMatched", "summary": label, "message": label
+                }],
+                "subject": party, "peer": party, "protocol": "TCP", "port": 80,
                 "seen": {"inUse": number, "guessed": 0, "refused": 0, "unanswered": 0, "packets": 0, "bytes": 0, "firstSeen": time, "lastSeen": time},
-                "cause": "policy", "causedBy": [], "acceptedBy": [], "expiredExceptions": []
+                "causedBy": [], "acceptedBy": [], "expiredExceptions": []
             })
         };
         let report = json!({
@@ -228,6 +232,7 @@ mod tests {
         let (mut report, other) = (blocked(2, "a"), blocked(3, "a"));
         let first = fingerprint(&report);
         report.denials[0].seen.in_use += 1;
+        report.denials[1].addresses = Some(SeenAddresses { count: 9, samples: Vec::new() });
         report.at = "2026-11-22T00:00:00Z".parse().unwrap();
         assert_eq!(fingerprint(&report), first);
         assert_ne!(fingerprint(&other), first);
@@ -266,6 +271,7 @@ mod tests {
         assert_eq!((none.state, none.description.as_str()), (State::Success, line));
         assert!(matches!(none.comment, CommentAction::UpdateExisting(_)));
         let some = Verdict::nothing_relevant("abc1234", 2);
+        let line = "May merge: no enforced policy changed, and no object that policies refer to.";
         assert_eq!(some.description, format!("{line} Files that were not judged: 2."));
     }
 

@@ -97,7 +97,7 @@ impl Recording {
     }
 
     fn judge(&self, preview: Preview) -> Result<Report, String> {
-        let Preview { base, head, exceptions_on_base_only, min_window_seconds, cni, change, .. } = preview;
+        let Preview { base, head, exceptions_on_base_only, min_window_seconds, ranges, cni, change, .. } = preview;
         let change = change.read().map_err(|error| error.to_string())?;
         Ok(judge(&Inputs {
             cluster: &self.cluster,
@@ -113,6 +113,7 @@ impl Recording {
             exceptions_on_base_only,
             bad_lines: 0,
             dialect: cni.unwrap_or_default(),
+            ranges,
         }))
     }
 }

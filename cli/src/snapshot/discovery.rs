@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use foretell_policy::snapshot::api_resource::{Presence, RESOURCES, Resource, Version};
+use foretell_policy::snapshot::api_resource::{Presence, RESOURCES, Resource, Version, other_policies};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -28,35 +28,58 @@ pub(super) async fn discover(connection: &Connection, timeout: Duration) -> Resu
     let at = groups.date.unwrap_or_else(Timestamp::now);
     let groups: BTreeMap<&str, &Value> =
         items(&groups.body["groups"]).filter_map(|group| Some((group["name"].as_str()?, group))).collect();
-    let mut plurals_of: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut served = Served { connection, timeout, groups, plurals_of: BTreeMap::new() };
     let (mut resources, mut missing) = (Vec::new(), Vec::new());
     for resource in RESOURCES {
-        let group = groups.get(resource.group()).copied();
+        match served.version_of(&resource).await? {
+            Some(api_version) => resources.push((resource, api_version)),
+            None => missing.push(resource.kind.to_owned()),
+        }
+    }
+    // A cluster has the kinds of its own CNI. It is not worth mentioning that it has no others.
+    for groups in other_policies() {
+        for resource in groups {
+            if let Some(api_version) = served.version_of(&resource).await? {
+                resources.push((resource, api_version));
+                break;
+            }
+        }
+    }
+    Ok(Discovery { at, resources, missing })
+}
+
+/// What a server serves, as far as it was requested.
+struct Served<'a> {
+    connection: &'a Connection,
+    timeout: Duration,
+    groups: BTreeMap<&'a str, &'a Value>,
+    /// The plural names of resources, by `apiVersion`.
+    plurals_of: BTreeMap<String, Vec<String>>,
+}
+
+impl Served<'_> {
+    /// The `apiVersion` in which a resource can be listed. `None`: the cluster does not define it.
+    async fn version_of(&mut self, resource: &Resource) -> Result<Option<String>, RequestError> {
+        let group = self.groups.get(resource.group()).copied();
         let wanted: Vec<&str> = match resource.version {
             Version::Exactly(version) if resource.presence == Presence::Always => {
-                resources.push((resource, version.to_owned()));
-                continue;
+                return Ok(Some(version.to_owned()));
             }
             Version::Exactly(version) => served_versions(group).filter(|served| *served == version).collect(),
             // In order of preference. A kind may be missing from the group's preferred version.
             Version::Preferred { .. } => served_versions(group).collect(),
         };
-        let mut found = None;
         for api_version in wanted {
-            if !plurals_of.contains_key(api_version) {
-                plurals_of.insert(api_version.to_owned(), plurals(connection, api_version, timeout).await?);
+            if !self.plurals_of.contains_key(api_version) {
+                let plurals = plurals(self.connection, api_version, self.timeout).await?;
+                self.plurals_of.insert(api_version.to_owned(), plurals);
             }
-            if plurals_of[api_version].iter().any(|plural| plural == resource.plural) {
-                found = Some(api_version.to_owned());
-                break;
+            if self.plurals_of[api_version].iter().any(|plural| plural == resource.plural) {
+                return Ok(Some(api_version.to_owned()));
             }
         }
-        match found {
-            Some(api_version) => resources.push((resource, api_version)),
-            None => missing.push(resource.kind.to_owned()),
-        }
+        Ok(None)
     }
-    Ok(Discovery { at, resources, missing })
 }
 
 fn served_versions(group: Option<&Value>) -> impl Iterator<Item = &str> {

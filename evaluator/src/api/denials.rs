@@ -1,7 +1,11 @@
 //! Filters and pages of `GET /v1/denials`.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use foretell_objects::model::flow::Direction;
 use foretell_policy::report::connection::{Denial, State};
+use foretell_policy::report::denial::DenialId;
 use foretell_service::contract::DenialPage;
 use foretell_service::query::parameters;
 use foretell_service::refusal::Refusal;
@@ -45,8 +49,8 @@ enum Filter {
 impl Filter {
     fn matches(&self, denial: &Denial) -> bool {
         match self {
-            Self::Policy(name) => denial.policy.name == *name,
-            Self::Namespace(namespace) => denial.policy.namespace == *namespace,
+            Self::Policy(name) => denial.policies.iter().any(|by| by.policy.name == *name),
+            Self::Namespace(namespace) => denial.policies.iter().any(|by| by.policy.namespace == *namespace),
             Self::Direction(direction) => denial.direction == *direction,
             Self::Port(port) => denial.port == *port,
             Self::Peer(part) => denial.peer.to_string().contains(part),
@@ -86,12 +90,18 @@ impl DenialQuery {
         Ok(read)
     }
 
-    /// The page of these denials that the query selects, ordered by id.
+    /// The page of these denials that the query selects, ordered by id. A connection that several policies deny is one denial.
     pub fn page<'a>(&self, denials: impl Iterator<Item = &'a Denial>) -> DenialPage {
         let is_after = |denial: &Denial| self.cursor.as_ref().is_none_or(|cursor| denial.id.to_string() > *cursor);
         let matches = |denial: &&Denial| is_after(denial) && self.filters.iter().all(|filter| filter.matches(denial));
-        let mut found: Vec<Denial> = denials.filter(matches).cloned().collect();
-        found.sort_by(|a, b| a.id.cmp(&b.id));
+        let mut by_id: BTreeMap<DenialId, Denial> = BTreeMap::new();
+        for denial in denials.filter(matches) {
+            match by_id.entry(denial.id.clone()) {
+                Entry::Vacant(vacant) => _ = vacant.insert(denial.clone()),
+                Entry::Occupied(mut known) => known.get_mut().unite(denial.clone()),
+            }
+        }
+        let mut found: Vec<Denial> = by_id.into_values().collect();
         let has_more = found.len() > self.limit;
         found.truncate(self.limit);
         let next = found.last().filter(|_| has_more).map(|last| last.id.to_string());
@@ -170,6 +180,23 @@ mod tests {
         assert_eq!((found, pages), (ids, 3));
         let whole = DenialQuery::read("limit=8").unwrap().page(denials.iter());
         assert_eq!((whole.denials.len(), whole.next), (8, None), "a full last page has no next one");
+    }
+
+    #[test]
+    fn a_connection_that_two_policies_deny_is_one_denial() {
+        let policies = [audit_policy("web", &spec("web", &[])), audit_policy("twin", &spec("web", &[]))];
+        let judged = Scene::new(&policies).flow(&flow("batch", "web", 80)).judge(SignedDuration::ZERO);
+        let denials: Vec<Denial> = judged.policies.into_iter().flat_map(|policy| policy.summary.denials).collect();
+        assert_eq!(denials.len(), 2, "one in the preview of each policy");
+        let named = |query: &str| {
+            let page = DenialQuery::read(query).unwrap().page(denials.iter());
+            let [denial] = &page.denials[..] else { panic!("{query}: {:?}", page.denials) };
+            let mut names: Vec<String> = denial.policies.iter().map(|by| by.policy.name.clone()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(named(""), ["twin", "web"]);
+        assert_eq!(named("policy=web"), ["web"]);
     }
 
     #[test]

@@ -52,6 +52,7 @@ mod tests {
             window_seconds: None,
             min_window_seconds: None,
             exceptions_on_base_only: false,
+            ranges: std::collections::BTreeMap::new(),
             cni: None,
             change: serde_json::from_value::<WireChange>(change).unwrap(),
         }

@@ -129,6 +129,7 @@ mod tests {
             window_seconds: None,
             min_window_seconds: Some(u32::try_from(min_window.as_secs()).unwrap()),
             exceptions_on_base_only: false,
+            ranges: std::collections::BTreeMap::new(),
             cni: None,
             change: serde_json::from_value::<WireChange>(change).unwrap(),
         };

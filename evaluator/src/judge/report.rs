@@ -35,6 +35,7 @@ pub(super) fn report(assembled: &Assembled, window: &Window, question: &Question
         min_window,
         exceptions_on_base_only: preview.is_some_and(|it| it.exceptions_on_base_only),
         bad_lines: 0,
+        ranges: preview.map(|it| it.ranges.clone()).unwrap_or_default(),
         dialect: preview.and_then(|it| it.cni).unwrap_or(assembled.cni),
     })
 }

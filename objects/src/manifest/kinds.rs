@@ -7,6 +7,8 @@ use aho_corasick::AhoCorasick;
 use memchr::memmem;
 use serde_json::Value;
 
+use crate::model::other_policies::{OTHER_POLICY_KINDS, OtherPolicyKind};
+
 /// The names of the kinds that decide about traffic, whatever their API group.
 pub const POLICY_KINDS: [&str; 7] = [
     "NetworkPolicy",
@@ -18,8 +20,8 @@ pub const POLICY_KINDS: [&str; 7] = [
     "ClusterNetworkPolicy",
 ];
 
-/// A text without any of these words contains no object that is read, and none whose changes are reported: the name of each
-/// such kind contains one of them.
+/// A text without any of these words, and without the group of a kind of [`OTHER_POLICY_KINDS`], contains no object that is read, and
+/// none whose changes are reported: the name of each such kind contains one of them.
 const WORDS: [&str; 25] = [
     "Policy",
     "AuditException",
@@ -52,7 +54,10 @@ const WORDS: [&str; 25] = [
 /// Character sequences that can hide a word from a text search: escapes, and line continuations in quoted scalars.
 const DISGUISES: [&str; 5] = ["\\u", "\\U", "\\x", "\\\n", "\\\r"];
 
-static INTERESTING: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| AhoCorasick::new(WORDS).ok());
+static INTERESTING: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+    let groups = OTHER_POLICY_KINDS.iter().flat_map(|kind| kind.groups).copied();
+    AhoCorasick::new(WORDS.into_iter().chain(groups)).ok()
+});
 static DISGUISED: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| AhoCorasick::new(DISGUISES).ok());
 
 /// Whether a text is worth parsing. A quick check that skips texts without Kubernetes objects. It may return `true` for such a
@@ -76,9 +81,9 @@ pub fn seems_to_hold_policy(text: &str) -> bool {
         has_kind = true;
         let filled_in = beginning(value, &['\n', ',']);
         let found = if is_templated(filled_in) {
-            words(filled_in).any(is_policy_kind) || *has_policy_fields
+            words(filled_in).any(|word| is_policy_kind(word, text)) || *has_policy_fields
         } else {
-            words(value).next().is_some_and(is_policy_kind)
+            words(value).next().is_some_and(|word| is_policy_kind(word, text))
         };
         if found {
             return true;
@@ -92,7 +97,10 @@ pub fn seems_to_hold_policy(text: &str) -> bool {
 pub fn names_policy(value: &Value) -> bool {
     match value {
         Value::Object(fields) => {
-            fields.get("kind").and_then(Value::as_str).is_some_and(is_policy_kind) || fields.values().any(names_policy)
+            let text = |key: &str| fields.get(key).and_then(Value::as_str).unwrap_or_default();
+            // The target of a patch has a group, an object has an apiVersion.
+            let group = if text("group").is_empty() { text("apiVersion") } else { text("group") };
+            is_policy_kind(text("kind"), group) || fields.values().any(names_policy)
         }
         Value::Array(elements) => elements.iter().any(names_policy),
         Value::String(text) => seems_to_hold_policy(text),
@@ -100,8 +108,9 @@ pub fn names_policy(value: &Value) -> bool {
     }
 }
 
-fn is_policy_kind(word: &str) -> bool {
-    POLICY_KINDS.contains(&word)
+/// Whether a value of `kind` in `text` names a policy: one that is evaluated, or one of a CNI or mesh.
+fn is_policy_kind(word: &str, text: &str) -> bool {
+    POLICY_KINDS.contains(&word) || OtherPolicyKind::is_named(word, text)
 }
 
 /// The text up to the first of `ends`, but at most 200 bytes: the text may be one long line.

@@ -1,4 +1,4 @@
-//! Objects of any other kind that make pods: Argo Rollouts, Kruise CloneSets, Knative Services, OpenShift DeploymentConfigs and
+//! Objects of any other kind that make pods: Argo Rollouts, Kruise `CloneSet`s, Knative Services, `OpenShift` `DeploymentConfig`s and
 //! every custom resource with a pod template.
 //!
 //! Their kinds are not listed anywhere. A pod template is found by its form, at any depth: `spec.containers`, with `metadata` beside.

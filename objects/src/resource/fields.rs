@@ -25,6 +25,8 @@ struct Field {
 enum Source {
     /// A manifest states the field.
     Manifest,
+    /// A manifest states the field, and only revisions are compared by it: it is not kept of a live object.
+    ManifestOnly,
     /// A server writes the field. A fault in it never makes an object invalid.
     Server,
     /// A manifest states the field and the engine does not read it, but a fault in it makes the object invalid.
@@ -41,6 +43,10 @@ const fn stated_parts(path: Path, parts: &'static [Path]) -> Field {
 
 const fn observed(path: Path) -> Field {
     Field { path, parts: &[], source: Source::Server }
+}
+
+const fn compared_only(path: Path) -> Field {
+    Field { path, parts: &[], source: Source::ManifestOnly }
 }
 
 const fn checked_only(path: Path) -> Field {
@@ -102,7 +108,7 @@ const SERVICE: &[Field] = &[
     stated(&["spec", "clusterIPs"]),
     stated(&["spec", "externalIPs"]),
     stated_parts(&["spec", "ports"], &[&["*", "name"], &["*", "protocol"], &["*", "port"], &["*", "targetPort"]]),
-    stated(&["spec", "externalName"]),
+    compared_only(&["spec", "externalName"]),
     stated(&["spec", "externalTrafficPolicy"]),
     stated(&["spec", "internalTrafficPolicy"]),
     stated(&["spec", "publishNotReadyAddresses"]),
@@ -123,6 +129,9 @@ const ENDPOINTS: &[Field] = &[
     stated_parts(&["subsets", "*", "ports"], &[&["*", "name"], &["*", "protocol"], &["*", "port"]]),
 ];
 const POLICY: &[Field] = &[stated(&["spec"]), checked_only(LABELS), checked_only(&["metadata", "annotations"])];
+/// What is kept of a policy of a CNI's or mesh's own kind: what [`OtherPolicy`](crate::resource::other_policy::OtherPolicy) reads.
+const OTHER_POLICY: [Path; 4] =
+    [&["spec"], &["specs"], &["metadata", "labels", "kuma.io/*"], &["metadata", "annotations", "istio.io/*"]];
 
 /// The fields of a kind, without its name and its pod template.
 fn fields(kind: Kind) -> Vec<Field> {
@@ -169,7 +178,9 @@ impl Derived {
         let identity = POD_IDENTITY.iter().map(|field| field.path);
         let place = template.or((kind == Kind::Pod).then_some(&[]));
         let of_template = place.into_iter().flat_map(|place| identity.clone().map(move |path| below(place, path)));
-        let kept_of_manifest = kept_of_live.iter().cloned().chain(of_template).collect();
+        let compared = fields.iter().filter(|field| field.source == Source::ManifestOnly);
+        let compared = compared.map(|field| field.path.to_vec());
+        let kept_of_manifest = kept_of_live.iter().cloned().chain(of_template).chain(compared).collect();
         Self { checked, kept_of_live, kept_of_manifest }
     }
 }
@@ -177,7 +188,7 @@ impl Derived {
 impl Field {
     fn kept(&self) -> Vec<Vec<&'static str>> {
         match (self.source, self.parts) {
-            (Source::CheckedOnly, _) => Vec::new(),
+            (Source::CheckedOnly | Source::ManifestOnly, _) => Vec::new(),
             (_, []) => vec![self.path.to_vec()],
             (_, parts) => parts.iter().map(|part| below(self.path, part)).collect(),
         }
@@ -200,9 +211,11 @@ pub(crate) fn checked(kind: Kind) -> &'static [Vec<&'static str>] {
     &derived(kind).checked
 }
 
-/// The paths that a snapshot keeps of a live object. `kind` is `None` for a policy of a kind that the engine does not read.
+/// The paths that a snapshot keeps of a live object. `kind` is `None` for a policy of a kind that the engine does not evaluate.
 pub(crate) fn kept_of_live(kind: Option<Kind>) -> &'static [Vec<&'static str>] {
-    &derived(kind.unwrap_or(Kind::NetworkPolicy)).kept_of_live
+    static OF_OTHER_POLICIES: LazyLock<Vec<Vec<&'static str>>> =
+        LazyLock::new(|| KEPT_OF_ALL.iter().chain(&OTHER_POLICY).map(|path| path.to_vec()).collect());
+    kind.map_or(&OF_OTHER_POLICIES, |kind| &derived(kind).kept_of_live)
 }
 
 /// The paths that are kept of a manifest: those of a live object, and those of its pod template.

@@ -14,7 +14,7 @@ pub fn strip_manifest(object: Value, kind: Kind) -> Value {
     keep(object, &paths(fields::kept_of_manifest(kind))).unwrap_or_default()
 }
 
-/// Reduces an object to the fields that a snapshot keeps. `kind` is `None` for a policy of a kind that the engine does not read.
+/// Reduces an object to the fields that a snapshot keeps. `kind` is `None` for a policy of a kind that the engine does not evaluate.
 #[must_use]
 pub fn strip(object: Value, kind: Option<Kind>) -> Value {
     let mut kept = keep(object, &paths(fields::kept_of_live(kind))).unwrap_or_default();

@@ -160,7 +160,7 @@ objects! {
     /// An address of Endpoints.
     EndpointAddress { ip: String, }
 
-    /// A controller of pods: Deployment, `StatefulSet`, `DaemonSet`, ReplicaSet, ReplicationController or Job.
+    /// A controller of pods: Deployment, `StatefulSet`, `DaemonSet`, ReplicaSet, `ReplicationController` or Job.
     Controller { metadata: ObjectMeta, spec: Option<ControllerSpec>, }
     /// The spec of a controller.
     ControllerSpec { template: Option<PodTemplateSpec>, }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use k8s_openapi::api::networking::v1::NetworkPolicySpec;
+use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicySpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -61,7 +61,7 @@ pub enum Compiled {
 }
 
 impl Compiled {
-    fn of(object: &Object) -> Option<Self> {
+    pub(crate) fn of(object: &Object) -> Option<Self> {
         let admin_policies = || AdminPolicy::of(object).map(Arc::new).map(Self::AdminPolicy);
         Policy::of(object).map(Arc::new).map(Self::Policy).or_else(admin_policies)
     }
@@ -149,8 +149,7 @@ pub struct Plan {
     pub base: Overlay,
     /// Workloads, Namespaces and Services in the merged tree.
     pub head: Overlay,
-    /// The audit policies that NetworkPolicies were promoted from according to their annotations, by namespace and name of the
-    /// NetworkPolicy.
+    /// The audit policies that NetworkPolicies were promoted from, by namespace and name of the NetworkPolicy.
     pub promoted_from: BTreeMap<(String, String), PolicyRef>,
 }
 
@@ -257,6 +256,7 @@ impl Plan {
 
         let differences = differences(change);
         let changed: BTreeSet<&ObjectId> = differences.iter().map(|difference| &difference.id).collect();
+        let worlds = ObjectsById { live: &live, before: &before, after: &after };
         let mut plan = Self {
             before: enforced(&before),
             after: enforced(&after),
@@ -264,10 +264,9 @@ impl Plan {
             head: overlay(&change.after, &change.custom_after),
             custom: custom_changes(change),
             exceptions: exceptions(&after, &changed),
-            promoted_from: before.values().chain(after.values()).filter_map(|object| promoted_from(object)).collect(),
+            promoted_from: worlds.origins(),
             ..Self::default()
         };
-        let worlds = ObjectsById { live: &live, before: &before, after: &after };
         for difference in &differences {
             plan.add(difference, &worlds);
         }
@@ -332,25 +331,48 @@ struct ObjectsById<'a> {
 }
 
 impl ObjectsById<'_> {
-    /// A NetworkPolicy is a promotion if it has the annotation, or if an audit policy has or had its namespace and name.
+    /// The audit policy that a NetworkPolicy was promoted from: that of its annotation; else the one with its namespace and name; else
+    /// the cluster policy with its name, if their rules are the same. The last form is what `kguardian audit promote-cluster` writes.
+    fn origin(&self, policy: &NetworkPolicy) -> Option<ObjectId> {
+        let namespace = policy.metadata.namespace.clone().unwrap_or_default();
+        let name = policy.metadata.name.clone().unwrap_or_default();
+        if let Some(text) = policy.metadata.annotations.as_ref().and_then(|all| all.get(PROMOTED_FROM)) {
+            return Some(annotated_origin(text, &namespace));
+        }
+        let namesake = ObjectId { kind: Kind::AuditNetworkPolicy, namespace, name };
+        if self.audited_spec(&namesake).is_some() {
+            return Some(namesake);
+        }
+        let cluster_wide =
+            ObjectId { kind: Kind::AuditClusterNetworkPolicy, namespace: String::new(), name: namesake.name };
+        let audited = self.audited_spec(&cluster_wide)?;
+        let promoted = policy.spec.clone().unwrap_or_default();
+        (canonical_spec(&audited) == canonical_spec(&promoted)).then_some(cluster_wide)
+    }
+
+    /// The spec of an audit policy. The one in the cluster takes precedence, then that of the base, then that of the merged tree.
+    fn audited_spec(&self, id: &ObjectId) -> Option<NetworkPolicySpec> {
+        match [self.live, self.before, self.after].into_iter().find_map(|world| world.get(id))? {
+            Object::AuditNetworkPolicy(audited) => Some(audited.spec.policy.clone()),
+            Object::AuditClusterNetworkPolicy(audited) => Some(audited.spec.policy()),
+            _ => None,
+        }
+    }
+
+    /// The origins of all NetworkPolicies, by namespace and name.
+    fn origins(&self) -> BTreeMap<(String, String), PolicyRef> {
+        let objects = self.before.iter().chain(self.after);
+        let origins = objects.filter_map(|(id, object)| {
+            let Object::NetworkPolicy(policy) = object else { return None };
+            Some(((id.namespace.clone(), id.name.clone()), audit_reference(self.origin(policy)?)))
+        });
+        origins.collect()
+    }
+
     fn promotion(&self, object: &Object) -> Option<Promotion> {
         let Object::NetworkPolicy(policy) = object else { return None };
-        let own = object.id();
-        let annotation = policy.metadata.annotations.as_ref().and_then(|all| all.get(PROMOTED_FROM));
-        let from = match annotation {
-            Some(text) => annotated_origin(text, &own.namespace),
-            None => ObjectId { kind: Kind::AuditNetworkPolicy, ..own },
-        };
-        // The audit policy in the cluster takes precedence, then that of the base, then that of the merged tree.
-        let audited = [self.live, self.before, self.after].into_iter().find_map(|world| world.get(&from));
-        let audited_spec = match audited {
-            Some(Object::AuditNetworkPolicy(audited)) => Some(audited.spec.policy.clone()),
-            Some(Object::AuditClusterNetworkPolicy(audited)) => Some(audited.spec.policy()),
-            _ => None,
-        };
-        if annotation.is_none() && audited_spec.is_none() {
-            return None;
-        }
+        let from = self.origin(policy)?;
+        let audited_spec = self.audited_spec(&from);
         let promoted_spec = policy.spec.clone().unwrap_or_default();
         Some(Promotion {
             from: audit_reference(from),
@@ -373,13 +395,6 @@ fn annotated_origin(text: &str, namespace: &str) -> ObjectId {
             name: other.map_or(text, |(_, name)| name).to_owned(),
         },
     }
-}
-
-fn promoted_from(object: &Object) -> Option<((String, String), PolicyRef)> {
-    let Object::NetworkPolicy(policy) = object else { return None };
-    let id = object.id();
-    let origin = annotated_origin(policy.metadata.annotations.as_ref()?.get(PROMOTED_FROM)?, &id.namespace);
-    Some(((id.namespace, id.name), audit_reference(origin)))
 }
 
 fn audit_reference(id: ObjectId) -> PolicyRef {

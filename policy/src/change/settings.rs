@@ -2,8 +2,13 @@
 //!
 //! They are read from the base revision, so that a change cannot weaken its own gate.
 
-use serde::Deserialize;
+use std::collections::BTreeMap;
 
+use ipnet::IpNet;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+
+use foretell_objects::model::cidr::{ParsedCidr, parse_cidr};
 use foretell_objects::model::dialect::Dialect;
 
 /// Name of the settings file, at the root of the repository.
@@ -17,6 +22,9 @@ pub struct Settings {
     pub cni: Option<Dialect>,
     /// Settings for exceptions.
     pub exceptions: ExceptionSettings,
+    /// Names for ranges of addresses outside of the cluster, by which a report names many of them: `vpn: 198.51.100.0/24`.
+    #[serde(deserialize_with = "ranges")]
+    pub ranges: BTreeMap<String, IpNet>,
 }
 
 /// Settings that decide which exceptions are effective.
@@ -32,6 +40,26 @@ pub struct ExceptionSettings {
 #[error("{0}")]
 pub struct SettingsError(pub String);
 
+/// The longest name of a range.
+const LONGEST_NAME: usize = 40;
+
+fn ranges<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, IpNet>, D::Error> {
+    let written = BTreeMap::<String, String>::deserialize(deserializer)?;
+    let read = |(name, range): (String, String)| {
+        let is_word = |c: char| c.is_ascii_alphanumeric() || "-_. ".contains(c);
+        if name.is_empty() || name.len() > LONGEST_NAME || !name.chars().all(is_word) {
+            let allowed = "letters, digits, spaces and -_. are allowed";
+            return Err(D::Error::custom(format!("ranges: {name:?} is not a name: {allowed}, at most {LONGEST_NAME}")));
+        }
+        match parse_cidr(&range) {
+            Ok(ParsedCidr { net, .. }) if net.prefix_len() > 0 => Ok((name, net)),
+            Ok(_) => Err(D::Error::custom(format!("ranges.{name}: {range:?} has every address"))),
+            Err(error) => Err(D::Error::custom(format!("ranges.{name}: {error}"))),
+        }
+    };
+    written.into_iter().map(read).collect()
+}
+
 impl Settings {
     /// Reads the text of the settings file. An empty file means the defaults.
     ///
@@ -43,5 +71,32 @@ impl Settings {
             SettingsError(error.without_snippet().to_string().lines().next().unwrap_or_default().to_owned())
         })?;
         Ok(settings.unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_have_names() {
+        let read = Settings::read(b"ranges: {office: 198.51.100.7/24, vpn v6: 2001:db8::/32}").unwrap();
+        let ranges: Vec<String> = read.ranges.iter().map(|(name, range)| format!("{name} {range}")).collect();
+        assert_eq!(ranges, ["office 198.51.100.0/24", "vpn v6 2001:db8::/32"]);
+    }
+
+    #[test]
+    fn a_range_that_is_not_valid_is_refused_by_name() {
+        for (text, expected) in [
+            ("ranges: {office: 198.51.100.0}", "ranges.office: \"198.51.100.0\""),
+            ("ranges: {office: 198.51.100.0/33}", "ranges.office: \"198.51.100.0/33\": prefix length over 32"),
+            ("ranges: {all: 0.0.0.0/0}", "ranges.all: \"0.0.0.0/0\" has every address"),
+            ("ranges: {\"a|b\": 198.51.100.0/24}", "ranges: \"a|b\" is not a name"),
+            ("ranges: {\"\": 198.51.100.0/24}", "ranges: \"\" is not a name"),
+            ("ranges: [198.51.100.0/24]", "expected mapping"),
+        ] {
+            let error = Settings::read(text.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
     }
 }

@@ -15,6 +15,7 @@ use crate::cluster::service::{Readiness, Service, ServiceId};
 use crate::cluster::workload::Owners;
 use foretell_objects::model::labels::Labels;
 use foretell_objects::resource::object::Object;
+use foretell_objects::resource::other_policy::OtherPolicy;
 use foretell_objects::resource::{kubernetes as core, reads};
 
 /// The index.
@@ -34,6 +35,7 @@ pub struct Cluster {
     services_of: HashMap<String, Vec<ServiceId>>,
     services_by_address: HashMap<IpAddr, Vec<ServiceId>>,
     pod_ranges: PodRanges,
+    other_policies: Vec<OtherPolicy>,
 }
 
 impl Cluster {
@@ -176,6 +178,17 @@ impl Cluster {
     /// Notes that these addresses are a node's own, as its agent reports.
     pub fn add_node_addresses(&mut self, node: &str, addresses: &[IpAddr]) {
         self.nodes.add_addresses(node, addresses);
+    }
+
+    /// Notes policies of CNIs' and meshes' own kinds. They are not evaluated. Those that are not enforced are left out.
+    pub fn add_other_policies(&mut self, policies: impl IntoIterator<Item = OtherPolicy>) {
+        self.other_policies.extend(policies.into_iter().filter(OtherPolicy::is_enforced));
+    }
+
+    /// The enforced policies of CNIs' and meshes' own kinds.
+    #[must_use]
+    pub fn other_policies(&self) -> &[OtherPolicy] {
+        &self.other_policies
     }
 
     /// A pod by its index.

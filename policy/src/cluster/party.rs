@@ -11,7 +11,7 @@ use crate::cluster::ownership::End;
 use crate::cluster::workload::Workload;
 use foretell_objects::model::flow::Direction;
 
-/// An end of a denial as a person triages it: a workload, or an address.
+/// An end of a denial as a person triages it: a workload, an address, or a range of addresses.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "type")]
 pub enum Party {
@@ -32,6 +32,15 @@ pub enum Party {
         /// The node whose address it is.
         #[serde(skip_serializing_if = "Option::is_none")]
         node: Option<String>,
+    },
+    /// Many addresses outside of the cluster.
+    Range {
+        /// A name from the settings, `private`, `link-local` or `internet`. Empty: a block that a policy names.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        name: String,
+        /// The range that the addresses are in. The private and link-local ranges do not count to the internet.
+        #[schemars(with = "String")]
+        cidr: IpNet,
     },
 }
 
@@ -69,6 +78,8 @@ impl fmt::Display for Party {
             Self::Workload { namespace, kind, name } => write!(f, "{kind}/{name} in {namespace}"),
             Self::Address { cidr, node: Some(node) } => write!(f, "node {node} ({})", cidr.addr()),
             Self::Address { cidr, node: None } => write!(f, "{}", cidr.addr()),
+            Self::Range { name, cidr } if name.is_empty() => write!(f, "{cidr}"),
+            Self::Range { name, cidr } => write!(f, "{name} ({cidr})"),
         }
     }
 }

@@ -16,8 +16,8 @@ struct SourceTallies {
     leaving: Option<Tally>,
     arriving: Option<Tally>,
     unknown: Option<Tally>,
-    /// Leaving for a Service behind which several workloads stand: which of them answered is not known, so it counts only
-    /// where nobody saw it arrive.
+    /// Leaving for a Service with backends of several workloads. Which of them answered is unknown, so it counts only where it was
+    /// not recorded on arrival.
     for_any_backend: Option<Tally>,
 }
 
@@ -35,6 +35,16 @@ impl Sums {
         match slot {
             Some(tally) => tally.add(&sighting.tally),
             None => *slot = Some(sighting.tally),
+        }
+    }
+
+    /// Adds the sums of another connection.
+    pub fn merge(&mut self, other: Self) {
+        for (class, sources) in other.0 {
+            let own = self.0.entry(class).or_default();
+            for (src, tallies) in sources {
+                own.entry(src).or_default().merge(&tallies);
+            }
         }
     }
 
@@ -68,6 +78,23 @@ pub enum Sharing {
 }
 
 impl SourceTallies {
+    fn merge(&mut self, other: &Self) {
+        let Self { leaving, arriving, unknown, for_any_backend } = self;
+        let pairs = [
+            (leaving, other.leaving),
+            (arriving, other.arriving),
+            (unknown, other.unknown),
+            (for_any_backend, other.for_any_backend),
+        ];
+        for (own, other) in pairs {
+            match (own.as_mut(), other) {
+                (Some(own), Some(other)) => own.add(&other),
+                (None, Some(_)) => *own = other,
+                (_, None) => {}
+            }
+        }
+    }
+
     fn once(&self) -> Option<Tally> {
         let direct = [self.leaving, self.arriving, self.unknown].into_iter().flatten().reduce(|mut larger, tally| {
             larger.unite(&tally);

@@ -148,8 +148,8 @@ impl Owners {
     }
 }
 
-/// An Argo Rollout names its ReplicaSets by the hash that it puts on their pods (`rollouts-pod-template-hash`), and an OpenShift
-/// `DeploymentConfig` its ReplicationControllers by their numbers, with its own name on their pods (`deploymentconfig`).
+/// An Argo Rollout names its ReplicaSets by the hash that it puts on their pods (`rollouts-pod-template-hash`), and an `OpenShift`
+/// `DeploymentConfig` its `ReplicationController`s by their numbers, with its own name on their pods (`deploymentconfig`).
 ///
 /// A Deployment names its ReplicaSets by the hash that it puts on their pods; a CronJob names its Jobs by the scheduled
 /// minute since 1970, which nobody takes for a date: `20261121` was a minute of 2008, before there were CronJobs.

@@ -87,8 +87,8 @@ impl Overlay {
     /// The template that defines a pod: that of its workload, or else that of an owner of its workload.
     #[must_use]
     pub fn template_of(&self, pod: &Pod) -> Option<&Template> {
-        let managers = pod.managers.iter();
-        self.templates.get(&pod.workload).or_else(|| managers.filter_map(|manager| self.templates.get(manager)).next())
+        let mut managers = pod.managers.iter();
+        self.templates.get(&pod.workload).or_else(|| managers.find_map(|manager| self.templates.get(manager)))
     }
 
     fn add(&mut self, object: &Object) {

@@ -14,19 +14,23 @@ use crate::engine::identities::IdentityId;
 use crate::engine::pair::Pair;
 use crate::engine::verdict::Verdict;
 use crate::engine::world::World;
-use crate::explain::nearest::NearestRule;
 use crate::judge::assessment::attribution::{allowing_policy, deniers};
+use crate::judge::assessment::connections::Connections;
+use crate::judge::assessment::outside::OutsideRanges;
 use crate::judge::assessment::unknown::{UndecidedRule, UnknownConnections};
 use crate::policy::exception::Exception;
-use crate::report::denial::DenialKey;
+use crate::report::connection::DenyingPolicy;
+use crate::report::denial::ConnectionKey;
 use foretell_objects::model::dialect::NamedPorts;
 use foretell_objects::model::flow::Direction;
 use foretell_objects::model::policy_ref::PolicyRef;
 
 mod attribution;
+pub mod connections;
 mod denials;
 pub mod dialects;
 mod noteworthy;
+pub mod outside;
 mod summary;
 pub mod unknown;
 
@@ -39,38 +43,19 @@ pub struct AssessmentInputs<'a> {
     pub changed: &'a BTreeSet<PolicyRef>,
     /// Exceptions, expired ones included.
     pub exceptions: &'a [Exception],
+    /// The ranges by which many outside addresses are named.
+    pub ranges: &'a OutsideRanges,
     /// The audit policies that policies declare as their origin, by the policies' namespace and name.
     pub promoted_from: &'a BTreeMap<(String, String), PolicyRef>,
 }
 
-/// Why a flow is denied after the change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DenialCause {
-    /// The change adds or changes the policy, which restricts the subject and does not allow the flow.
-    Policy,
-    /// The policy allowed the flow; the change removes it or makes it no longer allow the flow.
-    Removal,
-    /// The change alters what selectors see of an end. The policy itself is unchanged.
-    Identity,
-}
-
 /// A denied connection.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct DeniedConnection {
-    /// The policy that it is attributed to.
-    pub policy: PolicyRef,
-    /// Why it is denied.
-    pub cause: DenialCause,
-    /// The name of the reason: `NoRuleMatched`.
-    pub reason: &'static str,
-    /// The rule that came nearest, and which part of it did not match.
-    pub nearest: Option<NearestRule>,
-    /// The reason in a few words.
-    pub summary: String,
-    /// The reason as a sentence.
-    pub message: String,
-    /// The flow that the reason describes.
-    pub example: Pair,
+    /// The policies that it is attributed to.
+    pub policies: BTreeMap<PolicyRef, PolicyDenial>,
+    /// Other policies that restrict the subject and do not allow it.
+    pub other_policies: BTreeSet<PolicyRef>,
     /// Sums of its traffic.
     pub sums: Sums,
     /// Whether it has flows in use that no exception in force covers.
@@ -79,6 +64,15 @@ pub struct DeniedConnection {
     pub accepted_by: BTreeSet<usize>,
     /// Indexes of the expired exceptions that cover some of its flows in use.
     pub expired: BTreeSet<usize>,
+}
+
+/// Why one policy is a cause of a denial.
+#[derive(Clone, Debug)]
+pub struct PolicyDenial {
+    /// In words, about the example.
+    pub why: DenyingPolicy,
+    /// The flow that the reason describes.
+    pub example: Pair,
 }
 
 /// A connection that is not newly denied and that the report lists for information.
@@ -117,13 +111,13 @@ pub struct VerdictCounts {
 #[derive(Clone, Debug, Default)]
 pub struct Assessment {
     /// Newly denied connections.
-    pub denied: BTreeMap<DenialKey, DeniedConnection>,
-    /// Connections that the changed policies would deny in isolation, and that other policies allow.
-    pub still_allowed: BTreeMap<DenialKey, Noteworthy>,
-    /// Connections that the changed policies would deny in isolation, and that are already denied.
-    pub still_denied: BTreeMap<DenialKey, Noteworthy>,
+    pub denied: Connections<DeniedConnection>,
+    /// Connections that a changed policy would deny in isolation, and that another policy allows.
+    pub still_allowed: BTreeMap<PolicyRef, Connections<Noteworthy>>,
+    /// Connections that a changed policy would deny in isolation, and that are already denied.
+    pub still_denied: BTreeMap<PolicyRef, Connections<Noteworthy>>,
     /// Newly allowed connections, each attributed to a policy.
-    pub newly_allowed: BTreeMap<DenialKey, Noteworthy>,
+    pub newly_allowed: Connections<Noteworthy>,
     /// Connections in use that may be newly denied, by the rule that cannot be evaluated.
     pub unknown: BTreeMap<UndecidedRule, UnknownConnections>,
     /// How each changed policy decides.
@@ -194,7 +188,7 @@ impl ConnectionVerdict {
     }
 }
 
-type VerdictsByConnection = BTreeMap<(PolicyRef, DenialKey), ConnectionVerdict>;
+type VerdictsByConnection = BTreeMap<(PolicyRef, ConnectionKey), ConnectionVerdict>;
 
 /// The pods that the change can affect: those that a changed policy selects, and those that selectors see differently. With the
 /// Services that lead to them.
@@ -251,11 +245,9 @@ impl AssessmentInputs<'_> {
         if parties.len() > 1 { Sharing::AmongWorkloads } else { Sharing::None }
     }
 
-    fn denial_key(&self, policy: &PolicyRef, direction: Direction, pair: &Pair) -> DenialKey {
+    fn connection_key(&self, direction: Direction, pair: &Pair) -> ConnectionKey {
         let cluster = self.worlds.after.cluster();
-        DenialKey {
-            policy_namespace: policy.namespace.clone(),
-            policy_name: policy.name.clone(),
+        ConnectionKey {
             direction,
             subject: Party::of(pair.subject(direction), cluster),
             peer: Party::of(pair.peer(direction), cluster),
@@ -309,18 +301,20 @@ impl AssessmentInputs<'_> {
             return;
         }
         let outcome = observation.outcome;
-        let key = self.denial_key(policy, direction, &outcome.pair);
         if observation.is_in_use() {
-            let known = verdicts.entry((policy.clone(), key.clone())).or_insert(verdict);
+            let key = self.connection_key(direction, &outcome.pair);
+            let known = verdicts.entry((policy.clone(), key)).or_insert(verdict);
             *known = verdict.max(*known);
         }
         if verdict == ConnectionVerdict::WouldDeny(Effect::StillAllowed)
             && let Some((_, note)) = allowing_policy(self.worlds.after, &outcome.at(direction).after, direction)
         {
-            self.note_connection(&mut assessment.still_allowed, key, policy, observation, || note);
+            let noted = assessment.still_allowed.entry(policy.clone()).or_default();
+            self.note_connection(noted, direction, policy, observation, || note);
         } else if verdict == ConnectionVerdict::WouldDeny(Effect::StillDenied) {
             let note = || self.already_denied_by(policy, outcome);
-            self.note_connection(&mut assessment.still_denied, key, policy, observation, note);
+            let noted = assessment.still_denied.entry(policy.clone()).or_default();
+            self.note_connection(noted, direction, policy, observation, note);
         }
     }
 
@@ -339,8 +333,7 @@ impl AssessmentInputs<'_> {
                 Some((denier.policy, note))
             };
             let Some((policy, note)) = allowing.or_else(former) else { continue };
-            let key = self.denial_key(&policy, direction, &observation.outcome.pair);
-            self.note_connection(&mut assessment.newly_allowed, key, &policy, observation, || note);
+            self.note_connection(&mut assessment.newly_allowed, direction, &policy, observation, || note);
         }
     }
 }

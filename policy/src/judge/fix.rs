@@ -15,16 +15,18 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use crate::cluster::ownership::End;
 use crate::cluster::party::Party;
 use crate::engine::world::World;
+use crate::judge::assessment::outside::local_ranges_in;
 use crate::judge::fix::rules::{Addition, add};
 use crate::judge::fix::spec::{spec_of, with_rules};
 use crate::judge::fix::stable::selecting;
 use crate::policy::end_kind::EndKind;
-use crate::report::denial::DenialKey;
+use crate::report::denial::ConnectionKey;
 use foretell_objects::model::dialect::ByBlock;
 use foretell_objects::model::flow::{Direction, Protocol};
 use foretell_objects::model::labels::{Labels, NAMESPACE_NAME_LABEL};
 use foretell_objects::resource::object::Object;
 
+pub mod new_policy;
 mod rules;
 mod spec;
 pub mod stable;
@@ -39,9 +41,9 @@ pub struct FixedPolicy {
     /// Its spec after.
     pub after: NetworkPolicySpec,
     /// The denials that the new rules allow.
-    pub allowed: Vec<DenialKey>,
+    pub allowed: Vec<ConnectionKey>,
     /// The denials that no rule can allow, each with the reason.
-    pub unresolvable: Vec<(DenialKey, Obstacle)>,
+    pub unresolvable: Vec<(ConnectionKey, Obstacle)>,
 }
 
 /// Why no rule can allow a peer.
@@ -75,11 +77,18 @@ enum AllowedPeer {
         namespace: Option<String>,
         labels: Labels,
     },
-    Block(IpNet),
+    /// A block without these blocks.
+    Block(IpNet, Vec<IpNet>),
 }
 
 /// The ports that a rule is to allow for its peers.
 type AllowedPorts = BTreeSet<(Protocol, u16)>;
+
+/// Whether rules can be added to an object: it is a `NetworkPolicy` or an audit policy.
+#[must_use]
+pub fn can_fix(object: &Object) -> bool {
+    spec_of(object).is_some()
+}
 
 /// Adds rules to a `NetworkPolicy` or an audit policy for the denials that are attributed to it. `None` for objects of other
 /// kinds.
@@ -88,7 +97,7 @@ pub fn fix<'k>(
     object: &Object,
     world: &World<'_>,
     at: Timestamp,
-    denials: impl IntoIterator<Item = &'k DenialKey>,
+    denials: impl IntoIterator<Item = &'k ConnectionKey>,
 ) -> Option<FixedPolicy> {
     let before = spec_of(object)?;
     let own_namespace = Some(object.id().namespace).filter(|namespace| !namespace.is_empty());
@@ -145,7 +154,8 @@ fn allowed_peer(
         {
             Err(Obstacle::NodeOutOfBlocks)
         }
-        Party::Address { cidr, .. } => Ok(AllowedPeer::Block(*cidr)),
+        Party::Address { cidr, .. } => Ok(AllowedPeer::Block(*cidr, Vec::new())),
+        Party::Range { cidr, .. } => Ok(AllowedPeer::Block(*cidr, local_ranges_in(cidr))),
         Party::Workload { namespace, .. } => {
             let labels = selecting(peer, world, at).ok_or(Obstacle::NoStableLabel)?;
             let namespace = (own_namespace != Some(namespace)).then(|| namespace.clone());
@@ -165,14 +175,18 @@ fn rule_peers(peers: Vec<AllowedPeer>) -> Vec<NetworkPolicyPeer> {
                 pod_selector: Some(equalities(labels)),
                 ip_block: None,
             }),
-            AllowedPeer::Block(block) => blocks.push(block),
+            AllowedPeer::Block(block, except) if except.is_empty() => blocks.push(block),
+            AllowedPeer::Block(block, except) => named.push(block_peer(block, &except)),
         }
     }
-    named.extend(IpNet::aggregate(&blocks).into_iter().map(|block| NetworkPolicyPeer {
-        ip_block: Some(IPBlock { cidr: block.to_string(), except: None }),
-        ..NetworkPolicyPeer::default()
-    }));
+    named.extend(IpNet::aggregate(&blocks).into_iter().map(|block| block_peer(block, &[])));
     named
+}
+
+fn block_peer(block: IpNet, except: &[IpNet]) -> NetworkPolicyPeer {
+    let except = (!except.is_empty()).then(|| except.iter().map(ToString::to_string).collect());
+    let ip_block = Some(IPBlock { cidr: block.to_string(), except });
+    NetworkPolicyPeer { ip_block, ..NetworkPolicyPeer::default() }
 }
 
 fn equalities(labels: Labels) -> LabelSelector {

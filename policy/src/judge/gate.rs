@@ -68,7 +68,7 @@ pub fn decide(report: &mut Report, enforced: bool) {
     report.reasons = reasons;
 }
 
-/// How many connections these are. One that is denied at both ends, or by several policies, counts once.
+/// How many connections these are. One that is denied at both ends counts once.
 fn connections<'r>(denials: impl Iterator<Item = &'r Denial>) -> u64 {
     let ends = denials.map(|it| (from_to(it.direction, &it.subject, &it.peer), it.protocol, it.port));
     ends.collect::<BTreeSet<_>>().len() as u64
@@ -77,10 +77,15 @@ fn connections<'r>(denials: impl Iterator<Item = &'r Denial>) -> u64 {
 /// The headline of a change that touches nothing that the engine reads.
 pub const NOTHING_RELEVANT: &str = "May merge: no policy changed, and no object that policies refer to";
 
+/// The headline of a change that touches nothing that the engine reads, and something else that the report names: a policy that is not
+/// enforced, or a file that was not evaluated.
+pub const NOTHING_ENFORCED: &str = "May merge: no enforced policy changed, and no object that policies refer to";
+
 fn may_merge(report: &Report, enforced: bool) -> String {
     let accepted = connections(report.denials.iter().filter(|denial| denial.state == State::Accepted));
     match (enforced, report.previews.is_empty()) {
-        (false, true) => NOTHING_RELEVANT.to_owned(),
+        (false, true) if report.not_judged.is_empty() => NOTHING_RELEVANT.to_owned(),
+        (false, true) => NOTHING_ENFORCED.to_owned(),
         (false, false) => "May merge: the change enforces nothing".to_owned(),
         (true, _) if accepted > 0 => {
             let connections = count(accepted, "connection in use", "connections in use");
@@ -107,11 +112,9 @@ fn after_may_merge(report: &Report, enforced: bool) -> String {
 
 fn after_blocked(report: &Report) -> String {
     let unresolved: BTreeSet<_> = report.unresolved().map(|denial| &denial.id).collect();
-    let fixes = report.policies.iter().filter_map(|it| it.fix.as_ref()).filter(|fix| !fix.diff.is_empty());
-    let fixes: Vec<_> = fixes.collect();
-    // Where two policies deny a connection, each fix alone is not enough, and both together are.
-    let resolved = fixes.iter().flat_map(|fix| fix.resolves.iter().chain(&fix.not_enough_for));
-    let resolved = resolved.filter(|id| unresolved.contains(id)).collect::<BTreeSet<_>>().len();
+    let fixes = &report.fixes;
+    let resolved = fixes.iter().flat_map(|fix| &fix.resolves).filter(|id| unresolved.contains(id));
+    let resolved = resolved.collect::<BTreeSet<_>>().len();
     let denials = if unresolved.len() == 1 { "denial" } else { "denials" };
     let below = if fixes.len() == 1 { "fix" } else { "fixes" };
     if resolved == unresolved.len() {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::change::revisions::{Change, Place, Sourced};
 use crate::cluster::party::{Party, from_to};
@@ -15,17 +15,15 @@ use crate::cluster::workload::Workload;
 use crate::engine::identities::Identities;
 use crate::engine::overlay::Overlay;
 use crate::engine::world::World;
+use crate::judge::fix::new_policy;
 use crate::judge::fix::stable::selecting;
 use crate::judge::judgement::{Inputs, judge};
 use crate::report::data::Report;
 use crate::report::policies::FixReport;
 use foretell_objects::manifest::write_yaml as yaml;
 use foretell_objects::model::flow::Direction;
-use foretell_objects::model::labels::Labels;
 use foretell_objects::model::words::{count, minute};
-use foretell_objects::resource::object::Object;
-use foretell_objects::resource::object::origin::Origin;
-use foretell_objects::resource::read::read;
+use foretell_objects::resource::object::Kind;
 
 /// Why no policy can be generated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -132,29 +130,13 @@ pub fn generate(
         return Err(GenerateError::NoPods { workload: party, others });
     }
     let labels = selecting(&party, &world, inputs.at).ok_or(GenerateError::NoStableLabel(party))?;
-    let mut manifest = blank(workload, &labels, directions, name);
-    let change = Change { after: vec![sourced(manifest.clone())?], ..Change::default() };
+    let mut manifest = new_policy::manifest(Kind::AuditNetworkPolicy, &workload.namespace, name, &labels, directions);
+    let object = new_policy::object(manifest.clone()).map_err(|error| GenerateError::Name(error.to_string()))?;
+    let place = Place { file: "generated".to_owned(), document: 1, item: String::new() };
+    let change = Change { after: vec![Sourced { object, place }], ..Change::default() };
     let report = judge(&Inputs { change: &change, ..inputs.clone() });
     if let Some(fix) = report.previews.first().and_then(|preview| preview.fix.as_ref()) {
         manifest["spec"] = fix.spec.clone();
     }
     Ok(Generated { manifest, report })
-}
-
-/// The manifest of a policy that allows nothing.
-fn blank(workload: &Workload, labels: &Labels, directions: &[Direction], name: &str) -> Value {
-    let types: Vec<String> = directions.iter().map(ToString::to_string).collect();
-    json!({
-        "apiVersion": "kguardian.dev/v1alpha1",
-        "kind": "AuditNetworkPolicy",
-        "metadata": {"name": name, "namespace": workload.namespace},
-        "spec": {"podSelector": {"matchLabels": labels}, "policyTypes": types},
-    })
-}
-
-fn sourced(manifest: Value) -> Result<Sourced, GenerateError> {
-    let origin = Origin::Manifest { default_namespace: String::new() };
-    let object: Option<Object> = read(manifest, &origin).map_err(|error| GenerateError::Name(error.to_string()))?;
-    let object = object.ok_or_else(|| GenerateError::Name("not a policy".to_owned()))?;
-    Ok(Sourced { object, place: Place { file: "generated".to_owned(), document: 1, item: String::new() } })
 }

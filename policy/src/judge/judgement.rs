@@ -1,8 +1,9 @@
 //! From a change and a window of traffic to the report.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::change::plan::{ChangeAction, Compiled, Enforced, Plan, PolicyChange};
@@ -17,14 +18,16 @@ use crate::cluster::workload::Workload;
 use crate::engine::effect::Worlds;
 use crate::engine::identities::Identities;
 use crate::engine::world::World;
+use crate::judge::assessment::connections::Connections;
+use crate::judge::assessment::outside::OutsideRanges;
 use crate::judge::assessment::{Assessment, AssessmentInputs, Noteworthy, VerdictCounts, assess};
 use crate::judge::gate;
 use crate::judge::judgement::denials::connections;
 use crate::report::data::{Decision, NotJudgedFile, Report, SCHEMA_VERSION};
-use crate::report::denial::DenialKey;
 use crate::report::policies::{PolicyReport, PromotionReport, Verdicts};
 use crate::report::undecided::UndecidedPart;
 use foretell_objects::model::dialect::Dialect;
+use foretell_objects::model::flow::Direction;
 use foretell_objects::model::policy_ref::PolicyRef;
 use foretell_objects::resource::object::Object;
 
@@ -32,6 +35,7 @@ mod denials;
 mod dialects;
 mod evidence;
 mod fixes;
+mod other_policies;
 mod removed;
 mod unapplied;
 mod unknown;
@@ -65,12 +69,16 @@ pub struct Inputs<'a> {
     pub bad_lines: u64,
     /// The enforcer whose reading of policies is applied.
     pub dialect: Dialect,
+    /// Names for ranges of addresses outside of the cluster.
+    pub ranges: BTreeMap<String, IpNet>,
 }
 
 /// Judges a change: evaluates the traffic of a window before and after it, attributes denials to policies, applies exceptions, and
 /// decides.
 ///
 /// ```
+/// use std::collections::BTreeMap;
+///
 /// use foretell_policy::change::revisions::{Change, Place, Sourced};
 /// use foretell_policy::cluster::evidence::Watch;
 /// use foretell_policy::cluster::inventory::Cluster;
@@ -129,10 +137,11 @@ pub struct Inputs<'a> {
 ///     exceptions_on_base_only: false,
 ///     bad_lines: 0,
 ///     dialect: Dialect::UPSTREAM,
+///     ranges: BTreeMap::new(),
 /// });
 /// assert_eq!(report.decision, Decision::Blocked);
 /// assert_eq!(report.headline, "Blocked: 1 connection in use would be denied");
-/// assert_eq!(report.denials[0].summary, "no ingress rules");
+/// assert_eq!(report.denials[0].policies[0].summary, "no ingress rules");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use]
@@ -151,25 +160,24 @@ pub fn judge(inputs: &Inputs<'_>) -> Report {
     let before = world(identities(&plan.base), &plan.before);
     let after = world(identities(&plan.head), &plan.after);
     let workloads = existing(inputs, &plan);
-    let judgement = Judgement { inputs, plan: &plan, before: &before, after: &after, workloads };
+    let ranges = OutsideRanges::new(&inputs.ranges, [&before, &after].into_iter().flat_map(blocks));
+    let judgement = Judgement { inputs, plan: &plan, before: &before, after: &after, workloads, ranges };
 
     let enforced = judgement.assess_enforced();
     let denials = judgement.denials(&enforced);
+    let fixes = judgement.fixes(&denials);
     let mut scratch = Scratch { with: after.clone(), fixed: after.clone() };
-    let policies = plan.enforced.iter().map(|change| PolicyReport {
-        fix: judgement.fix(change, &after, &mut scratch.fixed, &denials),
-        ..judgement.policy_report(change, &enforced)
-    });
-    let policies = policies.collect();
+    let policies = plan.enforced.iter().map(|change| judgement.policy_report(change, &enforced)).collect();
     let previews: Vec<PolicyReport> =
         plan.audited.iter().map(|change| judgement.preview(change, &mut scratch)).collect();
-    let newly_allowed = connections(enforced.newly_allowed.iter());
+    let newly_allowed = connections(&enforced.newly_allowed);
     let previewed = previews.iter().flat_map(|preview| &preview.denials);
     let exceptions = judgement.exceptions(&denials.iter().chain(previewed).collect::<Vec<_>>());
     let evidence = judgement.evidence();
     notes.extend(judgement.notes());
     let unapplied = [judgement.unapplied(&mut notes), judgement.removed(&mut notes)].concat();
     notes.extend(judgement.enforcer_note());
+    notes.extend(judgement.other_policies());
 
     let mut report = Report {
         schema_version: SCHEMA_VERSION,
@@ -189,6 +197,7 @@ pub fn judge(inputs: &Inputs<'_>) -> Report {
         identities: plan.identities.clone(),
         exceptions,
         denials,
+        fixes,
         newly_allowed,
         evidence,
         not_judged: not_judged(inputs.change),
@@ -247,6 +256,16 @@ struct Judgement<'a> {
     after: &'a World<'a>,
     /// The workloads that run or may run again.
     workloads: HashSet<Workload>,
+    /// Names for many addresses outside of the cluster.
+    ranges: OutsideRanges,
+}
+
+/// The blocks that the policies of a world name.
+fn blocks(world: &World<'_>) -> impl Iterator<Item = IpNet> {
+    let policies = world
+        .policies()
+        .flat_map(|policy| Direction::BOTH.into_iter().flat_map(|direction| policy.restriction(direction).blocks()));
+    policies.chain(world.tiers().policies().iter().flat_map(|policy| policy.networks()))
 }
 
 impl Judgement<'_> {
@@ -255,6 +274,7 @@ impl Judgement<'_> {
             worlds: Worlds { before, after, at: self.inputs.at },
             changed,
             exceptions: &self.plan.exceptions,
+            ranges: &self.ranges,
             promoted_from: &self.plan.promoted_from,
         };
         assess(&inputs, self.inputs.traffic)
@@ -277,7 +297,7 @@ impl Judgement<'_> {
         let (assessment, denials, fix) = with.with_policy(policy, |with| {
             let assessment = self.assess(self.after, with, &BTreeSet::from([change.reference.clone()]));
             let denials = self.denials(&assessment);
-            let fix = self.fix(change, with, fixed, &denials);
+            let fix = self.preview_fix(change, with, fixed, &denials);
             (assessment, denials, fix)
         });
         let mut report = self.policy_report(change, &assessment);
@@ -292,7 +312,9 @@ impl Judgement<'_> {
         let workloads: BTreeSet<Party> =
             selected.iter().map(|pod| Party::workload(&cluster.pod(*pod).workload)).collect();
         let counts = assessment.counts.get(&change.reference).copied().unwrap_or_default();
-        let is_own = |(_, connection): &(&DenialKey, &Noteworthy)| connection.policy == change.reference;
+        let own = |noted: &BTreeMap<PolicyRef, Connections<Noteworthy>>| {
+            noted.get(&change.reference).map(connections).unwrap_or_default()
+        };
         let mut notes = Vec::new();
         if change.action != ChangeAction::Removed {
             if selected.is_empty() && counts != VerdictCounts::default() {
@@ -325,8 +347,8 @@ impl Judgement<'_> {
                 unknown: counts.unknown,
             },
             denials: Vec::new(),
-            still_allowed: connections(assessment.still_allowed.iter().filter(is_own)),
-            still_denied: connections(assessment.still_denied.iter().filter(is_own)),
+            still_allowed: own(&assessment.still_allowed),
+            still_denied: own(&assessment.still_denied),
             fix: None,
             undecided: Vec::new(),
             notes,

@@ -1,5 +1,7 @@
 //! Connections and denials, as the report lists them.
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,11 +20,9 @@ pub struct Denial {
     pub id: DenialId,
     /// Whether it blocks.
     pub state: State,
-    /// The policy that the denial is attributed to.
-    pub policy: PolicyRef,
     /// Direction, seen from the subject.
     pub direction: Direction,
-    /// The workload that the policy restricts.
+    /// The workload that is restricted.
     pub subject: Party,
     /// The other end.
     pub peer: Party,
@@ -32,20 +32,15 @@ pub struct Denial {
     pub port: u16,
     /// The traffic of the window.
     pub seen: SeenTraffic,
-    /// `NoRules`, `UnresolvedPeer` or `NoRuleMatched`; `DeniedByRule` if a rule of an admin policy denies it.
-    pub reason: String,
-    /// The rule that came nearest to allowing it, and which part of it did not match. Absent if there is no rule, or if a rule of
-    /// an admin policy denies it.
+    /// If the peer is a range: the addresses of the range that were seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub nearest: Option<NearestRule>,
-    /// The reason in a few words, for a table: `ingress[0]: namespace label team=shop, not ops`. Empty in reports of versions
-    /// that did not write it.
-    #[serde(default)]
-    pub summary: String,
-    /// The reason as a sentence that names the rule.
-    pub message: String,
-    /// Which part of the change causes it.
-    pub cause: CauseReport,
+    pub addresses: Option<SeenAddresses>,
+    /// The policies that the denial is attributed to, each with its reason. The one that is nearest to allowing the connection
+    /// comes first. Never empty.
+    pub policies: Vec<DenyingPolicy>,
+    /// Other policies that restrict the subject and do not allow the connection. An exception for one of them counts as well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_policies: Vec<PolicyRef>,
     /// Changed workloads, Namespaces and Services that cause it, each with its differences.
     pub caused_by: Vec<String>,
     /// Exceptions that accept it, `namespace/name`.
@@ -54,7 +49,56 @@ pub struct Denial {
     pub expired_exceptions: Vec<String>,
 }
 
-/// Whether a denial blocks. Only [`State::Unresolved`] does.
+impl Denial {
+    /// Adds the policies of another judgement of the same connection. The worse state counts.
+    pub fn unite(&mut self, other: Self) {
+        self.state = self.state.min(other.state);
+        self.policies.extend(other.policies);
+        for (own, others) in [
+            (&mut self.caused_by, other.caused_by),
+            (&mut self.accepted_by, other.accepted_by),
+            (&mut self.expired_exceptions, other.expired_exceptions),
+        ] {
+            let new: Vec<String> = others.into_iter().filter(|it| !own.contains(it)).collect();
+            own.extend(new);
+        }
+        let new: Vec<PolicyRef> =
+            other.other_policies.into_iter().filter(|it| !self.other_policies.contains(it)).collect();
+        self.other_policies.extend(new);
+    }
+}
+
+/// A policy that a denial is attributed to.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DenyingPolicy {
+    /// The policy.
+    pub policy: PolicyRef,
+    /// Which part of the change causes it.
+    pub cause: DenialCause,
+    /// `NoRules`, `UnresolvedPeer` or `NoRuleMatched`; `DeniedByRule` if a rule of an admin policy denies it.
+    pub reason: String,
+    /// The rule that came nearest to allowing it, and which part of it did not match. Absent if there is no rule, or if a rule of
+    /// an admin policy denies it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nearest: Option<NearestRule>,
+    /// The reason in a few words, for a table: `ingress[0]: namespace label team=shop, not ops`.
+    pub summary: String,
+    /// The reason as a sentence that names the rule.
+    pub message: String,
+}
+
+/// The addresses of a range that were seen.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SeenAddresses {
+    /// How many.
+    pub count: u64,
+    /// Some of them.
+    pub samples: Vec<IpAddr>,
+}
+
+/// Whether a denial blocks. Only [`State::Unresolved`] does. The worst is the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum State {
@@ -71,9 +115,9 @@ pub enum State {
 }
 
 /// Which part of a change causes a denial.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub enum CauseReport {
+pub enum DenialCause {
     /// A policy that is added or changed.
     Policy,
     /// A policy that allowed it is removed, or no longer allows it.
@@ -100,6 +144,9 @@ pub struct Connection {
     pub port: u16,
     /// The traffic of the window.
     pub seen: SeenTraffic,
+    /// If the peer is a range: the addresses of the range that were seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub addresses: Option<SeenAddresses>,
     /// The policy and rule that allow it; if it is already denied, the policies that deny it.
     pub note: String,
 }

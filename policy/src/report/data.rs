@@ -13,7 +13,7 @@ use crate::change::plan::IdentityChange;
 use crate::report::connection::{Connection, Denial, State};
 use crate::report::denial::DenialId;
 use crate::report::dialects::DialectReport;
-use crate::report::policies::PolicyReport;
+use crate::report::policies::{FixReport, PolicyReport};
 use crate::report::undecided::UndecidedPart;
 use foretell_objects::model::dialect::Dialect;
 
@@ -63,6 +63,9 @@ pub struct Report {
     pub exceptions: Vec<ExceptionReport>,
     /// What the enforced part of the change newly denies, in every state. The unresolved ones come first; they block.
     pub denials: Vec<Denial>,
+    /// Changes of policies, and new policies, that together allow the unresolved denials.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fixes: Vec<FixReport>,
     /// Connections that the change newly allows.
     pub newly_allowed: Vec<Connection>,
     /// How complete the recorded traffic is.

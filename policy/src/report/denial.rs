@@ -1,4 +1,4 @@
-//! The unit that a person triages: what one policy denies between a workload and a peer, on one port.
+//! The unit that a person triages: a denied connection between a workload and a peer, on one port.
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -10,17 +10,13 @@ use sha2::{Digest, Sha256};
 use crate::cluster::party::Party;
 use foretell_objects::model::flow::{Direction, Protocol};
 
-/// Identifies a denial. The policy's kind is not part of it, so a denial of an audit policy and of the promoted policy are the
-/// same.
+/// A connection, seen from one of its ends. If that end denies it, this identifies the denial: no policy is part of it, so that
+/// the denial is the same one for an audit policy and for the policy promoted from it, however many policies cause it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DenialKey {
-    /// Namespace of the policy; empty for a cluster policy.
-    pub policy_namespace: String,
-    /// Name of the policy.
-    pub policy_name: String,
+pub struct ConnectionKey {
     /// Direction, seen from the subject.
     pub direction: Direction,
-    /// The workload that the policy selects.
+    /// The workload at this end.
     pub subject: Party,
     /// The other end.
     pub peer: Party,
@@ -30,8 +26,8 @@ pub struct DenialKey {
     pub port: u16,
 }
 
-/// The id of a denial: `D-` and twelve characters of base32 (RFC 4648), a hash of the [`DenialKey`]. It stays the same from run to
-/// run, and when the audit policy is promoted.
+/// The id of a denial: `D-` and twelve characters of base32 (RFC 4648), a hash of the [`ConnectionKey`]. It stays the same from run
+/// to run, and when the audit policy is promoted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 #[schemars(transparent)]
@@ -40,19 +36,20 @@ pub struct DenialId(String);
 /// Characters of the hash in an id: 60 bits. The chance that two of a million denials share an id is below one in a million.
 const ID_LENGTH: usize = 12;
 
-impl DenialKey {
-    /// The denial's id.
+impl ConnectionKey {
+    /// The id of its denial.
     #[must_use]
-    pub fn id(&self) -> DenialId {
+    pub fn denial_id(&self) -> DenialId {
         let mut text = String::new();
-        let Self { policy_namespace, policy_name, direction, subject, peer, protocol, port } = self;
+        let Self { direction, subject, peer, protocol, port } = self;
         // Names of Kubernetes objects contain no line feed, so different keys have different texts. Writing into a String cannot
         // fail.
-        let _ = write!(text, "{policy_namespace}\n{policy_name}\n{direction}\n");
+        let _ = writeln!(text, "{direction}");
         for party in [subject, peer] {
             let _ = match party {
                 Party::Workload { namespace, kind, name } => writeln!(text, "{namespace}/{kind}/{name}"),
                 Party::Address { cidr, node: _ } => writeln!(text, "{cidr}"),
+                Party::Range { name, cidr } => writeln!(text, "{name} {cidr}"),
             };
         }
         let _ = write!(text, "{protocol}\n{port}");

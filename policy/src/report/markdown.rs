@@ -176,11 +176,11 @@ impl Page {
     }
 
     fn fixes(&mut self, report: &Report) {
-        for it in &report.policies {
-            if let Some(fix) = &it.fix {
-                self.folded(&format!("How to fix: change {}", html(&it.policy)), |page| page.fix(fix));
-            }
+        for fix in report.fixes.iter().take(self.most_rows) {
+            let action = if fix.place.is_some() { "change" } else { "add" };
+            self.folded(&format!("How to fix: {action} {}", html(&fix.policy)), |page| page.fix(fix));
         }
+        self.rest(report.fixes.len());
     }
 
     fn summaries(&mut self, report: &Report) {

@@ -2,12 +2,14 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::change::plan::ChangeAction;
 use crate::cluster::party::Party;
 use crate::report::connection::{Connection, Denial, State};
 use crate::report::denial::DenialId;
 use crate::report::undecided::UndecidedPart;
+use foretell_objects::manifest::write_yaml;
 use foretell_objects::model::policy_ref::PolicyRef;
 
 /// A policy that the change touches.
@@ -36,7 +38,8 @@ pub struct PolicyReport {
     /// Connections that it would deny in isolation, and that are already denied. `note` names the policies that deny them.
     #[serde(default)]
     pub still_denied: Vec<Connection>,
-    /// The smallest change of its rules that allows the connections in use which it would newly deny.
+    /// In a preview: the smallest change of its rules that allows the connections in use which it would newly deny. Those of enforced
+    /// policies are in the report's `fixes`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fix: Option<FixReport>,
     /// In a preview: what could not be decided about enforcing it. The notes name these too.
@@ -53,22 +56,42 @@ impl PolicyReport {
     }
 }
 
-/// A change of a policy's rules that allows what the policy would newly deny.
+/// A change of a policy's rules, or a new policy, that allows what would be newly denied.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FixReport {
+    /// The policy that the rules are for.
+    pub policy: PolicyRef,
+    /// The policy's file, with the number of the document. Absent: the policy is new, because each policy that denies the
+    /// connections selects other workloads too, and a rule in it would allow them the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
     /// The denials that it resolves.
     pub resolves: Vec<DenialId>,
-    /// Denials that another policy causes as well, at this end or at the other one.
+    /// Denials that stay: the other end denies the connection too, or an admin policy does.
     pub not_enough_for: Vec<DenialId>,
     /// Denials that no rule can resolve.
     pub unresolvable: Vec<UnresolvableDenial>,
     /// Other connections of the window that it would newly allow.
     pub also_allows: Vec<Connection>,
-    /// The change of the spec as a unified diff of YAML.
+    /// The change of the spec as a unified diff of YAML; empty if the policy is new.
     pub diff: String,
     /// The whole spec after the change.
     pub spec: serde_json::Value,
+}
+
+impl FixReport {
+    /// The manifest of a new policy, as YAML.
+    #[must_use]
+    pub fn new_manifest(&self) -> String {
+        let PolicyRef { kind, namespace, name } = &self.policy;
+        write_yaml::text(&json!({
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": kind,
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": self.spec,
+        }))
+    }
 }
 
 /// A denial that no rule can resolve.

@@ -3,6 +3,9 @@
 //! The client reads Git and sends a [`Preview`]. The evaluator has the recorded traffic and answers with a
 //! [`crate::report::data::Report`].
 
+use std::collections::BTreeMap;
+
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -29,6 +32,9 @@ pub struct Preview {
     /// Whether exceptions count only once they are on the base.
     #[serde(default)]
     pub exceptions_on_base_only: bool,
+    /// Names for ranges of addresses outside of the cluster.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ranges: BTreeMap<String, IpNet>,
     /// The enforcer of the policies. Absent: the evaluator's setting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cni: Option<Dialect>,

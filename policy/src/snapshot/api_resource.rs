@@ -1,5 +1,6 @@
 //! The resources of a snapshot, as an API server serves them.
 
+use foretell_objects::model::other_policies::{OTHER_POLICY_KINDS, Role};
 use foretell_objects::resource::object::Kind;
 
 /// A resource type, as an API server lists it.
@@ -81,10 +82,11 @@ impl Resource {
         }
     }
 
-    /// The kind as which the engine reads it; `None` if the engine does not read it. Such objects are kept for later versions.
+    /// The kind as which the engine reads it; `None` if the engine does not read it: a policy of a CNI's or mesh's own kind.
     #[must_use]
     pub fn read_as(&self) -> Option<Kind> {
-        Kind::ALL.into_iter().find(|kind| kind.name() == self.kind)
+        let group = |kind: Kind| kind.api_version().split_once('/').map_or("", |(group, _)| group);
+        Kind::ALL.into_iter().find(|kind| kind.name() == self.kind && group(*kind) == self.group())
     }
 }
 
@@ -93,11 +95,26 @@ const fn of(kind: Kind, plural: &'static str, detail: Detail) -> Resource {
     Resource { kind: kind.name(), version: Version::Exactly(kind.api_version()), plural, detail, presence }
 }
 
+/// The policies of CNIs' and meshes' own kinds, which a snapshot lists and the engine does not evaluate. Each item lists the groups of one
+/// kind. The first of them that a cluster serves has all of its objects.
+pub fn other_policies() -> impl Iterator<Item = Vec<Resource>> {
+    OTHER_POLICY_KINDS.iter().filter_map(|row| match row.role {
+        Role::Policy { plural, .. } => {
+            Some(row.groups.iter().map(|group| in_preferred_version(group, row.kind, plural)).collect())
+        }
+        Role::Support | Role::Set | Role::NotEnforced => None,
+    })
+}
+
 /// A kind of admin policies. Their group has different kinds in different versions.
 const fn network_policy_api(kind: &'static str, plural: &'static str) -> Resource {
+    in_preferred_version("policy.networking.k8s.io", kind, plural)
+}
+
+const fn in_preferred_version(group: &'static str, kind: &'static str, plural: &'static str) -> Resource {
     Resource {
         kind,
-        version: Version::Preferred { group: "policy.networking.k8s.io" },
+        version: Version::Preferred { group },
         plural,
         detail: Detail::Whole,
         presence: Presence::IfInstalled,

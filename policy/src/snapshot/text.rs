@@ -206,10 +206,12 @@ fn is_header(document: &Value) -> bool {
 }
 
 fn order(a: &Value, b: &Value) -> Ordering {
-    let place = |object: &Value| RESOURCES.iter().position(|resource| resource.kind == kind(object));
+    let position = |object: &Value| RESOURCES.iter().position(|resource| resource.kind == kind(object));
+    let place = |object: &Value| position(object).unwrap_or(RESOURCES.len());
     let uid = |object: &'_ Value| object["metadata"]["uid"].as_str().map(str::to_owned);
     place(a)
         .cmp(&place(b))
+        .then_with(|| kind(a).cmp(kind(b)))
         .then_with(|| (namespace(a), name(a)).cmp(&(namespace(b), name(b))))
         // Of two pods of one name the last one counts if nothing else distinguishes them.
         .then_with(|| (gone_at(a).is_none(), gone_at(a)).cmp(&(gone_at(b).is_none(), gone_at(b))))

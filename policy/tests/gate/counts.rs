@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::manifests::{audit, policy};
+use crate::manifests::{audit, audit_cluster, policy};
 use crate::stage::{NOBODY, PROM_AND_WEB, PROM_ONLY, denials, previewed, shop};
 
 fn closed() -> crate::stage::Stage {
@@ -136,9 +136,28 @@ fn each_part_of_a_denial_is_in_its_id() {
         .flow("web -> db TCP 8080")
         .judge();
     let ids: std::collections::BTreeSet<String> = report.denials.iter().map(|it| it.id.to_string()).collect();
-    // Of 5 flows within the namespace both directions by two policies; of the last both ends, by two and by one.
-    assert_eq!(report.denials.len(), 5 * 4 + 3);
+    // Both ends of six flows, however many policies deny them.
+    assert_eq!(report.denials.len(), 6 * 2);
     assert_eq!(ids.len(), report.denials.len());
+}
+
+#[test]
+fn a_denial_has_one_id_whatever_policy_causes_it() {
+    let id = |name: &str, manifest: &str| {
+        let report = shop().head(name, manifest).flow("web -> cart TCP 8080").judge();
+        let preview = report.previews.iter().flat_map(|preview| &preview.denials);
+        let ids: Vec<String> = report.denials.iter().chain(preview).map(|it| it.id.to_string()).collect();
+        let [id] = &ids[..] else { panic!("{ids:?}") };
+        id.clone()
+    };
+    let expected = id("it.yaml", &policy("shop", "it", NOBODY));
+    for (name, manifest) in [
+        ("other.yaml", policy("shop", "other", PROM_ONLY)),
+        ("audit.yaml", audit("shop", "it", NOBODY)),
+        ("cluster.yaml", audit_cluster("it", NOBODY)),
+    ] {
+        assert_eq!(id(name, &manifest), expected, "{name}");
+    }
 }
 
 #[test]

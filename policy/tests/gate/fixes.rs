@@ -5,10 +5,10 @@ use foretell_policy::report::policies::FixReport;
 use serde_json::json;
 
 use crate::manifests::{audit, audit_cluster, policy};
-use crate::stage::{NOBODY, PROM_ONLY, denials, listed, shop};
+use crate::stage::{NOBODY, PROM_ONLY, Stage, denials, listed, shop};
 
 fn fix(report: &Report) -> &FixReport {
-    report.policies[0].fix.as_ref().unwrap()
+    &report.fixes[0]
 }
 
 /// Lines of a diff that change something.
@@ -132,25 +132,115 @@ fn where_labels_do_not_distinguish_two_callers_the_report_lists_what_else_is_all
 }
 
 #[test]
-fn a_denial_by_a_second_policy_is_reported() {
+fn fixes_for_both_ends_of_a_connection_are_tried_together() {
     let egress = "{podSelector: {matchLabels: {app: web}}, policyTypes: [Egress]}";
     let report = shop()
         .head("in.yaml", &policy("shop", "in", NOBODY))
         .head("out.yaml", &policy("shop", "out", egress))
         .flow("web -> cart TCP 8080")
         .judge();
-    for policy in &report.policies {
-        let fix = policy.fix.as_ref().unwrap();
-        assert_eq!((fix.resolves.len(), fix.not_enough_for.len()), (0, 1));
+    let names: Vec<&str> = report.fixes.iter().map(|fix| fix.policy.name.as_str()).collect();
+    assert_eq!(names, ["in", "out"]);
+    for fix in &report.fixes {
+        assert_eq!((fix.resolves.len(), fix.not_enough_for.len()), (1, 0));
         assert!(!fix.diff.is_empty());
     }
+}
+
+#[test]
+fn a_denial_that_an_admin_policy_causes_too_is_reported() {
+    let deny = "apiVersion: policy.networking.k8s.io/v1alpha2\nkind: ClusterNetworkPolicy\nmetadata: {name: deny}\nspec: {tier: Admin, priority: 1, subject: {namespaces: {}}, ingress: [{name: closed, action: Deny, from: [{namespaces: {}}]}]}\n";
+    let report = shop()
+        .head("in.yaml", &policy("shop", "in", NOBODY))
+        .head("admin.yaml", deny)
+        .head("out.yaml", &policy("shop", "out", "{podSelector: {matchLabels: {app: web}}, policyTypes: [Egress]}"))
+        .flow("web -> cart TCP 8080")
+        .judge();
+    let not_enough: Vec<usize> = report.fixes.iter().map(|fix| fix.not_enough_for.len()).collect();
+    assert_eq!(not_enough, [1], "the fix of out; the admin policy denies before the rules of in count");
+}
+
+/// A default-deny, and policies that allow something to each workload: the usual set of a namespace.
+fn default_deny_set() -> Stage {
+    let allow = |app: &str, from: &str| {
+        format!(
+            "{{podSelector: {{matchLabels: {{app: {app}}}}}, ingress: [{{from: [{{podSelector: {{matchLabels: {{app: {from}}}}}}}]}}]}}"
+        )
+    };
+    shop()
+        .head("deny.yaml", &policy("shop", "deny", "{podSelector: {}, policyTypes: [Ingress]}"))
+        .head("cart.yaml", &policy("shop", "cart", &allow("cart", "web")))
+        .head("cart-pay.yaml", &policy("shop", "cart-pay", &allow("cart", "pay")))
+        .head("all.yaml", &policy("shop", "all", "{podSelector: {}, ingress: [{ports: [{port: 9090}]}]}"))
+}
+
+#[test]
+fn a_connection_that_several_policies_deny_is_one_row_with_one_fix() {
+    let report = default_deny_set().flow("prom -> cart TCP 8080").judge();
+    assert_eq!(
+        denials(&report),
+        ["Unresolved Ingress prom -> cart TCP 8080 by shop/all, shop/cart, shop/cart-pay, shop/deny"]
+    );
+    let [fix] = &report.fixes[..] else { panic!("{:#?}", report.fixes) };
+    assert_eq!((fix.policy.name.as_str(), fix.resolves.len()), ("cart", 1), "a policy of cart alone");
+    assert_eq!(report.next_step, "Apply the fix below, or accept the denial with an AuditException.");
+}
+
+#[test]
+fn one_exception_for_any_of_its_policies_accepts_a_denial() {
+    for name in ["deny", "cart", "cart-pay", "all"] {
+        let exception = format!(
+            "apiVersion: foretell.dev/v1alpha1\nkind: AuditException\nmetadata: {{name: it, namespace: shop}}\nspec:\n  policyRef: {{kind: NetworkPolicy, name: {name}}}\n  direction: Ingress\n  peers: [{{namespaceSelector: {{}}}}]\n  reason: known\n"
+        );
+        let report = default_deny_set().head("exception.yaml", &exception).flow("prom -> cart TCP 8080").judge();
+        assert_eq!(report.exit_status, 0, "{name}: {:?}", denials(&report));
+    }
+}
+
+#[test]
+fn a_fix_does_not_open_other_workloads() {
+    // Each of three workloads has a caller of its own, and one policy denies all of them.
+    let deny = policy("shop", "deny", "{podSelector: {}, policyTypes: [Ingress]}");
+    let stage = shop().head("deny.yaml", &deny);
+    let report =
+        stage.flow("prom -> cart TCP 8080").flow("batch -> pay TCP 8443").flow("agent -> pay TCP 8444").judge();
+    let fixes: Vec<(&str, bool, usize)> =
+        report.fixes.iter().map(|fix| (fix.policy.name.as_str(), fix.place.is_some(), fix.resolves.len())).collect();
+    assert_eq!(fixes, [("cart-allow", false, 1), ("pay-allow", false, 2)]);
+    assert_eq!(report.fixes[0].spec["podSelector"], json!({"matchLabels": {"app": "cart"}}));
+    assert_eq!(report.fixes[0].spec["policyTypes"], json!(["Ingress"]));
+    // With the new policies the change may merge.
+    let fixed = report.fixes.iter().enumerate().fold(shop().head("deny.yaml", &deny), |stage, (n, fix)| {
+        stage.head(["0.yaml", "1.yaml"][n], &fix.new_manifest())
+    });
+    let fixed = fixed.flow("prom -> cart TCP 8080").flow("batch -> pay TCP 8443").flow("agent -> pay TCP 8444").judge();
+    assert_eq!((fixed.decision, denials(&fixed)), (Decision::MayMerge, Vec::new()));
+}
+
+#[test]
+fn a_rule_that_every_workload_of_a_policy_needs_is_added_to_that_policy() {
+    let stage = shop().head("deny.yaml", &policy("shop", "deny", "{podSelector: {}, policyTypes: [Ingress]}"));
+    let flows = ["prom -> cart TCP 9090", "prom -> pay TCP 9090", "prom -> web TCP 9090"];
+    let report = flows.into_iter().fold(stage, Stage::flow).judge();
+    let [fix] = &report.fixes[..] else { panic!("{:#?}", report.fixes) };
+    assert_eq!((fix.policy.name.as_str(), fix.place.is_some(), fix.resolves.len()), ("deny", true, 3));
+}
+
+#[test]
+fn the_name_of_a_new_policy_is_free() {
+    let report = shop()
+        .live(&policy("shop", "cart-allow", "{podSelector: {matchLabels: {app: pay}}, ingress: [{}]}"))
+        .head("deny.yaml", &policy("shop", "deny", "{podSelector: {}, policyTypes: [Ingress]}"))
+        .flow("prom -> cart TCP 8080")
+        .judge();
+    assert_eq!(fix(&report).policy.name, "cart-allow-2");
 }
 
 #[test]
 fn what_is_not_in_use_is_not_fixed() {
     let stage = shop().head("it.yaml", &policy("shop", "it", NOBODY));
     let report = stage.flow_with("web -> cart TCP 8080", &json!({"outcome": "refused"})).judge();
-    assert!(report.policies[0].fix.is_none());
+    assert!(report.fixes.is_empty());
 }
 
 #[test]

@@ -11,6 +11,8 @@ mod exceptions;
 mod fixes;
 mod in_use;
 mod manifests;
+mod other_policies;
+mod outside;
 mod policies;
 mod promotions;
 mod relabelling;

@@ -1,7 +1,7 @@
 //! Policies that are added, changed and removed.
 
 use foretell_policy::change::plan::ChangeAction;
-use foretell_policy::report::connection::CauseReport;
+use foretell_policy::report::connection::DenialCause;
 use foretell_policy::report::data::Decision;
 
 use crate::manifests::{audit, audit_cluster, policy};
@@ -84,9 +84,9 @@ fn an_added_network_policy_that_denies_what_is_in_use_is_blocked() {
     assert_eq!(report.exit_status, 1);
     assert_eq!(denials(&report), ["Unresolved Ingress web -> cart TCP 8080 by shop/it"]);
     let [denial] = &report.denials[..] else { panic!("{:?}", report.denials) };
-    assert_eq!((denial.cause, denial.reason.as_str()), (CauseReport::Policy, "NoRuleMatched"));
-    assert!(denial.message.contains("Deployment/web in shop"), "{}", denial.message);
-    assert!(denial.message.contains("ingress[0]"), "{}", denial.message);
+    assert_eq!((denial.policies[0].cause, denial.policies[0].reason.as_str()), (DenialCause::Policy, "NoRuleMatched"));
+    assert!(denial.policies[0].message.contains("Deployment/web in shop"), "{}", denial.policies[0].message);
+    assert!(denial.policies[0].message.contains("ingress[0]"), "{}", denial.policies[0].message);
     let verdicts = report.policies[0].verdicts;
     assert_eq!((verdicts.allow, verdicts.would_deny, verdicts.newly_denied), (1, 1, 1));
 }
@@ -132,10 +132,10 @@ fn a_removal_that_cuts_traffic_is_attributed_to_the_removed_policy() {
         .judge();
     assert_eq!(report.exit_status, 1);
     assert_eq!(denials(&report), ["Unresolved Ingress web -> cart TCP 8080 by shop/it"]);
-    assert_eq!(report.denials[0].cause, CauseReport::Removal);
-    let message = &report.denials[0].message;
+    assert_eq!(report.denials[0].policies[0].cause, DenialCause::Removal);
+    let message = &report.denials[0].policies[0].message;
     assert!(message.starts_with("NetworkPolicy shop/it allowed it by ingress[1]"), "{message}");
-    assert_eq!(report.denials[0].summary, "no longer allows it");
+    assert_eq!(report.denials[0].policies[0].summary, "no longer allows it");
     assert!(message.contains("NetworkPolicy shop/deny restricts this pod"), "{message}");
 }
 
@@ -148,7 +148,7 @@ fn what_a_policy_no_longer_selects_is_attributed_to_it_too() {
         .flow("web -> cart TCP 8080")
         .judge();
     assert_eq!(denials(&report), ["Unresolved Ingress web -> cart TCP 8080 by shop/it"]);
-    assert_eq!(report.denials[0].cause, CauseReport::Removal);
+    assert_eq!(report.denials[0].policies[0].cause, DenialCause::Removal);
     assert_eq!(report.exit_status, 1);
 }
 

@@ -57,7 +57,7 @@ fn promotion_is_recognised_by_a_namesake_in_the_snapshot_on_the_base_or_in_the_c
 
 #[test]
 fn an_audit_policy_of_another_name_or_namespace_is_no_namesake() {
-    for other in [audit("shop", "that", PROM_ONLY), audit("data", "it", PROM_ONLY), audit_cluster("it", PROM_ONLY)] {
+    for other in [audit("shop", "that", PROM_ONLY), audit("data", "it", PROM_ONLY), audit_cluster("that", PROM_ONLY)] {
         let report = shop().live(&other).head("np.yaml", &policy("shop", "it", PROM_ONLY)).judge();
         assert!(report.policies[0].promotion.is_none(), "{other}");
     }
@@ -94,6 +94,22 @@ fn a_cluster_policy_becomes_one_network_policy_a_namespace() {
     }
     assert!(report.previews.is_empty(), "its promotion replaces it");
     assert_eq!(denials(&report), ["Unresolved Ingress prom -> db TCP 5432 by data/deny-all"]);
+}
+
+#[test]
+fn a_network_policy_with_name_and_rules_of_a_cluster_policy_is_its_promotion_without_an_annotation() {
+    let exception = "apiVersion: foretell.dev/v1alpha1\nkind: AuditException\nmetadata: {name: known, namespace: shop}\nspec:\n  policyRef: {kind: AuditClusterNetworkPolicy, name: it}\n  direction: Ingress\n  peers: [{podSelector: {}}]\n  reason: known\n";
+    let stage = shop()
+        .live(&audit_cluster("it", &PROM_ONLY.replacen('{', "{namespaceSelector: {matchLabels: {team: shop}}, ", 1)))
+        .live(exception)
+        .flow("web -> cart TCP 8080");
+    let report = stage.clone().head("it.yaml", &policy("shop", "it", PROM_ONLY)).judge();
+    let promotion = promotion(&report);
+    assert_eq!((promotion.from.kind, promotion.identical), (PolicyKind::AuditClusterNetworkPolicy, Some(true)));
+    assert_eq!(report.exit_status, 0, "the exception survives: {:?}", denials(&report));
+    // Other rules: the name alone does not make it a promotion.
+    let report = stage.head("it.yaml", &policy("shop", "it", EVERYBODY)).judge();
+    assert!(report.policies[0].promotion.is_none());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Changes of what selectors see: template labels, Namespace labels, Services, container ports.
 
-use foretell_policy::report::connection::{CauseReport, State};
+use foretell_policy::report::connection::{DenialCause, State};
 use foretell_policy::report::data::Report;
 use serde_json::json;
 
@@ -23,7 +23,11 @@ fn relabelled(stage: Stage, kind: &str, namespace: &str, name: &str, from: &str,
 }
 
 fn causes(report: &Report) -> Vec<&str> {
-    assert!(report.denials.iter().all(|denial| denial.cause == CauseReport::Identity), "{:?}", report.denials);
+    assert!(
+        report.denials.iter().all(|denial| denial.policies[0].cause == DenialCause::Identity),
+        "{:?}",
+        report.denials
+    );
     report.denials.iter().flat_map(|denial| &denial.caused_by).map(String::as_str).collect()
 }
 
@@ -220,7 +224,7 @@ fn a_relabelled_backend_that_its_service_no_longer_finds_cuts_what_clients_may_r
     assert_eq!(report.exit_status, 1, "{report:#?}");
     assert!(report.notes[0].contains("no longer selects any"), "{:?}", report.notes);
     let [denial] = &report.denials[..] else { panic!("{:?}", report.denials) };
-    assert_eq!(denial.cause, CauseReport::Identity);
+    assert_eq!(denial.policies[0].cause, DenialCause::Identity);
     assert_eq!(causes(&report), [r#"Deployment shop/cart: labels.app: "cart" becomes "basket""#]);
 }
 

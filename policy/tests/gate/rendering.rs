@@ -122,7 +122,7 @@ fn the_rich_report_has_something_of_everything() {
     }
     assert!(report.policies.iter().any(|it| !it.still_allowed.is_empty()));
     assert!(report.policies.iter().any(|it| !it.still_denied.is_empty()));
-    assert!(report.denials.iter().any(|it| !it.caused_by.is_empty() && !it.message.is_empty()));
+    assert!(report.denials.iter().any(|it| !it.caused_by.is_empty() && !it.policies[0].message.is_empty()));
     assert!(report.denials.iter().any(|it| !it.expired_exceptions.is_empty()));
 }
 
@@ -217,7 +217,8 @@ fn the_json_form_holds_what_the_page_shows() {
         }
     }
     // And the other way round: whatever the page says in sentences.
-    let sentences = report.denials.iter().map(|denial| &denial.message).chain(&report.notes).chain(&report.reasons);
+    let sentences =
+        report.denials.iter().map(|denial| &denial.policies[0].message).chain(&report.notes).chain(&report.reasons);
     for sentence in sentences {
         assert!(found.contains(sentence), "{sentence}");
         assert!(page.contains(&foretell_policy::report::escape::text(sentence)), "{sentence}");

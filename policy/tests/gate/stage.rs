@@ -12,6 +12,7 @@ use foretell_objects::model::flow::{Direction, Line};
 use foretell_objects::resource::kept::strip;
 use foretell_objects::resource::object::origin::Origin;
 use foretell_objects::resource::object::{Kind, Object};
+use foretell_objects::resource::other_policy::OtherPolicy;
 use foretell_objects::resource::read::read;
 use foretell_policy::change::revisions::{Change, ChangeBuilder, Versions};
 use foretell_policy::cluster::evidence::{FileWatch, Watch};
@@ -23,6 +24,7 @@ use foretell_policy::report::connection::{Connection, Denial};
 use foretell_policy::report::data::Report;
 use foretell_policy::report::preview::WireChange;
 use foretell_policy::snapshot::text::Snapshot;
+use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -96,6 +98,7 @@ pub(crate) struct Stage {
     min_window: Option<SignedDuration>,
     exceptions_on_base_only: bool,
     dialect: Dialect,
+    ranges: BTreeMap<String, IpNet>,
 }
 
 /// The shop, watched, without policies and without traffic.
@@ -116,6 +119,7 @@ pub(crate) fn unwatched_shop() -> Stage {
         min_window: None,
         exceptions_on_base_only: false,
         dialect: Dialect::UPSTREAM,
+        ranges: BTreeMap::new(),
     }
     .live(REST);
     for (name, kind, namespace, node, ip) in PODS {
@@ -288,9 +292,15 @@ impl Stage {
 
     /// As `foretell check` does it. The answer is the same by what `foretell snapshot` keeps of the objects, written down and
     /// read again, and where the change is sent to an evaluator and its report comes back.
+    /// A range of addresses has a name.
+    pub(crate) fn range(mut self, name: &str, cidr: &str) -> Self {
+        self.ranges.insert(name.to_owned(), cidr.parse().unwrap());
+        self
+    }
+
     pub(crate) fn judge(&self) -> Report {
         let change = self.change();
-        let report = self.judge_by(&self.snapshot.iter().cloned().map(object).collect::<Vec<_>>(), &change);
+        let report = self.judge_by(&self.snapshot, &change);
         let json = serde_json::to_value(&report).unwrap();
         let by_kept = self.judge_by(&kept(&self.snapshot), &change);
         assert_eq!(serde_json::to_value(&by_kept).unwrap(), json);
@@ -301,7 +311,7 @@ impl Stage {
         report
     }
 
-    fn change(&self) -> Change {
+    pub(crate) fn change(&self) -> Change {
         let mut collation = ChangeBuilder::new("default");
         let paths: BTreeSet<&String> = self.base.keys().chain(self.head.keys()).collect();
         for path in paths {
@@ -318,8 +328,12 @@ impl Stage {
         collation.finish()
     }
 
-    fn judge_by(&self, snapshot: &[Object], change: &Change) -> Report {
+    fn judge_by(&self, snapshot: &[Value], change: &Change) -> Report {
+        let other_policies = snapshot.iter().filter_map(other_policy);
+        let snapshot = snapshot.iter().filter(|value| other_policy(value).is_none());
+        let snapshot: &[Object] = &snapshot.cloned().map(object).collect::<Vec<_>>();
         let mut cluster = Cluster::build(snapshot);
+        cluster.add_other_policies(other_policies);
         let from = self.at - self.window;
         let (mut traffic, mut watch) = (Traffic::default(), Watch::default());
         let mut addresses: Vec<(String, Vec<IpAddr>)> = Vec::new();
@@ -356,6 +370,7 @@ impl Stage {
             exceptions_on_base_only: self.exceptions_on_base_only,
             bad_lines: 0,
             dialect: self.dialect,
+            ranges: self.ranges.clone(),
         });
         assert_eq!(report.exit_status, report.decision.exit_status());
         report
@@ -368,10 +383,14 @@ fn sent(change: &Change) -> Change {
     received.read().unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
-fn kept(objects: &[Value]) -> Vec<Object> {
+fn other_policy(value: &Value) -> Option<OtherPolicy> {
+    OtherPolicy::read(value, "default")
+}
+
+fn kept(objects: &[Value]) -> Vec<Value> {
     let stripped = objects.iter().map(|object| {
         let kind = Kind::ALL.into_iter().find(|kind| object["kind"] == kind.name());
-        strip(object.clone(), kind)
+        strip(object.clone(), kind.filter(|_| other_policy(object).is_none()))
     });
     let snapshot = Snapshot {
         taken: AT.parse().unwrap(),
@@ -381,8 +400,7 @@ fn kept(objects: &[Value]) -> Vec<Object> {
         objects: stripped.collect(),
     };
     let documents = manifest::documents(&snapshot.into_text());
-    let objects = Snapshot::from_documents(documents).unwrap().objects;
-    objects.into_iter().map(object).collect()
+    Snapshot::from_documents(documents).unwrap().objects
 }
 
 fn object(value: Value) -> Object {
@@ -401,6 +419,7 @@ pub(crate) fn short(party: &Party) -> String {
     match party {
         Party::Workload { name, .. } => name.clone(),
         Party::Address { cidr, .. } => cidr.addr().to_string(),
+        Party::Range { .. } => party.to_string(),
     }
 }
 
@@ -412,10 +431,11 @@ fn connection(direction: Direction, subject: &Party, peer: &Party, rest: &str) -
     format!("{} -> {} {rest}", short(from), short(to))
 }
 
-/// `Unresolved Ingress web -> cart TCP 8080 by shop/it`
+/// `Unresolved Ingress web -> cart TCP 8080 by shop/it`, or several policies, in alphabetical order.
 pub(crate) fn brief(denial: &Denial) -> String {
-    let Denial { state, policy, direction, subject, peer, protocol, port, .. } = denial;
-    let rest = format!("{protocol} {port} by {}/{}", policy.namespace, policy.name);
+    let Denial { state, policies, direction, subject, peer, protocol, port, .. } = denial;
+    let policies = sorted(policies.iter().map(|by| format!("{}/{}", by.policy.namespace, by.policy.name)));
+    let rest = format!("{protocol} {port} by {}", policies.join(", "));
     format!("{state:?} {direction} {}", connection(*direction, subject, peer, &rest))
 }
 

@@ -89,7 +89,7 @@ fn a_summary_names_the_nearest_rule_and_the_first_thing_that_failed() {
         ),
     ] {
         let report = closed(&spec, flow);
-        assert_eq!(report.denials[0].summary, summary, "{spec}");
+        assert_eq!(report.denials[0].policies[0].summary, summary, "{spec}");
     }
 }
 

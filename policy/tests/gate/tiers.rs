@@ -1,7 +1,7 @@
 //! Admin policies in a change, and beside one.
 
 use foretell_policy::change::plan::ChangeAction;
-use foretell_policy::report::connection::{CauseReport, State};
+use foretell_policy::report::connection::{DenialCause, State};
 use foretell_policy::report::data::Decision;
 use serde_json::json;
 
@@ -43,9 +43,12 @@ fn a_new_denial_by_an_admin_policy_is_attributed_to_it_and_blocks() {
         assert_eq!((report.decision, report.exit_status), (Decision::Blocked, 1), "{text}");
         assert_eq!(denials(&report), [format!("Unresolved Ingress web -> cart TCP 8080 by /{name}")]);
         let denial = &report.denials[0];
-        assert_eq!((denial.policy.kind.to_string().as_str(), denial.reason.as_str()), (kind, "DeniedByRule"));
-        assert_eq!(denial.cause, CauseReport::Policy);
-        assert!(denial.message.contains("ingress[0] denies"), "{}", denial.message);
+        assert_eq!(
+            (denial.policies[0].policy.kind.to_string().as_str(), denial.policies[0].reason.as_str()),
+            (kind, "DeniedByRule")
+        );
+        assert_eq!(denial.policies[0].cause, DenialCause::Policy);
+        assert!(denial.policies[0].message.contains("ingress[0] denies"), "{}", denial.policies[0].message);
         assert_eq!(report.policies[0].action, ChangeAction::Added);
         assert_eq!(report.policies[0].selected_pods, 3, "web, cart and pay");
         assert_eq!(report.policies[0].verdicts.newly_denied, 1);
@@ -115,7 +118,7 @@ fn of_equal_priorities_the_denial_is_taken_and_both_are_named() {
         .flow(FLOW)
         .judge();
     assert_eq!(denials(&report), ["Unresolved Ingress web -> cart TCP 8080 by /guard"]);
-    let message = &report.denials[0].message;
+    let message = &report.denials[0].policies[0].message;
     assert!(message.contains("AdminNetworkPolicy accepts, priority 5 accepts it by ingress[0]"), "{message}");
 }
 
@@ -142,8 +145,8 @@ fn removing_a_network_policy_that_had_precedence_over_a_baseline_denial_is_attri
     let allows = policy("shop", "it", "{podSelector: {matchLabels: {app: cart}}, ingress: [{}]}");
     let report = shop().live(&baseline(DENY_SHOP)).base("np.yaml", &allows).flow(FLOW).judge();
     assert_eq!(denials(&report), ["Unresolved Ingress web -> cart TCP 8080 by shop/it"]);
-    assert_eq!(report.denials[0].cause, CauseReport::Removal);
-    let message = &report.denials[0].message;
+    assert_eq!(report.denials[0].policies[0].cause, DenialCause::Removal);
+    let message = &report.denials[0].policies[0].message;
     assert!(message.contains("BaselineAdminNetworkPolicy default restricts this pod"), "{message}");
 }
 
@@ -152,13 +155,13 @@ fn removing_what_accepted_or_passed_on_is_attributed_to_it() {
     let denies = policy("shop", "np", NOBODY);
     let report = shop().live(&denies).base("a.yaml", &admin("guard", 5, ALLOW_SHOP)).flow(FLOW).judge();
     assert_eq!(denials(&report), ["Unresolved Ingress web -> cart TCP 8080 by /guard"]);
-    assert_eq!(report.denials[0].cause, CauseReport::Removal);
-    assert!(report.denials[0].message.contains("accepted it by ingress[0] before the change"));
+    assert_eq!(report.denials[0].policies[0].cause, DenialCause::Removal);
+    assert!(report.denials[0].policies[0].message.contains("accepted it by ingress[0] before the change"));
 
     let below = admin("below", 9, DENY_SHOP);
     let report = shop().live(&below).base("a.yaml", &admin("guard", 5, PASS_SHOP)).flow(FLOW).judge();
     assert_eq!(denials(&report), ["Unresolved Ingress web -> cart TCP 8080 by /guard"]);
-    assert!(report.denials[0].message.contains("passed it on by ingress[0] before the change"));
+    assert!(report.denials[0].policies[0].message.contains("passed it on by ingress[0] before the change"));
 }
 
 #[test]
@@ -205,7 +208,7 @@ fn a_relabelled_workload_may_fall_to_administrators() {
         .flow(FLOW)
         .judge();
     assert_eq!(denials(&report), ["Unresolved Ingress web -> cart TCP 8080 by /guard"]);
-    assert_eq!(report.denials[0].cause, CauseReport::Identity);
+    assert_eq!(report.denials[0].policies[0].cause, DenialCause::Identity);
     assert!(report.denials[0].caused_by[0].starts_with("Deployment shop/web"));
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use foretell_objects::manifest::documents::documents;
-use foretell_policy::snapshot::api_resource::RESOURCES;
+use foretell_policy::snapshot::api_resource::{RESOURCES, other_policies};
 use serde_json::{Value, json};
 
 const RBAC: &str = include_str!("../../../manifests/snapshot/rbac.yaml");
@@ -22,6 +22,7 @@ fn each_resource_may_be_listed_and_nothing_else_may_be_done() {
             granted.extend(texts(&rule["resources"]).into_iter().map(|resource| (group.clone(), resource)));
         }
     }
-    let needed = RESOURCES.iter().map(|resource| (resource.group().to_owned(), resource.plural.to_owned()));
+    let resources = RESOURCES.into_iter().chain(other_policies().flatten());
+    let needed = resources.map(|resource| (resource.group().to_owned(), resource.plural.to_owned()));
     assert_eq!(granted, needed.collect());
 }

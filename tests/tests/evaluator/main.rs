@@ -114,6 +114,7 @@ fn what_a_policy_would_deny_is_reported_and_survives_restarts_of_database_and_ev
         window_seconds: None,
         min_window_seconds: None,
         exceptions_on_base_only: false,
+        ranges: std::collections::BTreeMap::new(),
         cni: None,
         change: serde_json::from_value::<WireChange>(wire).unwrap(),
     };

@@ -8,10 +8,13 @@ use foretell_objects::manifest::document::Document;
 use foretell_objects::manifest::documents::documents;
 use foretell_objects::manifest::kinds;
 use foretell_objects::manifest::kinds::POLICY_KINDS;
+use foretell_objects::model::other_policies::OtherPolicyKind;
+use foretell_objects::resource::contained::{ContainedPolicy, contained};
 use foretell_objects::resource::custom_workload::CustomWorkload;
 use foretell_objects::resource::object::fault::{FieldError, ObjectError};
 use foretell_objects::resource::object::origin::Origin;
 use foretell_objects::resource::object::{Kind, Object};
+use foretell_objects::resource::other_policy::OtherPolicy;
 use foretell_objects::resource::{admin, read};
 
 /// Largest size in bytes of a file that is parsed. All manifests of a cluster in one file have a few megabytes.
@@ -58,8 +61,10 @@ pub(super) enum ReadDocument {
     },
     /// An object of a kind that is not read, and that makes pods.
     Workload(CustomWorkload),
-    /// A policy of another engine, such as Calico's.
-    OtherPolicy(Value),
+    /// A policy of a CNI's or mesh's own kind, such as Calico's.
+    OtherPolicy(OtherPolicy),
+    /// An object of another kind that contains policies.
+    Holder(Vec<ContainedPolicy>),
     /// An object that generates manifests: a kustomization, a Helm release, an Argo CD Application.
     Generator {
         raw: Value,
@@ -215,7 +220,6 @@ fn entry(origin: &Origin, place: Place, side: Revisions, value: Value) -> Option
         namespace: text("/metadata/namespace"),
         name: text("/metadata/name"),
     };
-    let spec = || value.get("specs").or_else(|| value.get("spec")).cloned().unwrap_or_default();
     let is_ours =
         ["", "networking.k8s.io", "extensions", "kguardian.dev", "foretell.dev", admin::GROUP].contains(&group);
 
@@ -225,8 +229,10 @@ fn entry(origin: &Origin, place: Place, side: Revisions, value: Value) -> Option
         let (raw, names_policy) = (without_images(&value), kinds::names_policy(&value));
         return Some(DocumentEntry { key, place, side, reading: ReadDocument::Generator { raw, names_policy } });
     }
-    if kind.ends_with("NetworkPolicy") && !is_ours {
-        return Some(DocumentEntry { key: key(group), place, side, reading: ReadDocument::OtherPolicy(spec()) });
+    if let Some(policy) = OtherPolicy::read(&value, default_namespace(origin)) {
+        let (namespace, name) = (policy.namespace.clone(), policy.name.clone());
+        let key = DocumentKey { namespace, name, ..key(group) };
+        return Some(DocumentEntry { key, place, side, reading: ReadDocument::OtherPolicy(policy) });
     }
     let (key, reading) = match read::read(value.clone(), origin) {
         Ok(Some(object)) => {
@@ -243,9 +249,12 @@ fn entry(origin: &Origin, place: Place, side: Revisions, value: Value) -> Option
             };
             (in_namespace(key(""), origin), ReadDocument::Refused { error, raw: value })
         }
-        Ok(None) => match CustomWorkload::read(&value, origin) {
-            Some(workload) => (in_namespace(key(group), origin), ReadDocument::Workload(workload)),
-            None => return None,
+        Ok(None) => match contained(&value) {
+            policies if policies.is_empty() => {
+                let workload = CustomWorkload::read(&value, origin)?;
+                (in_namespace(key(group), origin), ReadDocument::Workload(workload))
+            }
+            policies => (key(group), ReadDocument::Holder(policies)),
         },
         Err(error) => (in_namespace(key(""), origin), ReadDocument::Refused { error, raw: value }),
     };
@@ -256,10 +265,18 @@ fn entry(origin: &Origin, place: Place, side: Revisions, value: Value) -> Option
 fn in_namespace(mut key: DocumentKey, origin: &Origin) -> DocumentKey {
     if Kind::ALL.into_iter().any(|kind| kind.name() == key.kind && !kind.is_namespaced()) {
         key.namespace.clear();
-    } else if let (true, Origin::Manifest { default_namespace }) = (key.namespace.is_empty(), origin) {
-        key.namespace.clone_from(default_namespace);
+    } else if key.namespace.is_empty() {
+        default_namespace(origin).clone_into(&mut key.namespace);
     }
     key
+}
+
+/// The namespace of objects that do not name one.
+fn default_namespace(origin: &Origin) -> &str {
+    match origin {
+        Origin::Manifest { default_namespace } => default_namespace,
+        Origin::Cluster => "",
+    }
 }
 
 fn is_generator(group: &str, kind: &str) -> bool {
@@ -285,7 +302,12 @@ fn without_images(value: &Value) -> Value {
 
 /// Whether a template or Flux fills in the identity of an object, its labels or a policy's spec before it is applied.
 fn is_filled_in_later(value: &Value) -> bool {
-    let kind = value.get("kind").and_then(Value::as_str).unwrap_or_default();
+    let text = |field: &str| value.get(field).and_then(Value::as_str).unwrap_or_default();
+    let (kind, group) = (text("kind"), text("apiVersion").split_once('/').map_or("", |(group, _)| group));
+    if OtherPolicyKind::find(group, kind).is_some() {
+        // It is compared as it is written, and not evaluated.
+        return false;
+    }
     let paths: &[&str] = if POLICY_KINDS.contains(&kind) {
         &["/kind", "/metadata", "/spec"]
     } else {

@@ -2,11 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::json;
+
 use crate::change::revisions::files::{DocumentEntry, DocumentKey, ReadDocument, Revisions};
 use crate::change::revisions::{Change, NotJudged, RENDER_TO_JUDGE, Sourced, SourcedWorkload, Undecided};
 use foretell_objects::resource::cidrs;
 use foretell_objects::resource::object::Object;
 use foretell_objects::resource::object::fault::ObjectError;
+
+mod unread;
 
 /// All places of one identity, at the two revisions.
 #[derive(Default)]
@@ -122,7 +126,11 @@ fn relevant_fields(reading: &ReadDocument) -> String {
         ReadDocument::Object(object) => ("object", &object.relevant_fields()),
         ReadDocument::Workload(workload) => ("workload", &workload.relevant_fields()),
         ReadDocument::Refused { raw, .. } => ("refused", raw),
-        ReadDocument::OtherPolicy(raw) | ReadDocument::Generator { raw, .. } => ("other", raw),
+        ReadDocument::OtherPolicy(policy) => ("other", &policy.content),
+        ReadDocument::Holder(policies) => {
+            ("holder", &policies.iter().map(|it| json!([it.title, it.content])).collect())
+        }
+        ReadDocument::Generator { raw, .. } => ("generator", raw),
     };
     format!("{kind} {value}")
 }
@@ -157,13 +165,9 @@ fn agree(entries: &[ComparableEntry<'_>]) -> bool {
     entries.windows(2).all(|pair| pair[0].relevant_fields == pair[1].relevant_fields)
 }
 
+/// An object that is the same in both revisions. If it is invalid, it is in neither world, which makes no difference between them:
+/// repositories have invalid objects as fixtures of tests, and no report is to name them all.
 fn untouched(identity: &ObjectPlaces<'_>, change: &mut Change) {
-    for comparable in &identity.merged {
-        if let ReadDocument::Refused { error, .. } = &comparable.entry.reading {
-            let why = format!("document {}, {error}; the change does not touch it", comparable.entry.place.document);
-            change.not_judged.push(NotJudged { file: comparable.file().to_owned(), why });
-        }
-    }
     let (Some(before), Some(after)) = (identity.base.first(), identity.merged.first()) else { return };
     if agree(&identity.base) && agree(&identity.merged) {
         add(Some(before), Some(after), change);
@@ -183,10 +187,8 @@ fn touched(key: &DocumentKey, identity: &ObjectPlaces<'_>, change: &mut Change) 
     let Some(first) = gained.first().or(lost.first()) else { return };
     match &first.entry.reading {
         ReadDocument::Generator { .. } => generator(key, &gained, &lost, change),
-        ReadDocument::OtherPolicy(_) => change.not_judged.push(NotJudged {
-            file: first.file().to_owned(),
-            why: format!("policies of this kind are not judged: {} of {}", named(key), key.group),
-        }),
+        ReadDocument::OtherPolicy(policy) => unread::other_policy(policy, &gained, &lost, change),
+        ReadDocument::Holder(_) => unread::holder(key, &gained, &lost, change),
         // Patches and other objects that make no pods may look as if they did.
         ReadDocument::Workload(workload) if workload.templates.is_empty() && !is_clear(identity) => {}
         ReadDocument::Object(_) | ReadDocument::Workload(_) | ReadDocument::Refused { .. } => {

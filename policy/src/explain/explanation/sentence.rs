@@ -13,7 +13,7 @@ use foretell_objects::model::words::count;
 pub(super) fn title(party: &Party) -> String {
     match party {
         Party::Workload { namespace, kind, name } => format!("{namespace}/{kind}/{name}"),
-        Party::Address { .. } => party.to_string(),
+        Party::Address { .. } | Party::Range { .. } => party.to_string(),
     }
 }
 

@@ -10,8 +10,9 @@ use crate::engine::verdict::{Reason, Verdict};
 use crate::engine::world::World;
 use crate::explain::enforcer_note;
 use crate::explain::nearest::NearestRule;
-use crate::judge::assessment::{AssessmentInputs, DenialCause, summary};
+use crate::judge::assessment::{AssessmentInputs, summary};
 use crate::policy::tier::MatchedRule;
+use crate::report::connection::DenialCause;
 use foretell_objects::model::flow::Direction;
 use foretell_objects::model::policy_ref::PolicyRef;
 use foretell_objects::model::words::rule_name;
@@ -194,9 +195,17 @@ pub(super) fn allowing_policy(
 
 impl AssessmentInputs<'_> {
     /// The policies that a denial is attributed to: the changed policies that deny it; if there are none, the changed policies that
-    /// allowed it; if there are none either, the policies that deny it, because then only identities changed.
-    pub(super) fn attribute(&self, outcome: &FlowEffect, direction: Direction) -> Vec<Attribution> {
+    /// allowed it; if there are none either, the policies that deny it, because then only identities changed. With the other
+    /// policies that deny it.
+    pub(super) fn attribute(&self, outcome: &FlowEffect, direction: Direction) -> (Vec<Attribution>, Vec<PolicyRef>) {
         let deniers = deniers(self.worlds.after, &outcome.at(direction).after);
+        let attributions = self.attributions(&deniers, &outcome.pair, direction);
+        let is_other = |denier: &PolicyRef| attributions.iter().all(|attribution| attribution.policy != *denier);
+        let others = deniers.into_iter().map(|denier| denier.policy).filter(is_other).collect();
+        (attributions, others)
+    }
+
+    fn attributions(&self, deniers: &[Denier], pair: &Pair, direction: Direction) -> Vec<Attribution> {
         let to_denier = |denier: &Denier, cause| Attribution {
             policy: denier.policy.clone(),
             cause,
@@ -210,7 +219,7 @@ impl AssessmentInputs<'_> {
         }
         let Some(first) = deniers.first() else { return Vec::new() };
         let by_removal: Vec<_> = self
-            .former_roles(&outcome.pair, direction)
+            .former_roles(pair, direction)
             .into_iter()
             .map(|(policy, role)| Attribution {
                 policy,

@@ -1,64 +1,56 @@
 //! Newly denied flows, summed by connection.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use crate::cluster::sum::Sums;
 use crate::engine::pair::Pair;
 use crate::judge::assessment::attribution::{Attribution, DenialText};
-use crate::judge::assessment::{Assessment, AssessmentInputs, DeniedConnection, Observation};
-use crate::policy::exception::{DenyingPolicy, Exception};
+use crate::judge::assessment::connections::Merge;
+use crate::judge::assessment::{Assessment, AssessmentInputs, DeniedConnection, Observation, PolicyDenial};
+use crate::policy::exception::{DenyingPolicy as ByPolicy, Exception};
+use crate::report::connection::DenyingPolicy;
 use foretell_objects::model::flow::Direction;
 use foretell_objects::model::policy_ref::PolicyRef;
 
 impl AssessmentInputs<'_> {
     pub(super) fn note_denial(&self, observation: &Observation<'_>, assessment: &mut Assessment) {
         let outcome = observation.outcome;
+        let pair = &outcome.pair;
         for direction in Direction::BOTH.into_iter().filter(|direction| outcome.at(*direction).closes()) {
-            let pair = &outcome.pair;
-            for attribution in self.attribute(outcome, direction) {
-                let policy = attribution.policy.clone();
-                let key = self.denial_key(&policy, direction, pair);
-                let denied = match assessment.denied.entry(key) {
-                    Entry::Vacant(vacant) => vacant.insert(self.denied(attribution, pair, direction)),
-                    Entry::Occupied(occupied) => {
-                        let known = occupied.into_mut();
-                        if self.order(pair) < self.order(&known.example) {
-                            let DeniedConnection { cause, reason, nearest, summary, message, example, .. } =
-                                self.denied(attribution, pair, direction);
-                            (known.cause, known.reason, known.example) = (cause, reason, example);
-                            (known.nearest, known.summary, known.message) = (nearest, summary, message);
-                        }
-                        known
+            let (attributions, other_policies) = self.attribute(outcome, direction);
+            if attributions.is_empty() {
+                continue;
+            }
+            let denied = assessment.denied.entry(self, direction, pair).get_or_insert_with(DeniedConnection::default);
+            if observation.is_in_use() {
+                let named = attributions.iter().map(|attribution| &attribution.policy);
+                self.apply_exceptions(denied, named.chain(&other_policies), direction, pair);
+            }
+            for attribution in attributions {
+                match denied.policies.entry(attribution.policy.clone()) {
+                    Entry::Vacant(vacant) => {
+                        vacant.insert(self.policy_denial(&attribution, pair, direction));
                     }
-                };
-                for sighting in observation.sightings {
-                    denied.sums.add(observation.key.src, sighting, observation.shared);
+                    Entry::Occupied(mut known) => {
+                        if self.order(pair) < self.order(&known.get().example) {
+                            known.insert(self.policy_denial(&attribution, pair, direction));
+                        }
+                    }
                 }
-                if observation.is_in_use() {
-                    self.apply_exceptions(denied, &policy, direction, pair);
-                }
+            }
+            denied.other_policies.extend(other_policies);
+            for sighting in observation.sightings {
+                denied.sums.add(observation.key.src, sighting, observation.shared);
             }
         }
     }
 
-    /// A denial with this flow as its example, and without traffic yet.
-    fn denied(&self, attribution: Attribution, pair: &Pair, direction: Direction) -> DeniedConnection {
+    fn policy_denial(&self, attribution: &Attribution, pair: &Pair, direction: Direction) -> PolicyDenial {
         let DenialText { summary, message, nearest } = attribution.explain(self.worlds.after, pair, direction);
         let Attribution { policy, cause, denier, .. } = attribution;
-        DeniedConnection {
-            policy,
-            cause,
-            reason: denier.reason,
-            nearest,
-            summary,
-            message,
-            example: *pair,
-            sums: Sums::default(),
-            uncovered: false,
-            accepted_by: BTreeSet::new(),
-            expired: BTreeSet::new(),
-        }
+        let reason = denier.reason.to_owned();
+        let why = DenyingPolicy { policy: policy.clone(), cause: *cause, reason, nearest, summary, message };
+        PolicyDenial { why, example: *pair }
     }
 
     /// An order of flows that does not depend on the order in which they are found. Pods of one workload may differ in labels, so
@@ -74,15 +66,27 @@ impl AssessmentInputs<'_> {
     /// The exceptions, with their indexes, that cover a flow's denial by a policy; expired ones too.
     pub(super) fn covering(&self, policy: &PolicyRef, direction: Direction, pair: &Pair) -> Vec<(usize, &Exception)> {
         let promoted_from = self.promoted_from.get(&(policy.namespace.clone(), policy.name.clone()));
-        let denying = DenyingPolicy { policy, promoted_from };
+        let denying = ByPolicy { policy, promoted_from };
         let question = self.worlds.after.question(pair, direction);
         self.exceptions.iter().enumerate().filter(|(_, it)| it.covers(&denying, &question)).collect()
     }
 
-    fn apply_exceptions(&self, denied: &mut DeniedConnection, policy: &PolicyRef, direction: Direction, pair: &Pair) {
-        let covering = self.covering(policy, direction, pair).into_iter();
+    /// An exception for any of the policies is enough: it accepts that this connection is denied.
+    fn apply_exceptions<'p>(
+        &self,
+        denied: &mut DeniedConnection,
+        policies: impl Iterator<Item = &'p PolicyRef>,
+        direction: Direction,
+        pair: &Pair,
+    ) {
+        if self.exceptions.is_empty() {
+            denied.uncovered = true;
+            return;
+        }
+        let covering: BTreeMap<usize, &Exception> =
+            policies.flat_map(|policy| self.covering(policy, direction, pair)).collect();
         let (expired, in_force): (Vec<_>, Vec<_>) =
-            covering.partition(|(_, exception)| exception.has_expired(self.worlds.at));
+            covering.into_iter().partition(|(_, exception)| exception.has_expired(self.worlds.at));
         denied.expired.extend(expired.iter().map(|(index, _)| *index));
         match in_force.first() {
             Some((index, _)) => {
@@ -90,5 +94,27 @@ impl AssessmentInputs<'_> {
             }
             None => denied.uncovered = true,
         }
+    }
+}
+
+impl Merge for DeniedConnection {
+    fn merge(&mut self, other: Self, inputs: &AssessmentInputs<'_>) {
+        for (policy, denial) in other.policies {
+            match self.policies.entry(policy) {
+                Entry::Vacant(vacant) => {
+                    vacant.insert(denial);
+                }
+                Entry::Occupied(mut known) => {
+                    if inputs.order(&denial.example) < inputs.order(&known.get().example) {
+                        known.insert(denial);
+                    }
+                }
+            }
+        }
+        self.other_policies.extend(other.other_policies);
+        self.sums.merge(other.sums);
+        self.uncovered |= other.uncovered;
+        self.accepted_by.extend(other.accepted_by);
+        self.expired.extend(other.expired);
     }
 }

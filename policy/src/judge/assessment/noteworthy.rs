@@ -1,13 +1,9 @@
 //! Connections that the report lists for information, with sums of their traffic.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
-
-use crate::cluster::sum::Sums;
 use crate::engine::effect::FlowEffect;
 use crate::judge::assessment::attribution::deniers;
+use crate::judge::assessment::connections::{Connections, Merge};
 use crate::judge::assessment::{AssessmentInputs, Noteworthy, Observation};
-use crate::report::denial::DenialKey;
 use foretell_objects::model::flow::Direction;
 use foretell_objects::model::policy_ref::PolicyRef;
 use foretell_objects::model::words::count;
@@ -15,29 +11,35 @@ use foretell_objects::model::words::count;
 /// How many policies are named that already deny a flow.
 const MOST_DENIERS: usize = 3;
 
+impl Merge for Noteworthy {
+    fn merge(&mut self, other: Self, inputs: &AssessmentInputs<'_>) {
+        let mut sums = std::mem::take(&mut self.sums);
+        sums.merge(other.sums.clone());
+        if inputs.order(&other.example) < inputs.order(&self.example) {
+            *self = other;
+        }
+        self.sums = sums;
+    }
+}
+
 impl AssessmentInputs<'_> {
-    /// Adds a flow to the connection of its key. The note is that of the connection's first flow by [`Self::order`].
+    /// Adds a flow to its connection. The note is that of the connection's first flow by [`Self::order`].
     pub(super) fn note_connection(
         &self,
-        connections: &mut BTreeMap<DenialKey, Noteworthy>,
-        key: DenialKey,
+        connections: &mut Connections<Noteworthy>,
+        direction: Direction,
         policy: &PolicyRef,
         observation: &Observation<'_>,
         note: impl FnOnce() -> String,
     ) {
         let example = observation.outcome.pair;
-        let connection = match connections.entry(key) {
-            Entry::Vacant(vacant) => {
-                vacant.insert(Noteworthy { policy: policy.clone(), note: note(), example, sums: Sums::default() })
-            }
-            Entry::Occupied(occupied) => {
-                let known = occupied.into_mut();
-                if self.order(&example) < self.order(&known.example) {
-                    (known.note, known.example) = (note(), example);
-                }
-                known
-            }
-        };
+        let connection = connections.entry(self, direction, &example);
+        let is_first = connection.as_ref().is_none_or(|known| self.order(&example) < self.order(&known.example));
+        if is_first {
+            let sums = connection.take().map(|known| known.sums).unwrap_or_default();
+            *connection = Some(Noteworthy { policy: policy.clone(), note: note(), example, sums });
+        }
+        let Some(connection) = connection else { return };
         for sighting in observation.sightings {
             connection.sums.add(observation.key.src, sighting, observation.shared);
         }

@@ -85,16 +85,15 @@ impl AssessmentInputs<'_> {
         }
     }
 
-    /// Whether exceptions in force accept the denial by each policy that may cause it.
+    /// Whether exceptions in force accept each denial that is possible. One for any of the policies of a denial is enough.
     fn is_accepted(&self, change: &DecisionChange, direction: Direction, pair: &Pair) -> bool {
         let Worlds { after, at, .. } = self.worlds;
-        let mut denying: Vec<PolicyRef> = Vec::new();
+        let mut possible: Vec<Vec<PolicyRef>> = Vec::new();
         let mut deny = |decision: &EndDecision| {
-            let denied = deniers(after, decision);
-            let is_changed = |policy: &PolicyRef| self.changed.contains(policy);
-            let any_changed = denied.iter().any(|denier| is_changed(&denier.policy));
-            let policies = denied.into_iter().map(|denier| denier.policy);
-            denying.extend(policies.filter(|policy| !any_changed || is_changed(policy)));
+            let denying: Vec<_> = deniers(after, decision).into_iter().map(|denier| denier.policy).collect();
+            if !denying.is_empty() {
+                possible.push(denying);
+            }
         };
         match &change.after {
             EndDecision::Unknown(undecidable) => {
@@ -103,7 +102,7 @@ impl AssessmentInputs<'_> {
                     match (permission, doubt.matched.action) {
                         (Permission::Allowed, _) => {}
                         (_, AdminAction::Deny) => {
-                            denying.push(after.tiers().policy(doubt.matched.by.policy).reference.clone());
+                            possible.push(vec![after.tiers().policy(doubt.matched.by.policy).reference.clone()]);
                         }
                         // A later rule denies; which one is not evaluated.
                         (_, AdminAction::Pass | AdminAction::Accept) => return false,
@@ -115,7 +114,7 @@ impl AssessmentInputs<'_> {
         let is_covered = |policy: &PolicyRef| {
             self.covering(policy, direction, pair).iter().any(|(_, exception)| !exception.has_expired(at))
         };
-        !denying.is_empty() && denying.iter().all(is_covered)
+        !possible.is_empty() && possible.iter().all(|denying| denying.iter().any(is_covered))
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of one sentence")]

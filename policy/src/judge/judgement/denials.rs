@@ -1,6 +1,7 @@
 //! Denials and other connections as the report has them.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use crate::change::plan::IdentityChange;
 use crate::cluster::party::Party;
@@ -8,21 +9,24 @@ use crate::cluster::service::ServiceId;
 use crate::cluster::sum::Sums;
 use crate::cluster::traffic::Class;
 use crate::cluster::workload::Workload;
-use crate::judge::assessment::{Assessment, DenialCause, DeniedConnection, Noteworthy};
+use crate::judge::assessment::connections::Connections;
+use crate::judge::assessment::{Assessment, DeniedConnection, Noteworthy};
 use crate::judge::judgement::Judgement;
-use crate::report::connection::{CauseReport, Connection, Denial, SeenTraffic, State};
+use crate::policy::network_policy::Failed;
+use crate::report::connection::{Connection, Denial, DenialCause, DenyingPolicy, SeenAddresses, SeenTraffic, State};
 use crate::report::data::ExceptionReport;
-use crate::report::denial::{DenialId, DenialKey};
+use crate::report::denial::{ConnectionKey, DenialId};
+use foretell_objects::model::policy_ref::PolicyRef;
 
 impl Judgement<'_> {
     pub(super) fn denials(&self, assessment: &Assessment) -> Vec<Denial> {
         let mut denials: Vec<Denial> =
-            assessment.denied.iter().filter_map(|(key, denied)| self.denial(key, denied)).collect();
+            assessment.denied.iter().filter_map(|(key, denied, seen)| self.denial(key, denied, seen)).collect();
         denials.sort_by(|a, b| a.state.cmp(&b.state).then(b.seen.in_use.cmp(&a.seen.in_use)));
         denials
     }
 
-    fn denial(&self, key: &DenialKey, denied: &DeniedConnection) -> Option<Denial> {
+    fn denial(&self, key: &ConnectionKey, denied: &DeniedConnection, addresses: &BTreeSet<IpAddr>) -> Option<Denial> {
         let seen = seen(&denied.sums)?;
         let state = if self.is_gone(&key.subject) {
             State::Gone
@@ -37,27 +41,26 @@ impl Judgement<'_> {
             let exceptions = indexes.iter().filter_map(|index| self.plan.exceptions.get(*index));
             exceptions.map(|exception| format!("{}/{}", exception.namespace, exception.name)).collect()
         };
-        let (cause, changes) = match denied.cause {
-            DenialCause::Policy => (CauseReport::Policy, Vec::new()),
-            DenialCause::Removal => (CauseReport::Removal, Vec::new()),
-            DenialCause::Identity => (CauseReport::Identity, self.identity_changes(key)),
-        };
+        let mut policies: Vec<DenyingPolicy> = denied.policies.values().map(|denial| denial.why.clone()).collect();
+        policies.sort_by_key(distance);
+        let is_by_identity = policies.iter().any(|policy| policy.cause == DenialCause::Identity);
+        let changes = if is_by_identity { self.identity_changes(key) } else { Vec::new() };
+        for policy in policies.iter_mut().filter(|policy| policy.cause == DenialCause::Identity) {
+            policy.summary.push_str(&because_of(&changes));
+        }
         let caused_by = changes.iter().map(|it| format!("{}: {}", it.title(), it.differences.join(", "))).collect();
         Some(Denial {
-            id: key.id(),
+            id: key.denial_id(),
             state,
-            policy: denied.policy.clone(),
             direction: key.direction,
             subject: key.subject.clone(),
             peer: key.peer.clone(),
             protocol: key.protocol,
             port: key.port,
             seen,
-            reason: denied.reason.to_owned(),
-            nearest: denied.nearest.clone(),
-            summary: format!("{}{}", denied.summary, because_of(&changes)),
-            message: denied.message.clone(),
-            cause,
+            addresses: seen_addresses(addresses),
+            policies,
+            other_policies: denied.other_policies.iter().cloned().collect(),
             caused_by,
             accepted_by: names(&denied.accepted_by),
             expired_exceptions: names(&denied.expired),
@@ -68,12 +71,12 @@ impl Judgement<'_> {
     pub(super) fn is_gone(&self, subject: &Party) -> bool {
         match subject.clone() {
             Party::Workload { namespace, kind, name } => !self.workloads.contains(&Workload { namespace, kind, name }),
-            Party::Address { .. } => false,
+            Party::Address { .. } | Party::Range { .. } => false,
         }
     }
 
     /// The changes of workloads, Namespaces and Services that concern a denial's ends.
-    fn identity_changes(&self, key: &DenialKey) -> Vec<&IdentityChange> {
+    fn identity_changes(&self, key: &ConnectionKey) -> Vec<&IdentityChange> {
         let ends = [&key.subject, &key.peer];
         let behind = |id: ServiceId| {
             let worlds = [self.before, self.after].into_iter();
@@ -85,7 +88,7 @@ impl Judgement<'_> {
         for (id, service) in self.inputs.cluster.services() {
             let is_end = |end: &&Party| match end {
                 Party::Address { cidr, .. } => service.addresses.contains(&cidr.addr()),
-                Party::Workload { .. } => false,
+                Party::Workload { .. } | Party::Range { .. } => false,
             };
             // The address of a Service without backends is an end itself. The pods that it had before may be the cause.
             let is_dialled = ends.iter().any(is_end);
@@ -105,8 +108,7 @@ impl Judgement<'_> {
             "Namespace" => concerned
                 .iter()
                 .any(|party| matches!(party, Party::Workload { namespace, .. } if *namespace == change.name)),
-            "Service" => services.contains(&(change.namespace.as_str(), change.name.as_str())),
-            "Endpoints" => services.contains(&(change.namespace.as_str(), change.name.as_str())),
+            "Service" | "Endpoints" => services.contains(&(change.namespace.as_str(), change.name.as_str())),
             // It names its Service by a label.
             "EndpointSlice" => services.iter().any(|(namespace, _)| *namespace == change.namespace),
             kind => concerned.contains(&Party::Workload {
@@ -153,20 +155,41 @@ fn because_of(changes: &[&IdentityChange]) -> String {
     }
 }
 
-pub(super) fn connections<'r>(noteworthy: impl Iterator<Item = (&'r DenialKey, &'r Noteworthy)>) -> Vec<Connection> {
-    let connections = noteworthy.filter_map(|(key, it)| {
-        Some(Connection {
-            policy: it.policy.clone(),
-            direction: key.direction,
-            subject: key.subject.clone(),
-            peer: key.peer.clone(),
-            protocol: key.protocol,
-            port: key.port,
-            seen: seen(&it.sums)?,
-            note: it.note.clone(),
-        })
-    });
-    connections.collect()
+/// How far a policy is from allowing the connection, to sort by: what the change causes by itself comes first, then a rule of which
+/// one part fails, then a rule of which both fail, then a policy without rules.
+fn distance(policy: &DenyingPolicy) -> (DenialCause, u8, PolicyRef) {
+    let parts = match policy.nearest.as_ref().map(|nearest| nearest.mismatch.failed) {
+        Some(Failed::Peer | Failed::Port) => 0,
+        Some(Failed::PeerAndPort) => 1,
+        None => 2,
+    };
+    (policy.cause, parts, policy.policy.clone())
+}
+
+/// How many addresses of a range are listed.
+const SAMPLES: usize = 3;
+
+fn seen_addresses(addresses: &BTreeSet<IpAddr>) -> Option<SeenAddresses> {
+    let samples = addresses.iter().take(SAMPLES).copied().collect();
+    (!addresses.is_empty()).then_some(SeenAddresses { count: addresses.len() as u64, samples })
+}
+
+pub(super) fn connections(noteworthy: &Connections<Noteworthy>) -> Vec<Connection> {
+    noteworthy.iter().filter_map(connection).collect()
+}
+
+pub(super) fn connection((key, it, addresses): (&ConnectionKey, &Noteworthy, &BTreeSet<IpAddr>)) -> Option<Connection> {
+    Some(Connection {
+        policy: it.policy.clone(),
+        direction: key.direction,
+        subject: key.subject.clone(),
+        peer: key.peer.clone(),
+        protocol: key.protocol,
+        port: key.port,
+        seen: seen(&it.sums)?,
+        addresses: seen_addresses(addresses),
+        note: it.note.clone(),
+    })
 }
 
 /// `None` if nothing was recorded.

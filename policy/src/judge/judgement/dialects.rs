@@ -35,6 +35,7 @@ impl Judgement<'_> {
             worlds: Worlds { before: self.before, after: self.after, at: self.inputs.at },
             changed: &changed,
             exceptions: &self.plan.exceptions,
+            ranges: &self.ranges,
             promoted_from: &self.plan.promoted_from,
         };
         let policies: Vec<&Policy> = self.before.policies().chain(self.after.policies()).map(Arc::as_ref).collect();

@@ -17,6 +17,11 @@ impl Judgement<'_> {
         self.running().filter(|pod| selects(world, &change.compiled, *pod)).collect()
     }
 
+    /// The running pods that a policy selects after the change.
+    pub(super) fn selected_by(&self, policy: &Compiled) -> Vec<PodId> {
+        self.running().filter(|pod| selects(self.after, policy, *pod)).collect()
+    }
+
     fn running(&self) -> impl Iterator<Item = PodId> {
         let (cluster, at) = (self.inputs.cluster, self.inputs.at);
         cluster.pods().filter(move |(_, pod)| !pod.host_network && pod.life.contains(at)).map(|(id, _)| id)
@@ -24,7 +29,7 @@ impl Judgement<'_> {
 
     /// The running pods that the enforced part of the change affects: those that its policies select or selected and, if there are
     /// policies at all, those that selectors see differently.
-    fn subjects(&self) -> BTreeSet<PodId> {
+    pub(super) fn subjects(&self) -> BTreeSet<PodId> {
         let mut subjects: BTreeSet<PodId> =
             self.plan.enforced.iter().flat_map(|change| self.selected(change)).collect();
         let has_policies =

@@ -21,7 +21,7 @@ use crate::cluster::workload::Workload;
 use crate::engine::identities::Identities;
 use crate::engine::world::World;
 use crate::judge::judgement::Judgement;
-use crate::judge::judgement::unapplied::{is_in_use, title};
+use crate::judge::judgement::unapplied::{is_in_use, passes, title};
 use crate::report::undecided::UndecidedPart;
 use foretell_objects::model::words::count;
 
@@ -97,7 +97,7 @@ impl Judgement<'_> {
             .with_admin_policies(self.after.tiers().policies().to_vec());
         let mut denied = BTreeSet::new();
         for (_, outcome) in self.outcomes_between(self.after, &successor, pods) {
-            if self.passes(self.after, &outcome.pair) && !self.passes(&successor, &outcome.pair) {
+            if passes(self.after, &outcome.pair) && !passes(&successor, &outcome.pair) {
                 denied.insert(self.connection(&outcome.pair));
             }
         }

@@ -105,68 +105,12 @@ impl Judgement<'_> {
             None => return None,
         };
         let title = after.workload.title();
-        let (what, fix) = self.unapplied_fields(before, &after.workload, has_pods, words)?;
+        let (what, fix) = unapplied_fields(before, &after.workload, has_pods, words)?;
         Some(UndecidedPart {
             places: vec![after.place.to_string()],
             what: format!("the change touches {title}: {what}"),
             fix: fix.to_owned(),
         })
-    }
-
-    fn unapplied_fields(
-        &self,
-        before: Option<&CustomWorkload>,
-        after: &CustomWorkload,
-        has_pods: bool,
-        words: &SelectedWords,
-    ) -> Option<(String, &'static str)> {
-        let no_templates = BTreeMap::new();
-        let old = before.map_or(&no_templates, |before| &before.templates);
-        let paths: BTreeSet<&String> = old.keys().chain(after.templates.keys()).collect();
-        let none = PodFields::default();
-        let differing = paths.into_iter().find(|path| {
-            let (was, is) = (old.get(*path).unwrap_or(&none), after.templates.get(*path).unwrap_or(&none));
-            words.distinguish(was, is)
-        });
-        let is_single = after.templates.len() == 1 && before.is_none_or(|before| before.templates.len() == 1);
-        if let Some(path) = differing {
-            if !is_single {
-                return Some((
-                    format!("{path} is one of several pod templates, and which of its pods are made of it is unknown"),
-                    "review the labels, ports and hostNetwork of its pods, and merge it manually",
-                ));
-            }
-            if !has_pods {
-                return Some((
-                    format!("{path} defines pods, and no pod in the snapshot is known to be made of it"),
-                    "use a snapshot that contains its pods with their ownerReferences and those of their owners, or review the \
-                     labels, ports and hostNetwork of its pods and merge it manually",
-                ));
-            }
-        }
-        let fields = |list: fn(&CustomWorkload) -> &BTreeMap<String, Value>| {
-            let (was, is) = (before.map(list), list(after));
-            let paths: BTreeSet<&String> = was.into_iter().flat_map(BTreeMap::keys).chain(is.keys()).collect();
-            let found = paths
-                .into_iter()
-                .find(|path| words.distinguish_values(was.and_then(|was| was.get(*path)), is.get(*path)));
-            found.cloned()
-        };
-        let wrapped = fields(|workload| &workload.wrapped);
-        let path = wrapped.or_else(|| fields(|workload| &workload.perhaps).filter(|_| has_pods));
-        if let Some(path) = path {
-            return Some((
-                format!("{path} may become labels, ports or the network of pods, and how is unknown"),
-                "render what its controller makes of it, or review the labels of its pods and merge it manually",
-            ));
-        }
-        if before.is_some_and(|before| before.workload_ref != after.workload_ref) {
-            return Some((
-                "it uses the pod template of another workload".to_owned(),
-                "review the labels, ports and hostNetwork of its pods, and merge it manually",
-            ));
-        }
-        None
     }
 
     /// Workloads of the kinds of Kubernetes that change and have no pods: nothing was recorded that the change could deny.
@@ -196,26 +140,26 @@ impl Judgement<'_> {
     /// node, and a connection may be allowed only because it stays on one. A `DaemonSet` runs on each node, so its pods stay.
     fn unplaced(&self) -> Vec<UndecidedPart> {
         let cluster = self.inputs.cluster;
-        let moves = |pod: &PodId| {
+        let is_moved = |pod: &PodId| {
             let is_host = |world: &World<'_>| world.identities().identity(*pod).host_network;
             !cluster.pod(*pod).host_network && is_host(self.after) && cluster.pod(*pod).workload.kind != "DaemonSet"
         };
-        let moved: HashSet<PodId> = cluster.pods().map(|(id, _)| id).filter(moves).collect();
-        if moved.is_empty() {
+        let relocated: HashSet<PodId> = cluster.pods().map(|(id, _)| id).filter(is_moved).collect();
+        if relocated.is_empty() {
             return Vec::new();
         }
         let mut doubtful: BTreeMap<&Workload, Doubtful> = BTreeMap::new();
-        for (_, outcome) in self.outcomes_of(&moved) {
+        for (_, outcome) in self.outcomes_of(&relocated) {
             let pair = outcome.pair;
             for (end, is_src) in [(pair.src, true), (pair.dst, false)] {
-                let Some(pod) = end.pod().filter(|pod| moved.contains(pod)) else { continue };
+                let Some(pod) = end.pod().filter(|pod| relocated.contains(pod)) else { continue };
                 let elsewhere = cluster.nodes().ids().filter(|node| Some(*node) != cluster.pod(pod).node);
                 let denied = elsewhere.filter_map(|node| {
                     let ip = cluster.nodes().address(node, end.ip().is_ipv4())?;
                     let there = End::Host { node: Some(node), ip };
                     Some(if is_src { Pair { src: there, ..pair } } else { Pair { dst: there, ..pair } })
                 });
-                if self.passes(self.after, &pair) && denied.into_iter().any(|there| !self.passes(self.after, &there)) {
+                if passes(self.after, &pair) && denied.into_iter().any(|there| !passes(self.after, &there)) {
                     let workload = &cluster.pod(pod).workload;
                     doubtful.entry(workload).or_default().connections.insert(self.connection(&pair));
                 }
@@ -300,7 +244,7 @@ impl Judgement<'_> {
             }
             let was = direct(key, dst);
             let is = Pair { src: replaced[0].unwrap_or(was.src), dst: replaced[1].unwrap_or(was.dst), ..was };
-            if self.passes(self.before, &was) && !self.passes(self.after, &is) {
+            if passes(self.before, &was) && !passes(self.after, &is) {
                 doubtful.connections.insert(self.connection(&was));
             }
         }
@@ -382,11 +326,6 @@ impl Judgement<'_> {
         keys.flat_map(|(key, _)| worlds.outcomes(key).into_iter().map(move |outcome| (key, outcome))).collect()
     }
 
-    /// Whether a flow is surely allowed at both ends.
-    pub(super) fn passes(&self, world: &World<'_>, pair: &Pair) -> bool {
-        Direction::BOTH.into_iter().all(|direction| world.decide(pair, direction).permission() == Permission::Allowed)
-    }
-
     pub(super) fn connection(&self, pair: &Pair) -> String {
         let party = |end: &End| Party::of(end, self.inputs.cluster);
         format!("{} → {} {} {}", party(&pair.src), party(&pair.dst), pair.protocol, pair.port)
@@ -418,4 +357,64 @@ pub(super) fn is_in_use(sightings: &[Sighting]) -> bool {
 fn direct(key: &TrafficKey, dst: End) -> Pair {
     let dialled = (&key.dst).into();
     Pair { src: key.src, dst, protocol: key.protocol, port: key.port, dialled }
+}
+
+/// Whether a flow is surely allowed at both ends.
+pub(super) fn passes(world: &World<'_>, pair: &Pair) -> bool {
+    Direction::BOTH.into_iter().all(|direction| world.decide(pair, direction).permission() == Permission::Allowed)
+}
+
+/// The first field that cannot be applied to the pods, and how to fix that.
+fn unapplied_fields(
+    before: Option<&CustomWorkload>,
+    after: &CustomWorkload,
+    has_pods: bool,
+    words: &SelectedWords,
+) -> Option<(String, &'static str)> {
+    let no_templates = BTreeMap::new();
+    let old = before.map_or(&no_templates, |before| &before.templates);
+    let paths: BTreeSet<&String> = old.keys().chain(after.templates.keys()).collect();
+    let none = PodFields::default();
+    let differing = paths.into_iter().find(|path| {
+        let (was, is) = (old.get(*path).unwrap_or(&none), after.templates.get(*path).unwrap_or(&none));
+        words.distinguish(was, is)
+    });
+    let is_single = after.templates.len() == 1 && before.is_none_or(|before| before.templates.len() == 1);
+    if let Some(path) = differing {
+        if !is_single {
+            return Some((
+                format!("{path} is one of several pod templates, and which of its pods are made of it is unknown"),
+                "review the labels, ports and hostNetwork of its pods, and merge it manually",
+            ));
+        }
+        if !has_pods {
+            return Some((
+                format!("{path} defines pods, and no pod in the snapshot is known to be made of it"),
+                "use a snapshot that contains its pods with their ownerReferences and those of their owners, or review the \
+                 labels, ports and hostNetwork of its pods and merge it manually",
+            ));
+        }
+    }
+    let fields = |list: fn(&CustomWorkload) -> &BTreeMap<String, Value>| {
+        let (was, is) = (before.map(list), list(after));
+        let paths: BTreeSet<&String> = was.into_iter().flat_map(BTreeMap::keys).chain(is.keys()).collect();
+        let found =
+            paths.into_iter().find(|path| words.distinguish_values(was.and_then(|was| was.get(*path)), is.get(*path)));
+        found.cloned()
+    };
+    let wrapped = fields(|workload| &workload.wrapped);
+    let path = wrapped.or_else(|| fields(|workload| &workload.perhaps).filter(|_| has_pods));
+    if let Some(path) = path {
+        return Some((
+            format!("{path} may become labels, ports or the network of pods, and how is unknown"),
+            "render what its controller makes of it, or review the labels of its pods and merge it manually",
+        ));
+    }
+    if before.is_some_and(|before| before.workload_ref != after.workload_ref) {
+        return Some((
+            "it uses the pod template of another workload".to_owned(),
+            "review the labels, ports and hostNetwork of its pods, and merge it manually",
+        ));
+    }
+    None
 }

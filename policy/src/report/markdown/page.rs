@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::change::plan::ChangeAction;
 use crate::cluster::party::{Party, from_to};
-use crate::report::connection::{Connection, Denial, SeenTraffic};
+use crate::report::connection::{Connection, Denial, DenyingPolicy, SeenAddresses, SeenTraffic};
 use crate::report::data::{ExceptionReport, Report};
 use crate::report::escape::{code, text};
 use crate::report::policies::{FixReport, PolicyReport, PromotionReport, Verdicts};
@@ -13,6 +13,9 @@ use foretell_objects::model::words::{ago, count, grouped, minute};
 
 /// Most rows of a table; further rows are counted. The JSON form has all.
 pub(super) const MOST_ROWS: usize = 100;
+
+/// Most policies of a denial whose reasons are given in full.
+const MOST_POLICIES: usize = 5;
 
 /// Most rows of a table that requires no action.
 const FEW_ROWS: usize = 10;
@@ -45,12 +48,16 @@ impl Page {
         self.line("</details>\n");
     }
 
-    /// A fenced diff. Without backticks no line of it can end the fence.
     pub(super) fn diff(&mut self, diff: &str) {
         if !diff.is_empty() {
             self.blank_line();
-            self.line(format!("```diff\n{}```\n", diff.replace('`', "'")));
+            self.fence("diff", diff);
         }
+    }
+
+    /// A fenced text. Without backticks no line of it can end the fence.
+    fn fence(&mut self, language: &str, content: &str) {
+        self.line(format!("```{language}\n{}```\n", content.replace('`', "'")));
     }
 
     pub(super) fn exception(&mut self, exception: &ExceptionReport) {
@@ -77,7 +84,7 @@ impl Page {
                 party(to),
                 denial.protocol,
                 denial.port,
-                attempts(&denial.seen),
+                seen(&denial.seen, denial.addresses.as_ref()),
                 ago(denial.seen.last_seen, report.at),
                 why(denial),
             ));
@@ -92,20 +99,34 @@ impl Page {
         }
         self.folded("Why, in full", |page| {
             for denial in denials.iter().take(page.most_rows) {
-                page.line(format!(
-                    "- {} {}, {}: {}.",
-                    code(&denial.id.to_string()),
-                    policy(&denial.policy),
-                    denial.direction,
-                    text(&denial.message)
-                ));
+                for by in denial.policies.iter().take(MOST_POLICIES) {
+                    page.line(format!(
+                        "- {} {}, {}: {}.",
+                        code(&denial.id.to_string()),
+                        policy(&by.policy),
+                        denial.direction,
+                        text(&by.message)
+                    ));
+                }
+                let more = denial.policies.iter().skip(MOST_POLICIES).map(|by| &by.policy);
+                let more: Vec<String> = more.chain(&denial.other_policies).map(policy).collect();
+                if !more.is_empty() {
+                    let id = code(&denial.id.to_string());
+                    page.line(format!("- {id} Not allowed either by {}.", more.join(", ")));
+                }
             }
             page.rest(denials.len());
         });
     }
 
-    /// The diff, and what it allows and does not allow.
+    /// The diff or the new policy, and what it allows and does not allow.
     pub(super) fn fix(&mut self, fix: &FixReport) {
+        if fix.place.is_none() {
+            self.line(
+                "Each policy that denies these connections selects other workloads too, which do not need them.\n",
+            );
+            self.fence("yaml", &fix.new_manifest());
+        }
         self.diff(&fix.diff);
         if fix.also_allows.is_empty() {
             self.line("It would allow no other recorded traffic.");
@@ -117,7 +138,10 @@ impl Page {
             self.blank_line();
         }
         for denial in &fix.not_enough_for {
-            self.line(format!("- {} is also denied by another policy.", code(&denial.to_string())));
+            self.line(format!(
+                "- {} is also denied at the other end, or by an admin policy.",
+                code(&denial.to_string())
+            ));
         }
         for left in &fix.unresolvable {
             self.line(format!("- {} cannot be fixed by a rule: {}.", code(&left.denial.to_string()), text(&left.why)));
@@ -184,7 +208,7 @@ impl Page {
                 party(to),
                 connection.protocol,
                 connection.port,
-                attempts(&connection.seen),
+                seen(&connection.seen, connection.addresses.as_ref()),
                 text(&connection.note),
             ));
         }
@@ -194,16 +218,12 @@ impl Page {
 
 /// The cell of a denial's reason: the policy, the one thing that failed, and exceptions.
 fn why(denial: &Denial) -> String {
-    // Reports of older versions have no summary.
-    let summary = if denial.summary.is_empty() { &denial.message } else { &denial.summary };
-    let rule = denial.nearest.as_ref().map(|nearest| nearest.mismatch.rule.as_str());
-    let (rule, reason) = match summary.split_once(": ") {
-        // As text, the bracket before the colon would be escaped, which terminals show.
-        Some((named, reason)) if rule == Some(named) => (format!("{}: ", code(named)), reason),
-        _ => (String::new(), summary.as_str()),
-    };
-    let mut why = format!("{}, {rule}{}", policy(&denial.policy), text(reason));
+    let mut why = denial.policies.first().map(by_policy).unwrap_or_default();
+    let others = denial.policies.len().saturating_sub(1) as u64;
     // Writing into a String cannot fail.
+    if others > 0 {
+        let _ = write!(why, "; and {}", count(others, "other policy", "other policies"));
+    }
     if !denial.accepted_by.is_empty() {
         let _ = write!(why, "; accepted by {}", text(&denial.accepted_by.join(", ")));
     }
@@ -211,6 +231,17 @@ fn why(denial: &Denial) -> String {
         let _ = write!(why, "; exception expired: {}", text(&denial.expired_exceptions.join(", ")));
     }
     why
+}
+
+/// The policy and the one thing that failed.
+fn by_policy(by: &DenyingPolicy) -> String {
+    let rule = by.nearest.as_ref().map(|nearest| nearest.mismatch.rule.as_str());
+    let (rule, reason) = match by.summary.split_once(": ") {
+        // As text, the bracket before the colon would be escaped, which terminals show.
+        Some((named, reason)) if rule == Some(named) => (format!("{}: ", code(named)), reason),
+        _ => (String::new(), by.summary.as_str()),
+    };
+    format!("{}, {rule}{}", policy(&by.policy), text(reason))
 }
 
 /// `1 allowed, 4 newly denied`: numbers of connections, without those that are 0.
@@ -235,6 +266,7 @@ pub(super) fn party(party: &Party) -> String {
         }
         Party::Address { cidr, node: Some(node) } => format!("node {} ({})", code(node), cidr.addr()),
         Party::Address { cidr, node: None } => code(&cidr.addr().to_string()),
+        Party::Range { .. } => code(&party.to_string()),
     }
 }
 
@@ -249,6 +281,15 @@ pub(super) fn action(action: ChangeAction) -> &'static str {
         ChangeAction::Added => "added",
         ChangeAction::Changed => "changed",
         ChangeAction::Removed => "removed",
+    }
+}
+
+/// The traffic, and of how many addresses it is.
+fn seen(seen: &SeenTraffic, addresses: Option<&SeenAddresses>) -> String {
+    let attempts = attempts(seen);
+    match addresses {
+        Some(addresses) => format!("{attempts}, {}", count(addresses.count, "address", "addresses")),
+        None => attempts,
     }
 }
 
