@@ -38,6 +38,7 @@ pub mod resource {
     pub mod cidrs;
     pub mod contained;
     pub mod crds;
+    pub mod custom_workload;
     pub mod defaults;
     pub mod difference;
     pub mod exception;

@@ -114,7 +114,8 @@ fn of_a_service_selector_ports_and_addresses_are_read() {
             "{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {selector: {app: web}, ports: [{name: http, port: 80}, {name: dns, port: 53, protocol: UDP, targetPort: dns, nodePort: 30053}], externalIPs: [1.2.3.4]}}"
         ),
         json!({
-            "selector": {"app": "web"}, "externalName": false, "clusterIPs": [], "externalIPs": ["1.2.3.4"],
+            "selector": {"app": "web"}, "externalName": null, "clusterIPs": [], "externalIPs": ["1.2.3.4"],
+            "externalTrafficPolicy": "Cluster", "internalTrafficPolicy": "Cluster", "publishNotReadyAddresses": false,
             "ports": [
                 {"name": "dns", "port": 53, "protocol": "UDP", "targetPort": "dns", "nodePort": 30053},
                 {"name": "http", "port": 80, "protocol": "TCP", "targetPort": 80},

@@ -22,7 +22,7 @@ pub const POLICY_KINDS: [&str; 7] = [
 
 /// A text without any of these words, and without the group of a kind of [`OTHER_POLICY_KINDS`], contains no object that is read, and
 /// none whose changes are reported: the name of each such kind contains one of them.
-const WORDS: [&str; 17] = [
+const WORDS: [&str; 25] = [
     "Policy",
     "AuditException",
     "Namespace",
@@ -40,6 +40,15 @@ const WORDS: [&str; 17] = [
     "HelmRelease",
     "HelmChart",
     "Application",
+    "Endpoints",
+    "ReplicationController",
+    // Objects of other kinds that make pods: see `CustomWorkload`.
+    "containers",
+    "emplate",
+    "Metadata",
+    "hostNetwork",
+    "pod",
+    "workloadRef",
 ];
 
 /// Character sequences that can hide a word from a text search: escapes, and line continuations in quoted scalars.

@@ -1,9 +1,12 @@
 //! Ports as manifests write them.
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::flow::Protocol;
 
 /// A container port that has a name. Rules and Services may refer to it by that name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct NamedPort {
     /// `containers[].ports[].name`
     pub name: String,

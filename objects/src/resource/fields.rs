@@ -25,6 +25,8 @@ struct Field {
 enum Source {
     /// A manifest states the field.
     Manifest,
+    /// A manifest states the field, and only revisions are compared by it: it is not kept of a live object.
+    ManifestOnly,
     /// A server writes the field. A fault in it never makes an object invalid.
     Server,
     /// A manifest states the field and the engine does not read it, but a fault in it makes the object invalid.
@@ -41,6 +43,10 @@ const fn stated_parts(path: Path, parts: &'static [Path]) -> Field {
 
 const fn observed(path: Path) -> Field {
     Field { path, parts: &[], source: Source::Server }
+}
+
+const fn compared_only(path: Path) -> Field {
+    Field { path, parts: &[], source: Source::ManifestOnly }
 }
 
 const fn checked_only(path: Path) -> Field {
@@ -109,8 +115,12 @@ const SERVICE: &[Field] = &[
         &["spec", "ports"],
         &[&["*", "name"], &["*", "protocol"], &["*", "port"], &["*", "targetPort"], &["*", "nodePort"]],
     ),
-    checked_only(&["spec", "externalName"]),
+    compared_only(&["spec", "externalName"]),
+    stated(&["spec", "externalTrafficPolicy"]),
+    stated(&["spec", "internalTrafficPolicy"]),
+    stated(&["spec", "publishNotReadyAddresses"]),
     observed(&["status", "loadBalancer", "ingress", "*", "ip"]),
+    observed(&["status", "loadBalancer", "ingress", "*", "ipMode"]),
 ];
 const ENDPOINT_SLICE: &[Field] = &[
     stated_parts(LABELS, &[&["kubernetes.io/service-name"]]),
@@ -119,6 +129,11 @@ const ENDPOINT_SLICE: &[Field] = &[
     stated_parts(&["endpoints", "*", "conditions"], &[&["ready"]]),
     stated_parts(&["endpoints", "*", "targetRef"], &[&["kind"], &["namespace"], &["name"]]),
     stated_parts(&["ports"], &[&["*", "name"], &["*", "protocol"], &["*", "port"]]),
+];
+const ENDPOINTS: &[Field] = &[
+    stated_parts(LABELS, &[&["endpointslice.kubernetes.io/skip-mirror"]]),
+    stated(&["subsets", "*", "addresses", "*", "ip"]),
+    stated_parts(&["subsets", "*", "ports"], &[&["*", "name"], &["*", "protocol"], &["*", "port"]]),
 ];
 const POLICY: &[Field] = &[stated(&["spec"]), checked_only(LABELS), checked_only(&["metadata", "annotations"])];
 /// What is kept of a policy of a CNI's or mesh's own kind: what [`OtherPolicy`](crate::resource::other_policy::OtherPolicy) reads.
@@ -133,6 +148,7 @@ fn fields(kind: Kind) -> Vec<Field> {
         Kind::Pod => [POD_IDENTITY, POD, CONTROLLER].concat(),
         Kind::Service => SERVICE.to_vec(),
         Kind::EndpointSlice => ENDPOINT_SLICE.to_vec(),
+        Kind::Endpoints => ENDPOINTS.to_vec(),
         kind if kind.is_workload() => CONTROLLER.to_vec(),
         _ => POLICY.to_vec(),
     }
@@ -169,7 +185,9 @@ impl Derived {
         let identity = POD_IDENTITY.iter().map(|field| field.path);
         let place = template.or((kind == Kind::Pod).then_some(&[]));
         let of_template = place.into_iter().flat_map(|place| identity.clone().map(move |path| below(place, path)));
-        let kept_of_manifest = kept_of_live.iter().cloned().chain(of_template).collect();
+        let compared = fields.iter().filter(|field| field.source == Source::ManifestOnly);
+        let compared = compared.map(|field| field.path.to_vec());
+        let kept_of_manifest = kept_of_live.iter().cloned().chain(of_template).chain(compared).collect();
         Self { checked, kept_of_live, kept_of_manifest }
     }
 }
@@ -177,7 +195,7 @@ impl Derived {
 impl Field {
     fn kept(&self) -> Vec<Vec<&'static str>> {
         match (self.source, self.parts) {
-            (Source::CheckedOnly, _) => Vec::new(),
+            (Source::CheckedOnly | Source::ManifestOnly, _) => Vec::new(),
             (_, []) => vec![self.path.to_vec()],
             (_, parts) => parts.iter().map(|part| below(self.path, part)).collect(),
         }

@@ -119,6 +119,9 @@ objects! {
         #[serde(rename = "externalIPs")]
         external_ips: Option<Vec<String>>,
         external_name: Option<String>,
+        external_traffic_policy: Option<String>,
+        internal_traffic_policy: Option<String>,
+        publish_not_ready_addresses: Option<bool>,
     }
     /// A port of a Service.
     ServicePort {
@@ -133,7 +136,7 @@ objects! {
     /// The addresses of a load balancer.
     LoadBalancerStatus { ingress: Option<Vec<LoadBalancerIngress>>, }
     /// An address of a load balancer.
-    LoadBalancerIngress { ip: Option<String>, }
+    LoadBalancerIngress { ip: Option<String>, ip_mode: Option<String>, }
 
     /// `discovery.k8s.io/v1` EndpointSlice.
     EndpointSlice {
@@ -155,7 +158,17 @@ objects! {
     /// A port of a slice.
     EndpointPort { name: Option<String>, protocol: Option<String>, port: Option<i32>, }
 
-    /// A controller of pods: Deployment, `StatefulSet`, `DaemonSet`, ReplicaSet or Job.
+    /// `v1` Endpoints.
+    Endpoints { metadata: ObjectMeta, subsets: Option<Vec<EndpointSubset>>, }
+    /// Addresses with the same ports.
+    EndpointSubset {
+        addresses: Option<Vec<EndpointAddress>>,
+        ports: Option<Vec<EndpointPort>>,
+    }
+    /// An address of Endpoints.
+    EndpointAddress { ip: String, }
+
+    /// A controller of pods: Deployment, `StatefulSet`, `DaemonSet`, ReplicaSet, `ReplicationController` or Job.
     Controller { metadata: ObjectMeta, spec: Option<ControllerSpec>, }
     /// The spec of a controller.
     ControllerSpec { template: Option<PodTemplateSpec>, }

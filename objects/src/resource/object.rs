@@ -158,10 +158,12 @@ kinds! {
     Pod, kubernetes::Pod, V1, Namespaced, ClusterState, decode;
     Service, kubernetes::Service, V1, Namespaced, ClusterState, decode;
     EndpointSlice, kubernetes::EndpointSlice, &["discovery.k8s.io/v1"], Namespaced, ClusterState, decode;
+    Endpoints, kubernetes::Endpoints, V1, Namespaced, ClusterState, decode;
     Deployment, kubernetes::Controller, APPS, Namespaced, Workload, decode;
     StatefulSet, kubernetes::Controller, APPS, Namespaced, Workload, decode;
     DaemonSet, kubernetes::Controller, APPS, Namespaced, Workload, decode;
     ReplicaSet, kubernetes::Controller, APPS, Namespaced, Workload, decode;
+    ReplicationController, kubernetes::Controller, V1, Namespaced, Workload, decode;
     Job, kubernetes::Controller, BATCH, Namespaced, Workload, decode;
     CronJob, kubernetes::CronJob, BATCH, Namespaced, Workload, decode;
     NetworkPolicy, networking::v1::NetworkPolicy, &["networking.k8s.io/v1"], Namespaced, BuiltInPolicy, decode_strictly;

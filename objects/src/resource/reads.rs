@@ -2,6 +2,7 @@
 //! use these readers, so that they agree on what an object means.
 
 pub mod endpoint_slice;
+pub mod endpoints;
 pub mod namespace;
 pub mod node;
 pub mod pod;

@@ -10,6 +10,7 @@ use crate::resource::canonical::{canonical_peers, canonical_ports, canonical_sel
 use crate::resource::exception::AuditExceptionSpec;
 use crate::resource::object::Object;
 use crate::resource::reads::endpoint_slice::SliceFields;
+use crate::resource::reads::endpoints::EndpointsFields;
 use crate::resource::reads::node::NodeFields;
 use crate::resource::reads::pod::PodFields;
 use crate::resource::reads::service::{ServiceFields, ServicePort, TargetPort};
@@ -31,10 +32,12 @@ impl Object {
             }
             Self::Service(object) => service(&ServiceFields::of(object)),
             Self::EndpointSlice(object) => endpoint_slice(SliceFields::of(object)),
+            Self::Endpoints(object) => endpoints(&EndpointsFields::of(object)),
             Self::Deployment(_)
             | Self::StatefulSet(_)
             | Self::DaemonSet(_)
             | Self::ReplicaSet(_)
+            | Self::ReplicationController(_)
             | Self::Job(_)
             | Self::CronJob(_) => identity(&PodFields::of_template(reads::pod::template(self))),
             Self::NetworkPolicy(object) => {
@@ -96,7 +99,17 @@ fn service(service: &ServiceFields) -> Value {
         "externalName": service.external_name,
         "clusterIPs": service.cluster_ips,
         "externalIPs": service.external_ips,
+        "externalTrafficPolicy": service.external_traffic,
+        "internalTrafficPolicy": service.internal_traffic,
+        "publishNotReadyAddresses": service.publishes_not_ready,
     })
+}
+
+fn endpoints(endpoints: &EndpointsFields) -> Value {
+    let listed = endpoints.listed.iter();
+    let listed =
+        listed.map(|it| json!({ "address": it.ip, "port": it.port, "protocol": it.protocol, "name": it.port_name }));
+    json!({ "mirrored": endpoints.mirrored, "listed": listed.collect::<Vec<_>>() })
 }
 
 fn service_port(port: &ServicePort) -> Value {

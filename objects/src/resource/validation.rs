@@ -49,6 +49,8 @@ pub(crate) fn faults(object: &Object, origin: &Origin) -> Vec<FieldError> {
         | Object::DaemonSet(_)
         | Object::ReplicaSet(_)
         | Object::Job(_)
+        | Object::Endpoints(_)
+        | Object::ReplicationController(_)
         | Object::CronJob(_) => {}
     }
     std::mem::take(faults)

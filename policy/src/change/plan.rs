@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::change::plan::drift::Drift;
-use crate::change::revisions::{Change, Sourced};
+use crate::change::revisions::{Change, Sourced, SourcedWorkload};
 use crate::engine::overlay::Overlay;
 use crate::policy::admin_policy::AdminPolicy;
 use crate::policy::exception::Exception;
@@ -20,6 +20,7 @@ use foretell_objects::model::policy_ref::{PolicyKind, PolicyRef};
 use foretell_objects::resource::audit::PROMOTED_FROM;
 use foretell_objects::resource::canonical;
 use foretell_objects::resource::canonical::canonical_spec;
+use foretell_objects::resource::custom_workload::CustomWorkload;
 use foretell_objects::resource::difference::spec_differences;
 use foretell_objects::resource::object::id::ObjectId;
 use foretell_objects::resource::object::{Kind, Object};
@@ -139,6 +140,8 @@ pub struct Plan {
     pub identities: Vec<IdentityChange>,
     /// Names of Nodes whose manifests change. Judgement uses these Nodes as recorded in the cluster.
     pub nodes: Vec<String>,
+    /// Changes of objects of other kinds that make pods.
+    pub custom: Vec<CustomChange>,
     /// Exceptions that exist after the change.
     pub exceptions: Vec<Exception>,
     /// Enforced policies before the change.
@@ -162,6 +165,72 @@ pub struct Enforced {
     pub network_policies: Vec<Arc<Policy>>,
     /// Admin policies.
     pub admin_policies: Vec<Arc<AdminPolicy>>,
+}
+
+/// A change of an object of another kind that makes pods.
+#[derive(Clone, Debug)]
+pub struct CustomChange {
+    /// The object before the change; `None`: the change adds it.
+    pub before: Option<SourcedWorkload>,
+    /// The object after the change; `None`: the change removes it.
+    pub after: Option<SourcedWorkload>,
+}
+
+impl CustomChange {
+    fn identity(&self) -> Option<IdentityChange> {
+        let either = self.after.as_ref().or(self.before.as_ref())?;
+        let action = match (&self.before, &self.after) {
+            (None, _) => ChangeAction::Added,
+            (Some(_), None) => ChangeAction::Removed,
+            (Some(_), Some(_)) => ChangeAction::Changed,
+        };
+        let mut differences = Vec::new();
+        let mut diff = String::new();
+        if let (Some(before), Some(after)) = (&self.before, &self.after) {
+            let (before, after) = (before.workload.relevant_fields(), after.workload.relevant_fields());
+            // The only template is compared as that of a Deployment is.
+            let [before, after] = match (only_template(&before), only_template(&after)) {
+                (Some(before), Some(after)) if before != after => [before.clone(), after.clone()],
+                _ => [before, after],
+            };
+            compare("", &before, &after, &mut differences);
+            diff = yaml_diff(&before, &after);
+        }
+        let CustomWorkload { group, kind, namespace, name, .. } = &either.workload;
+        let is_known = Kind::ALL.iter().any(|known| known.name() == kind);
+        Some(IdentityChange {
+            // `Service.serving.knative.dev` is not the Service of Kubernetes.
+            kind: if is_known { format!("{kind}.{group}") } else { kind.clone() },
+            namespace: namespace.clone(),
+            name: name.clone(),
+            action,
+            place: either.place.to_string(),
+            differences,
+            diff,
+        })
+    }
+}
+
+fn only_template(fields: &Value) -> Option<&Value> {
+    let templates = fields.get("templates")?.as_object().filter(|templates| templates.len() == 1)?;
+    let is_alone = fields.as_object().is_some_and(|fields| fields.len() == 1);
+    templates.values().next().filter(|_| is_alone)
+}
+
+fn custom_changes(change: &Change) -> Vec<CustomChange> {
+    type Key<'a> = (&'a str, &'a str, &'a str, &'a str);
+    fn by_key(side: &[SourcedWorkload]) -> BTreeMap<Key<'_>, &SourcedWorkload> {
+        let keyed = side.iter().map(|it| {
+            let CustomWorkload { group, kind, namespace, name, .. } = &it.workload;
+            ((group.as_str(), kind.as_str(), namespace.as_str(), name.as_str()), it)
+        });
+        keyed.collect()
+    }
+    let (before, after) = (by_key(&change.custom_before), by_key(&change.custom_after));
+    let keys: BTreeSet<&Key<'_>> = before.keys().chain(after.keys()).collect();
+    let both = keys.into_iter().map(|key| (before.get(key).copied(), after.get(key).copied()));
+    let changed = both.filter(|(before, after)| before.map(|it| &it.workload) != after.map(|it| &it.workload));
+    changed.map(|(before, after)| CustomChange { before: before.cloned(), after: after.cloned() }).collect()
 }
 
 struct ObjectDifference<'a> {
@@ -196,8 +265,9 @@ impl Plan {
         let mut plan = Self {
             before: enforced(&before),
             after: enforced(&after),
-            base: Overlay::of(change.before.iter().map(|sourced| &sourced.object)),
-            head: Overlay::of(change.after.iter().map(|sourced| &sourced.object)),
+            base: overlay(&change.before, &change.custom_before),
+            head: overlay(&change.after, &change.custom_after),
+            custom: custom_changes(change),
             exceptions: exceptions(&after, &changed),
             promoted_from: worlds.origins(),
             drift: Drift::of(change, &live),
@@ -206,6 +276,7 @@ impl Plan {
         for difference in &differences {
             plan.add(difference, &worlds);
         }
+        plan.identities.extend(plan.custom.iter().filter_map(CustomChange::identity));
         let promoted: BTreeSet<PolicyRef> = plan
             .enforced
             .iter()
@@ -238,7 +309,7 @@ impl Plan {
                 let list = if change.reference.kind.is_enforced() { &mut self.enforced } else { &mut self.audited };
                 list.push(change);
             }
-            Kind::AuditException | Kind::EndpointSlice => {}
+            Kind::AuditException => {}
             Kind::Node => self.nodes.push(difference.id.name.clone()),
             kind => self.identities.push(IdentityChange {
                 kind: format!("{kind:?}"),
@@ -358,6 +429,12 @@ fn differences(change: &Change) -> Vec<ObjectDifference<'_>> {
             Some(ObjectDifference { id: id.clone(), action, before, after })
         })
         .collect()
+}
+
+fn overlay(objects: &[Sourced], custom: &[SourcedWorkload]) -> Overlay {
+    let mut overlay = Overlay::of(objects.iter().map(|sourced| &sourced.object));
+    overlay.add_custom(custom.iter().map(|sourced| &sourced.workload));
+    overlay
 }
 
 fn enforced(objects: &BTreeMap<ObjectId, &Object>) -> Enforced {

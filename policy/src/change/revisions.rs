@@ -12,6 +12,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::change::revisions::files::DocumentEntry;
+use foretell_objects::resource::custom_workload::CustomWorkload;
 use foretell_objects::resource::object::Object;
 use foretell_objects::resource::object::origin::Origin;
 
@@ -25,6 +26,10 @@ pub struct Change {
     pub before: Vec<Sourced>,
     /// Objects of the merged tree.
     pub after: Vec<Sourced>,
+    /// Objects of other kinds that make pods, at the base revision.
+    pub custom_before: Vec<SourcedWorkload>,
+    /// Objects of other kinds that make pods, in the merged tree.
+    pub custom_after: Vec<SourcedWorkload>,
     /// Parts of the change that cannot be judged. Each of them makes the answer "could not decide".
     pub undecided: Vec<Undecided>,
     /// Files that the answer does not cover. They are reported and do not block.
@@ -36,6 +41,16 @@ pub struct Change {
 pub struct Sourced {
     /// The object.
     pub object: Object,
+    /// Its place. If several files contain the same object, the first of them.
+    pub place: Place,
+}
+
+/// An object of another kind that makes pods, and its place in the files.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourcedWorkload {
+    /// The object.
+    pub workload: CustomWorkload,
     /// Its place. If several files contain the same object, the first of them.
     pub place: Place,
 }
@@ -116,6 +131,12 @@ impl Change {
         self.undecided.is_empty()
             && self.before.len() == self.after.len()
             && self.before.iter().zip(&self.after).all(same)
+            && self.custom_before.len() == self.custom_after.len()
+            && self
+                .custom_before
+                .iter()
+                .zip(&self.custom_after)
+                .all(|(before, after)| before.workload == after.workload)
     }
 }
 

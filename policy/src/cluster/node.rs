@@ -29,6 +29,8 @@ pub struct Nodes {
     names: Vec<String>,
     labels: Vec<Labels>,
     addresses: Vec<HashSet<IpAddr>>,
+    /// The addresses of type `InternalIP`, which hostNetwork pods have.
+    internal: Vec<Vec<IpAddr>>,
     by_name: HashMap<String, NodeId>,
     by_address: HashMap<IpAddr, Vec<NodeId>>,
     /// By the addresses of Node objects alone.
@@ -46,6 +48,7 @@ impl Nodes {
         self.names.push(name.to_owned());
         self.labels.push(Labels::new());
         self.addresses.push(HashSet::new());
+        self.internal.push(Vec::new());
         self.by_name.insert(name.to_owned(), id);
         id
     }
@@ -55,8 +58,11 @@ impl Nodes {
         let name = node.metadata.name.as_deref().unwrap_or_default();
         let NodeFields { labels, pod_cidrs, addresses, kubelet } = NodeFields::of(node);
         self.newest_kubelet = self.newest_kubelet.max(kubelet);
+        let internal = addresses.iter().filter(|(kind, _)| kind == "InternalIP");
+        let internal: Vec<IpAddr> = internal.filter_map(|(_, address)| address.parse().ok()).collect();
         let addresses: Vec<IpAddr> = addresses.iter().filter_map(|(_, address)| address.parse().ok()).collect();
         let id = self.intern(name);
+        self.internal[id.0 as usize] = internal;
         self.labels[id.0 as usize] = labels;
         for ip in &addresses {
             let nodes = self.by_declared_address.entry(*ip).or_default();
@@ -101,6 +107,19 @@ impl Nodes {
     pub fn labels_at(&self, ip: IpAddr) -> impl Iterator<Item = &Labels> {
         let nodes = self.by_declared_address.get(&ip).map_or(&[][..], Vec::as_slice);
         nodes.iter().map(|id| &self.labels[id.0 as usize])
+    }
+
+    /// The ids of all nodes.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
+        (0..u32::try_from(self.names.len()).unwrap_or(u32::MAX)).map(NodeId)
+    }
+
+    /// The address of a family that hostNetwork pods of a node have: its first `InternalIP`, or else the lowest address that is
+    /// known.
+    pub(crate) fn address(&self, id: NodeId, is_v4: bool) -> Option<IpAddr> {
+        let mut internal = self.internal[id.0 as usize].iter().copied();
+        let any = || self.addresses_of(id).filter(|ip| ip.is_ipv4() == is_v4).min();
+        internal.find(|ip| ip.is_ipv4() == is_v4).or_else(any)
     }
 
     /// The addresses of a node.

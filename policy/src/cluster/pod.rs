@@ -67,6 +67,8 @@ pub struct Pod {
     pub has_unreadable_networks: bool,
     /// Who made it.
     pub workload: Workload,
+    /// The objects that own its workload, as far as they are known.
+    pub managers: Vec<Workload>,
     /// When it had its addresses.
     pub life: Life,
     /// Whether Services send it traffic.
@@ -128,6 +130,7 @@ impl Pod {
         let PodFields { labels, ports, host_network } = PodFields::of_pod(pod);
         let spec = pod.spec.as_ref();
         let status = pod.status.as_ref();
+        let workload = owners.workload_of(pod);
         let annotation = |key: &str| pod.metadata.annotations.as_ref().and_then(|all| all.get(key)).cloned();
         let node = spec.and_then(|spec| spec.node_name.as_deref()).filter(|name| !name.is_empty());
         let node_id = node.map(|name| nodes.intern(name));
@@ -149,7 +152,8 @@ impl Pod {
             addresses,
             has_unreadable_networks: networks.as_ref().is_some_and(Result::is_err),
             secondary: networks.and_then(Result::ok).unwrap_or_default(),
-            workload: owners.workload_of(pod),
+            managers: owners.managers_of(pod, &workload),
+            workload,
             life: life(pod, gone_at(&pod.metadata)),
             ready: status.is_none_or(is_ready),
         }

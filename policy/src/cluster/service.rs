@@ -61,6 +61,25 @@ pub struct ListedEndpoint {
     pub port: u16,
 }
 
+impl ListedEndpoint {
+    /// The ready endpoints of a slice, each with the namespace and the name of its Service.
+    pub(crate) fn of_slice(slice: &SliceFields) -> Vec<((String, String), Self)> {
+        let Some(service) = &slice.service else { return Vec::new() };
+        let mut listed = Vec::new();
+        for endpoint in slice.endpoints.iter().filter(|endpoint| endpoint.ready) {
+            for port in &slice.ports {
+                let Some(number) = port.port.and_then(|number| u16::try_from(number).ok()) else { continue };
+                let addresses = endpoint.addresses.iter().filter_map(|ip| ip.parse::<IpAddr>().ok());
+                listed.extend(addresses.map(|ip| {
+                    let endpoint = Self { port_name: port.name.clone(), ip, port: number };
+                    ((slice.namespace.clone(), service.clone()), endpoint)
+                }));
+            }
+        }
+        listed
+    }
+}
+
 impl Service {
     pub(super) fn read(service: &core::Service) -> Self {
         let ServiceFields { selector, ports, cluster_ips, external_ips, load_balancer_ips, .. } =
@@ -107,20 +126,17 @@ impl Readiness {
     }
 
     fn add(&mut self, slice: &EndpointSlice) {
-        let SliceFields { namespace, service, endpoints, ports, .. } = SliceFields::of(slice);
+        let fields = SliceFields::of(slice);
+        for (service, endpoint) in ListedEndpoint::of_slice(&fields) {
+            self.services.entry(service).or_default().push(endpoint);
+        }
+        let SliceFields { namespace, endpoints, .. } = fields;
         for endpoint in &endpoints {
             if let Some((Some(kind), _, name)) = &endpoint.target
                 && kind == "Pod"
             {
                 let name = name.clone().unwrap_or_default();
                 *self.pods.entry((namespace.clone(), name)).or_default() |= endpoint.ready;
-            }
-            let Some(service) = service.as_ref().filter(|_| endpoint.ready) else { continue };
-            let listed = self.services.entry((namespace.clone(), service.clone())).or_default();
-            for port in &ports {
-                let Some(number) = port.port.and_then(|number| u16::try_from(number).ok()) else { continue };
-                let addresses = endpoint.addresses.iter().filter_map(|ip| ip.parse::<IpAddr>().ok());
-                listed.extend(addresses.map(|ip| ListedEndpoint { port_name: port.name.clone(), ip, port: number }));
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::cluster::inventory::Cluster;
 use crate::cluster::ownership::{Destination, End};
 use crate::cluster::pod::PodId;
 use crate::cluster::service::ListedEndpoint;
-use crate::engine::identities::{Identities, ServiceTargets};
+use crate::engine::identities::{Identities, ServiceTargets, unspecified};
 use crate::engine::pair::Dialled;
 use foretell_objects::model::flow::Protocol;
 use foretell_objects::resource::reads::service::ServicePort;
@@ -86,7 +86,7 @@ impl Identities {
         let mut backends = Vec::new();
         for group in &targets.groups {
             let is_client = |id: PodId| client.pod() == Some(id);
-            let is_apart = |id: PodId| is_client(id) || cluster.pod(id).host_network;
+            let is_apart = |id: PodId| is_client(id) || cluster.pod(id).host_network || self.identity(id).host_network;
             let alike = blocks.is_empty() && !group.iter().any(|id| is_apart(*id));
             let mut kinds: Vec<(bool, Option<IpAddr>, Vec<bool>)> = Vec::new();
             for id in group.iter().copied().filter(|id| serves(cluster, *id, at)) {
@@ -97,13 +97,19 @@ impl Identities {
                 };
                 let Some(port) = port.target.on(port.protocol, &self.identity(id).ports) else { continue };
                 // Policies see only the address of a hostNetwork pod, which may be that of the client's own node.
-                let host = pod.host_network.then_some(ip);
+                let is_host = self.identity(id).host_network;
+                let host = (pod.host_network || is_host).then_some(ip);
                 let kind = (is_client(id), host, blocks.iter().map(|block| block.contains(&ip)).collect());
                 if kinds.contains(&kind) {
                     continue;
                 }
                 kinds.push(kind);
-                let end = if pod.host_network { End::Host { node: pod.node, ip } } else { End::Pod { pod: id, ip } };
+                let end = match (pod.host_network, is_host) {
+                    (true, true) => End::Host { node: pod.node, ip },
+                    // It leaves its node's network, and its new address is unknown.
+                    (true, false) => End::Pod { pod: id, ip: unspecified(ip) },
+                    (false, _) => End::Pod { pod: id, ip },
+                };
                 backends.push(Backend { end, port, dialled: by });
                 if alike {
                     break;

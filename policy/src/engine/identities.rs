@@ -3,11 +3,13 @@
 //! A cluster is what was recorded; identities are what selectors see of it in one world. The worlds before and after a change share
 //! the cluster and differ in their identities.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use crate::cluster::inventory::Cluster;
 use crate::cluster::node::NodeId;
+use crate::cluster::ownership::End;
 use crate::cluster::pod::{Pod, PodId};
 use crate::cluster::service::{ListedEndpoint, Service, ServiceId};
 use crate::cluster::workload::Workload;
@@ -28,13 +30,20 @@ pub struct Identity {
     pub labels: Labels,
     /// Named ports, sorted.
     pub ports: Vec<NamedPort>,
+    /// Whether the pod is a hostNetwork pod: policies see its node's address, and none selects it.
+    pub host_network: bool,
 }
 
 impl Identity {
     /// The identity of a pod as it was recorded.
     #[must_use]
     pub fn of(pod: &Pod) -> Self {
-        Self { namespace: pod.namespace.clone(), labels: pod.labels.clone(), ports: pod.ports.clone() }
+        Self {
+            namespace: pod.namespace.clone(),
+            labels: pod.labels.clone(),
+            ports: pod.ports.clone(),
+            host_network: pod.host_network,
+        }
     }
 }
 
@@ -62,6 +71,8 @@ pub struct Identities {
     namespaces: BTreeMap<String, Labels>,
     all: Vec<Arc<Identity>>,
     identity_of: Vec<IdentityId>,
+    /// Whether some pod moves to its node's network in this world, which is rare.
+    moves_pods: bool,
     /// By Service.
     targets: Vec<ServiceTargets>,
 }
@@ -82,6 +93,25 @@ impl ServiceTargets {
     pub fn pods(&self) -> impl Iterator<Item = PodId> {
         self.groups.iter().flatten().copied()
     }
+}
+
+/// The unspecified address of the same family, in place of an address that nothing tells.
+pub(crate) fn unspecified(ip: IpAddr) -> IpAddr {
+    if ip.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() }
+}
+
+/// The endpoints of a Service in the cluster, with those that Git's old state lists replaced by those of its new state.
+fn listed(
+    service: &Service,
+    base: Option<&BTreeSet<ListedEndpoint>>,
+    head: Option<&BTreeSet<ListedEndpoint>>,
+) -> Vec<ListedEndpoint> {
+    if base == head {
+        return service.listed.clone();
+    }
+    let kept = service.listed.iter().filter(|endpoint| base.is_none_or(|base| !base.contains(endpoint)));
+    let listed: BTreeSet<&ListedEndpoint> = kept.chain(head.into_iter().flatten()).collect();
+    listed.into_iter().cloned().collect()
 }
 
 impl Identities {
@@ -107,7 +137,8 @@ impl Identities {
             // A snapshot may lack the Namespace object, but every namespace has its name as a label.
             namespaces.entry(name.clone()).or_insert_with(|| reads::namespace::with_name(name, Labels::new()));
         }
-        let mut all = Self { namespaces, all: identities, identity_of, targets: Vec::new() };
+        let mut all = Self { namespaces, all: identities, identity_of, moves_pods: false, targets: Vec::new() };
+        all.moves_pods = cluster.pods().any(|(id, pod)| !pod.host_network && all.identity(id).host_network);
         let nothing = Overlay::default();
         all.replace_services(cluster, &nothing, &nothing);
         all
@@ -121,6 +152,7 @@ impl Identities {
 
     fn targets_of(&self, cluster: &Cluster, service: &Service, base: &Overlay, head: &Overlay) -> ServiceTargets {
         let key = (service.namespace.clone(), service.name.clone());
+        let listed = listed(service, base.endpoints.get(&key), head.endpoints.get(&key));
         let (base, head) = (base.services.get(&key), head.services.get(&key));
         let selector = replaced(&service.selector, base.map(|s| &s.selector), head.map(|s| &s.selector));
         let ports = match (base, head) {
@@ -129,7 +161,7 @@ impl Identities {
             (_, None) => service.ports.clone(),
         };
         let groups = self.group(cluster, cluster.pods_of(&service.namespace), &selector);
-        ServiceTargets { selector, ports, groups, listed: service.listed.clone() }
+        ServiceTargets { selector, ports, groups, listed }
     }
 
     /// Finds the backends of one Service again.
@@ -188,6 +220,32 @@ impl Identities {
     #[must_use]
     pub fn identity(&self, pod: PodId) -> &Identity {
         &self.all[self.identity_of[pod.index()].index()]
+    }
+
+    /// An end as it is in this world. A pod that has an address of its own in the recorded traffic and is a hostNetwork pod in this
+    /// world is its node's address to policies (kubernetes.io, Network Policies, "NetworkPolicy and hostNetwork pods": most plugins
+    /// treat its traffic as that of its node). The node is the one that it ran on; a node without a known address has the
+    /// unspecified one, which only blocks of all addresses contain.
+    #[inline]
+    #[must_use]
+    pub fn placed(&self, cluster: &Cluster, end: &End) -> End {
+        if self.moves_pods { self.moved(cluster, end) } else { *end }
+    }
+
+    #[cold]
+    fn moved(&self, cluster: &Cluster, end: &End) -> End {
+        let End::Pod { pod, ip } = *end else { return *end };
+        if !self.identity(pod).host_network {
+            return *end;
+        }
+        let node = cluster.pod(pod).node;
+        let own = node.and_then(|node| cluster.nodes().address(node, ip.is_ipv4()));
+        End::Host { node, ip: own.unwrap_or_else(|| unspecified(ip)) }
+    }
+
+    /// Whether some pod moves to its node's network in this world.
+    pub(crate) fn moves_pods(&self) -> bool {
+        self.moves_pods
     }
 
     /// The id of a pod's identity in this world.

@@ -1,13 +1,18 @@
 //! The parts of a Git revision on which identities depend: pod templates, namespaces and Services.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use crate::cluster::pod::Pod;
+use crate::cluster::service::ListedEndpoint;
 use crate::cluster::workload::Workload;
 use foretell_objects::model::labels::Labels;
 use foretell_objects::model::port::NamedPort;
+use foretell_objects::resource::custom_workload::{CustomWorkload, WorkloadRef};
 use foretell_objects::resource::object::Object;
 use foretell_objects::resource::object::id::ObjectId;
 use foretell_objects::resource::reads;
+use foretell_objects::resource::reads::endpoint_slice::SliceFields;
+use foretell_objects::resource::reads::endpoints::EndpointsFields;
 use foretell_objects::resource::reads::pod::PodFields;
 use foretell_objects::resource::reads::service::{ServiceFields, ServicePort};
 
@@ -20,6 +25,8 @@ pub struct Overlay {
     pub namespaces: BTreeMap<String, Labels>,
     /// Services by namespace and name.
     pub services: HashMap<(String, String), ServiceTemplate>,
+    /// The endpoints that manifests list, by namespace and name of their Service.
+    pub endpoints: HashMap<(String, String), BTreeSet<ListedEndpoint>>,
 }
 
 /// The part of a pod template on which the identity of its pods depends.
@@ -29,6 +36,8 @@ pub struct Template {
     pub labels: Labels,
     /// Named ports of the pods' containers, sorted.
     pub ports: Vec<NamedPort>,
+    /// Whether the pods are hostNetwork pods.
+    pub host_network: bool,
 }
 
 /// The part of a Service manifest on which its backends depend.
@@ -51,6 +60,37 @@ impl Overlay {
         overlay
     }
 
+    /// Adds the templates of objects of other kinds. An object with several templates is left out: which of its pods are made of
+    /// which template is its controller's affair.
+    pub fn add_custom<'a>(&mut self, workloads: impl IntoIterator<Item = &'a CustomWorkload> + Clone) {
+        let key = |kind: &str, namespace: &str, name: &str| Workload {
+            namespace: namespace.to_owned(),
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+        };
+        for it in workloads.clone() {
+            if it.templates.len() == 1
+                && let Some(fields) = it.templates.values().next()
+            {
+                self.templates.insert(key(&it.kind, &it.namespace, &it.name), Template::from(fields.clone()));
+            }
+        }
+        for it in workloads {
+            if let Some(WorkloadRef { kind, name }) = &it.workload_ref
+                && let Some(template) = self.templates.get(&key(kind, &it.namespace, name)).cloned()
+            {
+                self.templates.insert(key(&it.kind, &it.namespace, &it.name), template);
+            }
+        }
+    }
+
+    /// The template that defines a pod: that of its workload, or else that of an owner of its workload.
+    #[must_use]
+    pub fn template_of(&self, pod: &Pod) -> Option<&Template> {
+        let mut managers = pod.managers.iter();
+        self.templates.get(&pod.workload).or_else(|| managers.find_map(|manager| self.templates.get(manager)))
+    }
+
     fn add(&mut self, object: &Object) {
         match object {
             Object::Namespace(namespace) => {
@@ -62,6 +102,20 @@ impl Overlay {
                 let ServiceFields { selector, ports, .. } = ServiceFields::of(service);
                 self.services.insert((namespace, name), ServiceTemplate { selector, ports });
             }
+            Object::EndpointSlice(slice) => {
+                for (service, endpoint) in ListedEndpoint::of_slice(&SliceFields::of(slice)) {
+                    self.endpoints.entry(service).or_default().insert(endpoint);
+                }
+            }
+            // The control plane mirrors Endpoints of a Service without a selector into EndpointSlices, which kube-proxy reads
+            // (pkg/controller/endpointslicemirroring).
+            Object::Endpoints(endpoints) => {
+                let ObjectId { namespace, name, .. } = object.id();
+                let fields = EndpointsFields::of(endpoints);
+                let listed = fields.listed.into_iter().filter(|_| fields.mirrored);
+                let listed = listed.map(|it| ListedEndpoint { port_name: it.port_name, ip: it.ip, port: it.port });
+                self.endpoints.entry((namespace, name)).or_default().extend(listed);
+            }
             Object::Pod(pod) => self.add_template(object, PodFields::of_pod(pod)),
             _ => {
                 if let Some(template) = reads::pod::template(object) {
@@ -71,10 +125,16 @@ impl Overlay {
         }
     }
 
-    fn add_template(&mut self, object: &Object, PodFields { labels, ports, .. }: PodFields) {
+    fn add_template(&mut self, object: &Object, fields: PodFields) {
         let ObjectId { kind, namespace, name } = object.id();
         let workload = Workload { namespace, kind: kind.name().to_owned(), name };
-        self.templates.insert(workload, Template { labels, ports });
+        self.templates.insert(workload, Template::from(fields));
+    }
+}
+
+impl From<PodFields> for Template {
+    fn from(PodFields { labels, ports, host_network }: PodFields) -> Self {
+        Self { labels, ports, host_network }
     }
 }
 

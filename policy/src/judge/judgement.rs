@@ -43,6 +43,8 @@ mod host_bits;
 mod missing;
 mod missing_namespaces;
 mod other_policies;
+mod removed;
+mod unapplied;
 mod unknown;
 
 /// Everything that a report depends on.
@@ -189,6 +191,7 @@ pub fn judge(inputs: &Inputs<'_>) -> Report {
     let evidence = judgement.evidence();
     let missing = judgement.missing(&denials);
     notes.extend(judgement.notes());
+    let unapplied = [judgement.unapplied(&mut notes), judgement.removed(&mut notes)].concat();
     notes.extend(judgement.enforcer_note());
     notes.extend(judgement.other_policies());
     let host_bits = host_bits::find(inputs.change, inputs.cluster);
@@ -211,6 +214,7 @@ pub fn judge(inputs: &Inputs<'_>) -> Report {
             .chain(undecided(inputs.change))
             .chain(host_bits.refused)
             .chain(judgement.unknown(&enforced))
+            .chain(unapplied)
             .collect(),
         policies,
         previews,

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::change::revisions::{Change, NotJudged, Place, Sourced, Undecided};
+use crate::change::revisions::{Change, NotJudged, Place, Sourced, SourcedWorkload, Undecided};
 use foretell_objects::model::dialect::Dialect;
 use foretell_objects::resource::object::fault::ObjectError;
 use foretell_objects::resource::object::origin::Origin;
@@ -50,6 +50,12 @@ pub struct WireChange {
     pub before: Vec<WireObject>,
     /// Objects of the merged tree.
     pub after: Vec<WireObject>,
+    /// Objects of other kinds that make pods, at the base.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub custom_before: Vec<SourcedWorkload>,
+    /// Objects of other kinds that make pods, in the merged tree.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub custom_after: Vec<SourcedWorkload>,
     /// What could not be evaluated.
     #[serde(default)]
     pub undecided: Vec<Undecided>,
@@ -104,6 +110,8 @@ impl WireChange {
         Ok(Self {
             before: objects(&change.before)?,
             after: objects(&change.after)?,
+            custom_before: change.custom_before.clone(),
+            custom_after: change.custom_after.clone(),
             undecided: change.undecided.clone(),
             not_judged: change.not_judged.clone(),
         })
@@ -117,6 +125,8 @@ impl WireChange {
         Ok(Change {
             before: read_side("before", self.before)?,
             after: read_side("after", self.after)?,
+            custom_before: self.custom_before,
+            custom_after: self.custom_after,
             undecided: self.undecided,
             not_judged: self.not_judged,
         })

@@ -2,6 +2,7 @@
 //! command line reads them; a report comes out.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
+mod applied;
 mod counts;
 mod dialects;
 mod drift;

@@ -174,7 +174,7 @@ fn service(service: &Service) -> Object {
         ..core::ServiceSpec::default()
     };
     let balancers = texts(&service.balancer_ips).into_iter();
-    let balancers = balancers.map(|ip| core::LoadBalancerIngress { ip: Some(ip) });
+    let balancers = balancers.map(|ip| core::LoadBalancerIngress { ip: Some(ip), ip_mode: None });
     let status =
         core::ServiceStatus { load_balancer: Some(core::LoadBalancerStatus { ingress: Some(balancers.collect()) }) };
     let metadata = named(service.namespace, service.name);

@@ -1,6 +1,7 @@
 //! The fields of a pod that the engine reads, from a Pod or from the pod template of a workload.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::{Deserialize, Serialize};
 
 use crate::model::labels::Labels;
 use crate::model::port::{NamedPort, protocol_or_tcp};
@@ -8,7 +9,8 @@ use crate::resource::kubernetes::{Container, Pod, PodSpec, PodTemplateSpec};
 use crate::resource::object::Object;
 
 /// The fields of a pod that selectors and ports of policies see.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PodFields {
     /// `metadata.labels`.
     pub labels: Labels,
@@ -51,6 +53,7 @@ pub fn template(object: &Object) -> Option<&PodTemplateSpec> {
         | Object::StatefulSet(it)
         | Object::DaemonSet(it)
         | Object::ReplicaSet(it)
+        | Object::ReplicationController(it)
         | Object::Job(it) => it.spec.as_ref()?.template.as_ref(),
         Object::CronJob(it) => it.spec.as_ref()?.job_template.as_ref()?.spec.as_ref()?.template.as_ref(),
         _ => None,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use serde::Serialize;
 
 use crate::model::flow::Protocol;
 use crate::model::labels::Labels;
@@ -16,14 +17,37 @@ pub struct ServiceFields {
     pub selector: Labels,
     /// `spec.ports`, with defaults.
     pub ports: Vec<ServicePort>,
-    /// Whether its type is `ExternalName`.
-    pub external_name: bool,
+    /// `spec.externalName`, if its type is `ExternalName`.
+    pub external_name: Option<String>,
     /// `spec.clusterIP` and `spec.clusterIPs`, including the value `None`.
     pub cluster_ips: BTreeSet<String>,
     /// `spec.externalIPs`.
     pub external_ips: BTreeSet<String>,
-    /// The addresses of its load balancer, from its status.
+    /// The addresses of its load balancer, from its status, that kube-proxy redirects to the backends. It leaves those of `ipMode`
+    /// `Proxy` alone: packets to them go to the balancer (KEP-1860, GA in Kubernetes 1.32).
     pub load_balancer_ips: BTreeSet<String>,
+    /// `spec.externalTrafficPolicy`. `Cluster` if the Service has no address outside of the cluster, as the API server drops it then.
+    pub external_traffic: TrafficPolicy,
+    /// `spec.internalTrafficPolicy`.
+    pub internal_traffic: TrafficPolicy,
+    /// `spec.publishNotReadyAddresses`: pods that are not ready are backends too.
+    pub publishes_not_ready: bool,
+}
+
+/// Which backends of a Service a node sends traffic to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub enum TrafficPolicy {
+    /// All of them.
+    #[default]
+    Cluster,
+    /// Those on the same node.
+    Local,
+}
+
+impl TrafficPolicy {
+    fn of(text: Option<&str>) -> Self {
+        if text == Some("Local") { Self::Local } else { Self::Cluster }
+    }
 }
 
 /// A port of a Service.
@@ -68,16 +92,25 @@ impl ServiceFields {
     #[must_use]
     pub fn of(service: &Service) -> Self {
         let Some(spec) = &service.spec else { return Self::default() };
+        let external_ips: BTreeSet<String> = spec.external_ips.iter().flatten().cloned().collect();
         let balancer = service.status.iter().flat_map(|status| &status.load_balancer);
         let ingress = balancer.flat_map(|status| status.ingress.iter().flatten());
+        // kube-proxy installs no rule for an address of mode Proxy (`LoadBalancerVIPs`, pkg/proxy/servicechangetracker.go).
+        let ingress = ingress.filter(|entry| entry.ip_mode.as_deref() != Some("Proxy"));
+        let is_external_name = spec.type_.as_deref() == Some("ExternalName");
+        let is_external =
+            !external_ips.is_empty() || matches!(spec.type_.as_deref(), Some("NodePort" | "LoadBalancer"));
         let cluster_ips = spec.cluster_ip.iter().chain(spec.cluster_ips.iter().flatten());
         Self {
             selector: spec.selector.clone().unwrap_or_default(),
             ports: ports(spec),
-            external_name: spec.type_.as_deref() == Some("ExternalName"),
+            external_name: is_external_name.then(|| spec.external_name.clone().unwrap_or_default()),
             cluster_ips: cluster_ips.filter(|ip| !ip.is_empty()).cloned().collect(),
-            external_ips: spec.external_ips.iter().flatten().cloned().collect(),
+            external_ips,
             load_balancer_ips: ingress.filter_map(|entry| entry.ip.clone()).collect(),
+            external_traffic: TrafficPolicy::of(spec.external_traffic_policy.as_deref().filter(|_| is_external)),
+            internal_traffic: TrafficPolicy::of(spec.internal_traffic_policy.as_deref()),
+            publishes_not_ready: spec.publish_not_ready_addresses.unwrap_or_default(),
         }
     }
 }

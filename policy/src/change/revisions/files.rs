@@ -11,6 +11,7 @@ use foretell_objects::manifest::kinds::POLICY_KINDS;
 use foretell_objects::manifest::written::written;
 use foretell_objects::model::other_policies::OtherPolicyKind;
 use foretell_objects::resource::contained::{ContainedPolicy, contained};
+use foretell_objects::resource::custom_workload::CustomWorkload;
 use foretell_objects::resource::object::fault::{FieldError, ObjectError};
 use foretell_objects::resource::object::origin::Origin;
 use foretell_objects::resource::object::{Kind, Object};
@@ -59,6 +60,8 @@ pub(super) enum ReadDocument {
         error: ObjectError,
         raw: Value,
     },
+    /// An object of a kind that is not read, and that makes pods.
+    Workload(CustomWorkload),
     /// A policy of a CNI's or mesh's own kind, such as Calico's.
     OtherPolicy(OtherPolicy),
     /// An object of another kind that contains policies.
@@ -248,7 +251,10 @@ fn entry(origin: &Origin, place: Place, side: Revisions, value: Value, file: &st
             (in_namespace(key(""), origin), ReadDocument::Refused { error, raw: value })
         }
         Ok(None) => match contained(&value) {
-            policies if policies.is_empty() => return None,
+            policies if policies.is_empty() => {
+                let workload = CustomWorkload::read(&value, origin)?;
+                (in_namespace(key(group), origin), ReadDocument::Workload(workload))
+            }
             policies => (key(group), ReadDocument::Holder(policies)),
         },
         Err(error) => {

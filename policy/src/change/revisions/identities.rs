@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use crate::change::revisions::files::{DocumentEntry, DocumentKey, ReadDocument, Revisions};
-use crate::change::revisions::{Change, NotJudged, RENDER_TO_JUDGE, Sourced, Undecided};
+use crate::change::revisions::{Change, NotJudged, RENDER_TO_JUDGE, Sourced, SourcedWorkload, Undecided};
 use foretell_objects::model::cidr::OldForm;
 use foretell_objects::resource::cidrs;
 use foretell_objects::resource::object::Object;
@@ -107,6 +107,15 @@ impl<'a> ComparableEntry<'a> {
         }
     }
 
+    fn workload(&self) -> Option<SourcedWorkload> {
+        match &self.entry.reading {
+            ReadDocument::Workload(workload) => {
+                Some(SourcedWorkload { workload: workload.clone(), place: self.entry.place.clone() })
+            }
+            _ => None,
+        }
+    }
+
     fn sourced(&self) -> Option<Sourced> {
         Some(Sourced { object: self.object()?.clone(), place: self.entry.place.clone() })
     }
@@ -116,6 +125,7 @@ impl<'a> ComparableEntry<'a> {
 fn relevant_fields(reading: &ReadDocument) -> String {
     let (kind, value) = match reading {
         ReadDocument::Object(object) => ("object", &object.relevant_fields()),
+        ReadDocument::Workload(workload) => ("workload", &workload.relevant_fields()),
         ReadDocument::Refused { raw, .. } => ("refused", raw),
         ReadDocument::OtherPolicy(policy) => ("other", &policy.content),
         ReadDocument::Holder(policies) => {
@@ -147,6 +157,11 @@ fn rest<'a, 'b>(from: &'b [ComparableEntry<'a>], other: &[ComparableEntry<'_>]) 
         .collect()
 }
 
+/// Whether all places of each revision agree.
+fn is_clear(identity: &ObjectPlaces<'_>) -> bool {
+    agree(&identity.base) && agree(&identity.merged)
+}
+
 fn agree(entries: &[ComparableEntry<'_>]) -> bool {
     entries.windows(2).all(|pair| pair[0].relevant_fields == pair[1].relevant_fields)
 }
@@ -156,9 +171,15 @@ fn agree(entries: &[ComparableEntry<'_>]) -> bool {
 fn untouched(identity: &ObjectPlaces<'_>, change: &mut Change) {
     let (Some(before), Some(after)) = (identity.base.first(), identity.merged.first()) else { return };
     if agree(&identity.base) && agree(&identity.merged) {
-        change.before.extend(before.sourced());
-        change.after.extend(after.sourced());
+        add(Some(before), Some(after), change);
     }
+}
+
+fn add(before: Option<&ComparableEntry<'_>>, after: Option<&ComparableEntry<'_>>, change: &mut Change) {
+    change.before.extend(before.and_then(ComparableEntry::sourced));
+    change.after.extend(after.and_then(ComparableEntry::sourced));
+    change.custom_before.extend(before.and_then(ComparableEntry::workload));
+    change.custom_after.extend(after.and_then(ComparableEntry::workload));
 }
 
 fn touched(key: &DocumentKey, identity: &ObjectPlaces<'_>, change: &mut Change) {
@@ -169,7 +190,11 @@ fn touched(key: &DocumentKey, identity: &ObjectPlaces<'_>, change: &mut Change) 
         ReadDocument::Generator { .. } => generator(key, &gained, &lost, change),
         ReadDocument::OtherPolicy(policy) => unread::other_policy(policy, &gained, &lost, change),
         ReadDocument::Holder(_) => unread::holder(key, &gained, &lost, change),
-        ReadDocument::Object(_) | ReadDocument::Refused { .. } => judged(key, identity, &gained, change),
+        // Patches and other objects that make no pods may look as if they did.
+        ReadDocument::Workload(workload) if workload.templates.is_empty() && !is_clear(identity) => {}
+        ReadDocument::Object(_) | ReadDocument::Workload(_) | ReadDocument::Refused { .. } => {
+            judged(key, identity, &gained, change);
+        }
     }
 }
 
@@ -189,7 +214,7 @@ fn judged(key: &DocumentKey, identity: &ObjectPlaces<'_>, gained: &[&ComparableE
     if is_refused {
         return;
     }
-    if !agree(&identity.base) || !agree(&identity.merged) {
+    if !is_clear(identity) {
         change.undecided.push(Undecided {
             places: places(identity),
             what: format!(
@@ -206,8 +231,7 @@ fn judged(key: &DocumentKey, identity: &ObjectPlaces<'_>, gained: &[&ComparableE
     if let Some(ReadDocument::Refused { error, .. }) = before.map(|comparable| &comparable.entry.reading) {
         invalid_at_base(key, identity, error, change);
     }
-    change.before.extend(before.and_then(ComparableEntry::sourced));
-    change.after.extend(after.and_then(ComparableEntry::sourced));
+    add(before, after, change);
 }
 
 /// Reports CIDRs that parsers read differently and that Kubernetes accepts only in objects that contain the same text already, even

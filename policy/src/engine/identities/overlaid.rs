@@ -8,10 +8,10 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use crate::cluster::inventory::Cluster;
-use crate::cluster::pod::PodId;
+use crate::cluster::pod::{Pod, PodId};
 use crate::cluster::workload::Workload;
 use crate::engine::identities::{Identities, Identity};
-use crate::engine::overlay::{Overlay, replaced};
+use crate::engine::overlay::{Overlay, Template, replaced};
 
 impl Identities {
     /// The recorded cluster: every pod has the identity that it had.
@@ -37,7 +37,7 @@ impl Identities {
         let successors = successors(cluster, at);
         let by_pod = cluster.pods().map(|(id, pod)| {
             let model = cluster.pod(successors.get(&id).copied().unwrap_or(id));
-            let (base, head) = (base.templates.get(&pod.workload), head.templates.get(&pod.workload));
+            let (base, head) = (template(base, pod, model), template(head, pod, model));
             let labels = replaced(&model.labels, base.map(|t| &t.labels), head.map(|t| &t.labels));
             let mut ports = model.ports.clone();
             if let Some(head) = head {
@@ -46,12 +46,23 @@ impl Identities {
                 ports.extend(head.ports.iter().cloned());
                 ports.sort();
             }
-            Identity { namespace: pod.namespace.clone(), labels, ports }
+            let host_network = match (base, head) {
+                // What Git says before and after alike changes nothing about the pod.
+                (Some(base), Some(head)) if base.host_network == head.host_network => pod.host_network,
+                (_, Some(head)) => head.host_network,
+                (_, None) => pod.host_network,
+            };
+            Identity { namespace: pod.namespace.clone(), labels, ports, host_network }
         });
         let mut identities = Self::of(cluster, namespaces, by_pod);
         identities.replace_services(cluster, base, head);
         identities
     }
+}
+
+/// The template that defines a pod. The owners of a pod that is gone may be unknown, and those of its successor known.
+fn template<'o>(overlay: &'o Overlay, pod: &Pod, successor: &Pod) -> Option<&'o Template> {
+    overlay.template_of(pod).or_else(|| overlay.template_of(successor))
 }
 
 /// For each pod that is gone, the pod that represents its workload at `at`: one of the same name (in a `StatefulSet`), or else the

@@ -141,6 +141,7 @@ impl Directory {
             ([], [], []) => return None,
             // Loopback never leaves a pod.
             _ if ip.is_loopback() => entry(UNCLEAR, 0),
+            ([id], [], []) if identities.moves_pods() && identities.identity(*id).host_network => entry(UNCLEAR, 0),
             ([id], [], []) => {
                 let pod = cluster.pod(*id);
                 let end = match pod.life.end {

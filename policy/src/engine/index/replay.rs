@@ -123,6 +123,7 @@ impl Replay {
 }
 
 fn add(rows: &mut [Vec<(Row, IpAddr)>; 2], view: &View<'_>, flow: u32, direction: Direction, pair: &Pair) {
+    let pair = &view.placed(pair);
     let Some(subject) = pair.subject_pod(direction) else { return };
     let peer = match view.kind(pair.peer(direction)) {
         EndKind::Pod(identity) => identity,

@@ -45,7 +45,8 @@ impl ServiceBackends {
     /// The backends of a Service; `None` if they need a full lookup: the Service selects no pod, or selects hostNetwork pods.
     pub(super) fn of(service: ServiceId, cluster: &Cluster, identities: &Identities) -> Option<Self> {
         let service_targets = identities.targets(service);
-        if service_targets.groups.is_empty() || service_targets.pods().any(|pod| cluster.pod(pod).host_network) {
+        let is_host = |pod: PodId| cluster.pod(pod).host_network || identities.identity(pod).host_network;
+        if service_targets.groups.is_empty() || service_targets.pods().any(is_host) {
             return None;
         }
         let mut backends: Vec<BackendGroup> = Vec::new();

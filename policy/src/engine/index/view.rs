@@ -53,10 +53,18 @@ impl<'a> View<'a> {
         self.identities.identity_id(pod).number()
     }
 
+    /// A flow with its ends as they are in this world: see [`Identities::placed`].
+    #[inline]
+    #[must_use]
+    pub fn placed(&self, pair: &Pair) -> Pair {
+        let end = |end: &End| self.identities.placed(self.cluster, end);
+        Pair { src: end(&pair.src), dst: end(&pair.dst), ..*pair }
+    }
+
     /// The kind of an end, as rules distinguish them.
     #[must_use]
     pub fn kind(&self, end: &End) -> EndKind {
-        match *end {
+        match self.identities.placed(self.cluster, end) {
             End::Pod { pod, .. } => EndKind::Pod(self.identity(pod)),
             End::Host { .. } => EndKind::Node,
             End::UnknownPod { .. } => EndKind::Unresolved,
@@ -69,7 +77,7 @@ impl<'a> View<'a> {
     /// An end in the form that rules are matched against.
     #[must_use]
     pub fn peer(&self, end: &End) -> Peer<'a> {
-        let ip = end.ip();
+        let ip = self.identities.placed(self.cluster, end).ip();
         match self.kind(end) {
             EndKind::Pod(identity) => {
                 let identity = &self.identities.all()[identity as usize];
@@ -93,7 +101,7 @@ impl<'a> View<'a> {
         pair: &Pair,
         direction: Direction,
     ) -> impl Iterator<Item = (PolicyId, PackedVerdict)> + use<'a> {
-        let (view, pair) = (*self, *pair);
+        let (view, pair) = (*self, self.placed(pair));
         let subject = pair.subject_pod(direction);
         let by_enforcer = view.by_enforcer(&pair, direction);
         let read = move |(policy, verdict)| match &by_enforcer {
@@ -115,6 +123,7 @@ impl<'a> View<'a> {
     /// The joint decision of all policies about a flow at one end, by the chain of tiers.
     #[must_use]
     pub fn decide(&self, pair: &Pair, direction: Direction) -> EndDecision {
+        let pair = &self.placed(pair);
         let decision = self.decide_at_this_end(pair, direction);
         match self.index.resolved_dialect().dialect.ends {
             EnforcedEnds::Both => decision,
@@ -155,7 +164,8 @@ impl<'a> View<'a> {
     /// The question that the tiers answer about a flow at one end.
     #[must_use]
     pub fn tier_question(&self, pair: &Pair, direction: Direction) -> TierQuestion<'a> {
-        TierQuestion { view: *self, pair: *pair, direction, admin: self.admin_query(pair, direction) }
+        let pair = self.placed(pair);
+        TierQuestion { view: *self, pair, direction, admin: self.admin_query(&pair, direction) }
     }
 
     /// The joint decision of NetworkPolicies: a flow is allowed if any of them allows it.
@@ -185,6 +195,7 @@ impl<'a> View<'a> {
     /// to itself by its own address.
     #[must_use]
     pub fn admin_query(&self, pair: &Pair, direction: Direction) -> Option<AdminQuery<'a>> {
+        let pair = &self.placed(pair);
         let subject = pair.subject_pod(direction)?;
         let itself = pair.peer(direction).pod() == Some(subject) && pair.dialled == Dialled::Backend;
         let subject = self.tiers.of(self.identities.identity_id(subject)).filter(|_| !itself)?;
@@ -196,6 +207,7 @@ impl<'a> View<'a> {
     /// The flow in the form that rules of a policy are matched against.
     #[must_use]
     pub fn question(&self, pair: &Pair, direction: Direction) -> Question<'a> {
+        let pair = &self.placed(pair);
         let identity = |end: &End| Some(self.identities.identity(end.pod()?));
         let named = identity(&pair.dst).map_or(&[][..], |identity| -> &[NamedPort] { &identity.ports });
         Question {
@@ -229,6 +241,7 @@ impl<'a> View<'a> {
     /// The blocks by which policies distinguish the destinations of a client, sorted.
     #[must_use]
     pub fn blocks(&self, client: &End) -> Cow<'a, [IpNet]> {
+        let client = self.identities.placed(self.cluster, client);
         let Some(identity) = client.pod().map(|pod| self.identities.identity_id(pod)) else { return Cow::default() };
         let of_rules = self.index.egress_blocks(identity.number());
         let mut networks = self.tiers.networks(identity).peekable();

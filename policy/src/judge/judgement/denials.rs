@@ -99,14 +99,21 @@ impl Judgement<'_> {
                 services.insert((&service.namespace, &service.name));
             }
         }
+        // The template of an owner further up defines the pods too.
+        let cluster = self.inputs.cluster;
+        let owned = cluster.pods().filter(|(_, pod)| !pod.managers.is_empty());
+        let owned: Vec<_> = owned.filter(|(_, pod)| concerned.contains(&Party::workload(&pod.workload))).collect();
+        concerned.extend(owned.iter().flat_map(|(_, pod)| &pod.managers).map(Party::workload));
         let concerns = |change: &&IdentityChange| match change.kind.as_str() {
             "Namespace" => concerned
                 .iter()
                 .any(|party| matches!(party, Party::Workload { namespace, .. } if *namespace == change.name)),
-            "Service" => services.contains(&(change.namespace.as_str(), change.name.as_str())),
+            "Service" | "Endpoints" => services.contains(&(change.namespace.as_str(), change.name.as_str())),
+            // It names its Service by a label.
+            "EndpointSlice" => services.iter().any(|(namespace, _)| *namespace == change.namespace),
             kind => concerned.contains(&Party::Workload {
                 namespace: change.namespace.clone(),
-                kind: kind.to_owned(),
+                kind: kind.split('.').next().unwrap_or_default().to_owned(),
                 name: change.name.clone(),
             }),
         };

@@ -111,5 +111,6 @@ impl Judgement<'_> {
 fn selects(world: &World<'_>, policy: &Compiled, pod: PodId) -> bool {
     let identities = world.identities();
     let identity = identities.identity(pod);
-    policy.selects(&identity.namespace, identities.namespace_labels(&identity.namespace), &identity.labels)
+    !identity.host_network
+        && policy.selects(&identity.namespace, identities.namespace_labels(&identity.namespace), &identity.labels)
 }
