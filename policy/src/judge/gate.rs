@@ -63,7 +63,7 @@ pub fn decide(report: &mut Report, enforced: bool) {
     reasons.extend(too_short);
     report.headline = match decision {
         Decision::Undecided => {
-            "Could not decide: something that the answer depends on is missing or unreadable".to_owned()
+            "Could not decide: something that the answer depends on is missing, unreadable or not evaluated".to_owned()
         }
         Decision::Blocked => format!("Blocked: {in_use} would be denied"),
         Decision::Pending => "Pending: traffic has not been watched for long enough".to_owned(),

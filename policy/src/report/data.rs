@@ -91,7 +91,7 @@ pub enum Decision {
     Blocked,
     /// The nodes concerned have not been watched for the required time.
     Pending,
-    /// Something that the answer depends on is missing or unreadable.
+    /// Something that the answer depends on is missing, unreadable or not evaluated.
     Undecided,
 }
 

@@ -214,6 +214,26 @@ fn a_relabelled_workload_of_another_kind_is_undecided_if_its_pods_are_unknown() 
 }
 
 #[test]
+fn a_pod_template_beside_a_policy_in_one_object_is_not_overlooked() {
+    let template = |app: &str, image: &str| {
+        format!(
+            "apiVersion: template.openshift.io/v1\nkind: Template\nmetadata: {{name: it, namespace: shop}}\nobjects:\n- apiVersion: networking.k8s.io/v1\n  kind: NetworkPolicy\n  metadata: {{name: x}}\n  spec: {{podSelector: {{}}}}\n- apiVersion: apps/v1\n  kind: Deployment\n  metadata: {{name: front}}\n  spec: {{template: {{metadata: {{labels: {{app: {app}}}}}, spec: {{containers: [{{name: c, image: {image}}}]}}}}}}\n"
+        )
+    };
+    let stage = |after: &str| {
+        shop()
+            .live(&policy("shop", "it", &only("front")))
+            .base("a.yaml", &template("front", "one"))
+            .head("a.yaml", after)
+            .judge()
+    };
+    let report = stage(&template("front-next", "one"));
+    assert_eq!(report.exit_status, 2, "{report:#?}");
+    assert!(!undecided(&report).contains("policies inside"), "the policy is not touched: {}", undecided(&report));
+    assert_eq!(stage(&template("front", "two")).exit_status, 0, "another image");
+}
+
+#[test]
 fn labels_that_a_kind_wraps_are_undecided_if_a_policy_selects_by_them() {
     let object = |spec: &str| {
         format!("apiVersion: example.com/v1\nkind: Thing\nmetadata: {{name: front, namespace: shop}}\nspec: {spec}\n")

@@ -64,8 +64,11 @@ pub(super) enum ReadDocument {
     Workload(CustomWorkload),
     /// A policy of a CNI's or mesh's own kind, such as Calico's.
     OtherPolicy(OtherPolicy),
-    /// An object of another kind that contains policies.
-    Holder(Vec<ContainedPolicy>),
+    /// An object of another kind that contains policies, and that may make pods as well.
+    Holder {
+        policies: Vec<ContainedPolicy>,
+        workload: Option<CustomWorkload>,
+    },
     /// An object that generates manifests: a kustomization, a Helm release, an Argo CD Application.
     Generator {
         raw: Value,
@@ -250,13 +253,15 @@ fn entry(origin: &Origin, place: Place, side: Revisions, value: Value, file: &st
             };
             (in_namespace(key(""), origin), ReadDocument::Refused { error, raw: value })
         }
-        Ok(None) => match contained(&value) {
-            policies if policies.is_empty() => {
-                let workload = CustomWorkload::read(&value, origin)?;
-                (in_namespace(key(group), origin), ReadDocument::Workload(workload))
+        Ok(None) => {
+            let workload = CustomWorkload::read(&value, origin);
+            match contained(&value) {
+                policies if policies.is_empty() => {
+                    (in_namespace(key(group), origin), ReadDocument::Workload(workload?))
+                }
+                policies => (key(group), ReadDocument::Holder { policies, workload }),
             }
-            policies => (key(group), ReadDocument::Holder(policies)),
-        },
+        }
         Err(error) => {
             let error = error.quoting(|pointer| written(file, place.document, &place.item, pointer));
             (in_namespace(key(""), origin), ReadDocument::Refused { error, raw: value })

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::change::revisions::files::{DocumentEntry, DocumentKey, ReadDocument, Revisions};
 use crate::change::revisions::{Change, NotJudged, RENDER_TO_JUDGE, Sourced, SourcedWorkload, Undecided};
 use foretell_objects::model::cidr::OldForm;
 use foretell_objects::resource::cidrs;
+use foretell_objects::resource::custom_workload::CustomWorkload;
 use foretell_objects::resource::object::Object;
 use foretell_objects::resource::object::fault::ObjectError;
 
@@ -109,7 +110,7 @@ impl<'a> ComparableEntry<'a> {
 
     fn workload(&self) -> Option<SourcedWorkload> {
         match &self.entry.reading {
-            ReadDocument::Workload(workload) => {
+            ReadDocument::Workload(workload) | ReadDocument::Holder { workload: Some(workload), .. } => {
                 Some(SourcedWorkload { workload: workload.clone(), place: self.entry.place.clone() })
             }
             _ => None,
@@ -128,8 +129,9 @@ fn relevant_fields(reading: &ReadDocument) -> String {
         ReadDocument::Workload(workload) => ("workload", &workload.relevant_fields()),
         ReadDocument::Refused { raw, .. } => ("refused", raw),
         ReadDocument::OtherPolicy(policy) => ("other", &policy.content),
-        ReadDocument::Holder(policies) => {
-            ("holder", &policies.iter().map(|it| json!([it.title, it.content])).collect())
+        ReadDocument::Holder { policies, workload } => {
+            let policies: Value = policies.iter().map(|it| json!([it.title, it.content])).collect();
+            ("holder", &json!([policies, workload.as_ref().map(CustomWorkload::relevant_fields)]))
         }
         ReadDocument::Generator { raw, .. } => ("generator", raw),
     };
@@ -189,7 +191,13 @@ fn touched(key: &DocumentKey, identity: &ObjectPlaces<'_>, change: &mut Change) 
     match &first.entry.reading {
         ReadDocument::Generator { .. } => generator(key, &gained, &lost, change),
         ReadDocument::OtherPolicy(policy) => unread::other_policy(policy, &gained, &lost, change),
-        ReadDocument::Holder(_) => unread::holder(key, &gained, &lost, change),
+        ReadDocument::Holder { workload, .. } => {
+            unread::holder(key, &gained, &lost, change);
+            let makes_pods = workload.as_ref().is_some_and(|workload| !workload.templates.is_empty());
+            if makes_pods || is_clear(identity) {
+                judged(key, identity, &gained, change);
+            }
+        }
         // Patches and other objects that make no pods may look as if they did.
         ReadDocument::Workload(workload) if workload.templates.is_empty() && !is_clear(identity) => {}
         ReadDocument::Object(_) | ReadDocument::Workload(_) | ReadDocument::Refused { .. } => {

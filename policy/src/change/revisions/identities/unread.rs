@@ -53,7 +53,7 @@ pub(super) fn holder(
 ) {
     let policies = |side: &[&ComparableEntry<'_>]| -> Vec<ContainedPolicy> {
         let policies = side.iter().filter_map(|comparable| match &comparable.entry.reading {
-            ReadDocument::Holder(policies) => Some(policies.clone()),
+            ReadDocument::Holder { policies, .. } => Some(policies.clone()),
             _ => None,
         });
         policies.flatten().collect()
@@ -62,6 +62,10 @@ pub(super) fn holder(
     let titles = |side: &[ContainedPolicy], other: &[ContainedPolicy]| -> BTreeSet<String> {
         side.iter().filter(|policy| !other.contains(policy)).map(|policy| policy.title.clone()).collect()
     };
+    if before == after {
+        // Something else in the object is touched, such as a pod template.
+        return;
+    }
     let (removed, added) = (titles(&before, &after), titles(&after, &before));
     let touched: Vec<String> = removed
         .union(&added)

@@ -2,7 +2,7 @@
 //!
 //! | field | what kube-proxy does (pkg/proxy), and what a change of it does here |
 //! |---|---|
-//! | `type: ExternalName`, `externalName` | It is a name in DNS and nothing else: clients connect to addresses that nothing tells. Undecided if a policy restricts egress |
+//! | `type: ExternalName`, `externalName` | It is a name in DNS and nothing else: its addresses are unknown. Undecided if a policy restricts egress |
 //! | `clusterIP: None` | A headless Service has no address: clients connect to its pods, to the port that they know. The same pods at other ports if `port` and `targetPort` differ: undecided then, otherwise it cannot matter |
 //! | another `clusterIP` | Clients find it by DNS and reach the same backends: it cannot matter |
 //! | `externalIPs` | Packets to them are redirected to the backends; packets to other addresses are not. Undecided if the address is in use |
@@ -66,7 +66,7 @@ impl Judgement<'_> {
                     || !self.after.tiers().selecting(id).is_empty()
             });
             return restricts_egress.then(|| {
-                "its externalName decides to which addresses clients connect, which no recorded traffic tells"
+                "its externalName decides to which addresses clients connect, which no recorded traffic shows"
                     .to_owned()
             });
         }
