@@ -99,7 +99,7 @@ impl Judgement<'_> {
         for pod in self.subjects() {
             workloads.entry(&cluster.pod(pod).workload).or_insert(pod);
         }
-        let mut unknown: Option<Vec<(&TrafficKey, &[Sighting])>> = None;
+        let mut unknown: Option<UnknownSubjects<'_>> = None;
         let mut evaluations = 0;
         let mut parts = Vec::new();
         for (workload, pod) in workloads {
@@ -116,24 +116,17 @@ impl Judgement<'_> {
             if idle.is_empty() {
                 continue;
             }
-            let unknown = unknown.get_or_insert_with(|| self.unknown_traffic());
+            let unknown = unknown.get_or_insert_with(|| self.unknown_subjects());
             let mut denied: BTreeSet<(Direction, Party, u16)> = BTreeSet::new();
             for direction in &idle {
-                for (key, sightings) in unknown.iter() {
-                    let Some(end) = subject_end(key, *direction).filter(|end| self.after.is_unresolved(end)) else {
-                        continue;
-                    };
-                    let belongs = match self.inputs.traffic.names_at(&end) {
-                        Some(names) => names.iter().any(|(namespace, name)| is_pod_of(workload, namespace, name)),
-                        None => sightings.iter().any(|it| it.class == Class::InUse && it.tally.first < started),
-                    };
-                    if !belongs {
-                        continue;
-                    }
+                for key in unknown.of(workload, started, *direction) {
                     evaluations += 1;
                     if evaluations > MOST_EVALUATIONS || self.would_be_denied(key, *direction, pod) {
                         let peer = subject_end(key, direction.other()).unwrap_or(End::Address { ip: dialled(key) });
                         denied.insert((*direction, Party::of(&peer, cluster), key.port));
+                    }
+                    if evaluations > MOST_EVALUATIONS {
+                        break;
                     }
                 }
             }
@@ -227,15 +220,30 @@ impl Judgement<'_> {
         traffic.filter(|(key, sightings)| is_own(key) && is_in_use(sightings)).map(|(key, _)| key).collect()
     }
 
-    /// The traffic in use that has an unknown pod at an end.
-    fn unknown_traffic(&self) -> Vec<(&TrafficKey, &[Sighting])> {
-        let is_unknown = |key: &TrafficKey| {
-            let ends = Direction::BOTH.into_iter().filter_map(|direction| subject_end(key, direction));
-            ends.into_iter().any(|end| self.after.is_unresolved(&end))
-        };
-        let mut traffic = self.inputs.traffic.select(is_unknown);
-        traffic.retain(|(_, sightings)| is_in_use(sightings));
-        traffic
+    /// The traffic in use that has an unknown pod at an end, by that end.
+    fn unknown_subjects(&self) -> UnknownSubjects<'_> {
+        let traffic = self.inputs.traffic;
+        let mut found = UnknownSubjects::default();
+        let unknown_end =
+            |key: &TrafficKey, direction| subject_end(key, direction).filter(|end| self.after.is_unresolved(end));
+        let has_one = |key: &TrafficKey| Direction::BOTH.into_iter().any(|it| unknown_end(key, it).is_some());
+        for (key, sightings) in traffic.select(has_one) {
+            let in_use = sightings.iter().filter(|sighting| sighting.class == Class::InUse);
+            let Some(first) = in_use.map(|sighting| sighting.tally.first).min() else { continue };
+            for direction in Direction::BOTH {
+                let Some(end) = unknown_end(key, direction) else { continue };
+                match traffic.names_at(&end) {
+                    Some(names) => {
+                        for (namespace, name) in names {
+                            found.named.entry((direction, namespace)).or_default().push((name, key));
+                        }
+                    }
+                    None => found.unnamed.entry(direction).or_default().push((first, key)),
+                }
+            }
+        }
+        found.unnamed.values_mut().for_each(|keys| keys.sort());
+        found
     }
 
     /// Whether the change would deny a flow, or may, if its unknown subject were this pod.
@@ -329,6 +337,30 @@ fn can_deny(compiled: &Compiled) -> bool {
 }
 
 /// The end that policies of a direction restrict; `None` if it is a Service.
+/// Traffic in use of unknown pods.
+#[derive(Default)]
+struct UnknownSubjects<'a> {
+    /// Of pods that flows name, by the pods' namespace, each with a name.
+    named: BTreeMap<(Direction, &'a str), Vec<(&'a str, &'a TrafficKey)>>,
+    /// Of other pods, each with the start of the first flow, sorted.
+    unnamed: BTreeMap<Direction, Vec<(Timestamp, &'a TrafficKey)>>,
+}
+
+impl<'a> UnknownSubjects<'a> {
+    /// The traffic that may be that of a workload whose first known pod started at `started`.
+    fn of(
+        &self,
+        workload: &'a Workload,
+        started: Timestamp,
+        direction: Direction,
+    ) -> impl Iterator<Item = &'a TrafficKey> + use<'a, '_> {
+        let named = self.named.get(&(direction, workload.namespace.as_str())).into_iter().flatten();
+        let named = named.filter(|(name, _)| is_pod_of(workload, name)).map(|(_, key)| *key);
+        let unnamed = self.unnamed.get(&direction).into_iter().flatten();
+        named.chain(unnamed.take_while(move |(first, _)| *first < started).map(|(_, key)| *key))
+    }
+}
+
 fn subject_end(key: &TrafficKey, direction: Direction) -> Option<End> {
     match (direction, key.dst) {
         (Direction::Egress, _) => Some(key.src),
@@ -348,9 +380,8 @@ fn is_in_use(sightings: &[Sighting]) -> bool {
     sightings.iter().any(|sighting| sighting.class == Class::InUse)
 }
 
-/// Whether a pod of this name may belong to a workload: controllers name their pods after themselves.
-fn is_pod_of(workload: &Workload, namespace: &str, pod: &str) -> bool {
-    let Workload { namespace: own, kind, name } = workload;
-    let rest = pod.strip_prefix(name.as_str()).filter(|_| namespace == own);
+/// Whether a pod of this name in a workload's namespace may belong to the workload: controllers name their pods after themselves.
+fn is_pod_of(Workload { kind, name, .. }: &Workload, pod: &str) -> bool {
+    let rest = pod.strip_prefix(name.as_str());
     rest.is_some_and(|rest| if kind == "Pod" { rest.is_empty() } else { rest.starts_with('-') })
 }
