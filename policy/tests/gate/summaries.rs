@@ -85,7 +85,7 @@ fn a_summary_names_the_nearest_rule_and_the_first_thing_that_failed() {
         (
             ingress("{from: [{podSelector: {matchLabels: {app: pay}}}], ports: [{port: 9090}]}"),
             "web -> cart TCP 8080",
-            "ingress[0]: neither peer nor port matches",
+            "ingress[0]: pod label app=web, not pay; port 8080 not allowed",
         ),
     ] {
         let report = closed(&spec, flow);
@@ -94,7 +94,7 @@ fn a_summary_names_the_nearest_rule_and_the_first_thing_that_failed() {
 }
 
 #[test]
-fn a_connection_that_two_policies_deny_is_two_denials_and_counts_once_in_the_headline() {
+fn a_connection_that_is_denied_at_both_ends_counts_once_in_the_headline() {
     let mute = "{podSelector: {matchLabels: {app: web}}, policyTypes: [Egress]}";
     let report = shop()
         .head("mute.yaml", &policy("shop", "mute", mute))

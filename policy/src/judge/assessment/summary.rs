@@ -15,10 +15,14 @@ pub(super) fn no_rules(direction: Direction) -> String {
 
 /// `ingress[0]: namespace label team=shop, not ops`. Protocol and port are the connection's.
 pub(super) fn of_mismatch(mismatch: &RuleMismatch, protocol: Protocol, port: u16) -> String {
+    let of_port = || mismatch.ports.first().map(|nearest| port_cause(&nearest.cause, protocol, port));
     let failed = match mismatch.failed {
-        Failed::PeerAndPort => None,
         Failed::Peer => mismatch.peers.first().map(peer),
-        Failed::Port => mismatch.ports.first().map(|nearest| port_cause(&nearest.cause, protocol, port)),
+        Failed::Port => of_port(),
+        Failed::PeerAndPort => {
+            let of_peer = mismatch.peers.first().and_then(|nearest| nearest.causes.first()).map(peer_cause);
+            of_peer.zip(of_port()).map(|(of_peer, of_port)| format!("{of_peer}; {of_port}"))
+        }
     };
     format!("{}: {}", mismatch.rule, failed.as_deref().unwrap_or("neither peer nor port matches"))
 }
