@@ -66,7 +66,7 @@ impl OtherPolicy {
     }
 }
 
-/// `CiliumNetworkPolicy shop/api (cilium.io)`. The group tells Calico's NetworkPolicy from that of Kubernetes.
+/// `CiliumNetworkPolicy shop/api (cilium.io)`. The group distinguishes Calico's NetworkPolicy from that of Kubernetes.
 impl fmt::Display for OtherPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { group, kind, namespace, name, .. } = self;

@@ -27,8 +27,8 @@ pub enum End {
         /// The node's address.
         ip: IpAddr,
     },
-    /// An address that no known pod had on its default network: no policy selects a pod there. Whether it is a node's own is asked when it is judged: an agent's report may come
-    /// after the flow.
+    /// An address that no known pod had on its default network: no policy selects a pod there. Whether it is a node's own is
+    /// decided when the flow is judged, because an agent's report may come after the flow.
     Address {
         /// The address.
         ip: IpAddr,

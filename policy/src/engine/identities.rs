@@ -95,7 +95,7 @@ impl ServiceTargets {
     }
 }
 
-/// The unspecified address of the same family, in place of an address that nothing tells.
+/// The unspecified address of the same family, in place of an unknown address.
 pub(crate) fn unspecified(ip: IpAddr) -> IpAddr {
     if ip.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() }
 }

@@ -110,7 +110,7 @@ impl ServiceAddress<'_> {
                 TargetPort::Number(number) => (named.number == *number).then(|| TargetPort::Named(named.name.clone())),
                 TargetPort::Named(name) => (named.name == *name).then_some(TargetPort::Number(named.number)),
             });
-            // The controller takes the first pod that it is told of. If pods differ, the lowest port counts here.
+            // The controller uses the first pod that it is notified of. If pods differ, the lowest port counts here.
             others.filter_map(|target| with_target(&target)).min()
         };
         with_target(&target).or_else(of_pods)

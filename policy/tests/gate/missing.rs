@@ -242,7 +242,7 @@ fn without_any_node_an_address_may_be_the_pods_own_node() {
         let shop = shop().without("Node").head("it.yaml", &policy("shop", "it", NOBODY));
         shop.flow(&format!("{from} -> cart TCP 8080")).judge()
     };
-    assert_undecided("private", &stage("192.168.0.2"), "snapshot", "which policies always let in: 192.168.0.2");
+    assert_undecided("private", &stage("192.168.0.2"), "snapshot", "which policies always allow: 192.168.0.2");
     for from in ["203.0.113.9", "web"] {
         assert_eq!(stage(from).decision, Decision::Blocked, "{from}");
     }

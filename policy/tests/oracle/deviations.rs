@@ -225,7 +225,7 @@ fn listen_port(scene: &Scene, service: &Service, proto: Protocol, wanted: &IntOr
             }
         }
     }
-    // Pods may differ; the controller takes the first one that it is told of.
+    // Pods may differ; the controller uses the first one that it is notified of.
     found.sort_unstable();
     found.dedup();
     found.first().copied()

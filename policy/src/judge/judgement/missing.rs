@@ -286,7 +286,7 @@ impl Judgement<'_> {
                 places: vec!["snapshot".to_owned()],
                 what: format!(
                     "it holds no Nodes, so it is unknown whether these are addresses of the pods' own nodes, which policies always \
-                     let in: {first}{more}"
+                     allow: {first}{more}"
                 ),
                 fix: fix.to_owned(),
             });
